@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API engine: route → authenticate → decode → validate → authorise → handle → encode.
+ *
+ * An operation is one data file (<module>/api/<Name>.json). core/api/gen.py turns a module's files
+ * into "<module>_api.h" (structs, enums, handler prototypes) and tables without logic. What is left
+ * to write is the handler:
+ *
+ *   int ingest_op_DescribeStream(struct ingest *m, const struct ingest_DescribeStream_in *in,
+ *                                struct ingest_DescribeStream_out *out, struct kn_api_call *call);
+ *
+ * It fills *out (from the call's arena; borrowed pointers must live until the answer is encoded) and
+ * returns 0, or returns kn_api_fault(…) with a fault its row declares, or a negative errno that
+ * core/src/api_errno.c maps to an answer. Members in the generated structs:
+ *   string, blob  struct kn_str / kn_bytes, ptr NULL = absent
+ *   number        struct kn_api_i64 {bool set; int64_t v;}; timestamps too, in wall ms
+ *   boolean       struct kn_api_bool
+ *   enum          enum <module>_<Name>, first value <MODULE>_<Name>_ABSENT = 0
+ *   structure     pointer, NULL = absent;  list / map: {ptr items, size_t count}, with `set`
+ */
+#ifndef CORE_API_H
+#define CORE_API_H
+
+#include "core/clock.h"
+#include "core/http.h"
+#include "core/keyring.h"
+
+struct kn_api_i64 {
+    bool set;
+    int64_t v;
+};
+struct kn_api_bool {
+    bool set;
+    bool v;
+};
+struct kn_api_double {
+    bool set;
+    double v;
+};
+
+struct kn_api_row;       /* one member: name, type, constraint, offset; see core/src/api_row.h */
+struct kn_api_operation; /* one operation's generated tables */
+
+/* A module's operations, generated: `extern const struct kn_api_service ingest_api_service;` */
+struct kn_api_service {
+    const char *module;
+    const struct kn_api_operation *const *operations;
+    size_t operation_count;
+};
+
+struct kn_api_identity { /* whose cloud this is, in ARNs and scopes */
+    const char *partition; /* "aws" */
+    const char *region;    /* "us-east-1" */
+    const char *account;   /* "000000000000" */
+};
+
+struct kn_api_call {
+    struct kn_http_req *req;
+    struct kn_arena *arena;
+    const struct kn_api_operation *operation;
+    const struct kn_api_identity *identity;
+    const struct kn_key *key; /* who asks; NULL under --no-auth */
+    struct kn_clock *clock;
+    char request_id[37];
+    struct kn_api_call_state *state; /* the engine's own */
+};
+
+/* Answers with a fault of the operation's row. name: as in the operation file,
+ * "ResourceNotFoundException". Returns -ECANCELED for the handler to return. */
+int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...) KN_PRINTF(3, 4);
+
+/* For operations whose answer (GetMedia) or body (PutMedia) is a stream: once the handler has
+ * returned 0, the request is handed to ops (kn_http_hand_over) on its loop. ops->gone must free ctx.
+ * The call and its arena live until gone(). */
+void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *ctx);
+
+struct kn_api_conf {
+    const struct kn_api_identity *identity;
+    struct kn_clock *clock;
+    struct kn_keyring *keyring; /* NULL: --no-auth */
+    const char *pinned_region;  /* NULL: any region in the credential scope */
+    int64_t skew_ms;
+    bool allow_unsigned_payload_plain; /* off loopback, without TLS */
+};
+
+struct kn_api; /* the engine; a handler for a listener */
+int kn_api_new(const struct kn_api_conf *conf, struct kn_api **ret) KN_MUSTUSE;
+void kn_api_free(struct kn_api *api);
+/* module_ctx is the first argument of the module's handlers. Before serving. */
+int kn_api_add(struct kn_api *api, const struct kn_api_service *service, void *module_ctx) KN_MUSTUSE;
+extern const struct kn_http_ops kn_api_ops; /* ctx: struct kn_api * */
+
+/* Writes one error answer in the AWS rest-json form: x-amzn-ErrorType, x-amzn-RequestId and
+ * {"Message": …}. For resources outside the operation table (HLS, DASH). */
+void kn_api_reply_error(struct kn_http_req *req, int status, const char *name, const char *message);
+
+/* A random UUID as text. */
+void kn_api_uuid(char dst[37]);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Digests, randomness, authenticated encryption and text forms of bytes; OpenSSL stands behind. */
+#ifndef CORE_CRYPTO_H
+#define CORE_CRYPTO_H
+
+#include "core/buf.h"
+
+enum { KN_SHA256_BYTES = 32, KN_SHA256_HEX_BYTES = 65, KN_AEAD_KEY_BYTES = 32, KN_AEAD_OVERHEAD = 28 };
+
+void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
+void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
+
+/* Streaming digest. */
+struct kn_sha256_state {
+    void *impl;
+};
+int kn_sha256_start(struct kn_sha256_state *s) KN_MUSTUSE;
+void kn_sha256_add(struct kn_sha256_state *s, struct kn_bytes in);
+void kn_sha256_finish(struct kn_sha256_state *s, uint8_t ret[KN_SHA256_BYTES]); /* frees too */
+
+/* Aborts the process when the system has no randomness to give. */
+void kn_random(void *dst, size_t len);
+uint64_t kn_random_u64(void);
+
+/* Lower-case hex and a NUL; dst holds 2 × len + 1. decode: exact even length; -EINVAL. */
+void kn_hex_encode(struct kn_bytes in, char *dst);
+int kn_hex_decode(struct kn_str in, uint8_t *dst, size_t len) KN_MUSTUSE;
+
+/* Standard alphabet with padding; url: `-` `_` and `~` in place of `=`, as KVS session tokens use. */
+int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst);
+int kn_base64_decode(struct kn_str in, bool url, struct kn_buf *dst) KN_MUSTUSE; /* -EINVAL */
+
+/* AES-256-GCM: appends nonce(12) + ciphertext + tag(16) to dst. open: -EBADMSG when forged. */
+int kn_aead_seal(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes plain, struct kn_bytes aad,
+                 struct kn_buf *dst) KN_MUSTUSE;
+int kn_aead_open(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes sealed, struct kn_bytes aad,
+                 struct kn_buf *dst) KN_MUSTUSE;
+
+/* CRC-32C (Castagnoli), hardware where there is one. Start with seed 0, or a seed of your own;
+ * feed the result back in to go on. */
+uint32_t kn_crc32c(uint32_t seed, struct kn_bytes in);
+
+#endif

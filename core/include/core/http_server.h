@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listeners: the wire engine's event loops, TLS, and the console's libmicrohttpd. */
+#ifndef CORE_HTTP_SERVER_H
+#define CORE_HTTP_SERVER_H
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/http.h"
+
+struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
+    uint64_t loops;                   /* 0: one a core */
+    uint64_t workers;                 /* threads of the worker pool */
+    uint64_t worker_queue_max;
+    uint64_t connections_max;
+    uint64_t connections_per_peer_max; /* 0: no limit */
+    uint64_t head_bytes_max;
+    uint64_t headers_max;
+    uint64_t head_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t body_timeout_ms;         /* no body byte for so long, unless the handler paused it */
+    uint64_t write_timeout_ms;        /* peer takes nothing for so long */
+    uint64_t tls_handshake_timeout_ms;
+    uint64_t h2_streams_max;
+};
+extern const struct kn_conf_key kn_http_conf_keys[];
+extern const size_t kn_http_conf_key_count;
+
+struct kn_tls; /* certificate, key and context */
+/* PEM files. h2: offer HTTP/2 by ALPN; an ingest listener must not. err names the file. */
+int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
+               struct kn_err *err) KN_MUSTUSE;
+void kn_tls_free(struct kn_tls *tls);
+/* Makes a self-signed ECDSA certificate for localhost, 127.0.0.1, ::1 (10 years), unless both files
+ * exist. Key mode 0600. */
+int kn_tls_self_signed(const char *cert_path, const char *key_path, struct kn_err *err) KN_MUSTUSE;
+
+struct kn_http_server;
+int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
+                       struct kn_http_server **ret, struct kn_err *err) KN_MUSTUSE;
+
+struct kn_http_listen {
+    const char *name;    /* label in metrics and logs: "api", "ingest" */
+    const char *address; /* "127.0.0.1:4566", "[::1]:0" */
+    struct kn_tls *tls;  /* NULL: plain */
+    bool h2;             /* accept HTTP/2 (prior knowledge or ALPN) */
+    const struct kn_http_ops *ops;
+    void *ctx;
+};
+/* Binds; ret_port is the port in use. Before kn_http_server_start. err names the address. */
+int kn_http_server_listen(struct kn_http_server *server, const struct kn_http_listen *listen,
+                          uint16_t *ret_port, struct kn_err *err) KN_MUSTUSE;
+int kn_http_server_start(struct kn_http_server *server, struct kn_err *err) KN_MUSTUSE;
+/* Stops accepting, wakes all requests with KN_HTTP_WAKE_SHUTDOWN, waits up to drain_ms for them to
+ * end, closes the rest, joins the loops. Blocks; not from a loop. */
+void kn_http_server_stop(struct kn_http_server *server, int64_t drain_ms);
+void kn_http_server_free(struct kn_http_server *server); /* after stop */
+struct kn_pool *kn_http_server_workers(struct kn_http_server *server);
+
+/* The console's listener, on libmicrohttpd with threads of its own; same handler interface, minus
+ * duplex (an answer starts only after the body has been read). Refuses ambiguous requests before a
+ * handler sees them. */
+struct kn_http_mhd;
+int kn_http_mhd_start(const struct kn_http_listen *listen, unsigned threads,
+                      uint64_t connections_max, struct kn_pool *workers, struct kn_clock *clock,
+                      struct kn_http_mhd **ret, uint16_t *ret_port, struct kn_err *err) KN_MUSTUSE;
+void kn_http_mhd_stop(struct kn_http_mhd *mhd, int64_t drain_ms); /* and frees it */
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All a producer calls: control operations, PutMedia and its acknowledgements. */
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
+
+#include "core/api.h"
+#include "core/conf.h"
+#include "storage/storage.h"
+
+struct ingest_conf { /* every member is a row of ingest_conf_keys */
+    uint64_t fragment_bytes_max;      /* 50 MB; error 4001 */
+    uint64_t fragment_ms_max;         /* 20 s; error 4002 */
+    uint64_t tracks_max;              /* 3; error 4012 */
+    uint64_t tags_max;                /* 10; error 4009 */
+    uint64_t connection_ms_max;       /* 45 min; error 4003; 0: none */
+    uint64_t idle_ack_ms;             /* 8 s */
+    uint64_t fragment_idle_ms;        /* an open fragment is closed after this silence: 5 s */
+    uint64_t connection_idle_ms;      /* 60 s */
+    uint64_t takeover_silence_ms;     /* rules.md 1: 2 s */
+    int second_writer;                /* enum ingest_second_writer */
+    bool strict_frame_times;          /* the stricter form of 4004 */
+    uint64_t frames_max;              /* frames of one fragment, for the frame table */
+    uint64_t streams_max;             /* AccountStreamLimitExceededException */
+};
+enum ingest_second_writer { INGEST_SECOND_WAITS, INGEST_SECOND_REJECTED };
+extern const struct kn_conf_key ingest_conf_keys[];
+extern const size_t ingest_conf_key_count;
+
+/* Where clients find the data plane. Host and scheme of the request are kept and the port is set,
+ * unless a public URL is configured. */
+struct ingest_endpoints {
+    uint16_t api_port, api_tls_port, ingest_port, ingest_tls_port; /* 0: no such listener */
+    const char *public_api_url, *public_ingest_url;                /* NULL: derive */
+};
+
+struct ingest;
+int ingest_new(struct storage *storage, const struct ingest_conf *conf,
+               const struct ingest_endpoints *endpoints, const struct kn_api_identity *identity,
+               struct kn_clock *clock, struct ingest **ret) KN_MUSTUSE;
+/* Uploads must have ended (kn_http_server_stop). Blocks until their last commits are done. */
+void ingest_free(struct ingest *ingest);
+
+/* Generated operations; ctx is the struct ingest. */
+extern const struct kn_api_service ingest_api_service;
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The streams: their settings, in memory as immutable counted snapshots and in the catalogue on
+ * disk. Lookups never block; changes do (they return once durable).
+ */
+#ifndef STORAGE_STREAM_H
+#define STORAGE_STREAM_H
+
+#include "storage/storage.h"
+
+enum {
+    STORAGE_STREAM_NAME_BYTES_MAX = 256,
+    STORAGE_STREAM_TAGS_MAX = 50,
+    STORAGE_RETENTION_HOURS_MAX = 87600, /* ten years; KVS, UpdateDataRetention */
+};
+
+enum storage_stream_status {
+    STORAGE_STREAM_ACTIVE,
+    STORAGE_STREAM_DELETING, /* unreadable; its chunks are being unlinked */
+};
+
+struct storage_tag {
+    struct kn_str key, value;
+};
+
+struct storage_stream { /* immutable; all views point into the same allocation */
+    _Atomic unsigned refs;
+    struct storage_id id;
+    struct kn_str name, device_name, media_type, kms_key_id;
+    char version[21]; /* changes with every change of settings */
+    int64_t created_ms; /* also the last part of the ARN */
+    uint32_t retention_hours; /* 0: kept in memory only */
+    enum storage_stream_status status;
+    bool warm; /* storage tier: kept and reported, no other effect */
+    size_t tag_count;
+    const struct storage_tag *tags; /* sorted by key */
+    struct kn_bytes extra; /* settings of later modules: opaque here */
+};
+
+/* Borrow with ref/unref around any use that outlives the call. Any thread, never blocks.
+ * find: NULL when absent; a stream that is being deleted is found with that status. */
+struct storage_stream *storage_stream_find(struct storage *storage, struct kn_str name);
+struct storage_stream *storage_stream_find_id(struct storage *storage, const struct storage_id *id);
+struct storage_stream *storage_stream_ref(struct storage_stream *stream);
+void storage_stream_unref(struct storage_stream *stream);
+KN_DEFINE_CLEANUP(struct storage_stream *, storage_stream_unref)
+
+struct storage_stream_new {
+    struct kn_str name, device_name, media_type, kms_key_id;
+    uint32_t retention_hours;
+    bool warm;
+    const struct storage_tag *tags;
+    size_t tag_count;
+};
+/* -EEXIST: the name is taken (also while a stream of that name is being deleted). Blocks. */
+int storage_stream_create(struct storage *storage, const struct storage_stream_new *settings,
+                          struct storage_stream **ret) KN_MUSTUSE;
+
+/* Changes go through a copy: edit() may alter any setting of *draft but id, name and created_ms and
+ * returns 0, or an error that is passed through. expect_version empty: any; otherwise -ESTALE when
+ * it differs. Blocks; edit may be called again after a lost race. */
+struct storage_stream_draft {
+    struct kn_str device_name, media_type;
+    uint32_t retention_hours;
+    bool warm;
+    struct storage_tag tags[STORAGE_STREAM_TAGS_MAX];
+    size_t tag_count;
+    struct kn_bytes extra;
+    bool keep_version; /* tags do not change the version */
+};
+typedef int storage_stream_edit_fn(void *ctx, const struct storage_stream *now,
+                                   struct storage_stream_draft *draft);
+int storage_stream_update(struct storage *storage, struct kn_str name, struct kn_str expect_version,
+                          storage_stream_edit_fn *edit, void *ctx) KN_MUSTUSE;
+
+/* Unreadable when it returns; chunks go in the background, and are found again after a crash. */
+int storage_stream_delete(struct storage *storage, struct kn_str name,
+                          struct kn_str expect_version) KN_MUSTUSE;
+
+/* Names in byte order that start with prefix and are greater than after; refs in out. Never blocks. */
+size_t storage_stream_list(struct storage *storage, struct kn_str prefix, struct kn_str after,
+                           struct storage_stream **out, size_t cap);
+size_t storage_stream_count(struct storage *storage);
+
+#endif
