@@ -10,6 +10,10 @@ function(kn_module name)
   list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/src/)
   list(TRANSFORM ARG_HEADERS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/include/${name}/)
   list(TRANSFORM ARG_DEPS PREPEND kn_)
+  if(NOT ARG_SOURCES) # headers only, so far
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.c "typedef int kn_${name}_is_empty;\n")
+    set(ARG_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/empty.c)
+  endif()
   add_library(kn_${name} STATIC ${ARG_SOURCES})
   target_sources(kn_${name} PUBLIC FILE_SET HEADERS
     BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR}/include FILES ${ARG_HEADERS})

@@ -9,7 +9,8 @@
 #ifndef TESTS_UNIT_TEST_H
 #define TESTS_UNIT_TEST_H
 
-/* clang-format off: cmocka wants these four first, in this order */
+/* cmocka wants these four first, in this order. */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -46,7 +47,8 @@
 static inline uint64_t KN_UNUSED test_seed(void)
 {
     const char *text = getenv("KINEMA_SEED");
-    uint64_t seed = text ? strtoull(text, NULL, 10) : (uint64_t) (uintptr_t) &text ^ 0x9e3779b97f4a7c15u;
+    uint64_t seed =
+        text ? strtoull(text, NULL, 10) : (uint64_t) (uintptr_t) &text ^ 0x9e3779b97f4a7c15u;
     printf("seed %llu (KINEMA_SEED replays it)\n", (unsigned long long) seed);
     return seed;
 }

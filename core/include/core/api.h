@@ -9,8 +9,8 @@
  *   int ingest_op_DescribeStream(struct ingest *m, const struct ingest_DescribeStream_in *in,
  *                                struct ingest_DescribeStream_out *out, struct kn_api_call *call);
  *
- * It fills *out (from the call's arena; borrowed pointers must live until the answer is encoded) and
- * returns 0, or returns kn_api_fault(…) with a fault its row declares, or a negative errno that
+ * It fills *out (from the call's arena; borrowed pointers must live until the answer is encoded)
+ * and returns 0, or returns kn_api_fault(…) with a fault its row declares, or a negative errno that
  * core/src/api_errno.c maps to an answer. Members in the generated structs:
  *   string, blob  struct kn_str / kn_bytes, ptr NULL = absent
  *   number        struct kn_api_i64 {bool set; int64_t v;}; timestamps too, in wall ms
@@ -48,7 +48,7 @@ struct kn_api_service {
     size_t operation_count;
 };
 
-struct kn_api_identity { /* whose cloud this is, in ARNs and scopes */
+struct kn_api_identity {   /* whose cloud this is, in ARNs and scopes */
     const char *partition; /* "aws" */
     const char *region;    /* "us-east-1" */
     const char *account;   /* "000000000000" */
@@ -70,8 +70,8 @@ struct kn_api_call {
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...) KN_PRINTF(3, 4);
 
 /* For operations whose answer (GetMedia) or body (PutMedia) is a stream: once the handler has
- * returned 0, the request is handed to ops (kn_http_hand_over) on its loop. ops->gone must free ctx.
- * The call and its arena live until gone(). */
+ * returned 0, the request is handed to ops (kn_http_hand_over) on its loop. ops->gone must free
+ * ctx. The call and its arena live until gone(). */
 void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *ctx);
 
 struct kn_api_conf {
@@ -87,7 +87,8 @@ struct kn_api; /* the engine; a handler for a listener */
 int kn_api_new(const struct kn_api_conf *conf, struct kn_api **ret) KN_MUSTUSE;
 void kn_api_free(struct kn_api *api);
 /* module_ctx is the first argument of the module's handlers. Before serving. */
-int kn_api_add(struct kn_api *api, const struct kn_api_service *service, void *module_ctx) KN_MUSTUSE;
+int kn_api_add(struct kn_api *api, const struct kn_api_service *service, void *module_ctx)
+    KN_MUSTUSE;
 extern const struct kn_http_ops kn_api_ops; /* ctx: struct kn_api * */
 
 /* Writes one error answer in the AWS rest-json form: x-amzn-ErrorType, x-amzn-RequestId and

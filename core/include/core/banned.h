@@ -8,6 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol strtol gmtime localtime alloca
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol strtol gmtime localtime
 
 #endif

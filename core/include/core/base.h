@@ -33,7 +33,7 @@
 
 #define KN_ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define KN_CONTAINER_OF(ptr, type, member)                                                         \
-    ((type *) (void *) ((char *) (ptr) - offsetof(type, member)))
+    ((type *) (void *) ((char *) (ptr) -offsetof(type, member)))
 
 #define KIB(n) ((uint64_t) (n) << 10)
 #define MIB(n) ((uint64_t) (n) << 20)

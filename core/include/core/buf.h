@@ -17,7 +17,7 @@ struct kn_buf {
 
 /* max: most bytes it may ever hold. Allocates nothing yet. */
 void kn_buf_init(struct kn_buf *b, size_t max);
-void kn_buf_done(struct kn_buf *b); /* accepts a zeroed struct; leaves it empty */
+void kn_buf_done(struct kn_buf *b);  /* accepts a zeroed struct; leaves it empty */
 void kn_buf_clear(struct kn_buf *b); /* keeps the memory, forgets bytes and error */
 
 int kn_buf_reserve(struct kn_buf *b, size_t more); /* room for more bytes after len */

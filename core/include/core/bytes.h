@@ -18,10 +18,13 @@ struct kn_str {
     size_t len;
 };
 
-#define KN_STR(literal)    ((struct kn_str){"" literal, sizeof(literal) - 1})
-#define KN_STR_INIT(lit)   {"" lit, sizeof(lit) - 1}
-#define KN_STR_FMT         "%.*s"
-#define KN_STR_ARG(s)      (int) (s).len, (s).ptr
+#define KN_STR(literal) ((struct kn_str){"" literal, sizeof(literal) - 1})
+#define KN_STR_INIT(lit)                                                                           \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
+#define KN_STR_FMT    "%.*s"
+#define KN_STR_ARG(s) (int) (s).len, (s).ptr
 
 static inline struct kn_str kn_str_from(const char *text) /* NULL gives the empty view */
 {

@@ -32,7 +32,9 @@ struct kn_fake_clock {
 void kn_fake_clock_init(struct kn_fake_clock *fake, int64_t wall_ms);
 void kn_fake_clock_advance(struct kn_fake_clock *fake, int64_t by_ms); /* both times */
 
-enum { KN_TIME_TEXT_BYTES = 32 };
+enum {
+    KN_TIME_TEXT_BYTES = 32
+};
 
 /* "2026-11-22T20:49:55.123Z" */
 void kn_time_iso8601(int64_t wall_ms, char dst[KN_TIME_TEXT_BYTES]);

@@ -12,17 +12,22 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-enum kn_conf_type { KN_CONF_U64, KN_CONF_BOOL, KN_CONF_TEXT, KN_CONF_CHOICE };
+enum kn_conf_type {
+    KN_CONF_U64,
+    KN_CONF_BOOL,
+    KN_CONF_TEXT,
+    KN_CONF_CHOICE
+};
 
 struct kn_conf_key {
     const char *name;
     enum kn_conf_type type;
-    size_t offset;           /* of the member: uint64_t, bool, char *, or int (choice) */
-    uint64_t min, max, def;  /* u64; def also for bool and choice */
-    const char *def_text;    /* text */
+    size_t offset;              /* of the member: uint64_t, bool, char *, or int (choice) */
+    uint64_t min, max, def;     /* u64; def also for bool and choice */
+    const char *def_text;       /* text */
     const char *const *choices; /* NULL-terminated */
-    const char *unit;        /* "bytes", "ms", "s", "hours", "count", "" */
-    const char *help;        /* one or two sentences */
+    const char *unit;           /* "bytes", "ms", "s", "hours", "count", "" */
+    const char *help;           /* one or two sentences */
 };
 
 struct kn_conf_table {

@@ -5,7 +5,12 @@
 
 #include "core/buf.h"
 
-enum { KN_SHA256_BYTES = 32, KN_SHA256_HEX_BYTES = 65, KN_AEAD_KEY_BYTES = 32, KN_AEAD_OVERHEAD = 28 };
+enum {
+    KN_SHA256_BYTES = 32,
+    KN_SHA256_HEX_BYTES = 65,
+    KN_AEAD_KEY_BYTES = 32,
+    KN_AEAD_OVERHEAD = 28
+};
 
 void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
 void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
@@ -26,7 +31,8 @@ uint64_t kn_random_u64(void);
 void kn_hex_encode(struct kn_bytes in, char *dst);
 int kn_hex_decode(struct kn_str in, uint8_t *dst, size_t len) KN_MUSTUSE;
 
-/* Standard alphabet with padding; url: `-` `_` and `~` in place of `=`, as KVS session tokens use. */
+/* Standard alphabet with padding; url: `-` `_` and `~` in place of `=`, as KVS session tokens use.
+ */
 int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst);
 int kn_base64_decode(struct kn_str in, bool url, struct kn_buf *dst) KN_MUSTUSE; /* -EINVAL */
 

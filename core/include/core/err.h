@@ -28,7 +28,9 @@
 
 #include "core/base.h"
 
-enum { KN_ERR_TEXT_BYTES_MAX = 256 };
+enum {
+    KN_ERR_TEXT_BYTES_MAX = 256
+};
 
 /* What went wrong, in words. Filled only by functions that know more than a number can say. */
 struct kn_err {

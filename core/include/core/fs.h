@@ -16,10 +16,10 @@ struct kn_file;
 struct kn_fs;
 
 enum kn_fs_open_flags {
-    KN_FS_READ = 0,        /* read only */
-    KN_FS_WRITE = 1,       /* read and write */
-    KN_FS_CREATE = 2,      /* with WRITE: create if absent, mode 0600 */
-    KN_FS_EXCLUSIVE = 4,   /* with CREATE: -EEXIST if present */
+    KN_FS_READ = 0,      /* read only */
+    KN_FS_WRITE = 1,     /* read and write */
+    KN_FS_CREATE = 2,    /* with WRITE: create if absent, mode 0600 */
+    KN_FS_EXCLUSIVE = 4, /* with CREATE: -EEXIST if present */
 };
 
 struct kn_fs_space {
@@ -65,8 +65,8 @@ struct kn_fs *kn_fs_system(void); /* the real one; static */
 
 /* Whole transfers over the table: loop on short counts. read: -ENODATA at end of file. */
 int kn_file_read_all(struct kn_file *file, void *dst, size_t len, uint64_t off) KN_MUSTUSE;
-int kn_file_write_all(struct kn_file *file, const struct iovec *iov, int n,
-                      uint64_t off) KN_MUSTUSE;
+int kn_file_write_all(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
+    KN_MUSTUSE;
 
 /* A small whole file. write: temporary file, sync, rename, sync of the folder; mode 0600. */
 struct kn_buf;

@@ -30,7 +30,11 @@ struct kn_http_header {
 };
 
 /* Results of pull() besides a count of bytes. */
-enum { KN_HTTP_WAIT = -1, KN_HTTP_EOF = -2, KN_HTTP_FAIL = -3 };
+enum {
+    KN_HTTP_WAIT = -1,
+    KN_HTTP_EOF = -2,
+    KN_HTTP_FAIL = -3
+};
 
 enum kn_http_why {
     KN_HTTP_DONE,      /* answered completely, body read */
@@ -70,11 +74,12 @@ struct kn_str kn_http_path(struct kn_http_req *req);  /* raw, as sent, without t
 struct kn_str kn_http_query(struct kn_http_req *req); /* raw, without '?'; may be empty */
 /* lowercase name; ptr is NULL when absent. HTTP/2's :authority is also found as "host". */
 struct kn_str kn_http_header(struct kn_http_req *req, const char *lowercase);
-size_t kn_http_headers(struct kn_http_req *req, const struct kn_http_header **ret); /* all, in order */
+size_t kn_http_headers(struct kn_http_req *req,
+                       const struct kn_http_header **ret); /* all, in order */
 bool kn_http_is_tls(struct kn_http_req *req);
 bool kn_http_is_h2(struct kn_http_req *req);
-bool kn_http_is_loopback(struct kn_http_req *req);     /* the peer's address is */
-struct kn_str kn_http_peer(struct kn_http_req *req);   /* "127.0.0.1:4711" */
+bool kn_http_is_loopback(struct kn_http_req *req);       /* the peer's address is */
+struct kn_str kn_http_peer(struct kn_http_req *req);     /* "127.0.0.1:4711" */
 struct kn_arena *kn_http_arena(struct kn_http_req *req); /* lives until gone() */
 
 /* Finds and percent-decodes a query parameter into the arena. -ENOENT absent, -EINVAL malformed. */
@@ -123,7 +128,8 @@ int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg) 
 
 /* --- composing --------------------------------------------------------------------------- */
 /* From inside head(), end() or wake(): from now on the request belongs to these ops, whose head()
- * is called at once with *ctx = ctx. The former owner's gone() is still called, after the new one's. */
+ * is called at once with *ctx = ctx. The former owner's gone() is still called, after the new
+ * one's. */
 int kn_http_hand_over(struct kn_http_req *req, const struct kn_http_ops *ops, void *ctx) KN_MUSTUSE;
 
 struct kn_http_router; /* a set of exact routes and a fallback; is itself a handler */
@@ -133,7 +139,8 @@ void kn_http_router_free(struct kn_http_router *router);
  * serving starts only. */
 int kn_http_router_add(struct kn_http_router *router, const char *method, const char *path,
                        const struct kn_http_ops *ops, void *ctx) KN_MUSTUSE;
-void kn_http_router_fallback(struct kn_http_router *router, const struct kn_http_ops *ops, void *ctx);
+void kn_http_router_fallback(struct kn_http_router *router, const struct kn_http_ops *ops,
+                             void *ctx);
 extern const struct kn_http_ops kn_http_router_ops; /* ctx: struct kn_http_router * */
 
 #endif

@@ -9,8 +9,8 @@
 #include "core/http.h"
 
 struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
-    uint64_t loops;                   /* 0: one a core */
-    uint64_t workers;                 /* threads of the worker pool */
+    uint64_t loops;   /* 0: one a core */
+    uint64_t workers; /* threads of the worker pool */
     uint64_t worker_queue_max;
     uint64_t connections_max;
     uint64_t connections_per_peer_max; /* 0: no limit */
@@ -18,8 +18,8 @@ struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
     uint64_t headers_max;
     uint64_t head_timeout_ms;
     uint64_t idle_timeout_ms;
-    uint64_t body_timeout_ms;         /* no body byte for so long, unless the handler paused it */
-    uint64_t write_timeout_ms;        /* peer takes nothing for so long */
+    uint64_t body_timeout_ms;  /* no body byte for so long, unless the handler paused it */
+    uint64_t write_timeout_ms; /* peer takes nothing for so long */
     uint64_t tls_handshake_timeout_ms;
     uint64_t h2_streams_max;
 };

@@ -10,7 +10,9 @@
 #include "core/arena.h"
 #include "core/buf.h"
 
-enum { KN_JSON_DEPTH_MAX = 64 };
+enum {
+    KN_JSON_DEPTH_MAX = 64
+};
 
 /* Writes into a buf; errors stick in the buf. Misuse (a value where a key is due) asserts. */
 struct kn_json_writer {
@@ -38,7 +40,7 @@ void kn_json_null(struct kn_json_writer *w);
 void kn_json_epoch_ms(struct kn_json_writer *w, int64_t ms);
 
 enum kn_json_token {
-    KN_JSON_OBJECT,     /* { */
+    KN_JSON_OBJECT, /* { */
     KN_JSON_OBJECT_END,
     KN_JSON_ARRAY,
     KN_JSON_ARRAY_END,
@@ -48,14 +50,14 @@ enum kn_json_token {
     KN_JSON_TRUE,
     KN_JSON_FALSE,
     KN_JSON_NULL,
-    KN_JSON_DONE,       /* the document is complete */
+    KN_JSON_DONE, /* the document is complete */
 };
 
 struct kn_json_reader {
     struct kn_reader in;
     const uint8_t *start;
-    struct kn_str raw;      /* of KEY, STRING (between the quotes) and NUMBER: as written */
-    bool escaped;           /* raw of KEY or STRING holds escapes: use kn_json_unescape */
+    struct kn_str raw; /* of KEY, STRING (between the quotes) and NUMBER: as written */
+    bool escaped;      /* raw of KEY or STRING holds escapes: use kn_json_unescape */
     unsigned depth;
     uint8_t state[KN_JSON_DEPTH_MAX];
     uint8_t expect;
@@ -68,8 +70,8 @@ size_t kn_json_offset(const struct kn_json_reader *r);
 /* Skips the value whose first token has just been read. */
 int kn_json_skip(struct kn_json_reader *r, enum kn_json_token first) KN_MUSTUSE;
 /* raw when nothing is escaped, else an unescaped copy in the arena. */
-int kn_json_unescape(const struct kn_json_reader *r, struct kn_arena *arena,
-                     struct kn_str *ret) KN_MUSTUSE;
+int kn_json_unescape(const struct kn_json_reader *r, struct kn_arena *arena, struct kn_str *ret)
+    KN_MUSTUSE;
 /* The NUMBER just read. i64: whole numbers (also 1e3, 2.0) in range; -EINVAL otherwise.
  * epoch_ms: seconds, fraction and exponent allowed, to milliseconds exactly (no double). */
 int kn_json_number_i64(const struct kn_json_reader *r, int64_t *ret) KN_MUSTUSE;

@@ -9,10 +9,15 @@
 #include "core/bytes.h"
 #include "core/err.h"
 
-enum { KN_KEY_ID_BYTES_MAX = 128, KN_KEY_SECRET_BYTES_MAX = 128, KN_KEY_GRANTS_MAX = 32 };
+enum {
+    KN_KEY_ID_BYTES_MAX = 128,
+    KN_KEY_SECRET_BYTES_MAX = 128,
+    KN_KEY_GRANTS_MAX = 32
+};
 
 struct kn_key_grant {
-    struct kn_str action; /* glob, such as "kinesisvideo:PutMedia" or "kinesisvideo:Get*"; no case */
+    struct kn_str
+        action; /* glob, such as "kinesisvideo:PutMedia" or "kinesisvideo:Get*"; no case */
     struct kn_str stream; /* glob over the stream's name; "*" also allows account-wide calls */
 };
 

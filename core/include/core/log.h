@@ -9,8 +9,16 @@
 
 #include "core/bytes.h"
 
-enum kn_log_level { KN_LOG_DEBUG, KN_LOG_INFO, KN_LOG_WARN, KN_LOG_ERROR };
-enum kn_log_format { KN_LOG_TEXT, KN_LOG_JSON };
+enum kn_log_level {
+    KN_LOG_DEBUG,
+    KN_LOG_INFO,
+    KN_LOG_WARN,
+    KN_LOG_ERROR
+};
+enum kn_log_format {
+    KN_LOG_TEXT,
+    KN_LOG_JSON
+};
 
 void kn_log_setup(int fd, enum kn_log_level least, enum kn_log_format format);
 bool kn_log_enabled(enum kn_log_level level);

@@ -10,9 +10,16 @@
 
 #include "core/buf.h"
 
-enum { KN_METRICS_SERIES_MAX = 20000, KN_METRICS_LABELS_MAX = 3 };
+enum {
+    KN_METRICS_SERIES_MAX = 20000,
+    KN_METRICS_LABELS_MAX = 3
+};
 
-enum kn_metric_kind { KN_COUNTER, KN_GAUGE, KN_HISTOGRAM };
+enum kn_metric_kind {
+    KN_COUNTER,
+    KN_GAUGE,
+    KN_HISTOGRAM
+};
 
 struct kn_metric_family {
     enum kn_metric_kind kind;

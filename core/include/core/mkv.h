@@ -11,9 +11,9 @@
 #include "core/err.h"
 
 enum {
-    KN_MKV_TRACKS_MAX = 8,              /* that we describe; ingest's own limit is lower */
+    KN_MKV_TRACKS_MAX = 8, /* that we describe; ingest's own limit is lower */
     KN_MKV_CODEC_PRIVATE_BYTES_MAX = 1 << 20,
-    KN_MKV_HEADER_BYTES_MAX = 4 << 20,  /* everything before the first Cluster */
+    KN_MKV_HEADER_BYTES_MAX = 4 << 20, /* everything before the first Cluster */
 };
 
 enum kn_mkv_id {
@@ -41,20 +41,24 @@ enum kn_mkv_id {
     KN_MKV_BLOCK = 0xA1,
 };
 
-enum kn_mkv_track_type { KN_MKV_VIDEO = 1, KN_MKV_AUDIO = 2, KN_MKV_OTHER = 0 };
+enum kn_mkv_track_type {
+    KN_MKV_VIDEO = 1,
+    KN_MKV_AUDIO = 2,
+    KN_MKV_OTHER = 0
+};
 
 struct kn_mkv_track {
     uint64_t number;
     enum kn_mkv_track_type type;
-    char codec_id[64];               /* NUL padding removed: "V_MPEG4/ISO/AVC" */
-    struct kn_bytes codec_private;   /* view into the header; may be empty */
+    char codec_id[64];             /* NUL padding removed: "V_MPEG4/ISO/AVC" */
+    struct kn_bytes codec_private; /* view into the header; may be empty */
     uint32_t pixel_width, pixel_height;
     double sampling_hz;
     uint32_t channels;
-    uint64_t default_duration_ns;    /* 0: not said */
+    uint64_t default_duration_ns; /* 0: not said */
 };
 
-struct kn_mkv_header { /* what comes before the first Cluster, in words */
+struct kn_mkv_header {           /* what comes before the first Cluster, in words */
     uint64_t timestamp_scale_ns; /* 1,000,000 when not said */
     unsigned track_count;
     struct kn_mkv_track tracks[KN_MKV_TRACKS_MAX];
@@ -63,11 +67,13 @@ struct kn_mkv_header { /* what comes before the first Cluster, in words */
 
 /* Reads a whole header (EBML, Segment, Info, Tracks …). Views point into bytes. err names element
  * and offset. -EBADMSG, -EMSGSIZE. Any thread. */
-int kn_mkv_header_parse(struct kn_bytes bytes, struct kn_mkv_header *ret,
-                        struct kn_err *err) KN_MUSTUSE;
+int kn_mkv_header_parse(struct kn_bytes bytes, struct kn_mkv_header *ret, struct kn_err *err)
+    KN_MUSTUSE;
 
 /* --- writing ------------------------------------------------------------------------------ */
-enum { KN_MKV_SIZE_UNKNOWN_BYTES = 8 };
+enum {
+    KN_MKV_SIZE_UNKNOWN_BYTES = 8
+};
 int kn_mkv_write_id(struct kn_buf *out, uint32_t id);
 /* size_bytes: width of the size field, 1 to 8, or 0 for the shortest. */
 int kn_mkv_write_size(struct kn_buf *out, uint64_t size, unsigned size_bytes);
@@ -83,7 +89,7 @@ int kn_mkv_write_void_header(struct kn_buf *out, uint64_t total_bytes);
 /* --- one element's head -------------------------------------------------------------------- */
 struct kn_mkv_element {
     uint32_t id;
-    uint64_t size;      /* payload bytes; UINT64_MAX when unknown */
+    uint64_t size; /* payload bytes; UINT64_MAX when unknown */
     unsigned head_bytes;
 };
 /* -ENODATA: more bytes are needed (12 always suffice); -EBADMSG: not EBML. */

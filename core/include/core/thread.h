@@ -48,7 +48,8 @@ int kn_thread_start(pthread_t *ret, const char *name, void *(*main)(void *), voi
 
 /* A few threads that run jobs which may block. */
 struct kn_pool;
-int kn_pool_new(const char *name, unsigned threads, size_t queue_max, struct kn_pool **ret) KN_MUSTUSE;
+int kn_pool_new(const char *name, unsigned threads, size_t queue_max, struct kn_pool **ret)
+    KN_MUSTUSE;
 void kn_pool_free(struct kn_pool *pool); /* finishes what is queued, then joins */
 /* -EAGAIN when queue_max jobs wait. Any thread; never blocks. */
 int kn_pool_run(struct kn_pool *pool, void (*job)(void *arg), void *arg) KN_MUSTUSE;

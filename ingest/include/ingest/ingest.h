@@ -7,22 +7,25 @@
 #include "core/conf.h"
 #include "storage/storage.h"
 
-struct ingest_conf { /* every member is a row of ingest_conf_keys */
-    uint64_t fragment_bytes_max;      /* 50 MB; error 4001 */
-    uint64_t fragment_ms_max;         /* 20 s; error 4002 */
-    uint64_t tracks_max;              /* 3; error 4012 */
-    uint64_t tags_max;                /* 10; error 4009 */
-    uint64_t connection_ms_max;       /* 45 min; error 4003; 0: none */
-    uint64_t idle_ack_ms;             /* 8 s */
-    uint64_t fragment_idle_ms;        /* an open fragment is closed after this silence: 5 s */
-    uint64_t connection_idle_ms;      /* 60 s */
-    uint64_t takeover_silence_ms;     /* rules.md 1: 2 s */
-    int second_writer;                /* enum ingest_second_writer */
-    bool strict_frame_times;          /* the stricter form of 4004 */
-    uint64_t frames_max;              /* frames of one fragment, for the frame table */
-    uint64_t streams_max;             /* AccountStreamLimitExceededException */
+struct ingest_conf {              /* every member is a row of ingest_conf_keys */
+    uint64_t fragment_bytes_max;  /* 50 MB; error 4001 */
+    uint64_t fragment_ms_max;     /* 20 s; error 4002 */
+    uint64_t tracks_max;          /* 3; error 4012 */
+    uint64_t tags_max;            /* 10; error 4009 */
+    uint64_t connection_ms_max;   /* 45 min; error 4003; 0: none */
+    uint64_t idle_ack_ms;         /* 8 s */
+    uint64_t fragment_idle_ms;    /* an open fragment is closed after this silence: 5 s */
+    uint64_t connection_idle_ms;  /* 60 s */
+    uint64_t takeover_silence_ms; /* rules.md 1: 2 s */
+    int second_writer;            /* enum ingest_second_writer */
+    bool strict_frame_times;      /* the stricter form of 4004 */
+    uint64_t frames_max;          /* frames of one fragment, for the frame table */
+    uint64_t streams_max;         /* AccountStreamLimitExceededException */
 };
-enum ingest_second_writer { INGEST_SECOND_WAITS, INGEST_SECOND_REJECTED };
+enum ingest_second_writer {
+    INGEST_SECOND_WAITS,
+    INGEST_SECOND_REJECTED
+};
 extern const struct kn_conf_key ingest_conf_keys[];
 extern const size_t ingest_conf_key_count;
 

@@ -8,13 +8,13 @@
 #include "core/http.h"
 #include "storage/storage.h"
 
-struct playback_conf { /* every member is a row of playback_conf_keys */
-    uint64_t get_media_idle_ms;        /* 3 s without data ends the body, as AWS */
-    uint64_t get_media_ms_max;         /* 45 min */
-    uint64_t session_live_window_ms;   /* a LIVE session needs a fragment this fresh: 30 s */
-    uint64_t playlist_fragments_max;   /* 5000 */
-    uint64_t cache_bytes_max;          /* rendered headers and init segments */
-    uint64_t range_ms_max;             /* 24 h */
+struct playback_conf {               /* every member is a row of playback_conf_keys */
+    uint64_t get_media_idle_ms;      /* 3 s without data ends the body, as AWS */
+    uint64_t get_media_ms_max;       /* 45 min */
+    uint64_t session_live_window_ms; /* a LIVE session needs a fragment this fresh: 30 s */
+    uint64_t playlist_fragments_max; /* 5000 */
+    uint64_t cache_bytes_max;        /* rendered headers and init segments */
+    uint64_t range_ms_max;           /* 24 h */
 };
 extern const struct kn_conf_key playback_conf_keys[];
 extern const size_t playback_conf_key_count;
@@ -37,8 +37,9 @@ void playback_free(struct playback *playback);
 int playback_add_routes(struct playback *playback, struct kn_http_router *router) KN_MUSTUSE;
 
 /* A session URL without a signed call, for the console, whose login has been checked: the same
- * tokens, bound to key. path_and_query goes into dst, such as "/hls/v1/getHLSMasterPlaylist.m3u8?…".
- * mode: "LIVE", or "ON_DEMAND" / "LIVE_REPLAY" from from_ms (to to_ms; 0: open). */
+ * tokens, bound to key. path_and_query goes into dst, such as
+ * "/hls/v1/getHLSMasterPlaylist.m3u8?…". mode: "LIVE", or "ON_DEMAND" / "LIVE_REPLAY" from from_ms
+ * (to to_ms; 0: open). */
 int playback_hls_session(struct playback *playback, struct kn_str stream_name, const char *mode,
                          int64_t from_ms, int64_t to_ms, const struct kn_key *key,
                          struct kn_buf *dst, struct kn_err *err) KN_MUSTUSE;

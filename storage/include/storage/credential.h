@@ -18,8 +18,8 @@ struct kn_keyring *storage_keyring_base(struct storage_keyring *ring);
 struct storage_credential_new {
     const struct kn_key_grant *grants; /* none: an administrator ("*" on "*") */
     size_t grant_count;
-    int64_t expires_ms;      /* 0: never */
-    bool session;            /* also make a session token */
+    int64_t expires_ms;       /* 0: never */
+    bool session;             /* also make a session token */
     struct kn_str id, secret; /* empty: random (AKIA + 16, 40 characters) */
     int64_t created_ms;
 };
@@ -29,7 +29,7 @@ int storage_credential_create(struct storage_meta *meta, const struct storage_cr
 void storage_credential_free(struct kn_key *key);
 int storage_credential_revoke(struct storage_meta *meta, struct kn_str id) KN_MUSTUSE; /* -ENOENT */
 typedef int storage_credential_fn(void *ctx, const struct kn_key *key, int64_t created_ms);
-int storage_credential_list(struct storage_meta *meta, storage_credential_fn *each,
-                            void *ctx) KN_MUSTUSE;
+int storage_credential_list(struct storage_meta *meta, storage_credential_fn *each, void *ctx)
+    KN_MUSTUSE;
 
 #endif

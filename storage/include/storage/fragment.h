@@ -2,9 +2,10 @@
 /*
  * Fragments as readers see them: numbers, index queries, bytes, frames, and the live tail.
  *
- * Order of a stream: number order = commit order = visibility order. Server times strictly increase.
- * Functions with a `nowait` argument may be called on an event loop with true: they then return
- * -EAGAIN instead of touching the disk, and the caller repeats the call with false on a worker.
+ * Order of a stream: number order = commit order = visibility order. Server times strictly
+ * increase. Functions with a `nowait` argument may be called on an event loop with true: they then
+ * return -EAGAIN instead of touching the disk, and the caller repeats the call with false on a
+ * worker.
  */
 #ifndef STORAGE_FRAGMENT_H
 #define STORAGE_FRAGMENT_H
@@ -21,12 +22,15 @@ struct storage_number {
     int64_t server_ts_ms;
     uint32_t random;
 };
-enum { STORAGE_NUMBER_TEXT_BYTES = 48 };
+enum {
+    STORAGE_NUMBER_TEXT_BYTES = 48
+};
 void storage_number_format(const struct storage_number *n, char dst[STORAGE_NUMBER_TEXT_BYTES]);
 /* Up to 128 digits. -EINVAL: not digits. -ERANGE never: a number of another layout is mapped to the
- * nearest one of ours, so that "after it" still means something; ret_exact says whether it is ours. */
-int storage_number_parse(struct kn_str text, struct storage_number *ret,
-                         bool *ret_exact) KN_MUSTUSE;
+ * nearest one of ours, so that "after it" still means something; ret_exact says whether it is ours.
+ */
+int storage_number_parse(struct kn_str text, struct storage_number *ret, bool *ret_exact)
+    KN_MUSTUSE;
 
 /* --- one fragment ---------------------------------------------------------------------------- */
 enum storage_fragment_flags {
@@ -40,39 +44,43 @@ enum storage_fragment_flags {
 struct storage_fragment { /* a value: copy freely */
     struct storage_number number;
     int64_t producer_ts_ms;
-    uint64_t timecode;        /* of the Cluster, as sent, in the header's TimestampScale */
-    uint64_t ordinal;         /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
-    uint64_t discontinuity;   /* discontinuities before it, over the stream's life */
-    uint32_t duration_ms;     /* last frame's time − first frame's time (as AWS lists it) */
+    uint64_t timecode;         /* of the Cluster, as sent, in the header's TimestampScale */
+    uint64_t ordinal;          /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
+    uint64_t discontinuity;    /* discontinuities before it, over the stream's life */
+    uint32_t duration_ms;      /* last frame's time − first frame's time (as AWS lists it) */
     uint32_t full_duration_ms; /* the same plus the last frame's own duration */
-    uint64_t bytes;           /* leading Tags + Cluster + trailing Tags */
-    uint32_t cluster_offset;  /* leading Tags before it */
+    uint64_t bytes;            /* leading Tags + Cluster + trailing Tags */
+    uint32_t cluster_offset;   /* leading Tags before it */
     uint64_t cluster_bytes;
     uint32_t frame_count;
     uint32_t flags;
-    uint64_t header;          /* names the header within the stream; equal = same header bytes */
-    uint64_t chunk;           /* private to storage: where it lies */
+    uint64_t header; /* names the header within the stream; equal = same header bytes */
+    uint64_t chunk;  /* private to storage: where it lies */
     uint64_t offset;
     uint32_t record_bytes;
 };
 
 struct storage_frame {
-    uint32_t offset;     /* of the frame's payload, from the fragment's start */
+    uint32_t offset; /* of the frame's payload, from the fragment's start */
     uint32_t bytes;
-    int32_t time;        /* presentation, relative to the Cluster's timecode, in TimestampScale */
-    uint8_t track;       /* number as in the header (1 … 255) */
+    int32_t time;  /* presentation, relative to the Cluster's timecode, in TimestampScale */
+    uint8_t track; /* number as in the header (1 … 255) */
     bool key;
 };
 
 /* --- finding ---------------------------------------------------------------------------------- */
-enum storage_order { STORAGE_BY_NUMBER, STORAGE_BY_SERVER_TS, STORAGE_BY_PRODUCER_TS };
+enum storage_order {
+    STORAGE_BY_NUMBER,
+    STORAGE_BY_SERVER_TS,
+    STORAGE_BY_PRODUCER_TS
+};
 
 struct storage_query {
     enum storage_order order;
-    uint64_t after_seq;      /* BY_NUMBER: greater than this; the others: page on after this seq */
-    int64_t from_ms, to_ms;  /* by time: fragments whose START lies in [from, to]; INT64_MIN/MAX */
-    bool newest_first;       /* BY_NUMBER and BY_SERVER_TS */
-    bool in_flight;          /* also the fragment now arriving, if it matches */
+    uint64_t after_seq;     /* BY_NUMBER: greater than this; the others: page on after this seq */
+    int64_t from_ms, to_ms; /* by time: fragments whose START lies in [from, to]; INT64_MIN/MAX */
+    bool newest_first;      /* BY_NUMBER and BY_SERVER_TS */
+    bool in_flight;         /* also the fragment now arriving, if it matches */
 };
 
 /* Fills out (ascending, or descending when newest_first), at most cap; *ret_count of them. Trimmed
@@ -82,8 +90,8 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
                  const struct storage_query *query, struct storage_fragment *out, size_t cap,
                  size_t *ret_count, bool nowait) KN_MUSTUSE;
 
-/* The fragment that covers the time (start ≤ t < start of next, or t ≤ its end), else the next later
- * one; -ENOENT. order: by server or producer time. */
+/* The fragment that covers the time (start ≤ t < start of next, or t ≤ its end), else the next
+ * later one; -ENOENT. order: by server or producer time. */
 int storage_find_at(struct storage *storage, const struct storage_id *stream,
                     enum storage_order order, int64_t at_ms, struct storage_fragment *ret,
                     bool nowait) KN_MUSTUSE;
@@ -114,8 +122,8 @@ int storage_stream_stats(struct storage *storage, const struct storage_id *strea
  * fragment in flight, up to its visible end (0 = nothing new yet). -EAGAIN with nowait. -ECANCELED:
  * it was given up. -ENOENT: trimmed meanwhile. -EIO. Any thread. */
 ssize_t storage_read(struct storage *storage, const struct storage_id *stream,
-                     const struct storage_fragment *fragment, uint64_t off,
-                     const struct iovec *iov, int iov_count, bool nowait);
+                     const struct storage_fragment *fragment, uint64_t off, const struct iovec *iov,
+                     int iov_count, bool nowait);
 
 /* The sender's header, as sent: what GetMedia replays. Counted, cached by (stream, header). */
 struct storage_header {
@@ -139,7 +147,8 @@ int storage_frames_get(struct storage *storage, const struct storage_id *stream,
                        bool nowait) KN_MUSTUSE;
 void storage_frames_free(struct storage_frames *frames);
 
-/* --- following the tail ------------------------------------------------------------------------ */
+/* --- following the tail ------------------------------------------------------------------------
+ */
 /* Bumped at each begin, visible part, commit, abort and trim of the stream; lives as long as the
  * storage. NULL only when memory is out. */
 struct kn_gate *storage_tail_gate(struct storage *storage, const struct storage_id *stream);

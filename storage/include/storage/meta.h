@@ -15,7 +15,10 @@
 
 struct storage_meta;
 
-enum { STORAGE_META_KEY_BYTES_MAX = 400, STORAGE_META_VALUE_BYTES_MAX = 1 << 20 };
+enum {
+    STORAGE_META_KEY_BYTES_MAX = 400,
+    STORAGE_META_VALUE_BYTES_MAX = 1 << 20
+};
 
 int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta **ret,
                       struct kn_err *err) KN_MUSTUSE;
@@ -28,8 +31,8 @@ int storage_meta_get(struct storage_meta *meta, struct kn_bytes key, struct kn_b
 /* expect 0: must not exist (-EEXIST); otherwise must still be that version (-ESTALE). */
 int storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
                      uint64_t expect, uint64_t *ret_version) KN_MUSTUSE;
-int storage_meta_remove(struct storage_meta *meta, struct kn_bytes key,
-                        uint64_t expect) KN_MUSTUSE; /* expect 0: any; -ENOENT, -ESTALE */
+int storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t expect)
+    KN_MUSTUSE; /* expect 0: any; -ENOENT, -ESTALE */
 typedef int storage_meta_fn(void *ctx, struct kn_bytes key, struct kn_bytes value,
                             uint64_t version);
 /* In key order, keys that start with prefix and are greater than after. each < 0 stops. */

@@ -22,14 +22,14 @@ struct storage_conf { /* every member is a row of storage_conf_keys */
     uint64_t io_threads;
     uint64_t chunk_bytes_max;
     uint64_t chunk_ms_max;
-    uint64_t part_bytes;            /* gathered before a write: 256 KiB */
-    uint64_t window_bytes_max;      /* unwritten and in flight, one stream */
+    uint64_t part_bytes;       /* gathered before a write: 256 KiB */
+    uint64_t window_bytes_max; /* unwritten and in flight, one stream */
     uint64_t window_total_bytes_max;
     uint64_t linger_ms;             /* most a commit waits for company */
     uint64_t volume_free_bytes_min; /* the floor below which ingest stops */
     uint64_t ballast_bytes;
-    uint64_t catalogue_bytes_max;   /* LMDB map size */
-    uint64_t open_chunks_max;       /* cached for reading */
+    uint64_t catalogue_bytes_max;    /* LMDB map size */
+    uint64_t open_chunks_max;        /* cached for reading */
     uint64_t retention_slice_chunks; /* unlinked in one go */
     uint64_t retention_interval_ms;
     uint64_t memory_stream_bytes_max; /* retention 0: 200 MB */
@@ -40,7 +40,7 @@ extern const size_t storage_conf_key_count;
 
 /* What opening found and did; said in the log and in metrics. */
 struct storage_report {
-    bool clean;                   /* the last run ended in order */
+    bool clean; /* the last run ended in order */
     uint64_t streams;
     uint64_t chunks;
     uint64_t chunks_recovered;    /* were open when the last run ended */
@@ -66,7 +66,9 @@ struct kn_clock *storage_clock(struct storage *storage);
 struct storage_id {
     uint8_t bytes[16];
 };
-enum { STORAGE_ID_TEXT_BYTES = 33 };
+enum {
+    STORAGE_ID_TEXT_BYTES = 33
+};
 void storage_id_text(const struct storage_id *id, char dst[STORAGE_ID_TEXT_BYTES]);
 
 /* --- verifying and showing: `kinema check` and `kinema dump` -------------------------------- */

@@ -27,14 +27,14 @@ struct storage_stream { /* immutable; all views point into the same allocation *
     _Atomic unsigned refs;
     struct storage_id id;
     struct kn_str name, device_name, media_type, kms_key_id;
-    char version[21]; /* changes with every change of settings */
-    int64_t created_ms; /* also the last part of the ARN */
+    char version[21];         /* changes with every change of settings */
+    int64_t created_ms;       /* also the last part of the ARN */
     uint32_t retention_hours; /* 0: kept in memory only */
     enum storage_stream_status status;
     bool warm; /* storage tier: kept and reported, no other effect */
     size_t tag_count;
     const struct storage_tag *tags; /* sorted by key */
-    struct kn_bytes extra; /* settings of later modules: opaque here */
+    struct kn_bytes extra;          /* settings of later modules: opaque here */
 };
 
 /* Borrow with ref/unref around any use that outlives the call. Any thread, never blocks.
@@ -74,10 +74,11 @@ int storage_stream_update(struct storage *storage, struct kn_str name, struct kn
                           storage_stream_edit_fn *edit, void *ctx) KN_MUSTUSE;
 
 /* Unreadable when it returns; chunks go in the background, and are found again after a crash. */
-int storage_stream_delete(struct storage *storage, struct kn_str name,
-                          struct kn_str expect_version) KN_MUSTUSE;
+int storage_stream_delete(struct storage *storage, struct kn_str name, struct kn_str expect_version)
+    KN_MUSTUSE;
 
-/* Names in byte order that start with prefix and are greater than after; refs in out. Never blocks. */
+/* Names in byte order that start with prefix and are greater than after; refs in out. Never blocks.
+ */
 size_t storage_stream_list(struct storage *storage, struct kn_str prefix, struct kn_str after,
                            struct storage_stream **out, size_t cap);
 size_t storage_stream_count(struct storage *storage);

@@ -57,7 +57,7 @@ struct storage_commit {
     uint32_t cluster_offset; /* bytes of Tags before the Cluster */
     uint64_t cluster_bytes;
     uint32_t duration_ms, full_duration_ms;
-    uint32_t flags; /* END_TAG */
+    uint32_t flags;  /* END_TAG */
     bool flush_soon; /* do not linger for company: an acknowledgement is waited for */
 };
 int storage_writer_commit(struct storage_writer *w, const struct storage_commit *commit) KN_MUSTUSE;

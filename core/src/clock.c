@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The system's clock, a clock for tests, and the text forms of a moment. */
+#include "core/clock.h"
+
+#include <errno.h>
+
+static int64_t system_wall_ms(struct kn_clock *clock KN_UNUSED)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t system_mono_ns(struct kn_clock *clock KN_UNUSED)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+struct kn_clock *kn_clock_system(void)
+{
+    static struct kn_clock system_clock = {.wall_ms = system_wall_ms, .mono_ns = system_mono_ns};
+
+    return &system_clock;
+}
+
+static int64_t fake_wall_ms(struct kn_clock *clock)
+{
+    return KN_CONTAINER_OF(clock, struct kn_fake_clock, clock)->wall_ms;
+}
+
+static int64_t fake_mono_ns(struct kn_clock *clock)
+{
+    return KN_CONTAINER_OF(clock, struct kn_fake_clock, clock)->mono_ns;
+}
+
+void kn_fake_clock_init(struct kn_fake_clock *fake, int64_t wall_ms)
+{
+    fake->clock = (struct kn_clock){.wall_ms = fake_wall_ms, .mono_ns = fake_mono_ns};
+    fake->wall_ms = wall_ms;
+    fake->mono_ns = 1000000000;
+}
+
+void kn_fake_clock_advance(struct kn_fake_clock *fake, int64_t by_ms)
+{
+    fake->wall_ms += by_ms;
+    fake->mono_ns += by_ms * 1000000;
+}
+
+static void split(int64_t wall_ms, struct tm *ret, int *ret_ms)
+{
+    int64_t seconds = wall_ms / 1000;
+    int64_t ms = wall_ms % 1000;
+    time_t t;
+
+    if (ms < 0) {
+        ms += 1000;
+        seconds--;
+    }
+    /* years 0001 to 9999: what the fixed-width forms can say */
+    t = (time_t) kn_max_i64(-62135596800, kn_min_i64(253402300799, seconds));
+    (void) gmtime_r(&t, ret);
+    *ret_ms = (int) ms;
+}
+
+void kn_time_iso8601(int64_t wall_ms, char dst[KN_TIME_TEXT_BYTES])
+{
+    struct tm tm;
+    size_t len;
+    int ms;
+
+    split(wall_ms, &tm, &ms);
+    len = strftime(dst, KN_TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void) snprintf(dst + len, KN_TIME_TEXT_BYTES - len, ".%03dZ", ms);
+}
+
+void kn_time_amz(int64_t wall_ms, char dst[KN_TIME_TEXT_BYTES])
+{
+    struct tm tm;
+    int ms;
+
+    split(wall_ms, &tm, &ms);
+    (void) strftime(dst, KN_TIME_TEXT_BYTES, "%Y%m%dT%H%M%SZ", &tm);
+}
+
+void kn_time_http(int64_t wall_ms, char dst[KN_TIME_TEXT_BYTES])
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    struct tm tm;
+    int ms;
+
+    split(wall_ms, &tm, &ms);
+    (void) snprintf(dst, KN_TIME_TEXT_BYTES, "%s, %02u %s %04u %02u:%02u:%02u GMT",
+                    days[tm.tm_wday], (unsigned) tm.tm_mday % 100, months[tm.tm_mon],
+                    (unsigned) (tm.tm_year + 1900) % 10000, (unsigned) tm.tm_hour % 100,
+                    (unsigned) tm.tm_min % 100, (unsigned) tm.tm_sec % 100);
+}
+
+static int digits(const char *at, size_t count, int *ret)
+{
+    uint64_t value;
+    int r = kn_str_to_u64((struct kn_str){at, count}, 9999, &value);
+
+    if (r == 0)
+        *ret = (int) value;
+    return r;
+}
+
+int kn_time_parse_amz(struct kn_str s, int64_t *ret_wall_ms)
+{
+    struct tm tm = {0}, back;
+    time_t t;
+    const char *p = s.ptr;
+
+    if (s.len != 16 || p[8] != 'T' || p[15] != 'Z')
+        return -EINVAL;
+    if (digits(p, 4, &tm.tm_year) < 0 || digits(p + 4, 2, &tm.tm_mon) < 0 ||
+        digits(p + 6, 2, &tm.tm_mday) < 0 || digits(p + 9, 2, &tm.tm_hour) < 0 ||
+        digits(p + 11, 2, &tm.tm_min) < 0 || digits(p + 13, 2, &tm.tm_sec) < 0)
+        return -EINVAL;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    back = tm;
+    t = timegm(&back); /* normalises: a date that does not exist becomes another one */
+    if (back.tm_mday != tm.tm_mday || back.tm_mon != tm.tm_mon || back.tm_hour != tm.tm_hour ||
+        back.tm_min != tm.tm_min || back.tm_sec != tm.tm_sec)
+        return -EINVAL;
+    *ret_wall_ms = (int64_t) t * 1000;
+    return 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thin face over OpenSSL's EVP, so that nothing else needs to know it, plus hex and base64. */
+#include "core/crypto.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+enum {
+    NONCE_BYTES = 12,
+    TAG_BYTES = 16
+};
+static_assert(KN_AEAD_OVERHEAD == NONCE_BYTES + TAG_BYTES, "what sealing adds");
+
+void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
+{
+    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
+{
+    unsigned len = 0;
+
+    kn_assert(key.len <= INT32_MAX);
+    kn_assert(HMAC(EVP_sha256(), key.ptr ? (const void *) key.ptr : "", (int) key.len, in.ptr,
+                   in.len, ret, &len) != NULL);
+    kn_assert(len == KN_SHA256_BYTES);
+}
+
+int kn_sha256_start(struct kn_sha256_state *s)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    if (!ctx)
+        return -ENOMEM;
+    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        return -ENOMEM;
+    }
+    s->impl = ctx;
+    return 0;
+}
+
+void kn_sha256_add(struct kn_sha256_state *s, struct kn_bytes in)
+{
+    kn_assert(EVP_DigestUpdate(s->impl, in.ptr, in.len) == 1);
+}
+
+void kn_sha256_finish(struct kn_sha256_state *s, uint8_t ret[KN_SHA256_BYTES])
+{
+    kn_assert(EVP_DigestFinal_ex(s->impl, ret, NULL) == 1);
+    EVP_MD_CTX_free(s->impl);
+    s->impl = NULL;
+}
+
+void kn_random(void *dst, size_t len)
+{
+    kn_assert(len <= INT32_MAX && RAND_bytes(dst, (int) len) == 1);
+}
+
+uint64_t kn_random_u64(void)
+{
+    uint64_t v;
+
+    kn_random(&v, sizeof v);
+    return v;
+}
+
+void kn_hex_encode(struct kn_bytes in, char *dst)
+{
+    static const char digit[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < in.len; i++) {
+        dst[2 * i] = digit[in.ptr[i] >> 4];
+        dst[2 * i + 1] = digit[in.ptr[i] & 15];
+    }
+    dst[2 * in.len] = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int kn_hex_decode(struct kn_str in, uint8_t *dst, size_t len)
+{
+    if (in.len != 2 * len)
+        return -EINVAL;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(in.ptr[2 * i]), low = hex_value(in.ptr[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return -EINVAL;
+        dst[i] = (uint8_t) (high << 4 | low);
+    }
+    return 0;
+}
+
+int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *digit = url ? safe : plain;
+    char pad = url ? '~' : '=';
+
+    for (size_t i = 0; i < in.len; i += 3) {
+        size_t n = in.len - i < 3 ? in.len - i : 3;
+        uint32_t v = (uint32_t) in.ptr[i] << 16 | (n > 1 ? (uint32_t) in.ptr[i + 1] << 8 : 0) |
+                     (n > 2 ? in.ptr[i + 2] : 0);
+        char out[4] = {digit[v >> 18], digit[v >> 12 & 63], n > 1 ? digit[v >> 6 & 63] : pad,
+                       n > 2 ? digit[v & 63] : pad};
+        int r = kn_buf_append(dst, out, sizeof out);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int base64_value(char c, bool url)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == (url ? '-' : '+'))
+        return 62;
+    if (c == (url ? '_' : '/'))
+        return 63;
+    return -1;
+}
+
+/* Strict: length a multiple of four, padding only at the end, unused bits zero; so that one value
+ * has one spelling. */
+int kn_base64_decode(struct kn_str in, bool url, struct kn_buf *dst)
+{
+    char pad = url ? '~' : '=';
+
+    if (in.len % 4 != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < in.len; i += 4) {
+        unsigned n = 3;
+        uint32_t v = 0;
+        uint8_t out[3];
+        int r;
+
+        if (i + 4 == in.len && in.ptr[i + 3] == pad)
+            n = in.ptr[i + 2] == pad ? 1 : 2;
+        for (unsigned k = 0; k < 4; k++) {
+            int digit = k <= n ? base64_value(in.ptr[i + k], url) : 0;
+
+            if (digit < 0)
+                return -EINVAL;
+            v = v << 6 | (uint32_t) digit;
+        }
+        if ((n == 1 && (v & 0xffff)) || (n == 2 && (v & 0xff)))
+            return -EINVAL;
+        out[0] = (uint8_t) (v >> 16);
+        out[1] = (uint8_t) (v >> 8);
+        out[2] = (uint8_t) v;
+        r = kn_buf_append(dst, out, n);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int kn_aead_seal(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes plain, struct kn_bytes aad,
+                 struct kn_buf *dst)
+{
+    EVP_CIPHER_CTX *ctx;
+    uint8_t *nonce;
+    int n = 0, last = 0;
+    bool ok;
+
+    if (plain.len > INT32_MAX - KN_AEAD_OVERHEAD || aad.len > INT32_MAX)
+        return -EMSGSIZE;
+    if (kn_buf_reserve(dst, plain.len + KN_AEAD_OVERHEAD) < 0)
+        return dst->error;
+    ctx = EVP_CIPHER_CTX_new();
+    if (!ctx)
+        return -ENOMEM;
+    nonce = dst->ptr + dst->len;
+    kn_random(nonce, NONCE_BYTES);
+    ok = EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+         (aad.len == 0 || EVP_EncryptUpdate(ctx, NULL, &n, aad.ptr, (int) aad.len) == 1) &&
+         EVP_EncryptUpdate(ctx, nonce + NONCE_BYTES, &n, plain.ptr, (int) plain.len) == 1 &&
+         EVP_EncryptFinal_ex(ctx, nonce + NONCE_BYTES + n, &last) == 1 &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
+                             nonce + NONCE_BYTES + plain.len) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (!ok)
+        return -ENOMEM;
+    dst->len += plain.len + KN_AEAD_OVERHEAD;
+    return 0;
+}
+
+int kn_aead_open(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes sealed, struct kn_bytes aad,
+                 struct kn_buf *dst)
+{
+    EVP_CIPHER_CTX *ctx;
+    uint8_t tag[TAG_BYTES];
+    size_t len;
+    int n = 0, last = 0;
+    bool ok;
+
+    if (sealed.len < KN_AEAD_OVERHEAD || sealed.len > INT32_MAX || aad.len > INT32_MAX)
+        return -EBADMSG;
+    len = sealed.len - KN_AEAD_OVERHEAD;
+    if (kn_buf_reserve(dst, len + TAG_BYTES) < 0)
+        return dst->error;
+    ctx = EVP_CIPHER_CTX_new();
+    if (!ctx)
+        return -ENOMEM;
+    memcpy(tag, sealed.ptr + NONCE_BYTES + len, TAG_BYTES);
+    ok =
+        EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, sealed.ptr) == 1 &&
+        (aad.len == 0 || EVP_DecryptUpdate(ctx, NULL, &n, aad.ptr, (int) aad.len) == 1) &&
+        EVP_DecryptUpdate(ctx, dst->ptr + dst->len, &n, sealed.ptr + NONCE_BYTES, (int) len) == 1 &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1 &&
+        EVP_DecryptFinal_ex(ctx, dst->ptr + dst->len + n, &last) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (!ok)
+        return -EBADMSG;
+    dst->len += len;
+    return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real file system behind core/fs.h. EINTR is retried here and nowhere else. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+
+struct system_file {
+    struct kn_file file;
+    int fd;
+};
+
+static int fd_of(struct kn_file *file)
+{
+    return KN_CONTAINER_OF(file, struct system_file, file)->fd;
+}
+
+static int result(int r)
+{
+    return r < 0 ? -errno : 0;
+}
+
+static int sys_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
+{
+    struct system_file *f = malloc(sizeof *f);
+    int mode = (flags & KN_FS_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+               (flags & KN_FS_CREATE ? O_CREAT : 0) | (flags & KN_FS_EXCLUSIVE ? O_EXCL : 0);
+
+    if (!f)
+        return -ENOMEM;
+    *f = (struct system_file){.file.fs = fs};
+    do
+        f->fd = open(path, mode, 0600);
+    while (f->fd < 0 && errno == EINTR);
+    if (f->fd < 0) {
+        int r = -errno;
+
+        free(f);
+        return r;
+    }
+    *ret = &f->file;
+    return 0;
+}
+
+static int sys_mkdir(struct kn_fs *fs KN_UNUSED, const char *path)
+{
+    return result(mkdir(path, 0700));
+}
+
+static int sys_rename(struct kn_fs *fs KN_UNUSED, const char *from, const char *to)
+{
+    return result(rename(from, to));
+}
+
+static int sys_unlink(struct kn_fs *fs KN_UNUSED, const char *path)
+{
+    return result(unlink(path));
+}
+
+static int sys_rmdir(struct kn_fs *fs KN_UNUSED, const char *path)
+{
+    return result(rmdir(path));
+}
+
+static int sys_sync_dir(struct kn_fs *fs KN_UNUSED, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = result(fsync(fd));
+    (void) close(fd);
+    return r;
+}
+
+static int sys_list(struct kn_fs *fs KN_UNUSED, const char *path, kn_fs_entry_fn *entry, void *ctx)
+{
+    DIR *dir = opendir(path);
+    int r = 0;
+
+    if (!dir)
+        return -errno;
+    while (r >= 0) {
+        struct dirent *e;
+        bool is_dir;
+
+        errno = 0;
+        e = readdir(dir); /* NOLINT(concurrency-mt-unsafe): one thread a DIR is safe in glibc */
+        if (!e) {
+            r = errno ? -errno : 0;
+            break;
+        }
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        is_dir = e->d_type == DT_DIR;
+        if (e->d_type == DT_UNKNOWN) {
+            struct stat st;
+
+            is_dir = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                     S_ISDIR(st.st_mode);
+        }
+        r = entry(ctx, e->d_name, is_dir);
+    }
+    (void) closedir(dir);
+    return r < 0 ? r : 0;
+}
+
+static int sys_space(struct kn_fs *fs KN_UNUSED, const char *path, struct kn_fs_space *ret)
+{
+    struct statvfs st;
+
+    if (statvfs(path, &st) < 0)
+        return -errno;
+    *ret = (struct kn_fs_space){
+        .total_bytes = (uint64_t) st.f_blocks * st.f_frsize,
+        .free_bytes = (uint64_t) st.f_bavail * st.f_frsize,
+        .free_inodes = (uint64_t) st.f_favail,
+    };
+    return 0;
+}
+
+static void sys_close(struct kn_file *file)
+{
+    (void) close(fd_of(file)); /* what matters was synced before */
+    free(KN_CONTAINER_OF(file, struct system_file, file));
+}
+
+static ssize_t sys_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
+                          bool nowait)
+{
+    ssize_t done;
+
+    do
+        done = preadv2(fd_of(file), iov, n, (off_t) off, nowait ? RWF_NOWAIT : 0);
+    while (done < 0 && errno == EINTR);
+    if (done < 0 && nowait && errno == EOPNOTSUPP)
+        return -EAGAIN; /* a file system without the flag: always go through the pool */
+    return done < 0 ? -errno : done;
+}
+
+static ssize_t sys_pwritev(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
+{
+    ssize_t done;
+
+    do
+        done = pwritev(fd_of(file), iov, n, (off_t) off);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : done;
+}
+
+static int sys_allocate(struct kn_file *file, uint64_t off, uint64_t len)
+{
+    int r;
+
+    do
+        r = fallocate(fd_of(file), FALLOC_FL_KEEP_SIZE, (off_t) off, (off_t) len);
+    while (r < 0 && errno == EINTR);
+    if (r < 0 && errno == EOPNOTSUPP)
+        return 0; /* then the room is taken as it is written */
+    return result(r);
+}
+
+static int sys_truncate(struct kn_file *file, uint64_t len)
+{
+    return result(ftruncate(fd_of(file), (off_t) len));
+}
+
+static int sys_sync_start(struct kn_file *file)
+{
+    return result(sync_file_range(fd_of(file), 0, 0, SYNC_FILE_RANGE_WRITE));
+}
+
+static int sys_sync(struct kn_file *file)
+{
+    return result(fdatasync(fd_of(file)));
+}
+
+static int sys_size(struct kn_file *file, uint64_t *ret)
+{
+    struct stat st;
+
+    if (fstat(fd_of(file), &st) < 0)
+        return -errno;
+    *ret = (uint64_t) st.st_size;
+    return 0;
+}
+
+struct kn_fs *kn_fs_system(void)
+{
+    static const struct kn_fs_ops ops = {
+        .open = sys_open,
+        .mkdir = sys_mkdir,
+        .rename = sys_rename,
+        .unlink = sys_unlink,
+        .rmdir = sys_rmdir,
+        .sync_dir = sys_sync_dir,
+        .list = sys_list,
+        .space = sys_space,
+        .close = sys_close,
+        .preadv = sys_preadv,
+        .pwritev = sys_pwritev,
+        .allocate = sys_allocate,
+        .truncate = sys_truncate,
+        .sync_start = sys_sync_start,
+        .sync = sys_sync,
+        .size = sys_size,
+        .fd = fd_of,
+    };
+    static struct kn_fs fs = {.ops = &ops};
+
+    return &fs;
+}

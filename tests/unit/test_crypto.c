@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <errno.h>
+
+#include "core/crypto.h"
+
+TEST(digests_agree_with_published_vectors)
+{
+    uint8_t digest[KN_SHA256_BYTES];
+    char hex[KN_SHA256_HEX_BYTES];
+
+    kn_sha256(kn_bytes_of(KN_STR("abc")), digest); /* FIPS 180-4 */
+    kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    kn_hmac_sha256(kn_bytes_of(KN_STR("Jefe")), /* RFC 4231, case 2 */
+                   kn_bytes_of(KN_STR("what do ya want for nothing?")), digest);
+    kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(crc32c_agrees_with_its_vectors_at_every_length)
+{
+    uint8_t bytes[9000];
+    uint64_t state = 88172645463325252u;
+
+    assert_int_equal(kn_crc32c(0, kn_bytes_of(KN_STR("123456789"))), 0xE3069283);
+    memset(bytes, 0, 32);
+    assert_int_equal(kn_crc32c(0, (struct kn_bytes){bytes, 32}), 0x8A9136AA); /* RFC 3720 B.4 */
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t) test_random(&state);
+    for (size_t len = 0; len < sizeof bytes; len += 617) {
+        uint32_t whole = kn_crc32c(7, (struct kn_bytes){bytes, len});
+        uint32_t parts = 7;
+
+        for (size_t i = 0; i < len; i++)
+            parts = kn_crc32c(parts, (struct kn_bytes){bytes + i, 1});
+        assert_int_equal(whole, parts);
+    }
+}
+
+TEST(base64_has_one_spelling)
+{
+    struct kn_buf b;
+
+    kn_buf_init(&b, 100);
+    assert_ok(kn_base64_encode((struct kn_bytes){(const uint8_t *) "\xfb\xff", 2}, false, &b));
+    assert_str_is(kn_buf_str(&b), "+/8=");
+    kn_buf_clear(&b);
+    assert_ok(kn_base64_encode((struct kn_bytes){(const uint8_t *) "\xfb\xff", 2}, true, &b));
+    assert_str_is(kn_buf_str(&b), "-_8~");
+    kn_buf_clear(&b);
+    assert_ok(kn_base64_decode(KN_STR("-_8~"), true, &b));
+    assert_int_equal(b.len, 2);
+    assert_int_equal(kn_base64_decode(KN_STR("+/9="), false, &b), -EINVAL);
+    assert_int_equal(kn_base64_decode(KN_STR("+/8"), false, &b), -EINVAL);
+    assert_int_equal(kn_base64_decode(KN_STR("===="), false, &b), -EINVAL);
+    assert_int_equal(kn_base64_decode(KN_STR("+/8=AAAA"), false, &b), -EINVAL);
+    kn_buf_done(&b);
+}
+
+TEST(what_is_sealed_opens_only_unchanged)
+{
+    uint8_t key[KN_AEAD_KEY_BYTES] = {1, 2, 3};
+    struct kn_buf sealed, opened;
+
+    kn_buf_init(&sealed, 1000);
+    kn_buf_init(&opened, 1000);
+    assert_ok(
+        kn_aead_seal(key, kn_bytes_of(KN_STR("secret")), kn_bytes_of(KN_STR("aad")), &sealed));
+    assert_int_equal(sealed.len, 6 + KN_AEAD_OVERHEAD);
+    assert_ok(kn_aead_open(key, kn_buf_bytes(&sealed), kn_bytes_of(KN_STR("aad")), &opened));
+    assert_str_is(kn_buf_str(&opened), "secret");
+    assert_int_equal(kn_aead_open(key, kn_buf_bytes(&sealed), kn_bytes_of(KN_STR("axd")), &opened),
+                     -EBADMSG);
+    for (size_t i = 0; i < sealed.len; i++) {
+        sealed.ptr[i] ^= 1;
+        assert_int_equal(
+            kn_aead_open(key, kn_buf_bytes(&sealed), kn_bytes_of(KN_STR("aad")), &opened),
+            -EBADMSG);
+        sealed.ptr[i] ^= 1;
+    }
+    kn_buf_done(&sealed);
+    kn_buf_done(&opened);
+}
+
+TESTS_MAIN(TEST_OF(digests_agree_with_published_vectors),
+           TEST_OF(crc32c_agrees_with_its_vectors_at_every_length),
+           TEST_OF(base64_has_one_spelling), TEST_OF(what_is_sealed_opens_only_unchanged))

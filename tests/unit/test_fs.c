@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/fs.h"
+
+TEST(a_small_file_is_replaced_whole)
+{
+    char dir[] = "/tmp/kinema-fs-XXXXXX";
+    char path[64];
+    struct kn_fs *fs = kn_fs_system();
+    struct kn_buf got;
+
+    assert_non_null(mkdtemp(dir));
+    (void) snprintf(path, sizeof path, "%s/file", dir);
+    kn_buf_init(&got, 100);
+    assert_int_equal(kn_fs_read_file(fs, path, &got), -ENOENT);
+    assert_ok(kn_fs_write_file(fs, path, kn_bytes_of(KN_STR("a longer text"))));
+    assert_ok(kn_fs_write_file(fs, path, kn_bytes_of(KN_STR("short"))));
+    assert_ok(kn_fs_read_file(fs, path, &got));
+    assert_str_is(kn_buf_str(&got), "short");
+    kn_buf_done(&got);
+    assert_ok(fs->ops->unlink(fs, path));
+    assert_ok(fs->ops->rmdir(fs, dir));
+}
+
+TEST(gathered_writes_arrive_whole_and_allocation_keeps_the_size)
+{
+    char path[] = "/tmp/kinema-fs-XXXXXX";
+    struct kn_fs *fs = kn_fs_system();
+    struct kn_file *file;
+    struct iovec iov[200];
+    char bytes[400], back[400];
+    uint64_t size;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    (void) close(fd);
+    for (size_t i = 0; i < KN_ARRAY_LEN(iov); i++) {
+        bytes[2 * i] = (char) i;
+        bytes[2 * i + 1] = (char) (i >> 8);
+        iov[i] = (struct iovec){&bytes[2 * i], 2};
+    }
+    assert_ok(fs->ops->open(fs, path, KN_FS_WRITE, &file));
+    assert_ok(fs->ops->allocate(file, 0, 1 << 20));
+    assert_ok(kn_file_write_all(file, iov, (int) KN_ARRAY_LEN(iov), 10));
+    assert_ok(fs->ops->sync(file));
+    assert_ok(fs->ops->size(file, &size));
+    assert_int_equal(size, 410);
+    assert_ok(kn_file_read_all(file, back, sizeof back, 10));
+    assert_memory_equal(back, bytes, sizeof back);
+    assert_int_equal(kn_file_read_all(file, back, 1, 410), -ENODATA);
+    fs->ops->close(file);
+    assert_ok(fs->ops->unlink(fs, path));
+}
+
+TESTS_MAIN(TEST_OF(a_small_file_is_replaced_whole),
+           TEST_OF(gathered_writes_arrive_whole_and_allocation_keeps_the_size))
