@@ -7,7 +7,13 @@ function(kn_module_api name)
   add_custom_command(
     OUTPUT ${out}/${name}_api.h ${out}/${name}_api.c
     COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/core/api/gen.py ${name} ${out} ${operations}
-    DEPENDS ${CMAKE_SOURCE_DIR}/core/api/gen.py ${operations}
+    DEPENDS
+      ${CMAKE_SOURCE_DIR}/core/api/faults.json
+      ${CMAKE_SOURCE_DIR}/core/api/gen.py
+      ${CMAKE_SOURCE_DIR}/core/api/opfile.py
+      ${CMAKE_SOURCE_DIR}/core/api/patterns.json
+      ${CMAKE_SOURCE_DIR}/core/api/shapes.json
+      ${operations}
     VERBATIM)
   target_sources(kn_${name} PRIVATE ${out}/${name}_api.c ${out}/${name}_api.h)
   target_include_directories(kn_${name} PRIVATE ${out})

@@ -38,8 +38,26 @@ struct kn_api_double {
     double v;
 };
 
-struct kn_api_row;       /* one member: name, type, constraint, offset; see core/src/api_row.h */
-struct kn_api_operation; /* one operation's generated tables */
+struct kn_api_str_list {
+    bool set;
+    size_t count;
+    const struct kn_str *items;
+};
+struct kn_api_i64_list {
+    bool set;
+    size_t count;
+    const int64_t *items;
+};
+struct kn_api_pair {
+    struct kn_str key, value;
+};
+struct kn_api_map {
+    bool set;
+    size_t count;
+    const struct kn_api_pair *items;
+};
+
+struct kn_api_operation; /* one operation's generated tables; see core/api_row.h */
 
 /* A module's operations, generated: `extern const struct kn_api_service ingest_api_service;` */
 struct kn_api_service {
@@ -74,6 +92,20 @@ int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ..
  * ctx. The call and its arena live until gone(). */
 void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *ctx);
 
+/* The name of the stream or channel an operation speaks of, out of its StreamName and StreamARN
+ * members (either may be absent, ptr NULL). Raises InvalidArgumentException when neither is there
+ * or they disagree; returns 0 or what the handler is to return. ret_arn_created_ms: creation time
+ * in the ARN, 0 without one; may be NULL. */
+int kn_api_resource_name(struct kn_api_call *call, struct kn_str name, struct kn_str arn,
+                         struct kn_str *ret, int64_t *ret_arn_created_ms) KN_MUSTUSE;
+
+/* "arn:aws:kinesisvideo:<region>:<account>:<type>/<name>/<creation ms>" */
+struct kn_api_arn {
+    struct kn_str partition, service, region, account, type, name;
+    int64_t created_ms;
+};
+int kn_api_arn_parse(struct kn_str text, struct kn_api_arn *ret) KN_MUSTUSE; /* -EINVAL */
+
 struct kn_api_conf {
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
@@ -81,6 +113,8 @@ struct kn_api_conf {
     const char *pinned_region;  /* NULL: any region in the credential scope */
     int64_t skew_ms;
     bool allow_unsigned_payload_plain; /* off loopback, without TLS */
+    const char
+        *allowed_hosts; /* --no-auth: Host names besides localhost and addresses, "a,b"; NULL */
 };
 
 struct kn_api; /* the engine; a handler for a listener */
