@@ -18,8 +18,7 @@ enum {
 struct kn_json_writer {
     struct kn_buf *out;
     unsigned depth;
-    bool comma;
-    bool key_due[KN_JSON_DEPTH_MAX];
+    uint8_t state[KN_JSON_DEPTH_MAX + 1]; /* of each open container; [0] is the document */
 };
 
 void kn_json_writer_init(struct kn_json_writer *w, struct kn_buf *out);
