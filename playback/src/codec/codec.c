@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From Matroska tracks to playable ones. The rules and the wording of the refusals are those of
+ * GetHLSStreamingSessionURL (KVS developer guide, track requirements; texts seen from the service).
+ */
+#include "codec/codec.h"
+
+#include "core/crypto.h"
+
+static enum playback_codec codec_of(const char *codec_id)
+{
+    struct kn_str id = kn_str_from(codec_id);
+    if (kn_str_eq(id, KN_STR("V_MPEG4/ISO/AVC")))
+        return PLAYBACK_H264;
+    if (kn_str_eq(id, KN_STR("V_MPEGH/ISO/HEVC")))
+        return PLAYBACK_H265;
+    if (kn_str_eq(id, KN_STR("A_AAC")))
+        return PLAYBACK_AAC;
+    return PLAYBACK_CODEC_NONE;
+}
+
+int playback_codec_parse(const struct kn_mkv_track *track, struct playback_codec_info *ret,
+                         struct kn_err *err)
+{
+    enum playback_codec codec = codec_of(track->codec_id);
+    enum kn_mkv_track_type type = codec == PLAYBACK_AAC ? KN_MKV_AUDIO : KN_MKV_VIDEO;
+    if (codec == PLAYBACK_CODEC_NONE || track->type != type)
+        return kn_fail(err, -EINVAL, "codec id %.60s is not playable", track->codec_id);
+    if (!track->codec_private.len)
+        return kn_fail(err, -ENODATA, "track %" PRIu64 " has no codec private data", track->number);
+    int r;
+    if (codec == PLAYBACK_H264)
+        r = playback_h264_parse(track->codec_private, ret, err);
+    else if (codec == PLAYBACK_H265)
+        r = playback_h265_parse(track->codec_private, ret, err);
+    else
+        r = playback_aac_parse(track->codec_private, ret, err);
+    if (r == 0 && codec == PLAYBACK_AAC && !ret->channels)
+        ret->channels = track->channels ? track->channels : 2; /* said by a channel map we skip */
+    return r;
+}
+
+static int unsupported(const struct kn_mkv_header *header, struct kn_err *err)
+{
+    char list[160] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < header->track_count && used < sizeof list - 40; i++) {
+        int n = snprintf(list + used, sizeof list - used, "%s(track %" PRIu64 ": %.20s)",
+                         i ? ", " : "", header->tracks[i].number, header->tracks[i].codec_id);
+        used += n > 0 ? (size_t) n : 0;
+    }
+    return kn_fail(err, -EINVAL,
+                   "The type of the media is not supported or could not be determined from the "
+                   "media codec ids: %s.",
+                   list);
+}
+
+int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_container container,
+                           struct playback_tracks *ret, struct kn_err *err)
+{
+    const struct kn_mkv_track *video = NULL, *audio = NULL;
+    for (unsigned i = 0; i < header->track_count; i++) {
+        const struct kn_mkv_track *track = &header->tracks[i];
+        enum playback_codec codec = codec_of(track->codec_id);
+        const struct kn_mkv_track **slot = track->type == KN_MKV_VIDEO ? &video : &audio;
+        bool fits =
+            track->type == KN_MKV_VIDEO
+                ? codec == PLAYBACK_H264 || (codec == PLAYBACK_H265 && container == PLAYBACK_FMP4)
+                : track->type == KN_MKV_AUDIO && codec == PLAYBACK_AAC;
+        if (!fits || *slot || track->number == 0 || track->number > UINT8_MAX)
+            return unsupported(header, err);
+        *slot = track;
+    }
+    if (!video && !audio)
+        return unsupported(header, err);
+    struct playback_tracks tracks = {.count = 0};
+    const struct kn_mkv_track *chosen[] = {video, audio};
+    for (size_t i = 0; i < KN_ARRAY_LEN(chosen); i++) {
+        if (!chosen[i])
+            continue;
+        struct playback_track *track = &tracks.items[tracks.count++];
+        int r = playback_codec_parse(chosen[i], &track->info, err);
+        if (r < 0)
+            return r;
+        track->number = tracks.count;
+        track->mkv_number = (uint8_t) chosen[i]->number;
+        track->default_duration_ns = chosen[i]->default_duration_ns;
+    }
+    *ret = tracks;
+    return 0;
+}
+
+const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
+                                                  uint64_t number)
+{
+    return number >= 1 && number <= tracks->count ? &tracks->items[number - 1] : NULL;
+}
+
+uint64_t playback_tracks_hash(const struct playback_tracks *tracks)
+{
+    uint64_t hash = 0;
+    for (unsigned i = 0; i < tracks->count; i++) {
+        const struct playback_codec_info *info = &tracks->items[i].info;
+        uint32_t crc = kn_crc32c((uint32_t) info->codec, info->config);
+        uint8_t more[4];
+        kn_put_u32be(more, info->channels ^ (uint32_t) info->config.len << 8);
+        hash = hash << 24 ^ hash >> 40 ^ kn_crc32c(crc, (struct kn_bytes){more, sizeof more});
+    }
+    return (hash & 0xffffffffffffu) | 1;
+}
