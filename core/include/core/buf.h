@@ -29,7 +29,7 @@ int kn_buf_append_u32be(struct kn_buf *b, uint32_t v);
 int kn_buf_append_u64be(struct kn_buf *b, uint64_t v);
 int kn_buf_append_varint(struct kn_buf *b, uint64_t v);
 int kn_buf_printf(struct kn_buf *b, const char *fmt, ...) KN_PRINTF(2, 3);
-int kn_buf_vprintf(struct kn_buf *b, const char *fmt, va_list args);
+int kn_buf_vprintf(struct kn_buf *b, const char *fmt, va_list args) KN_PRINTF(2, 0);
 void kn_buf_consume(struct kn_buf *b, size_t len); /* drops bytes at the front */
 
 static inline struct kn_bytes kn_buf_bytes(const struct kn_buf *b)

@@ -39,6 +39,8 @@ enum storage_fragment_flags {
     STORAGE_FRAGMENT_END_TAG = 4,       /* ended by AWS_KINESISVIDEO_END_OF_FRAGMENT */
     STORAGE_FRAGMENT_RELATIVE = 8,      /* sent with relative timecodes */
     STORAGE_FRAGMENT_MEMORY = 16,       /* retention 0 */
+    STORAGE_FRAGMENT_COMPLETE = 32,     /* with IN_FLIGHT: all its bytes are here, the flush is due;
+                                           the next fragment may have begun */
 };
 
 struct storage_fragment { /* a value: copy freely */
@@ -46,7 +48,7 @@ struct storage_fragment { /* a value: copy freely */
     int64_t producer_ts_ms;
     uint64_t timecode;         /* of the Cluster, as sent, in the header's TimestampScale */
     uint64_t ordinal;          /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
-    uint64_t discontinuity;    /* discontinuities before it, over the stream's life */
+    uint64_t discontinuity;    /* DISCONTINUITY flags up to and with its own, over the life */
     uint32_t duration_ms;      /* last frame's time − first frame's time (as AWS lists it) */
     uint32_t full_duration_ms; /* the same plus the last frame's own duration */
     uint64_t bytes;            /* leading Tags + Cluster + trailing Tags */
@@ -77,7 +79,9 @@ enum storage_order {
 
 struct storage_query {
     enum storage_order order;
-    uint64_t after_seq;     /* BY_NUMBER: greater than this; the others: page on after this seq */
+    uint64_t after_seq;     /* BY_NUMBER: greater than this (a floor also when newest_first); the
+                               others: page on after this seq, 0 = from the start (BY_SERVER_TS
+                               newest_first: on to smaller ones) */
     int64_t from_ms, to_ms; /* by time: fragments whose START lies in [from, to]; INT64_MIN/MAX */
     bool newest_first;      /* BY_NUMBER and BY_SERVER_TS */
     bool in_flight;         /* also the fragment now arriving, if it matches */
@@ -90,8 +94,8 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
                  const struct storage_query *query, struct storage_fragment *out, size_t cap,
                  size_t *ret_count, bool nowait) KN_MUSTUSE;
 
-/* The fragment that covers the time (start ≤ t < start of next, or t ≤ its end), else the next
- * later one; -ENOENT. order: by server or producer time. */
+/* The fragment that covers the time (start ≤ t < start of next unless a discontinuity lies between,
+ * or t ≤ its end), else the next later one; -ENOENT. order: by server or producer time. */
 int storage_find_at(struct storage *storage, const struct storage_id *stream,
                     enum storage_order order, int64_t at_ms, struct storage_fragment *ret,
                     bool nowait) KN_MUSTUSE;

@@ -58,7 +58,8 @@ int storage_stream_create(struct storage *storage, const struct storage_stream_n
 
 /* Changes go through a copy: edit() may alter any setting of *draft but id, name and created_ms and
  * returns 0, or an error that is passed through. expect_version empty: any; otherwise -ESTALE when
- * it differs. Blocks; edit may be called again after a lost race. */
+ * it differs. -EBUSY while the stream is being deleted. Blocks; edit may be called again after a
+ * lost race. */
 struct storage_stream_draft {
     struct kn_str device_name, media_type;
     uint32_t retention_hours;
@@ -73,7 +74,8 @@ typedef int storage_stream_edit_fn(void *ctx, const struct storage_stream *now,
 int storage_stream_update(struct storage *storage, struct kn_str name, struct kn_str expect_version,
                           storage_stream_edit_fn *edit, void *ctx) KN_MUSTUSE;
 
-/* Unreadable when it returns; chunks go in the background, and are found again after a crash. */
+/* Unreadable when it returns; chunks go in the background, and are found again after a crash.
+ * -ESTALE as above, -EBUSY: it is being deleted already. */
 int storage_stream_delete(struct storage *storage, struct kn_str name, struct kn_str expect_version)
     KN_MUSTUSE;
 

@@ -18,7 +18,7 @@ struct storage_writer_events { /* called on storage's threads, without its locks
      * unknown. duplicate: it equals one already stored, whose number `fragment` then carries. */
     void (*committed)(void *ctx, const struct storage_fragment *fragment, bool duplicate,
                       int result);
-    void (*writable)(void *ctx); /* a short storage_writer_part may be tried again */
+    void (*writable)(void *ctx); /* a short part, or a begin that said -EAGAIN, may be repeated */
 };
 
 /* Takes the stream. -EBUSY: there is another writer and !fence. With fence the other one's calls
@@ -41,7 +41,9 @@ struct storage_begin {
     uint64_t timecode;
     uint32_t flags; /* of storage_fragment_flags: DISCONTINUITY, RELATIVE */
 };
-/* Opens a fragment and gives it its number and server time; at most one open. */
+/* Opens a fragment and gives it its number and server time; at most one open. -EAGAIN: numbers are
+ * being reserved on disk (at a stream's first upload); `writable` will be called, then try again.
+ * -ESTALE, -ENOSPC, -EIO. */
 int storage_writer_begin(struct storage_writer *w, const struct storage_begin *begin,
                          struct storage_fragment *ret) KN_MUSTUSE;
 
