@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands behind struct ingest, for the files of this folder. */
+#ifndef INGEST_SRC_INGEST_INTERNAL_H
+#define INGEST_SRC_INGEST_INTERNAL_H
+
+#include "ingest/ingest.h"
+#include "storage/stream.h"
+
+struct ingest {
+    struct storage *storage;
+    struct ingest_conf conf;
+    struct ingest_endpoints endpoints;
+    const struct kn_api_identity *identity;
+    struct kn_clock *clock;
+};
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a stream may have in AWS and never has here: image generation, notifications, a mapped
+ * channel. Describing it says truthfully that there is none; setting it up is refused.
+ */
+#include "resource.h"
+
+static int check_stream(struct ingest *ingest, struct kn_api_call *call, struct kn_str name,
+                        struct kn_str arn)
+{
+    KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
+    return ingest_stream_find(ingest, call, name, arn, &stream);
+}
+
+int ingest_op_DescribeImageGenerationConfiguration(
+    struct ingest *ingest, const struct ingest_DescribeImageGenerationConfiguration_in *in,
+    struct ingest_DescribeImageGenerationConfiguration_out *out, struct kn_api_call *call)
+{
+    (void) out;
+    return check_stream(ingest, call, in->StreamName, in->StreamARN);
+}
+
+int ingest_op_DescribeNotificationConfiguration(
+    struct ingest *ingest, const struct ingest_DescribeNotificationConfiguration_in *in,
+    struct ingest_DescribeNotificationConfiguration_out *out, struct kn_api_call *call)
+{
+    (void) out;
+    return check_stream(ingest, call, in->StreamName, in->StreamARN);
+}
+
+int ingest_op_DescribeMappedResourceConfiguration(
+    struct ingest *ingest, const struct ingest_DescribeMappedResourceConfiguration_in *in,
+    struct ingest_DescribeMappedResourceConfiguration_out *out, struct kn_api_call *call)
+{
+    if (in->NextToken.len > 0) /* none was ever given out */
+        return kn_api_fault(call, "InvalidArgumentException", "NextToken is not valid.");
+    out->MappedResourceConfigurationList.set = true;
+    return check_stream(ingest, call, in->StreamName, in->StreamARN);
+}

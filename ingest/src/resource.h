@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which stream a request speaks of, and how it is shown. */
+#ifndef INGEST_SRC_RESOURCE_H
+#define INGEST_SRC_RESOURCE_H
+
+#include "ingest_api.h"
+#include "ingest_internal.h"
+
+/* The stream named by StreamName, StreamARN or both (which must agree); a reference. Otherwise the
+ * fault has been raised and its code is returned. An ARN must also match in region, account and
+ * creation time, so that one of a deleted stream does not reach its successor. Never blocks.
+ * @source KVS API reference, DeleteStream (creation time in the ARN) */
+int ingest_stream_find(struct ingest *ingest, struct kn_api_call *call, struct kn_str name,
+                       struct kn_str arn, struct storage_stream **ret) KN_MUSTUSE;
+/* The same, and it is not being deleted. */
+int ingest_stream_find_active(struct ingest *ingest, struct kn_api_call *call, struct kn_str name,
+                              struct kn_str arn, struct storage_stream **ret) KN_MUSTUSE;
+/* Raises "The requested stream is not found or not active." */
+int ingest_stream_not_found(struct kn_api_call *call) KN_MUSTUSE;
+/* What a refused change of a stream's settings is answered with: for -ENOENT, -EBUSY and -ESTALE
+ * the fault, otherwise r itself. */
+int ingest_stream_change_fault(struct kn_api_call *call, int r) KN_MUSTUSE;
+
+/* In the call's arena; ptr NULL when that is spent. */
+struct kn_str ingest_stream_arn(struct kn_api_call *call, const struct storage_stream *stream);
+/* Everything copied into the arena. -ENOMEM when that is spent. */
+int ingest_stream_info(struct kn_api_call *call, const struct storage_stream *stream,
+                       struct ingest_StreamInfo *ret) KN_MUSTUSE;
+
+#endif
