@@ -89,7 +89,8 @@ static int list_tags(struct ingest *ingest, struct kn_api_call *call, struct kn_
 static int check_form(struct kn_api_call *call, struct kn_str arn)
 {
     struct kn_api_arn parsed;
-    if (!arn.ptr || kn_api_arn_parse(arn, &parsed) == 0)
+    if (!arn.ptr ||
+        (kn_api_arn_parse(arn, &parsed) == 0 && kn_str_eq(parsed.service, KN_STR("kinesisvideo"))))
         return 0;
     return kn_api_fault(call, "InvalidResourceFormatException",
                         "The format of the StreamARN is not valid.");
