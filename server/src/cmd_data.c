@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kinema check, kinema dump and kinema config: what looks at a data folder or at the settings. */
+#include "command.h"
+
+#include <unistd.h>
+
+static void say(void *ctx, const char *line)
+{
+    (void) ctx;
+    (void) printf("%s\n", line);
+}
+
+static enum server_exit run_check(struct server_config *config, const struct server_args *args)
+{
+    struct kn_err err = {0};
+    struct storage_check_result result;
+    (void) args;
+    int code = storage_check(config->server.data, kn_fs_system(), say, NULL, &result, &err);
+    if (code < 0) {
+        server_complain("%s", err.text);
+        return SERVER_EXIT_DATA;
+    }
+    (void) printf("checked streams=%" PRIu64 " chunks=%" PRIu64 " fragments=%" PRIu64
+                  " bytes=%" PRIu64 " problems=%" PRIu64 "\n",
+                  result.streams, result.chunks, result.fragments, result.bytes, result.problems);
+    return result.problems > 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
+}
+
+const struct server_command server_command_check = {
+    .name = "check",
+    .words = "",
+    .summary = "verify a data folder that no server holds",
+    .about = "Reads every chunk whole and compares records, checksums and catalogue; changes "
+             "nothing.\nOne line a problem; ends with 1 when there is any.",
+    .settings = true,
+    .run = run_check,
+};
+
+static const struct server_option dump_options[] = {
+    {"frames", NULL, "Also every frame."},
+};
+
+static enum server_exit run_dump(struct server_config *config, const struct server_args *args)
+{
+    struct kn_err err = {0};
+    (void) config;
+    if (args->word_count == 0) {
+        server_complain("dump wants the path of a chunk file (see kinema dump --help)");
+        return SERVER_EXIT_USAGE;
+    }
+    for (size_t i = 0; i < args->word_count; i++) {
+        int code = storage_dump(args->words[i], kn_fs_system(), server_args_has(args, "frames"),
+                                say, NULL, &err);
+        if (code < 0) {
+            server_complain("%s", *err.text ? err.text : kn_errname(code));
+            return SERVER_EXIT_FAILED;
+        }
+    }
+    return SERVER_EXIT_OK;
+}
+
+const struct server_command server_command_dump = {
+    .name = "dump",
+    .words = "FILE.mkv …",
+    .summary = "a chunk file in words: header, fragments, index",
+    .about = "Chunk files lie under DATA/chunks/<stream id>/<day>/.",
+    .options = dump_options,
+    .option_count = KN_ARRAY_LEN(dump_options),
+    .run = run_dump,
+};
+
+static const struct server_option config_options[] = {
+    {"markdown", NULL, "As the page docs/config.md."},
+};
+
+static enum server_exit run_config(struct server_config *config, const struct server_args *args)
+{
+    struct kn_buf out;
+    kn_buf_init(&out, MIB(4));
+    int code = server_args_has(args, "markdown")
+                   ? kn_conf_write_markdown(config->tables, SERVER_CONFIG_TABLES, &out)
+                   : kn_conf_write_help(config->tables, SERVER_CONFIG_TABLES, &out);
+    if (code == 0)
+        (void) printf(KN_STR_FMT, KN_STR_ARG(kn_buf_str(&out)));
+    kn_buf_done(&out);
+    return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
+}
+
+const struct server_command server_command_config = {
+    .name = "config",
+    .words = "",
+    .summary = "list every setting with its range, default and meaning",
+    .about = "",
+    .options = config_options,
+    .option_count = KN_ARRAY_LEN(config_options),
+    .run = run_config,
+};

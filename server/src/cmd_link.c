@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kinema console-link: prints an address that opens the console once, without typing a key. */
+#include "command.h"
+#include "folder.h"
+#include "link.h"
+
+#include "storage/credential.h"
+
+static const struct server_option options[] = {
+    {"url",     "URL", "Where browsers reach the console. Without: the configured address." },
+    {"key",     "ID",  "Open it with this access key's rights. Without: an administrator's."},
+    {"minutes", "N",   "How long the link waits to be opened, 1 to 1440; 60."               },
+};
+
+struct choice {
+    const char *wanted; /* NULL: an administrator */
+    int64_t now_ms;
+    char id[KN_KEY_ID_BYTES_MAX + 1];
+    bool found;
+};
+
+static int choose(void *ctx, const struct kn_key *key, int64_t created_ms)
+{
+    struct choice *choice = ctx;
+    (void) created_ms;
+    if (choice->found || (key->expires_ms > 0 && key->expires_ms <= choice->now_ms))
+        return 0;
+    if (choice->wanted) {
+        choice->found = kn_str_eq(key->id, kn_str_from(choice->wanted));
+    } else {
+        for (size_t i = 0; i < key->grant_count && !choice->found; i++)
+            choice->found = kn_str_eq(key->grants[i].action, KN_STR("*")) &&
+                            kn_str_eq(key->grants[i].stream, KN_STR("*"));
+        choice->found |= key->grant_count == 0;
+    }
+    return choice->found ? kn_str_copy(choice->id, sizeof choice->id, key->id) : 0;
+}
+
+static int read_minutes(const struct server_args *args, uint64_t *ret)
+{
+    const char *text = server_args_get(args, "minutes");
+    *ret = SERVER_LINK_MINUTES;
+    if (!text)
+        return 0;
+    int code = kn_str_to_u64(kn_str_from(text), 1440, ret);
+    return code < 0 || *ret == 0 ? -EINVAL : 0;
+}
+
+static enum server_exit run(struct server_config *config, const struct server_args *args)
+{
+    struct kn_err err = {0};
+    KN_CLEANUP(storage_meta_closep) struct storage_meta *meta = NULL;
+    struct choice choice = {.wanted = server_args_get(args, "key"),
+                            .now_ms = kn_wall_ms(kn_clock_system())};
+    char token[SERVER_LINK_TOKEN_BYTES];
+    uint64_t minutes;
+    if (read_minutes(args, &minutes) < 0) {
+        server_complain("--minutes wants 1 to 1440");
+        return SERVER_EXIT_USAGE;
+    }
+    if (server_folder_catalogue(config, false, &meta, &err) < 0) {
+        server_complain("%s", err.text);
+        return SERVER_EXIT_DATA;
+    }
+    int code = storage_credential_list(meta, choose, &choice);
+    if (code == 0 && !choice.found && (choice.wanted || !config->server.no_auth)) {
+        server_complain(choice.wanted ? "there is no key %s"
+                                      : "there is no administrator's key%s; make one with kinema "
+                                        "credentials create",
+                        choice.wanted ? choice.wanted : "");
+        return SERVER_EXIT_FAILED;
+    }
+    if (code == 0)
+        code = server_link_create(meta, kn_str_from(choice.id), choice.now_ms,
+                                  choice.now_ms + (int64_t) minutes * 60000, token);
+    if (code < 0) {
+        server_complain("the link cannot be made: %s", kn_errname(code));
+        return SERVER_EXIT_FAILED;
+    }
+    const char *url = server_args_get(args, "url");
+    if (url)
+        (void) printf("%s%s#login=%s\n", url,
+                      kn_str_ends_with(kn_str_from(url), KN_STR("/")) ? "" : "/", token);
+    else
+        (void) printf("http://%s/#login=%s\n", config->server.console, token);
+    return SERVER_EXIT_OK;
+}
+
+const struct server_command server_command_link = {
+    .name = "console-link",
+    .words = "",
+    .summary = "print a link that opens the console once",
+    .about =
+        "The link works one time, for a browser that reaches the console; it is as good as the "
+        "key\nuntil it has been opened, so send it to nobody else.",
+    .options = options,
+    .option_count = KN_ARRAY_LEN(options),
+    .settings = true,
+    .run = run,
+};

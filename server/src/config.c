@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's own settings and the order in which sources of settings are read. The rows are the
+ * only place where a setting is named; docs/config.md is `kinema config --markdown`.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define AT(member) offsetof(struct server_settings, member)
+#define TEXT(name_, def_, unit_, help_)                                                            \
+    {                                                                                              \
+        .name = #name_, .type = KN_CONF_TEXT, .offset = AT(name_), .def_text = (def_),             \
+        .unit = (unit_), .help = (help_)                                                           \
+    }
+#define NUMBER(name_, min_, max_, def_, unit_, help_)                                              \
+    {                                                                                              \
+        .name = #name_, .type = KN_CONF_U64, .offset = AT(name_), .min = (min_), .max = (max_),    \
+        .def = (def_), .unit = (unit_), .help = (help_)                                            \
+    }
+#define SWITCH(name_, help_)                                                                       \
+    {                                                                                              \
+        .name = #name_, .type = KN_CONF_BOOL, .offset = AT(name_), .unit = "", .help = (help_)     \
+    }
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+
+enum {
+    MINUTE_MS = 60 * 1000,
+    HOUR_MS = 60 * MINUTE_MS,
+    DAY_MS = 24 * HOUR_MS
+};
+
+static const struct kn_conf_key server_keys[] = {
+    TEXT(data, "./data", "", "The data folder: catalogue, chunks, certificate, keys."),
+    TEXT(api, "127.0.0.1:4566", "",
+         "Address and port of the control plane, playback and HLS; port 0 picks a free one, off "
+         "turns a listener off."),
+    TEXT(ingest, "127.0.0.1:4567", "", "Address and port for PutMedia."),
+    TEXT(console, "127.0.0.1:8080", "",
+         "Address and port of the web console, /metrics and /healthz."),
+    TEXT(api_tls, "off", "", "The api listener over TLS, HTTP/2 included."),
+    TEXT(ingest_tls, "off", "", "The ingest listener over TLS, HTTP/1.1 only."),
+    TEXT(tls_cert, "", "",
+         "PEM file with the certificate chain. Empty: a self-signed one for localhost is made in "
+         "the data folder (tls/cert.pem)."),
+    TEXT(tls_key, "", "", "PEM file with the certificate's private key."),
+    TEXT(public_api_url, "", "",
+         "Where clients reach the api listener, such as https://video.example.org. Empty: the "
+         "host and scheme of each request with the listener's port."),
+    TEXT(public_ingest_url, "", "", "Where producers reach the ingest listener; see above."),
+    TEXT(region, "us-east-1", "", "The region in the ARNs."),
+    TEXT(account, "000000000000", "", "The account number in the ARNs: twelve digits."),
+    TEXT(pinned_region, "", "",
+         "Refuse signatures of any other region than this. Empty: any region is accepted."),
+    SWITCH(no_auth,
+           "Accept every request without a signature. For tests on one machine only; requests of "
+           "foreign web pages are still refused."),
+    SWITCH(plain_ingest_anywhere,
+           "Let PutMedia come unencrypted from other machines. Its body is not signed, so anybody "
+           "on the way could alter the video."),
+    NUMBER(skew_ms, 1000, DAY_MS, 15 * MINUTE_MS, "ms",
+           "How far a request's signing time may be from the server's clock."),
+    NUMBER(drain_ms, 0, HOUR_MS, 10 * 1000, "ms",
+           "On SIGTERM or SIGINT: how long requests that still run may take to end."),
+    {.name = "log_level",
+       .type = KN_CONF_CHOICE,
+       .offset = AT(log_level),
+       .def = KN_LOG_INFO,
+       .choices = log_levels,
+       .unit = "",
+       .help = "The least important events that are logged."                  },
+    {.name = "log_format",
+       .type = KN_CONF_CHOICE,
+       .offset = AT(log_format),
+       .def = KN_LOG_TEXT,
+       .choices = log_formats,
+       .unit = "",
+       .help = "One line an event to standard error: key=value text, or JSON."},
+    NUMBER(open_files_min, 64, 1048576, 65536, "count",
+           "The limit on open files is raised to this, or as far as the system allows."),
+    NUMBER(console_threads, 1, 64, 4, "count", "Threads of the console listener."),
+    NUMBER(console_connections_max, 8, 65536, 512, "count",
+           "Connections the console listener serves at a time."),
+    NUMBER(console_session_ms, MINUTE_MS, 30ull * DAY_MS, 12 * HOUR_MS, "ms",
+           "How long a login to the console lasts."),
+    TEXT(console_hosts, "", "",
+         "Further host names, separated by commas, under which browsers may open the console. "
+         "localhost and plain addresses always work; any other name is refused."),
+    SWITCH(metrics_anywhere,
+           "Serve /metrics to other machines without a login. This machine may always read it."),
+};
+
+#undef AT
+#undef TEXT
+#undef NUMBER
+#undef SWITCH
+
+int server_config_init(struct server_config *config)
+{
+    *config = (struct server_config){0};
+    const struct kn_conf_table tables[SERVER_CONFIG_TABLES] = {
+        {"Server",   server_keys,        KN_ARRAY_LEN(server_keys), &config->server  },
+        {"HTTP",     kn_http_conf_keys,  kn_http_conf_key_count,    &config->http    },
+        {"Storage",  storage_conf_keys,  storage_conf_key_count,    &config->storage },
+        {"Ingest",   ingest_conf_keys,   ingest_conf_key_count,     &config->ingest  },
+        {"Playback", playback_conf_keys, playback_conf_key_count,   &config->playback},
+    };
+    memcpy(config->tables, tables, sizeof tables);
+    return kn_conf_defaults(config->tables, SERVER_CONFIG_TABLES);
+}
+
+void server_config_done(struct server_config *config)
+{
+    kn_conf_done(config->tables, SERVER_CONFIG_TABLES);
+}
+
+static int load_file(struct server_config *config, const struct server_args *args,
+                     struct kn_err *err)
+{
+    const char *path = server_args_get(args, "config");
+    if (!path)
+        path = getenv("KINEMA_CONFIG");
+    if (!path && access("kinema.conf", R_OK) == 0)
+        path = "kinema.conf";
+    if (!path)
+        return 0;
+    return kn_conf_read_file(config->tables, SERVER_CONFIG_TABLES, path, err);
+}
+
+static int load_flags(struct server_config *config, const struct server_args *args,
+                      struct kn_err *err)
+{
+    const struct server_args_spec spec = {.tables = config->tables,
+                                          .table_count = SERVER_CONFIG_TABLES};
+    for (size_t i = 0; i < args->given_count; i++) {
+        char name[128];
+        const struct server_arg *arg = &args->given[i];
+        if (!arg->setting || !server_args_setting(&spec, arg->name, name, sizeof name))
+            continue;
+        int code = kn_conf_set(config->tables, SERVER_CONFIG_TABLES, kn_str_from(name),
+                               kn_str_from(arg->value), err);
+        if (code < 0)
+            return kn_fail_at(err, code, "flag");
+    }
+    return 0;
+}
+
+/* What one row cannot say. */
+static int check(const struct server_settings *s, struct kn_err *err)
+{
+    if (!*s->data)
+        return kn_fail(err, -EINVAL, "data: the folder must be named");
+    if (!*s->tls_cert != !*s->tls_key)
+        return kn_fail(err, -EINVAL, "tls_cert and tls_key must be given together");
+    if (strlen(s->account) != 12 || strspn(s->account, "0123456789") != 12)
+        return kn_fail(err, -EINVAL, "account: must be twelve digits, is \"%s\"", s->account);
+    if (!*s->region)
+        return kn_fail(err, -EINVAL, "region: must not be empty");
+    if (server_address_is_off(s->api))
+        return kn_fail(err, -EINVAL, "api: the server needs this listener");
+    if (!server_address_is_off(s->ingest) && !server_address_is_loopback(s->ingest) &&
+        !s->plain_ingest_anywhere)
+        return kn_fail(err, -EINVAL,
+                       "ingest: PutMedia without TLS on %s needs --plain-ingest-anywhere, since "
+                       "its body is not signed; --ingest-tls is the safe way",
+                       s->ingest);
+    return 0;
+}
+
+int server_config_load(struct server_config *config, const struct server_args *args,
+                       struct kn_err *err)
+{
+    int code = load_file(config, args, err);
+    if (code == 0)
+        code = kn_conf_read_env(config->tables, SERVER_CONFIG_TABLES, environ, err);
+    if (code == 0)
+        code = load_flags(config, args, err);
+    return code < 0 ? code : check(&config->server, err);
+}
+
+bool server_address_is_off(const char *address)
+{
+    return !*address || kn_str_eq_nocase(kn_str_from(address), KN_STR("off"));
+}
+
+bool server_address_is_loopback(const char *address)
+{
+    struct kn_str host = kn_str_from(address);
+    while (host.len > 0 && host.ptr[host.len - 1] != ':')
+        host.len--;
+    if (host.len > 0)
+        host.len--; /* the colon before the port */
+    return kn_str_eq_nocase(host, KN_STR("localhost")) || kn_str_eq(host, KN_STR("[::1]")) ||
+           kn_str_starts_with(host, KN_STR("127."));
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data folder holds secrets, so it is 0700 from the start. The catalogue is LMDB, which other
+ * processes may use beside the server (storage/meta.h); the chunks are never touched here.
+ */
+#include "folder.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PATH_BYTES_MAX = 4096
+};
+
+/* Says no for a path that is there but no folder we may write in. */
+static int usable(const char *dir, struct kn_err *err)
+{
+    struct stat st;
+    if (stat(dir, &st) < 0)
+        return kn_fail(err, -errno, "data folder %s: %s", dir, kn_errname(errno));
+    if (!S_ISDIR(st.st_mode))
+        return kn_fail(err, -EINVAL, "data folder %s: it is not a folder", dir);
+    if (access(dir, R_OK | W_OK | X_OK) < 0)
+        return kn_fail(err, -EACCES, "data folder %s: no permission to write there", dir);
+    return 0;
+}
+
+int server_folder_make(const char *dir, struct kn_err *err)
+{
+    char path[PATH_BYTES_MAX];
+    struct kn_fs *fs = kn_fs_system();
+    if (kn_str_copy(path, sizeof path, kn_str_from(dir)) < 0 || !*path)
+        return kn_fail(err, -EINVAL, "data folder: the path is empty or too long");
+    for (char *c = path + 1;; c++) {
+        if (*c && *c != '/')
+            continue;
+        char was = *c;
+        *c = '\0';
+        int code = fs->ops->mkdir(fs, path);
+        if (code < 0 && code != -EEXIST && access(path, F_OK) < 0)
+            return kn_fail(err, code, "data folder %s cannot be made: %s", path, kn_errname(code));
+        if (!was)
+            break;
+        *c = was;
+    }
+    return usable(dir, err);
+}
+
+int server_folder_catalogue(const struct server_config *config, bool make,
+                            struct storage_meta **ret, struct kn_err *err)
+{
+    char path[PATH_BYTES_MAX];
+    const char *dir = config->server.data;
+    int code = make ? server_folder_make(dir, err) : usable(dir, err);
+    if (code < 0)
+        return code;
+    int len = snprintf(path, sizeof path, "%s/catalogue", dir);
+    if (len < 0 || (size_t) len >= sizeof path)
+        return kn_fail(err, -EINVAL, "data folder: the path is too long");
+    if (!make && access(path, F_OK) < 0)
+        return kn_fail(err, -ENOENT, "data folder %s holds no catalogue", dir);
+    return storage_meta_open(path, config->storage.catalogue_bytes_max, ret, err);
+}

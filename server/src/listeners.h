@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wire's listeners (api, ingest, each plain and over TLS): their addresses, certificate and the
+ * door in front of the routers. The console has its own (console.h).
+ */
+#ifndef SERVER_LISTENERS_H
+#define SERVER_LISTENERS_H
+
+#include "console.h"
+
+/* Stands in front of a router and refuses what must not come in by this listener. */
+struct server_door {
+    const struct server_settings *settings;
+    struct kn_http_router *router;
+    bool open; /* --no-auth: foreign web pages are kept out by Host and Origin */
+};
+extern const struct kn_http_ops server_door_ops; /* ctx: struct server_door * */
+
+struct server_listeners {
+    struct server_door api_door, ingest_door;
+    struct kn_tls *api_tls, *ingest_tls;
+    char cert_path[4096]; /* empty: no TLS listener */
+};
+
+/* Loads or makes the certificate and binds; ports gets what was bound. err says which address. */
+int server_listeners_open(struct server_listeners *listeners,
+                          const struct server_settings *settings, struct kn_http_server *http,
+                          struct server_ports *ports, struct kn_err *err) KN_MUSTUSE;
+void server_listeners_done(struct server_listeners *listeners); /* after the server has stopped */
+
+/* The host part of "host:port". */
+struct kn_str server_address_host(const char *address);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kinema serve: starts everything in order and stops it in the reverse order.
+ *
+ *   settings → data folder (locked, recovered) → addresses bound → keys → playback → ingest →
+ *   operations and routes → event loops → console → the ready line
+ *
+ * Signals are blocked in every thread and taken here by sigwait, so none can come at a bad moment.
+ * The first SIGTERM or SIGINT drains; a second one ends the process at once, which loses nothing
+ * that was acknowledged: the next start recovers as after a power cut.
+ */
+#include "command.h"
+#include "console.h"
+#include "folder.h"
+#include "listeners.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/metrics.h"
+#include "storage/credential.h"
+#include "storage/stream.h"
+
+struct serve {
+    struct server_config *config;
+    struct kn_clock *clock;
+    sigset_t signals;
+    struct server_ports ports;
+    struct storage *storage;
+    struct storage_keyring *keyring;
+    struct kn_api_identity identity;
+    struct kn_http_router *api_router, *ingest_router;
+    struct kn_http_server *http;
+    bool http_started;
+    struct server_listeners listeners;
+    struct ingest_endpoints ingest_endpoints;
+    struct playback_endpoints playback_endpoints;
+    struct ingest *ingest;
+    struct playback *playback;
+    struct kn_api *api;
+    struct server_console *console;
+    struct kn_http_mhd *console_http;
+};
+
+/* --- before ----------------------------------------------------------------------------------- */
+static void signals_block(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    (void) pthread_sigmask(SIG_BLOCK, set, NULL);
+    (void) signal(SIGPIPE, SIG_IGN);
+}
+
+/* Each camera is a socket and a file; the usual soft limit of 1024 would end at 500 of them. */
+static void open_files_raise(uint64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    struct rlimit more = {.rlim_cur = kn_min_u64(wanted, limit.rlim_max),
+                          .rlim_max = limit.rlim_max};
+    if (limit.rlim_max < wanted) {
+        struct rlimit most = {.rlim_cur = wanted, .rlim_max = wanted};
+        if (setrlimit(RLIMIT_NOFILE, &most) == 0)
+            return;
+    }
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0 && more.rlim_cur < wanted)
+        kn_log_warn("open_files_low", "limit=%" PRIu64 " wanted=%" PRIu64, (uint64_t) more.rlim_cur,
+                    wanted);
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+static void report_log(const struct storage_report *report, const char *dir)
+{
+    if (report->clean)
+        kn_log_info("data_folder_opened",
+                    "dir=" KN_LOG_QUOTED " streams=%" PRIu64 " chunks=%" PRIu64 " took_ms=%" PRId64,
+                    kn_log_quote(kn_str_from(dir)), report->streams, report->chunks,
+                    report->took_ms);
+    else
+        kn_log_info(
+            "data_folder_recovered",
+            "dir=" KN_LOG_QUOTED " streams=%" PRIu64 " chunks=%" PRIu64 " chunks_left_open=%" PRIu64
+            " fragments_found_in_them=%" PRIu64 " unfinished_bytes_cut=%" PRIu64 " took_ms=%" PRId64
+            " said=\"the last run did not end in order; every acknowledged fragment is kept\"",
+            kn_log_quote(kn_str_from(dir)), report->streams, report->chunks,
+            report->chunks_recovered, report->fragments_recovered, report->tail_bytes_cut,
+            report->took_ms);
+    if (report->bad_records > 0)
+        kn_log_error("data_folder_damaged",
+                     "bad_records=%" PRIu64 " said=\"damage in the middle of a chunk; kinema check "
+                     "says where; nothing was deleted\"",
+                     report->bad_records);
+    if (report->unknown_files > 0)
+        kn_log_warn("data_folder_unknown_files", "count=%" PRIu64 " said=\"left alone\"",
+                    report->unknown_files);
+}
+
+static enum server_exit open_data(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    struct storage_report report = {0};
+    if (server_folder_make(settings->data, err) < 0)
+        return SERVER_EXIT_DATA;
+    int code = storage_open(settings->data, &s->config->storage, kn_fs_system(), s->clock,
+                            &s->storage, &report, err);
+    if (code == -EBUSY) {
+        (void) kn_fail(err, code, "data folder %s: another server has it", settings->data);
+        return SERVER_EXIT_DATA;
+    }
+    if (code < 0)
+        return SERVER_EXIT_DATA;
+    report_log(&report, settings->data);
+    if (settings->no_auth) {
+        kn_log_warn("no_auth", "said=\"every request is accepted without a signature\"");
+    } else if (storage_keyring_new(storage_meta_of(s->storage), &s->keyring) < 0) {
+        (void) kn_fail(err, -ENOMEM, "the access keys cannot be read");
+        return SERVER_EXIT_DATA;
+    }
+    return SERVER_EXIT_OK;
+}
+
+static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    if (kn_http_router_new(&s->api_router) < 0 || kn_http_router_new(&s->ingest_router) < 0 ||
+        kn_http_server_new(&s->config->http, s->clock, &s->http, err) < 0)
+        return SERVER_EXIT_FAILED;
+    s->listeners.api_door = (struct server_door){settings, s->api_router, settings->no_auth};
+    s->listeners.ingest_door = (struct server_door){settings, s->ingest_router, settings->no_auth};
+    if (server_listeners_open(&s->listeners, settings, s->http, &s->ports, err) < 0)
+        return SERVER_EXIT_ADDRESS;
+    return SERVER_EXIT_OK;
+}
+
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static struct kn_keyring *keyring_of(struct serve *s)
+{
+    return s->keyring ? storage_keyring_base(s->keyring) : NULL;
+}
+
+static int open_modules(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    s->identity = (struct kn_api_identity){"aws", settings->region, settings->account};
+    s->playback_endpoints = (struct playback_endpoints){s->ports.api, s->ports.api_tls,
+                                                        or_null(settings->public_api_url)};
+    s->ingest_endpoints = (struct ingest_endpoints){
+        .api_port = s->ports.api,
+        .api_tls_port = s->ports.api_tls,
+        .ingest_port = s->ports.ingest ? s->ports.ingest : s->ports.api,
+        .ingest_tls_port = s->ports.ingest_tls ? s->ports.ingest_tls : s->ports.api_tls,
+        .public_api_url = or_null(settings->public_api_url),
+        .public_ingest_url = or_null(settings->public_ingest_url)};
+    int code = playback_new(s->storage, &s->config->playback, &s->playback_endpoints, &s->identity,
+                            keyring_of(s), s->clock, &s->playback, err);
+    if (code < 0)
+        return code;
+    code = ingest_new(s->storage, &s->config->ingest, &s->ingest_endpoints, &s->identity, s->clock,
+                      &s->ingest);
+    return code < 0 ? kn_fail(err, code, "ingest cannot start: %s", kn_errname(code)) : 0;
+}
+
+static int open_routes(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    const struct kn_api_conf conf = {.identity = &s->identity,
+                                     .clock = s->clock,
+                                     .keyring = keyring_of(s),
+                                     .pinned_region = or_null(settings->pinned_region),
+                                     .skew_ms = (int64_t) settings->skew_ms};
+    int code = kn_api_new(&conf, &s->api);
+    if (code == 0)
+        code = kn_api_add(s->api, &ingest_api_service, s->ingest);
+    if (code == 0)
+        code = kn_api_add(s->api, &playback_api_service, s->playback);
+    if (code == 0)
+        code = playback_add_routes(s->playback, s->api_router);
+    if (code < 0)
+        return kn_fail(err, code, "the operations cannot be set up: %s", kn_errname(code));
+    kn_http_router_fallback(s->api_router, &kn_api_ops, s->api);
+    kn_http_router_fallback(s->ingest_router, &kn_api_ops, s->api);
+    return 0;
+}
+
+static enum server_exit open_console(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    const struct server_console_conf conf = {.config = s->config,
+                                             .ports = &s->ports,
+                                             .storage = s->storage,
+                                             .playback = s->playback,
+                                             .keyring = keyring_of(s),
+                                             .clock = s->clock};
+    if (server_address_is_off(settings->console))
+        return SERVER_EXIT_OK;
+    if (server_console_new(&conf, &s->console, err) < 0)
+        return SERVER_EXIT_DATA;
+    const struct kn_http_listen listen = {.name = "console",
+                                          .address = settings->console,
+                                          .ops = &server_console_ops,
+                                          .ctx = s->console};
+    int code = kn_http_mhd_start(&listen, (unsigned) settings->console_threads,
+                                 settings->console_connections_max, kn_http_server_workers(s->http),
+                                 s->clock, &s->console_http, &s->ports.console, err);
+    if (code < 0) {
+        (void) kn_fail_at(err, code, "console");
+        return SERVER_EXIT_ADDRESS;
+    }
+    return SERVER_EXIT_OK;
+}
+
+/* --- saying so -------------------------------------------------------------------------------- */
+static void print_pair(const char *name, const char *scheme, const char *address, uint16_t port)
+{
+    if (port)
+        (void) printf(" %s=%s://" KN_STR_FMT ":%u", name, scheme,
+                      KN_STR_ARG(server_address_host(address)), (unsigned) port);
+}
+
+/* Scripts wait for this one line; nothing else goes to standard output. */
+static void print_ready(const struct serve *s)
+{
+    const struct server_settings *settings = &s->config->server;
+    (void) printf("ready");
+    print_pair("api", "http", settings->api, s->ports.api);
+    print_pair("ingest", "http", settings->ingest, s->ports.ingest);
+    print_pair("console", "http", settings->console, s->ports.console);
+    print_pair("api-tls", "https", settings->api_tls, s->ports.api_tls);
+    print_pair("ingest-tls", "https", settings->ingest_tls, s->ports.ingest_tls);
+    if (*s->listeners.cert_path) {
+        char path[PATH_MAX];
+        (void) printf(" tls-cert=file://");
+        for (const char *c = realpath(s->listeners.cert_path, path) ? path : ""; *c; c++) {
+            bool plain = (unsigned char) *c > ' ' && *c != '%' && (unsigned char) *c < 127;
+            (void) printf(plain ? "%c" : "%%%02X", plain ? *c : (unsigned char) *c);
+        }
+        kn_log_info("tls_certificate", "path=" KN_LOG_QUOTED " said=\"clients must trust this\"",
+                    kn_log_quote(kn_str_from(s->listeners.cert_path)));
+    }
+    (void) printf("\n");
+    (void) fflush(stdout);
+}
+
+static void collect_process(void *ctx, struct kn_buf *out)
+{
+    const struct serve *s = ctx;
+    (void) kn_buf_printf(out,
+                         "# HELP kinema_build_info The version that runs.\n"
+                         "# TYPE kinema_build_info gauge\n"
+                         "kinema_build_info{version=\"%s\"} 1\n"
+                         "# HELP kinema_streams Streams in the catalogue.\n"
+                         "# TYPE kinema_streams gauge\nkinema_streams %zu\n",
+                         KINEMA_VERSION, storage_stream_count(s->storage));
+}
+
+/* --- stopping --------------------------------------------------------------------------------- */
+static void *second_signal(void *arg)
+{
+    const sigset_t *set = arg;
+    int number = 0;
+    while (sigwait(set, &number) == 0)
+        if (number != SIGHUP)
+            break;
+    static const char text[] = "kinema: second signal: ending at once; the next start recovers\n";
+    (void) !write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(SERVER_EXIT_FAILED);
+}
+
+static void close_all(struct serve *s)
+{
+    int64_t drain_ms = (int64_t) s->config->server.drain_ms;
+    if (s->console_http)
+        kn_http_mhd_stop(s->console_http, 1000);
+    if (s->http_started)
+        kn_http_server_stop(s->http, drain_ms);
+    if (s->ingest)
+        ingest_free(s->ingest);
+    if (s->http)
+        kn_http_server_free(s->http);
+    if (s->api)
+        kn_api_free(s->api);
+    if (s->playback)
+        playback_free(s->playback);
+    server_console_free(s->console);
+    if (s->api_router)
+        kn_http_router_free(s->api_router);
+    if (s->ingest_router)
+        kn_http_router_free(s->ingest_router);
+    server_listeners_done(&s->listeners);
+    if (s->keyring)
+        storage_keyring_free(s->keyring);
+    if (s->storage)
+        storage_close(s->storage);
+}
+
+static void wait_for_end(struct serve *s)
+{
+    int number = 0;
+    pthread_t thread;
+    while (sigwait(&s->signals, &number) == 0)
+        if (number != SIGHUP) /* there is nothing to reload: closing the terminal is no reason */
+            break;
+    kn_log_info("stopping", "signal=%s drain_ms=%" PRIu64, number == SIGINT ? "SIGINT" : "SIGTERM",
+                s->config->server.drain_ms);
+    if (kn_thread_start(&thread, "second-signal", second_signal, &s->signals) == 0)
+        (void) pthread_detach(thread);
+}
+
+static enum server_exit start(struct serve *s, struct kn_err *err)
+{
+    enum server_exit code = open_data(s, err);
+    if (code == SERVER_EXIT_OK)
+        code = open_listeners(s, err);
+    if (code == SERVER_EXIT_OK && open_modules(s, err) < 0)
+        code = SERVER_EXIT_FAILED;
+    if (code == SERVER_EXIT_OK && open_routes(s, err) < 0)
+        code = SERVER_EXIT_FAILED;
+    if (code == SERVER_EXIT_OK && kn_http_server_start(s->http, err) < 0)
+        code = SERVER_EXIT_FAILED;
+    else if (code == SERVER_EXIT_OK)
+        s->http_started = true;
+    if (code == SERVER_EXIT_OK)
+        code = open_console(s, err);
+    return code;
+}
+
+static enum server_exit run(struct server_config *config, const struct server_args *args)
+{
+    static struct serve serve; /* the collector of metrics holds on to it */
+    struct serve *s = &serve;
+    struct kn_err err = {0};
+    if (server_args_has(args, "help-config"))
+        return server_command_config.run(config, args);
+    s->config = config;
+    s->clock = kn_clock_system();
+    (void) umask(077);
+    kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,
+                 (enum kn_log_format) config->server.log_format);
+    signals_block(&s->signals);
+    open_files_raise(config->server.open_files_min);
+    enum server_exit code = start(s, &err);
+    if (code != SERVER_EXIT_OK) {
+        server_complain("%s", *err.text ? err.text : "cannot start");
+        close_all(s);
+        return code;
+    }
+    kn_metrics_collector(collect_process, s);
+    print_ready(s);
+    kn_log_info("ready", "version=%s pid=%d", KINEMA_VERSION, (int) getpid());
+    wait_for_end(s);
+    close_all(s);
+    kn_log_info("stopped", "said=\"everything is sealed\"");
+    return SERVER_EXIT_OK;
+}
+
+static const struct server_option options[] = {
+    {"help-config", NULL, "List every setting of every part."},
+};
+
+const struct server_command server_command_serve = {
+    .name = "serve",
+    .words = "",
+    .summary = "take video in, keep it, play it back",
+    .about = "When it can serve it prints one line to standard output:\n"
+             "  ready api=http://127.0.0.1:4566 ingest=http://127.0.0.1:4567 "
+             "console=http://127.0.0.1:8080\n"
+             "SIGTERM or SIGINT: uploads are drained and files sealed; a second signal ends it at "
+             "once.",
+    .options = options,
+    .option_count = KN_ARRAY_LEN(options),
+    .settings = true,
+    .run = run,
+};
