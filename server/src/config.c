@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include "core/log.h"
+
 extern char **environ;
 
 #define AT(member) offsetof(struct server_settings, member)

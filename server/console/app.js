@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console's page: login, the grid of streams, one stream with its timeline. Addresses are
+// fragments: #/ and #/stream/<name>; #login=<token> is a one-time link, spent at once.
+
+import {bits, bytes, clock, codecs, day, duration, hours, make, moment, seconds, shape} from './format.js';
+import {Player, undecodable} from './player.js';
+import {Timeline} from './timeline.js';
+
+const POLL_MS = 2000;
+const TILES_PLAYING_MAX = 16;
+const $ = (selector, root = document) => root.querySelector(selector);
+const main = $('#main');
+let session = {};
+let view = null; // {close()} of what is on screen
+
+// --- the server ---------------------------------------------------------------------------------
+async function ask(path, body) {
+  let answer;
+  try {
+    answer = await fetch(path, body === undefined ? {} : {
+      method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json'},
+    });
+  } catch {
+    health('Server out of reach');
+    throw new Error('the server cannot be reached');
+  }
+  health('');
+  const json = await answer.json().catch(() => ({message: answer.statusText}));
+  if (answer.ok) return json;
+  if (answer.status === 401 && json.error === 'login_required' && session.authenticated) {
+    session = {};
+    route();
+  }
+  throw Object.assign(new Error(json.message), {status: answer.status, word: json.error});
+}
+
+const streamPath = name => `/kinema/v1/streams/${encodeURIComponent(name)}`;
+const openSession = name => (mode, from, to) => ask(`${streamPath(name)}/play`, {mode, from, to});
+
+function health(text) { $('#health').textContent = text; }
+
+// --- finding the view ---------------------------------------------------------------------------
+async function route() {
+  const hash = decodeURIComponent(location.hash.slice(1));
+  if (hash.startsWith('login=')) {
+    history.replaceState(null, '', '/#/');
+    try {
+      await ask('/kinema/v1/login', {token: hash.slice(6)});
+      session = await ask('/kinema/v1/session');
+    } catch (error) {
+      session = await ask('/kinema/v1/session').catch(() => ({}));
+      if (!session.authenticated) return show(loginView(error.message));
+    }
+    return route();
+  }
+  if (!session.authenticated) {
+    session = await ask('/kinema/v1/session').catch(() => ({}));
+    if (!session.authenticated) return show(loginView(''));
+  }
+  $('#logout').hidden = session.noAuth;
+  const stream = hash.match(/^\/stream\/([\w.-]+)$/);
+  show(stream ? streamView(stream[1]) : gridView());
+}
+
+function show(next) {
+  view?.close();
+  view = next;
+  $('#logout').hidden = !session.authenticated || session.noAuth;
+}
+
+function place(template) {
+  main.replaceChildren($(template).content.cloneNode(true));
+  $('#crumbs').textContent = '';
+  document.title = 'Kinema';
+}
+
+// Calls work() now and every POLL_MS, never twice at once, and not while nobody looks.
+function poll(work) {
+  let stopped = false;
+  let timer;
+  const turn = async () => {
+    if (!document.hidden) await work().catch(() => {});
+    if (!stopped) timer = setTimeout(turn, POLL_MS);
+  };
+  turn();
+  return () => { stopped = true; clearTimeout(timer); };
+}
+
+// --- login --------------------------------------------------------------------------------------
+function loginView(message) {
+  place('#view-login');
+  const form = $('#login-form'), error = $('#login-error');
+  error.textContent = message;
+  form.addEventListener('submit', async event => {
+    event.preventDefault();
+    error.textContent = '';
+    try {
+      await ask('/kinema/v1/login', {
+        accessKeyId: form.accessKeyId.value.trim(), secretAccessKey: form.secretAccessKey.value.trim(),
+      });
+      session = await ask('/kinema/v1/session');
+      route();
+    } catch (failure) {
+      error.textContent = failure.message;
+      form.secretAccessKey.select();
+    }
+  });
+  return {close() {}};
+}
+
+$('#logout').addEventListener('click', async () => {
+  await ask('/kinema/v1/logout', {}).catch(() => {});
+  session = {};
+  location.hash = '#/';
+  route();
+});
+
+// --- the grid -----------------------------------------------------------------------------------
+function gridView() {
+  place('#view-grid');
+  const tiles = new Map();
+  const grid = $('#grid'), search = $('#search');
+  const observer = new IntersectionObserver(entries => {
+    for (const entry of entries) {
+      const tile = tiles.get(entry.target.dataset.name);
+      if (tile) { tile.visible = entry.isIntersecting; tile.settle(); }
+    }
+  }, {rootMargin: '80px'});
+  const filter = () => {
+    const wanted = search.value.trim().toLowerCase();
+    for (const [name, tile] of tiles) tile.element.hidden = !name.toLowerCase().includes(wanted);
+  };
+  search.addEventListener('input', filter);
+
+  const refresh = async () => {
+    const streams = [];
+    let after = '';
+    do {
+      const page = await ask(`/kinema/v1/streams${after ? `?after=${encodeURIComponent(after)}` : ''}`);
+      streams.push(...page.streams);
+      session.nowMs = page.nowMs;
+      after = page.next;
+    } while (after);
+    const live = streams.filter(s => s.live).length;
+    $('#count').textContent = streams.length ? `${live} live of ${streams.length}` : '';
+    const names = new Set(streams.map(s => s.name));
+    for (const [name, tile] of tiles) if (!names.has(name)) { tile.close(); tiles.delete(name); }
+    for (const stream of streams) {
+      let tile = tiles.get(stream.name);
+      if (!tile) {
+        tile = new Tile(stream.name, tiles);
+        tiles.set(stream.name, tile);
+        const next = [...tiles.keys()].sort().find(n => n > stream.name && tiles.get(n).element.isConnected);
+        grid.insertBefore(tile.element, next ? tiles.get(next).element : null);
+        observer.observe(tile.element);
+      }
+      tile.update(stream);
+    }
+    search.hidden = streams.length < 2;
+    $('#empty').hidden = streams.length > 0;
+    if (!streams.length && !$('#empty').firstChild) $('#empty').append(firstSteps());
+    filter();
+  };
+  const stop = poll(refresh);
+  return {
+    close() {
+      stop();
+      observer.disconnect();
+      for (const tile of tiles.values()) tile.close();
+    },
+  };
+}
+
+class Tile {
+  constructor(name, all) {
+    this.all = all;
+    this.badge = make('span', {class: 'badge'});
+    this.note = make('div', {class: 'note'});
+    this.shape = make('span', {class: 'shape'});
+    this.numbers = make('div', {class: 'numbers'});
+    this.picture = make('div', {class: 'picture'}, this.note, this.badge, this.shape);
+    this.element = make('a', {class: 'tile', href: `#/stream/${name}`, 'data-name': name},
+      this.picture, make('div', {class: 'below'}, make('div', {class: 'name'}, name), this.numbers));
+  }
+
+  update(stream) {
+    this.stream = stream;
+    this.badge.textContent = stream.live ? 'LIVE' : 'OFFLINE';
+    this.badge.className = `badge${stream.live ? ' live' : ''}`;
+    this.shape.textContent = shape(stream.now);
+    this.shape.hidden = !this.shape.textContent;
+    const value = (label, text) => make('span', {}, `${label} `, make('b', {}, text));
+    this.numbers.replaceChildren(...(stream.live && stream.now ? [
+      value('', bits(stream.now.bitsPerSecond)), value('fragment', seconds(stream.now.fragmentMs)),
+      value('delay', seconds(stream.now.delayMs)), value('stored', bytes(stream.bytes)),
+    ] : [
+      stream.newestMs ? value('last seen', `${duration(session.nowMs - stream.newestMs)} ago`)
+        : make('span', {}, 'nothing received yet'),
+      ...(stream.bytes ? [value('stored', bytes(stream.bytes))] : []),
+    ]));
+    this.cannot = undecodable(stream.now);
+    this.settle();
+  }
+
+  // Plays exactly while it is seen, live, and the browser can.
+  settle() {
+    const stream = this.stream;
+    const playing = [...this.all.values()].filter(t => t.player).length;
+    const want = this.visible && stream?.live && stream.canPlay && !this.cannot;
+    if (want && !this.player && playing < TILES_PLAYING_MAX) {
+      this.video = make('video', {playsinline: true, muted: true, 'aria-hidden': 'true'});
+      this.picture.prepend(this.video);
+      this.player = new Player(this.video, openSession(stream.name), {small: true});
+      this.player.live();
+    } else if (!want && this.player) {
+      this.stop();
+    }
+    this.note.textContent = this.player ? '' : !stream ? '' : this.cannot ? 'H.265: not decodable in this browser'
+      : stream.live ? 'Live' : stream.newestMs ? 'No signal' : 'Waiting for the first fragment';
+  }
+
+  stop() {
+    this.player?.stop();
+    this.player = null;
+    this.video?.remove();
+  }
+
+  close() {
+    this.stop();
+    this.element.remove();
+  }
+}
+
+// --- how to begin -------------------------------------------------------------------------------
+function snippet(text) {
+  const button = make('button', {type: 'button', onclick: async () => {
+    await navigator.clipboard?.writeText(text);
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+  }}, 'Copy');
+  return make('div', {class: 'snippet'}, make('pre', {tabindex: '0'}, text), button);
+}
+
+function recipes(name, all) {
+  const api = session.apiUrl, region = session.region;
+  const key = `export AWS_ACCESS_KEY_ID=${session.accessKeyId || 'any'} AWS_SECRET_ACCESS_KEY=…\n`;
+  const recipe = (title, text) => make('div', {class: 'recipe'}, make('h3', {}, title), snippet(text));
+  const list = [
+    recipe('A test camera', `${key}build/release/demo-camera --endpoint ${api} --stream ${name}`),
+    recipe('AWS kvssink (GStreamer)', `${key}export CONTROL_PLANE_URI=${api} AWS_DEFAULT_REGION=${region}\n` +
+      'gst-launch-1.0 videotestsrc is-live=true ! x264enc tune=zerolatency key-int-max=60 ! h264parse ! \\\n' +
+      `  video/x-h264,stream-format=avc,alignment=au ! kvssink stream-name=${name}`),
+    recipe('Watch it with boto3', 'import boto3\n' +
+      `kvs = boto3.client("kinesisvideo", endpoint_url="${api}", region_name="${region}")\n` +
+      `url = kvs.get_data_endpoint(StreamName="${name}", APIName="GET_HLS_STREAMING_SESSION_URL")["DataEndpoint"]\n` +
+      `media = boto3.client("kinesis-video-archived-media", endpoint_url=url, region_name="${region}")\n` +
+      `print(media.get_hls_streaming_session_url(StreamName="${name}")["HLSStreamingSessionURL"])`),
+  ];
+  return all ? list : list.slice(0, 2);
+}
+
+function firstSteps() {
+  return make('section', {class: 'panel start'}, make('h1', {}, 'No streams yet'),
+    make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself.'),
+    ...recipes('my-first-camera', true));
+}
+
+// --- one stream ---------------------------------------------------------------------------------
+const ICONS = {
+  play: 'M8 5v14l11-7z', pause: 'M6 5h4v14H6zm8 0h4v14h-4z', full: 'M4 4h6v2H6v4H4zm10 0h6v6h-2V6h-4zM4 14h2v4h4v2H4zm14 0h2v6h-6v-2h4z',
+  back: 'M12 5V1L7 6l5 5V7a6 6 0 1 1-6 6H4a8 8 0 1 0 8-8z', forward: 'M12 5V1l5 5-5 5V7a6 6 0 1 0 6 6h2a8 8 0 1 1-8-8z',
+  loud: 'M4 9v6h4l5 5V4L8 9zm12.5 3A4.5 4.5 0 0 0 14 8v8a4.5 4.5 0 0 0 2.500-4zM14 3.200v2.100a7 7 0 0 1 0 13.400v2.100a9 9 0 0 0 0-17.600z',
+  quiet: 'M4 9v6h4l5 5V4L8 9zm17 .4L19.600 8 17 10.600 14.400 8 13 9.400 15.600 12 13 14.600l1.400 1.400 2.600-2.600 2.600 2.600 1.400-1.400-2.600-2.600z',
+  picture: 'M9 4 7.500 6H4a2 2 0 0 0-2 2v10a2 2 0 0 0 2 2h16a2 2 0 0 0 2-2V8a2 2 0 0 0-2-2h-3.500L15 4zm3 4.500a4.500 4.500 0 1 1 0 9 4.500 4.500 0 0 1 0-9z',
+};
+
+function icon(button, name) {
+  const space = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(space, 'svg'), path = document.createElementNS(space, 'path');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  path.setAttribute('d', ICONS[name]);
+  svg.append(path);
+  button.replaceChildren(svg);
+}
+
+function streamView(name) {
+  place('#view-stream');
+  document.title = `${name} · Kinema`;
+  $('#crumbs').textContent = `/ ${name}`;
+  $('#title').textContent = name;
+  return new StreamView(name);
+}
+
+class StreamView {
+  constructor(name) {
+    this.name = name;
+    this.abort = new AbortController();
+    this.video = $('#video');
+    this.stage = $('#stage');
+    this.player = new Player(this.video, openSession(name), {onState: (state, error) => this.state(state, error)});
+    this.timeline = new Timeline($('#timeline'), {
+      fetchCoverage: (from, to, gap) => ask(`${streamPath(name)}/coverage?from=${from}&to=${to}&gap=${gap}`),
+      onJump: ms => this.jump(ms), onLive: () => this.live(), onNudge: ms => this.nudge(ms),
+      onRange: () => this.range(),
+    });
+    window.kinemaView = this; // for a look from the browser's developer tools
+    this.buttons();
+    this.stopPoll = poll(() => this.refresh());
+    this.ticker = setInterval(() => this.tick(), 250);
+    this.range();
+  }
+
+  on(target, event, handler) {
+    target.addEventListener(event, handler, {signal: this.abort.signal});
+  }
+
+  buttons() {
+    icon($('#back'), 'back'); icon($('#forward'), 'forward'); icon($('#full'), 'full'); icon($('#picture'), 'picture');
+    this.on($('#play'), 'click', () => this.toggle());
+    this.on($('#back'), 'click', () => this.nudge(-10e3));
+    this.on($('#forward'), 'click', () => this.nudge(10e3));
+    this.on($('#mute'), 'click', () => { this.video.muted = !this.video.muted; });
+    this.on($('#volume'), 'input', () => { this.video.volume = +$('#volume').value; this.video.muted = this.video.volume === 0; });
+    this.on($('#speed'), 'change', () => { this.video.playbackRate = +$('#speed').value; });
+    this.on($('#live'), 'click', () => this.live());
+    this.on($('#full'), 'click', () => this.full());
+    this.on($('#picture'), 'click', () => this.save());
+    this.on($('#day-before'), 'click', () => this.timeline.move(-this.timeline.span * 0.8));
+    this.on($('#day-after'), 'click', () => this.timeline.move(this.timeline.span * 0.8));
+    this.on($('#jump'), 'change', () => { const ms = new Date($('#jump').value).getTime(); if (ms) { this.timeline.show(ms); this.jump(ms); } });
+    for (const button of document.querySelectorAll('.zooms button'))
+      this.on(button, 'click', () => this.timeline.setSpan(+button.dataset.span));
+    for (const event of ['play', 'pause', 'volumechange']) this.on(this.video, event, () => this.faces());
+    this.on(this.video, 'loadeddata', () => { this.video.playbackRate = +$('#speed').value; });
+    this.on(this.video, 'dblclick', () => this.full());
+    this.on(this.stage, 'pointermove', () => this.awake());
+    this.on(this.stage, 'pointerdown', () => this.awake());
+    this.on(this.video, 'click', event => { if (event.pointerType === 'mouse') this.toggle(); });
+    this.on(document, 'keydown', event => this.key(event));
+    this.faces();
+    this.awake();
+  }
+
+  key(event) {
+    if (event.target.closest('input, select, summary') || event.ctrlKey || event.metaKey || event.altKey) return;
+    const keys = {
+      ' ': () => this.toggle(), k: () => this.toggle(), f: () => this.full(), l: () => this.live(),
+      m: () => { this.video.muted = !this.video.muted; },
+      ArrowLeft: () => this.nudge(event.shiftKey ? -60e3 : -10e3), ArrowRight: () => this.nudge(event.shiftKey ? 60e3 : 10e3),
+    };
+    if (!keys[event.key] || (event.key === ' ' && event.target.closest('button'))) return;
+    event.preventDefault();
+    keys[event.key]();
+  }
+
+  faces() {
+    icon($('#play'), this.video.paused ? 'play' : 'pause');
+    $('#play').setAttribute('aria-label', this.video.paused ? 'Play' : 'Pause');
+    icon($('#mute'), this.video.muted ? 'quiet' : 'loud');
+    $('#mute').setAttribute('aria-label', this.video.muted ? 'Sound on' : 'Sound off');
+  }
+
+  awake() {
+    this.stage.classList.remove('idle');
+    clearTimeout(this.idle);
+    this.idle = setTimeout(() => { if (!this.video.paused) this.stage.classList.add('idle'); }, 2600);
+  }
+
+  // --- where it plays
+  live() {
+    this.started = true;
+    this.timeline.end = null;
+    $('#speed').value = '1';
+    this.player.live();
+    this.timeline.changed();
+    this.marks();
+  }
+
+  jump(ms) {
+    this.started = true;
+    if (this.player.mode !== 'LIVE' && this.player.seekWithin(ms)) this.player.play();
+    else this.player.replay(ms);
+    this.timeline.setPlayhead(ms);
+    this.marks();
+  }
+
+  nudge(by) {
+    const at = this.player.wallClock() || this.timeline.playhead || this.timeline.now();
+    if (at + by >= this.timeline.now() - 3000) this.live();
+    else { this.timeline.show(at + by); this.jump(at + by); }
+  }
+
+  toggle() {
+    if (!this.started) this.live();
+    else if (this.video.paused) this.player.play();
+    else this.video.pause();
+  }
+
+  full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.stage.requestFullscreen) this.stage.requestFullscreen();
+    else this.video.webkitEnterFullscreen?.();
+  }
+
+  save() {
+    if (!this.video.videoWidth) return;
+    const canvas = make('canvas', {width: this.video.videoWidth, height: this.video.videoHeight});
+    canvas.getContext('2d').drawImage(this.video, 0, 0);
+    canvas.toBlob(blob => {
+      const url = URL.createObjectURL(blob);
+      const stamp = new Date(this.player.wallClock() || Date.now()).toISOString().replace(/[:.]/g, '-');
+      make('a', {href: url, download: `${this.name}-${stamp}.png`}).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10000);
+    }, 'image/png');
+  }
+
+  // --- what it says
+  state(state, error) {
+    this.playing = state === 'playing';
+    if (state === 'playing') this.message('');
+    else if (state === 'loading') this.message('Loading…');
+    else if (state === 'ended') this.message('The recording ends here.');
+    else if (state === 'failed')
+      this.message(error.word === 'nothing_to_play' || error.status === 404
+        ? (this.player.mode === 'LIVE' ? 'Waiting for the camera. Recorded video is in the bar below.' : 'Nothing is recorded there.')
+        : `Trying again: ${error.message}`);
+    this.marks();
+  }
+
+  message(text, strong = false) {
+    const box = $('#message');
+    box.replaceChildren(...(text ? [make('div', {}, text)] : []));
+    box.classList.toggle('strong', strong);
+  }
+
+  marks() {
+    const live = this.player.mode === 'LIVE';
+    $('#live').setAttribute('aria-pressed', String(live && this.started === true));
+    const badge = $('#state');
+    badge.textContent = live ? (this.info?.live ? 'LIVE' : 'OFFLINE') : 'RECORDED';
+    badge.className = `badge ${live ? (this.info?.live ? 'live' : '') : 'replay'}`;
+  }
+
+  range() {
+    const {timeline} = this;
+    if (!timeline) return;
+    const from = timeline.from(), to = timeline.to();
+    $('#range').textContent = day(from) === day(to) ? `${day(from)}, ${clock(from).slice(0, 5)}–${clock(to).slice(0, 5)}`
+      : `${day(from)} ${clock(from).slice(0, 5)} – ${day(to)} ${clock(to).slice(0, 5)}`;
+    for (const button of document.querySelectorAll('.zooms button'))
+      button.setAttribute('aria-pressed', String(+button.dataset.span === timeline.span));
+    $('#day-after').disabled = timeline.end === null;
+  }
+
+  tick() {
+    const at = this.player.wallClock();
+    $('#clock').textContent = at && this.video.videoWidth ? moment(at) : '';
+    this.timeline.setPlayhead(at || (this.player.mode === 'LIVE' ? 0 : this.timeline.playhead));
+    if (this.timeline.end === null && Date.now() - (this.rangedAt || 0) > 5000) {
+      this.rangedAt = Date.now();
+      this.range();
+      this.timeline.load();
+    }
+    const behind = this.player.behind();
+    const cell = $('#behind');
+    if (cell) cell.textContent = isFinite(behind) ? seconds(behind * 1000) : '–';
+  }
+
+  async refresh() {
+    let info;
+    try {
+      info = await ask(streamPath(this.name));
+    } catch (error) {
+      if (error.status === 404) this.message(error.message, true);
+      throw error;
+    }
+    this.info = info;
+    this.timeline.offset = info.nowMs - Date.now();
+    const cannot = undecodable(info.now);
+    if (cannot) { this.player.stop(); this.message(cannot, true); }
+    else if (!info.canPlay) this.message('Your access key may not play this stream.', true);
+    else if (!this.started && info.newestMs) this.live();
+    else if (!this.started) this.message('Waiting for the first fragment.');
+    this.facts(info);
+    this.spark(info.recent);
+    this.marks();
+    if (!$('#connect').firstChild) $('#connect').append(...recipes(this.name, true));
+  }
+
+  facts(info) {
+    const now = info.now || {};
+    const rows = [
+      ['Bitrate', info.live ? bits(now.bitsPerSecond) : '–'], ['Fragment', now.fragmentMs ? seconds(now.fragmentMs) : '–'],
+      ['Camera to server', info.live ? seconds(now.delayMs) : '–'], ['Player behind live', '–', 'behind'],
+      ['Picture', shape(now) || '–'], ['Codec', codecs(now) || '–'],
+      ['Stored', bytes(info.bytes || 0)], ['Kept for', hours(info.retentionHours)],
+      ['Recorded since', info.oldestMs ? moment(info.oldestMs) : '–', '', 'wide'],
+    ];
+    const behind = $('#behind')?.textContent;
+    $('#facts').replaceChildren(...rows.map(([label, value, id, wide]) => make('div', {class: wide || ''},
+      make('dt', {}, label), make('dd', id ? {id} : {}, value))));
+    if (behind) $('#behind').textContent = behind;
+  }
+
+  spark(recent) {
+    const space = 'http://www.w3.org/2000/svg';
+    const values = recent.filter(f => f.durationMs > 0).map(f => f.bytes * 8000 / f.durationMs);
+    if (values.length < 2) return;
+    const top = Math.max(...values) * 1.15;
+    const points = values.map((v, i) => `${(i / (values.length - 1) * 300).toFixed(1)},${(58 - v / top * 54).toFixed(1)}`);
+    const line = document.createElementNS(space, 'path'), area = document.createElementNS(space, 'path');
+    line.setAttribute('class', 'line'); area.setAttribute('class', 'area');
+    line.setAttribute('d', `M${points.join('L')}`);
+    area.setAttribute('d', `M0,60L${points.join('L')}L300,60Z`);
+    $('#spark').replaceChildren(area, line);
+  }
+
+  close() {
+    this.abort.abort();
+    this.stopPoll();
+    clearInterval(this.ticker);
+    clearTimeout(this.idle);
+    this.player.stop();
+    this.timeline.close();
+  }
+}
+
+window.addEventListener('hashchange', route);
+route();

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// A <video> fed by Kinema's HLS sessions through hls.js (or by the browser itself on iOS). It asks
+// for a session, plays, and asks again when a session ends or fails, with growing pauses.
+
+const Hls = window.Hls;
+const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+
+// What the browser can decode decides whether a stream is worth starting at all.
+export function undecodable(now) {
+  const video = (now?.tracks || []).find(t => t.type === 'video');
+  if (video?.codec !== 'V_MPEGH/ISO/HEVC') return '';
+  const probe = document.createElement('video');
+  const types = ['video/mp4; codecs="hvc1.1.6.L93.B0"', 'video/mp4; codecs="hev1.1.6.L93.B0"'];
+  const source = window.ManagedMediaSource || window.MediaSource;
+  const can = types.some(type => source ? source.isTypeSupported(type) : probe.canPlayType(type));
+  return can ? '' : 'This camera sends H.265, which this browser cannot decode here. Recording goes ' +
+    'on, and nothing is lost. Safari plays it, Chrome and Edge do with a GPU that decodes it.';
+}
+
+export class Player {
+  // openSession(mode, from, to) → {url}; options: {small: true} for a tile
+  constructor(video, openSession, options = {}) {
+    this.video = video;
+    this.openSession = openSession;
+    this.options = options;
+    this.onState = options.onState || (() => {});
+    this.mode = 'LIVE';
+    this.fails = 0;
+    this.generation = 0;
+    video.muted = true;
+  }
+
+  live() { return this.start('LIVE', 0); }
+
+  // From a moment on; goes on into the present when it gets there.
+  replay(from) { return this.start('LIVE_REPLAY', Math.floor(from)); }
+
+  async start(mode, from) {
+    this.stop();
+    const generation = ++this.generation;
+    this.mode = mode;
+    this.from = from;
+    this.stopped = false;
+    this.onState('loading');
+    let session;
+    try {
+      session = await this.openSession(mode, from, 0);
+    } catch (error) {
+      if (generation === this.generation) this.fail(error);
+      return;
+    }
+    if (generation !== this.generation) return;
+    if (Hls?.isSupported()) this.attach(session.url, generation);
+    else this.attachNative(session.url, generation);
+  }
+
+  attach(url, generation) {
+    const small = this.options.small;
+    const live = this.mode === 'LIVE';
+    const hls = this.hls = new Hls({
+      startPosition: live ? -1 : 0,
+      liveSyncDurationCount: 2,
+      liveMaxLatencyDurationCount: live ? 8 : Infinity,
+      maxLiveSyncPlaybackRate: live ? 1.25 : 1,
+      backBufferLength: small ? 4 : 60,
+      maxBufferLength: small ? 6 : 30,
+      maxMaxBufferLength: small ? 10 : 60,
+      enableWorker: true,
+      lowLatencyMode: false,
+    });
+    hls.on(Hls.Events.MANIFEST_PARSED, () => this.play());
+    hls.on(Hls.Events.FRAG_BUFFERED, () => { this.fails = 0; });
+    hls.on(Hls.Events.ERROR, (event, data) => {
+      if (generation !== this.generation || !data.fatal) return;
+      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
+        this.recovered = true;
+        hls.recoverMediaError();
+        return;
+      }
+      this.fail(Object.assign(new Error(data.details), {code: data.response?.code}));
+    });
+    this.video.onplaying = () => { this.recovered = false; this.onState('playing'); };
+    this.video.onwaiting = () => this.onState('waiting');
+    this.video.onended = () => this.onState('ended');
+    hls.loadSource(url);
+    hls.attachMedia(this.video);
+  }
+
+  attachNative(url, generation) {
+    this.video.onplaying = () => { this.fails = 0; this.onState('playing'); };
+    this.video.onerror = () => { if (generation === this.generation) this.fail(new Error('media')); };
+    this.video.src = url;
+    this.play();
+  }
+
+  play() {
+    this.video.play().catch(() => {
+      if (!this.video.muted) { this.video.muted = true; this.video.play().catch(() => {}); }
+    });
+  }
+
+  // Waits longer after each failure; a stream that has nothing yet is asked for again quietly.
+  fail(error) {
+    const generation = this.generation;
+    this.onState('failed', error);
+    if (error.final) return;
+    const pause = RETRY_MS[Math.min(this.fails++, RETRY_MS.length - 1)];
+    this.timer = setTimeout(() => {
+      if (generation === this.generation && !this.stopped) this.start(this.mode, this.resumeFrom());
+    }, pause);
+  }
+
+  resumeFrom() {
+    return this.mode === 'LIVE' ? 0 : this.wallClock() || this.from;
+  }
+
+  stop() {
+    this.stopped = true;
+    this.generation++;
+    clearTimeout(this.timer);
+    this.video.onplaying = this.video.onwaiting = this.video.onended = this.video.onerror = null;
+    if (this.hls) {
+      this.hls.destroy();
+      this.hls = null;
+    } else if (this.video.src) {
+      this.video.removeAttribute('src');
+      this.video.load();
+    }
+  }
+
+  // The time of day of the picture on screen, from EXT-X-PROGRAM-DATE-TIME.
+  wallClock() {
+    const date = this.hls ? this.hls.playingDate : this.video.getStartDate?.();
+    if (!date || isNaN(date)) return 0;
+    return this.hls ? date.getTime() : date.getTime() + this.video.currentTime * 1000;
+  }
+
+  // Goes there inside what this session already lists; false: a new session is needed.
+  seekWithin(ms) {
+    const details = this.hls?.levels?.[this.hls.currentLevel]?.details || this.hls?.latestLevelDetails;
+    for (const fragment of details?.fragments || []) {
+      const start = fragment.programDateTime;
+      if (!start || ms < start || ms >= start + fragment.duration * 1000) continue;
+      this.video.currentTime = fragment.start + (ms - start) / 1000;
+      return true;
+    }
+    return false;
+  }
+
+  // Seconds between the newest picture the server has told us of and the one on screen.
+  behind() {
+    const latency = this.hls?.latency;
+    return this.mode === 'LIVE' && latency > 0 ? latency : NaN;
+  }
+}
