@@ -71,6 +71,13 @@ ssize_t playback_document_read(struct playback_document *doc, uint8_t *dst, size
     KN_MUSTUSE;
 bool playback_document_is_drained(const struct playback_document *doc);
 
+/* More of it may come. One that is complete and only waits for its flush goes to viewers as whole:
+ * they are not made to wait for the disk. */
+static inline bool playback_fragment_is_arriving(const struct storage_fragment *f)
+{
+    return (f->flags & STORAGE_FRAGMENT_IN_FLIGHT) && !(f->flags & STORAGE_FRAGMENT_COMPLETE);
+}
+
 /* Asks again how far a fragment in flight has come. -ECANCELED: it was given up. */
 int playback_document_refresh(struct playback_document *doc, bool nowait) KN_MUSTUSE;
 

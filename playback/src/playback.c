@@ -40,65 +40,26 @@ void playback_free(struct playback *playback)
     free(playback);
 }
 
-/* arn:aws:kinesisvideo:<region>:<account>:stream/<name>/<creation ms>: kvs-api.md §1.5. Partition,
- * region and account are not compared: a self-hosted cloud may be addressed by any. */
-static int arn_parse(struct kn_str arn, struct kn_str *ret_name, int64_t *ret_created_ms)
+int playback_stream_not_found(struct kn_api_call *call)
 {
-    struct kn_str rest = arn;
-    struct kn_str part;
-
-    for (int i = 0; i < 5; i++) {
-        rest = kn_str_cut(rest, ':', &part);
-        if (!rest.ptr)
-            return -EINVAL;
-        if (i == 2 && !kn_str_eq(part, KN_STR("kinesisvideo")))
-            return -EINVAL;
-    }
-    rest = kn_str_cut(rest, '/', &part);
-    if (!rest.ptr || !kn_str_eq(part, KN_STR("stream")))
-        return -EINVAL;
-    rest = kn_str_cut(rest, '/', &part);
-    if (!rest.ptr || !part.len)
-        return -EINVAL;
-    if (kn_str_to_i64(rest, ret_created_ms) < 0)
-        return -EINVAL;
-    *ret_name = part;
-    return 0;
+    return kn_api_fault(call, "ResourceNotFoundException",
+                        "The requested stream is not found or not active."); /* kvs-api.md §1.4 */
 }
 
-int playback_stream_find(struct playback *playback, struct kn_str name, struct kn_str arn,
-                         struct storage_stream **ret)
+int playback_stream_find(struct playback *playback, struct kn_api_call *call, struct kn_str name,
+                         struct kn_str arn, struct storage_stream **ret)
 {
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
-    struct kn_str arn_name = {0};
+    struct kn_str found = {0};
     int64_t created_ms = 0;
+    int r = kn_api_resource_name(call, name, arn, &found, &created_ms);
 
-    if (!name.ptr && !arn.ptr)
-        return -EINVAL;
-    if (arn.ptr) {
-        int r = arn_parse(arn, &arn_name, &created_ms);
-
-        if (r < 0)
-            return r;
-        if (name.ptr && !kn_str_eq(name, arn_name))
-            return -EINVAL;
-    }
-    stream = storage_stream_find(playback->storage, name.ptr ? name : arn_name);
-    if (!stream || stream->status != STORAGE_STREAM_ACTIVE)
-        return -ENOENT;
-    if (arn.ptr && stream->created_ms != created_ms)
-        return -ENOENT;
+    if (r < 0)
+        return r;
+    stream = storage_stream_find(playback->storage, found);
+    if (!stream || stream->status != STORAGE_STREAM_ACTIVE ||
+        (created_ms && created_ms != stream->created_ms))
+        return playback_stream_not_found(call);
     *ret = KN_MOVE(stream);
     return 0;
-}
-
-int playback_stream_fault(struct kn_api_call *call, int error)
-{
-    if (error == -ENOENT) /* the service's own wording: kvs-api.md §1.4 */
-        return kn_api_fault(call, "ResourceNotFoundException",
-                            "The requested stream is not found or not active.");
-    if (error == -EINVAL)
-        return kn_api_fault(call, "InvalidArgumentException",
-                            "Either StreamName or StreamARN must name one stream.");
-    return error;
 }

@@ -18,13 +18,12 @@ struct playback {
     struct kn_api_identity identity;
 };
 
-/* The stream an operation names by StreamName, StreamARN or both (then they must agree). 0 and a
- * reference; -EINVAL neither given, not an ARN of a stream, or two different ones; -ENOENT unknown,
- * being deleted, or an ARN with another creation time. Any thread, never blocks. */
-int playback_stream_find(struct playback *playback, struct kn_str name, struct kn_str arn,
-                         struct storage_stream **ret) KN_MUSTUSE;
-
-/* Raises the fault that belongs to an error of playback_stream_find. */
-int playback_stream_fault(struct kn_api_call *call, int error);
+/* The stream an operation names by StreamName, StreamARN or both: 0 and a reference. Otherwise the
+ * fault has been raised (the service's wording where one is known) and the result is what the
+ * handler returns. A stream that is being deleted, or an ARN with another creation time, is not
+ * found. Any thread, never blocks. */
+int playback_stream_find(struct playback *playback, struct kn_api_call *call, struct kn_str name,
+                         struct kn_str arn, struct storage_stream **ret) KN_MUSTUSE;
+int playback_stream_not_found(struct kn_api_call *call); /* raises ResourceNotFoundException */
 
 #endif

@@ -242,16 +242,27 @@ void fake_storage_part(struct storage *storage, const struct storage_id *stream,
     kn_gate_bump(&s->gate);
 }
 
+void fake_storage_complete(struct storage *storage, const struct storage_id *stream)
+{
+    struct fake_stream *s = stream_of(storage, stream);
+
+    assert_true(last_item(s)->f.flags & STORAGE_FRAGMENT_IN_FLIGHT);
+    last_item(s)->f.flags |= STORAGE_FRAGMENT_COMPLETE;
+    kn_gate_bump(&s->gate);
+}
+
 void fake_storage_commit(struct storage *storage, const struct storage_id *stream,
                          const struct capture_fragment *shape)
 {
     struct fake_stream *s = stream_of(storage, stream);
     struct item *item = last_item(s);
 
+    while (item > s->items && (item[-1].f.flags & STORAGE_FRAGMENT_IN_FLIGHT) && !item[-1].aborted)
+        item--;
     assert_true(item->f.flags & STORAGE_FRAGMENT_IN_FLIGHT);
     assert_int_equal(item->f.bytes, shape->end - shape->start);
     set_shape(item, shape, s->headers[item->f.header - 1]->parsed.timestamp_scale_ns);
-    item->f.flags &= ~(uint32_t) STORAGE_FRAGMENT_IN_FLIGHT;
+    item->f.flags &= ~(uint32_t) (STORAGE_FRAGMENT_IN_FLIGHT | STORAGE_FRAGMENT_COMPLETE);
     kn_gate_bump(&s->gate);
 }
 

@@ -38,6 +38,9 @@ struct storage_fragment fake_storage_begin(struct storage *storage, const struct
                                            int64_t producer_ts_ms);
 void fake_storage_part(struct storage *storage, const struct storage_id *stream, const void *bytes,
                        size_t len);
+/* All its bytes are here, the flush is due; another may begin. */
+void fake_storage_complete(struct storage *storage, const struct storage_id *stream);
+/* The flush is done, of the oldest that is in flight. */
 void fake_storage_commit(struct storage *storage, const struct storage_id *stream,
                          const struct capture_fragment *shape);
 void fake_storage_abort(struct storage *storage, const struct storage_id *stream);
