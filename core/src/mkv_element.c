@@ -177,7 +177,7 @@ struct kn_str mkv_string_value(struct kn_bytes payload)
 
 struct mkv_iter mkv_iter_of(const struct mkv_child *parent)
 {
-    return (struct mkv_iter){parent->payload, parent->offset};
+    return (struct mkv_iter){parent->payload, parent->offset + parent->head_bytes};
 }
 
 int mkv_iter_next(struct mkv_iter *iter, struct mkv_child *ret, struct kn_err *err)
@@ -192,7 +192,8 @@ int mkv_iter_next(struct mkv_iter *iter, struct mkv_child *ret, struct kn_err *e
                         "its size %" PRIu64 " passes the end of its parent", el.size);
     *ret = (struct mkv_child){
         .id = el.id,
-        .offset = iter->offset + el.head_bytes,
+        .offset = iter->offset,
+        .head_bytes = el.head_bytes,
         .payload = {iter->left.ptr + el.head_bytes, (size_t) el.size},
     };
     size_t total = el.head_bytes + (size_t) el.size;

@@ -195,6 +195,8 @@ static int segment_read(struct mkv_iter iter, struct kn_mkv_header *h, struct kn
         if (*seen)
             return mkv_fail(err, -EBADMSG, c.id, c.offset, "appears twice");
         *seen = true;
+        if (c.id == KN_MKV_TRACKS)
+            h->tracks_offset = c.offset;
         r = c.id == KN_MKV_INFO ? info_read(&c, h, err) : tracks_read(&c, h, err);
         if (r < 0)
             return r;

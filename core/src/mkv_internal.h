@@ -48,7 +48,8 @@ struct kn_str mkv_string_value(struct kn_bytes payload);
 /* Walks the children of one element that lies in memory. */
 struct mkv_child {
     uint32_t id;
-    uint64_t offset; /* of its payload, in the stream */
+    uint64_t offset; /* of its head, in the stream */
+    unsigned head_bytes;
     struct kn_bytes payload;
 };
 struct mkv_iter {

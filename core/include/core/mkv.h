@@ -71,6 +71,7 @@ struct kn_mkv_header {           /* what comes before the first Cluster, in word
     unsigned track_count;
     struct kn_mkv_track tracks[KN_MKV_TRACKS_MAX];
     struct kn_str doc_type;
+    uint64_t tracks_offset; /* of Tracks, from the header's start */
 };
 
 /* Reads a whole header (EBML, Segment, Info, Tracks …). Views point into bytes. err names element
