@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection's life: handshake, the protocol its first bytes name, serving, lingering, closed.
+ * Whatever happens to it (an event, a wake-up, a deadline) only queues it; kn_http_conn_run then
+ * does all there is to do in one fixed order: read, let the protocol work, write, set the timer.
+ */
+#include "http_conn.h"
+
+#include "http_io.h"
+#include "http_server_impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+/* --- beginning and end ------------------------------------------------------------------- */
+static void conn_event(struct kn_http_watch *watch, uint32_t events)
+{
+    struct kn_http_conn *conn = KN_CONTAINER_OF(watch, struct kn_http_conn, watch);
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        conn->readable = true;
+    if (events & EPOLLOUT)
+        conn->writable = true;
+    if (events & EPOLLRDHUP)
+        conn->peer_closed = true;
+    if (events & (EPOLLHUP | EPOLLERR))
+        conn->hung_up = true;
+    kn_http_conn_queue(conn);
+}
+
+static void timer_fired(struct kn_http_timer *timer)
+{
+    kn_http_conn_queue(KN_CONTAINER_OF(timer, struct kn_http_conn, timer));
+}
+
+static void name_peer(struct kn_http_conn *conn, const struct sockaddr *address)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    uint16_t port = 0;
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *) address;
+        (void) inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        port = ntohs(in->sin_port);
+        conn->is_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *) address;
+        (void) inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        port = ntohs(in6->sin6_port);
+        conn->is_loopback =
+            IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+            (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == 127);
+    }
+    int n = address->sa_family == AF_INET6
+                ? snprintf(conn->peer, sizeof(conn->peer), "[%s]:%u", host, port)
+                : snprintf(conn->peer, sizeof(conn->peer), "%s:%u", host, port);
+    conn->peer_len = n > 0 ? (size_t) n : 0;
+}
+
+static void link_conn(struct kn_http_conn *conn)
+{
+    struct kn_http_loop *loop = conn->loop;
+    conn->next = loop->conns;
+    conn->at = &loop->conns;
+    if (conn->next)
+        conn->next->at = &conn->next;
+    loop->conns = conn;
+}
+
+int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct sockaddr *address)
+{
+    struct kn_http_loop *loop = acceptor->loop;
+    struct kn_http_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn || kn_http_timers_reserve(&loop->timers, 1) < 0) {
+        free(conn);
+        close(fd);
+        return -ENOMEM;
+    }
+    conn->watch.event = conn_event;
+    conn->timer.fire = timer_fired;
+    conn->loop = loop;
+    conn->listener = acceptor->listener;
+    conn->fd = fd;
+    conn->phase = conn->listener->tls ? KN_HTTP_HANDSHAKE : KN_HTTP_SERVING;
+    conn->phase_ns = conn->read_mark_ns = conn->write_mark_ns = loop->now_ns;
+    conn->read_due_ns = conn->write_due_ns = INT64_MAX;
+    conn->writable = true; /* a new socket is; readable is said by the first event */
+    conn->peer_slot = KN_HTTP_PEER_NONE;
+    name_peer(conn, address);
+    link_conn(conn);
+    kn_metric_add(conn->listener->connections, 1);
+    int on = 1;
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = &conn->watch};
+    int r = kn_http_peers_add(&loop->server->peers, address, &conn->peer_slot);
+    if (r == 0 && conn->listener->tls)
+        r = kn_http_tls_attach(conn);
+    if (r == 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        r = -EIO;
+    if (r < 0) {
+        kn_metric_add(conn->listener->refused, 1);
+        kn_http_conn_close(conn, KN_HTTP_ERROR);
+    }
+    kn_http_conn_queue(conn); /* its first bytes may be there; if closed, it is freed there */
+    return r;
+}
+
+void kn_http_conn_free(struct kn_http_conn *conn)
+{
+    kn_http_timers_give_back(&conn->loop->timers, 1);
+    free(conn);
+}
+
+void kn_http_conn_queue(struct kn_http_conn *conn)
+{
+    if (conn->queued || conn->phase == KN_HTTP_CLOSED)
+        return;
+    conn->queued = true;
+    conn->run_next = NULL;
+    *conn->loop->run_end = conn;
+    conn->loop->run_end = &conn->run_next;
+}
+
+void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
+{
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    conn->phase = KN_HTTP_CLOSED;
+    if (conn->proto)
+        conn->proto->gone(conn, why);
+    kn_http_timer_clear(&conn->loop->timers, &conn->timer);
+    if (conn->ssl)
+        kn_http_tls_free(conn);
+    close(conn->fd); /* leaves the epoll set by that */
+    conn->fd = -1;
+    kn_http_peers_remove(&conn->loop->server->peers, conn->peer_slot);
+    kn_metric_add(conn->listener->connections, -1);
+    kn_http_loop_give_buf(conn->loop, &conn->in);
+    kn_http_loop_give_buf(conn->loop, &conn->out);
+
+    *conn->at = conn->next;
+    if (conn->next)
+        conn->next->at = conn->at;
+    conn->next = conn->loop->dead;
+    conn->loop->dead = conn;
+}
+
+void kn_http_conn_drain(struct kn_http_conn *conn)
+{
+    if (conn->phase == KN_HTTP_HANDSHAKE || (conn->phase == KN_HTTP_SERVING && !conn->proto))
+        kn_http_conn_close(conn, KN_HTTP_SHUTDOWN);
+    else if (conn->phase == KN_HTTP_SERVING)
+        conn->proto->drain(conn);
+    kn_http_conn_queue(conn);
+}
+
+/* --- output ------------------------------------------------------------------------------ */
+bool kn_http_conn_room(struct kn_http_conn *conn, size_t more)
+{
+    if (kn_http_conn_out_left(conn) == 0)
+        conn->write_mark_ns = conn->loop->now_ns;
+    if (!conn->out.ptr)
+        conn->out = kn_http_loop_take_buf(conn->loop);
+    if (conn->out_at > 0 && conn->out.cap - conn->out.len < more) {
+        kn_buf_consume(&conn->out, conn->out_at);
+        conn->out_at = 0;
+    }
+    if (kn_buf_reserve(&conn->out, more) < 0)
+        conn->failed = true;
+    return !conn->failed;
+}
+
+void kn_http_conn_append(struct kn_http_conn *conn, const void *ptr, size_t len)
+{
+    if (len > 0 && kn_http_conn_room(conn, len) && kn_buf_append(&conn->out, ptr, len) < 0)
+        conn->failed = true;
+}
+
+static void wrote_some(struct kn_http_conn *conn, size_t n)
+{
+    conn->write_mark_ns = conn->loop->now_ns;
+    kn_metric_add(conn->listener->bytes_out, (int64_t) n);
+}
+
+static void give_out_back(struct kn_http_conn *conn)
+{
+    conn->out_at = 0;
+    kn_http_loop_give_buf(conn->loop, &conn->out);
+}
+
+void kn_http_conn_write_through(struct kn_http_conn *conn, const void *ptr, size_t len)
+{
+    const uint8_t *at = ptr;
+    while (len > 0 && conn->writable && !conn->failed) {
+        struct kn_bytes first = {conn->out.ptr + conn->out_at, kn_http_conn_out_left(conn)};
+        ssize_t n = kn_http_io_write2(conn, first, (struct kn_bytes){at, len});
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            conn->failed = true;
+            return;
+        }
+        wrote_some(conn, (size_t) n);
+        size_t of_first = kn_min_u64((size_t) n, first.len);
+        conn->out_at += of_first;
+        at += (size_t) n - of_first;
+        len -= (size_t) n - of_first;
+    }
+    if (kn_http_conn_out_left(conn) == 0 && conn->out.ptr)
+        give_out_back(conn);
+    kn_http_conn_append(conn, at, len);
+}
+
+bool kn_http_conn_flush(struct kn_http_conn *conn)
+{
+    while (kn_http_conn_out_left(conn) > 0 && conn->writable && !conn->failed) {
+        ssize_t n =
+            kn_http_io_write(conn, conn->out.ptr + conn->out_at, kn_http_conn_out_left(conn));
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            conn->failed = true;
+            break;
+        }
+        conn->out_at += (size_t) n;
+        wrote_some(conn, (size_t) n);
+    }
+    if (kn_http_conn_out_left(conn) > 0)
+        return false;
+    if (conn->out.ptr)
+        give_out_back(conn);
+    return true;
+}
+
+ssize_t kn_http_conn_send_file(struct kn_http_conn *conn, int fd, uint64_t off, uint64_t len)
+{
+    size_t want = (size_t) kn_min_u64(len, 1 << 20);
+    ssize_t n;
+    if (!conn->ssl) {
+        n = kn_http_io_send_file(conn, fd, off, want);
+    } else {
+        want = (size_t) kn_min_u64(len, 64 << 10);
+        if (!kn_http_conn_room(conn, want))
+            return -EIO;
+        n = pread(fd, conn->out.ptr + conn->out.len, want, (off_t) off);
+        if (n <= 0)
+            return -EIO;
+        conn->out.len += (size_t) n;
+        (void) kn_http_conn_flush(conn);
+        return conn->failed ? -EIO : n;
+    }
+    if (n > 0)
+        wrote_some(conn, (size_t) n);
+    return n;
+}
+
+/* --- input ------------------------------------------------------------------------------- */
+static size_t feed(struct kn_http_conn *conn, uint8_t *buf, size_t len)
+{
+    if (conn->phase == KN_HTTP_LINGERING) {
+        conn->lingered_bytes += len;
+        if (conn->lingered_bytes > KN_HTTP_DRAIN_BYTES_MAX)
+            conn->failed = true;
+        return len;
+    }
+    if (!conn->proto)
+        conn->proto = &kn_h1_proto;
+    return conn->proto->feed(conn, buf, len);
+}
+
+static bool wants_input(struct kn_http_conn *conn)
+{
+    if (conn->failed || conn->phase == KN_HTTP_CLOSED)
+        return false;
+    if (conn->phase == KN_HTTP_LINGERING)
+        return true;
+    return !conn->finish && (!conn->proto || conn->proto->wants_input(conn));
+}
+
+static void keep_rest(struct kn_http_conn *conn, const uint8_t *ptr, size_t len)
+{
+    if (len == 0 || conn->failed)
+        return;
+    if (!conn->in.ptr)
+        kn_buf_init(&conn->in, KN_HTTP_READ_BUF_BYTES);
+    if (kn_buf_append(&conn->in, ptr, len) < 0)
+        conn->failed = true;
+}
+
+/* What was left over goes first; used bytes never stay anywhere. */
+static void feed_kept(struct kn_http_conn *conn)
+{
+    if (conn->in.len == 0 || conn->in_short || !wants_input(conn))
+        return;
+    size_t used = feed(conn, conn->in.ptr, conn->in.len);
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    kn_buf_consume(&conn->in, used);
+    conn->in_short = wants_input(conn);
+    if (conn->in.len == 0)
+        kn_buf_done(&conn->in);
+}
+
+static void read_once(struct kn_http_conn *conn)
+{
+    uint8_t *buf = conn->loop->read_buf;
+    size_t kept = conn->in.len;
+    kn_assert(kept + KN_HTTP_READ_BYTES <= KN_HTTP_READ_BUF_BYTES);
+    ssize_t n = kn_http_io_read(conn, buf + kept, KN_HTTP_READ_BYTES);
+    if (n == -EAGAIN)
+        return;
+    if (n < 0) {
+        conn->failed = true;
+        return;
+    }
+    if (n == 0) {
+        conn->eof = true;
+        conn->readable = false;
+        return;
+    }
+    conn->read_mark_ns = conn->loop->now_ns;
+    kn_metric_add(conn->listener->bytes_in, n);
+    if (kept > 0) {
+        memcpy(buf, conn->in.ptr, kept);
+        kn_buf_done(&conn->in);
+    }
+    size_t len = kept + (size_t) n, used = feed(conn, buf, len);
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    keep_rest(conn, buf + used, len - used);
+    conn->in_short = wants_input(conn);
+}
+
+static void input(struct kn_http_conn *conn)
+{
+    feed_kept(conn);
+    for (int i = 0; i < KN_HTTP_READ_ROUNDS && conn->readable && wants_input(conn); i++)
+        read_once(conn);
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    bool serving = conn->phase == KN_HTTP_SERVING;
+    if (conn->eof && (!serving || !conn->proto))
+        conn->failed = true;
+    else if (conn->eof || (serving && conn->proto && conn->peer_closed && !wants_input(conn)))
+        conn->proto->eof(conn);
+    if (conn->hung_up && !(conn->readable && wants_input(conn)))
+        conn->failed = true;
+}
+
+/* --- running ----------------------------------------------------------------------------- */
+static void handshake(struct kn_http_conn *conn)
+{
+    int r = kn_http_tls_handshake(conn);
+    if (r == -EAGAIN)
+        return;
+    if (r < 0) {
+        conn->failed = true;
+        return;
+    }
+    conn->phase = KN_HTTP_SERVING;
+    conn->phase_ns = conn->loop->now_ns;
+}
+
+/* Everything is answered and written: say so to the peer, and wait a little for it to have read
+ * the answer when it may still be sending, since a reset would take the answer from it. */
+static void finish(struct kn_http_conn *conn)
+{
+    if (conn->ssl)
+        kn_http_tls_close_notify(conn);
+    bool may_send = conn->in.len > 0 || conn->readable || !conn->clean_end;
+    if (conn->eof || !may_send || shutdown(conn->fd, SHUT_WR) < 0) {
+        kn_http_conn_close(conn, KN_HTTP_DONE);
+        return;
+    }
+    conn->phase = KN_HTTP_LINGERING;
+    conn->phase_ns = conn->loop->now_ns;
+    kn_buf_done(&conn->in);
+    kn_http_conn_queue(conn);
+}
+
+static int64_t read_due_ns(struct kn_http_conn *conn)
+{
+    const struct kn_http_conf *conf = conn->loop->conf;
+    uint64_t ms = conf->head_timeout_ms;
+    if (conn->phase == KN_HTTP_HANDSHAKE)
+        ms = conf->tls_handshake_timeout_ms;
+    else if (conn->phase == KN_HTTP_LINGERING)
+        ms = KN_HTTP_DRAIN_MS;
+    else if (conn->proto)
+        return conn->proto->read_due_ns(conn);
+    return conn->phase_ns + (int64_t) ms * 1000000;
+}
+
+static void set_timer(struct kn_http_conn *conn)
+{
+    bool writing = kn_http_conn_out_left(conn) > 0 || !conn->writable;
+    int64_t write_ns = (int64_t) conn->loop->conf->write_timeout_ms * 1000000;
+    conn->read_due_ns = read_due_ns(conn);
+    conn->write_due_ns = writing ? conn->write_mark_ns + write_ns : INT64_MAX;
+    int64_t due_ns = kn_min_i64(conn->read_due_ns, conn->write_due_ns);
+    if (due_ns == INT64_MAX)
+        kn_http_timer_clear(&conn->loop->timers, &conn->timer);
+    else
+        kn_http_timer_set(&conn->loop->timers, &conn->timer, due_ns);
+}
+
+static void check_timeouts(struct kn_http_conn *conn)
+{
+    int64_t now_ns = conn->loop->now_ns;
+    bool reading = conn->read_due_ns <= now_ns, writing = conn->write_due_ns <= now_ns;
+    conn->read_due_ns = conn->write_due_ns = INT64_MAX;
+    if (writing || (reading && (conn->phase != KN_HTTP_SERVING || !conn->proto)))
+        kn_http_conn_close(conn, KN_HTTP_TIMEOUT);
+    else if (reading)
+        conn->proto->timed_out(conn);
+}
+
+static void work(struct kn_http_conn *conn)
+{
+    input(conn);
+    if (conn->phase == KN_HTTP_SERVING && conn->proto && !conn->failed)
+        conn->proto->produce(conn);
+    if (conn->phase == KN_HTTP_CLOSED || conn->failed || !kn_http_conn_flush(conn))
+        return;
+    if (conn->finish && conn->phase == KN_HTTP_SERVING)
+        finish(conn);
+}
+
+void kn_http_conn_run(struct kn_http_conn *conn)
+{
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    if (conn->read_due_ns <= conn->loop->now_ns || conn->write_due_ns <= conn->loop->now_ns)
+        check_timeouts(conn);
+    if (conn->phase == KN_HTTP_HANDSHAKE)
+        handshake(conn);
+    if (conn->phase == KN_HTTP_SERVING || conn->phase == KN_HTTP_LINGERING)
+        work(conn);
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
+    if (conn->failed) {
+        kn_http_conn_close(conn, KN_HTTP_PEER_GONE);
+        return;
+    }
+    if (wants_input(conn) && (conn->readable || (conn->in.len > 0 && !conn->in_short)))
+        kn_http_conn_queue(conn);
+    set_timer(conn);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connection ceilings. Addresses are counted in a hash table of fixed size with a seeded hash; an
+ * IPv6 peer counts by its /64, since that is what one host is given. Entries stay until their count
+ * is 0 and are then reused by whoever hashes along them.
+ */
+#include "http_peers.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/crypto.h"
+
+struct kn_http_peer {
+    uint64_t key;
+    uint32_t count;
+    bool used; /* was ever: a search goes on past it */
+};
+
+static uint64_t seed;
+
+int kn_http_peers_init(struct kn_http_peers *peers, uint64_t max, uint64_t per_peer_max)
+{
+    *peers = (struct kn_http_peers){.max = max, .per_peer_max = per_peer_max};
+    if (per_peer_max > 0) {
+        uint32_t size = 1024;
+        while (size < 2 * max)
+            size *= 2;
+        peers->table = calloc(size, sizeof(*peers->table));
+        if (!peers->table)
+            return -ENOMEM;
+        peers->table_size = size;
+        seed = kn_random_u64();
+    }
+    kn_lock_init(&peers->lock);
+    return 0;
+}
+
+void kn_http_peers_done(struct kn_http_peers *peers)
+{
+    kn_assert(peers->count == 0);
+    free(peers->table);
+    kn_lock_done(&peers->lock);
+}
+
+static uint64_t key_of(const struct sockaddr *address)
+{
+    uint64_t key = 0;
+    if (address->sa_family == AF_INET)
+        key = ntohl(((const struct sockaddr_in *) (const void *) address)->sin_addr.s_addr);
+    else if (address->sa_family == AF_INET6)
+        memcpy(&key, &((const struct sockaddr_in6 *) (const void *) address)->sin6_addr,
+               sizeof(key));
+    return key;
+}
+
+static struct kn_http_peer *find_locked(struct kn_http_peers *peers, uint64_t key)
+{
+    kn_lock_assert_held(&peers->lock);
+    uint64_t h = (key ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
+    struct kn_http_peer *idle = NULL;
+    for (uint32_t i = 0; i < peers->table_size; i++) {
+        struct kn_http_peer *peer = &peers->table[((h >> 32) + i) & (peers->table_size - 1)];
+        if (peer->used && peer->key == key)
+            return peer;
+        if (!idle && peer->count == 0)
+            idle = peer;
+        if (!peer->used)
+            break;
+    }
+    kn_assert(idle); /* the table is twice as large as there may be connections */
+    *idle = (struct kn_http_peer){.key = key, .used = true};
+    return idle;
+}
+
+int kn_http_peers_add(struct kn_http_peers *peers, const struct sockaddr *address,
+                      uint32_t *ret_slot)
+{
+    KN_LOCKED(&peers->lock);
+    if (peers->count >= peers->max)
+        return -EDQUOT;
+    if (peers->table_size > 0) {
+        struct kn_http_peer *peer = find_locked(peers, key_of(address));
+        if (peer->count >= peers->per_peer_max)
+            return -EDQUOT;
+        peer->count++;
+        *ret_slot = (uint32_t) (peer - peers->table);
+    } else {
+        *ret_slot = 0;
+    }
+    peers->count++;
+    return 0;
+}
+
+void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot)
+{
+    if (slot == KN_HTTP_PEER_NONE)
+        return;
+    KN_LOCKED(&peers->lock);
+    peers->count--;
+    if (peers->table_size > 0)
+        peers->table[slot].count--;
+}

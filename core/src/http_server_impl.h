@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server: its loops, listeners and workers. */
+#ifndef CORE_SRC_HTTP_SERVER_IMPL_H
+#define CORE_SRC_HTTP_SERVER_IMPL_H
+
+#include "http_loop.h"
+#include "http_peers.h"
+
+struct kn_http_server {
+    struct kn_http_conf conf;
+    struct kn_clock *clock;
+    struct kn_pool *workers;
+    struct kn_http_peers peers;
+    struct kn_http_loop *loops;
+    unsigned loop_count;
+    struct kn_http_listener *listeners[KN_HTTP_LISTENERS_MAX];
+    unsigned listener_count;
+};
+
+/* http_listen.c */
+int kn_http_listener_new(const struct kn_http_listen *listen, unsigned fd_count,
+                         struct kn_http_listener **ret, uint16_t *ret_port, struct kn_err *err)
+    KN_MUSTUSE;
+void kn_http_listener_free(struct kn_http_listener *listener, unsigned fd_count);
+/* Binds one more socket; *port 0: any. reuse: others of this server share the port. */
+int kn_http_listen_bind(const char *address, bool reuse, uint16_t *port, struct kn_err *err)
+    KN_MUSTUSE;
+
+#endif
