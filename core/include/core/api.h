@@ -92,6 +92,14 @@ int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ..
  * ctx. The call and its arena live until gone(). */
 void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *ctx);
 
+/* The headers of a streamed answer, as every answer has them: x-amzn-RequestId, content-type, CORS.
+ * Returns how many; the values live as long as the call. */
+enum {
+    KN_API_STREAM_HEADERS = 8
+};
+size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
+                             struct kn_http_header dst[KN_API_STREAM_HEADERS]);
+
 /* The name of the stream or channel an operation speaks of, out of its StreamName and StreamARN
  * members (either may be absent, ptr NULL). Raises InvalidArgumentException when neither is there
  * or they disagree; returns 0 or what the handler is to return. ret_arn_created_ms: creation time

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is left when a handler returns an operating error instead of a fault: one table from errno
+ * to an answer. An answer that names a fault needs the operation to declare it; otherwise it is an
+ * InternalFailure, which SDKs repeat. Overload of an upload is 504, the one status on which AWS's
+ * producers back off (kvs-producer contract, rule 8).
+ */
+#include "api_private.h"
+
+#include "core/log.h"
+
+static const struct {
+    int error;
+    const char *fault; /* used if the operation declares it */
+    int status;        /* else, or without a fault: this, with name */
+    const char *name;
+    const char *message;
+} rows[] = {
+    {ENOENT,    "ResourceNotFoundException",    500, "InternalFailure",
+     "The requested stream is not found or not active."                                                                  },
+    {EEXIST,    "ResourceInUseException",       500, "InternalFailure",     "The resource exists already."               },
+    {EINVAL,    "InvalidArgumentException",     500, "InternalFailure",
+     "An argument is not of the right form."                                                                             },
+    {EMSGSIZE,  "InvalidArgumentException",     500, "InternalFailure",
+     "The request or its answer is too large."                                                                           },
+    {EACCES,    "NotAuthorizedException",       500, "InternalFailure",     "Not permitted."                             },
+    {ESTALE,    "VersionMismatchException",     503, "ServiceUnavailable",
+     "The resource has changed meanwhile. Try again."                                                                    },
+    {EDQUOT,    "ClientLimitExceededException", 400, "ThrottlingException",
+     "A limit of this server is reached."                                                                                },
+    {EBUSY,     "ResourceInUseException",       503, "ServiceUnavailable",  "The resource is in use."                    },
+    {EAGAIN,    NULL,                           503, "ServiceUnavailable",  "The server is busy. Try again."             },
+    {ENOSPC,    NULL,                           503, "ServiceUnavailable",  "The server has no space left to store more."},
+    {ESHUTDOWN, NULL,                           503, "ServiceUnavailable",  "The server is stopping."                    },
+    {ETIMEDOUT, NULL,                           503, "ServiceUnavailable",
+     "The server cannot say what became of the request. Try again."                                                      },
+};
+
+void kn_api_raise_errno(struct kn_api_call_state *state, int error)
+{
+    const struct kn_api_operation *op = state->entry->op;
+    int status = 500;
+    const char *name = "InternalFailure", *message = "The server failed; its log says why.";
+    const struct kn_api_fault_row *fault = NULL;
+    for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
+        if (rows[i].error != -error)
+            continue;
+        fault = rows[i].fault ? kn_api_fault_find(op, rows[i].fault) : NULL;
+        status = fault ? fault->status : rows[i].status;
+        name = fault ? fault->name : rows[i].name;
+        message = rows[i].message;
+    }
+    if (!fault && status >= 500 && op->input_stream)
+        status = 504;
+    if (status >= 500)
+        kn_log_warn("api_failed", "operation=%s err=%s request=%s", op->name, kn_errname(error),
+                    state->call.request_id);
+    (void) kn_api_raise(state, status, name, "%s", message);
+}
