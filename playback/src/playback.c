@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hls/hls.h"
+
 int playback_new(struct storage *storage, const struct playback_conf *conf,
                  const struct playback_endpoints *endpoints, const struct kn_api_identity *identity,
                  struct kn_keyring *keyring, struct kn_clock *clock, struct playback **ret,
@@ -28,6 +30,11 @@ int playback_new(struct storage *storage, const struct playback_conf *conf,
         }
         playback->endpoints.public_api_url = playback->public_api_url;
     }
+    int r = playback_hls_new(playback, &playback->hls, err);
+    if (r < 0) {
+        playback_free(playback);
+        return r;
+    }
     *ret = playback;
     return 0;
 }
@@ -36,6 +43,7 @@ void playback_free(struct playback *playback)
 {
     if (!playback)
         return;
+    playback_hls_free(playback->hls);
     free(playback->public_api_url);
     free(playback);
 }

@@ -16,6 +16,7 @@ struct playback {
     struct playback_endpoints endpoints;
     char *public_api_url; /* owned copy; endpoints.public_api_url points to it */
     struct kn_api_identity identity;
+    struct playback_hls *hls; /* see hls/hls.h */
 };
 
 /* The stream an operation names by StreamName, StreamARN or both: 0 and a reference. Otherwise the

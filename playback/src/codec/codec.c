@@ -72,7 +72,7 @@ int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_con
     }
     if (!video && !audio)
         return unsupported(header, err);
-    struct playback_tracks tracks = {.count = 0};
+    struct playback_tracks tracks = {.scale_ns = header->timestamp_scale_ns};
     const struct kn_mkv_track *chosen[] = {video, audio};
     for (size_t i = 0; i < KN_ARRAY_LEN(chosen); i++) {
         if (!chosen[i])
@@ -97,7 +97,7 @@ const struct playback_track *playback_tracks_find(const struct playback_tracks *
 
 uint64_t playback_tracks_hash(const struct playback_tracks *tracks)
 {
-    uint64_t hash = 0;
+    uint64_t hash = tracks->scale_ns;
     for (unsigned i = 0; i < tracks->count; i++) {
         const struct playback_codec_info *info = &tracks->items[i].info;
         uint32_t crc = kn_crc32c((uint32_t) info->codec, info->config);

@@ -56,6 +56,7 @@ struct playback_track {
 };
 
 struct playback_tracks {
+    uint64_t scale_ns; /* the header's TimestampScale */
     unsigned count;
     struct playback_track items[PLAYBACK_TRACKS_MAX];
 };
@@ -67,7 +68,7 @@ int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_con
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number); /* NULL: absent */
 
-/* Equal = the same init segment serves: codec, codec private data, size. Never 0. */
+/* Equal = the same init segments serve: scale of time, codecs, private data. Never 0. */
 uint64_t playback_tracks_hash(const struct playback_tracks *tracks);
 
 /* --- one codec each ------------------------------------------------------------------------ */

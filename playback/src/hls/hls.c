@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a session to bytes: every step asks storage for what it needs and nothing more, first
+ * without waiting, and what is rendered is shared. Keys of the cache name fragment, track, clock
+ * and codec parameters, never a session: a thousand viewers of one stream share one head a segment.
+ */
+#include "hls/hls.h"
+
+enum {
+    LIST_CACHED_MIN = 64
+};
+
+int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)
+{
+    struct playback_hls *hls = calloc(1, sizeof *hls);
+    if (!hls)
+        return kn_fail(err, -ENOMEM, "no memory for playback");
+    int r = playback_session_key_load(storage_dir(playback->storage), &hls->key, err);
+    if (r == 0)
+        r = playback_cache_new(playback->conf.cache_bytes_max, &hls->cache);
+    if (r < 0) {
+        playback_hls_free(hls);
+        return r;
+    }
+    *ret = hls;
+    return 0;
+}
+
+void playback_hls_free(struct playback_hls *hls)
+{
+    if (!hls)
+        return;
+    playback_cache_free(hls->cache);
+    free(hls);
+}
+
+int playback_view_get(struct playback *playback, const struct playback_session *session,
+                      const struct storage_fragment *fragment, struct playback_view *ret,
+                      struct kn_err *err, bool nowait)
+{
+    struct playback_view view;
+    int r = storage_header_get(playback->storage, &session->stream, fragment, &view.header, nowait);
+    if (r < 0)
+        return r;
+    r = playback_tracks_choose(&view.header->parsed, session->container, &view.tracks, err);
+    if (r < 0) {
+        storage_header_unref(view.header);
+        return r;
+    }
+    *ret = view;
+    return 0;
+}
+
+void playback_view_done(struct playback_view *view)
+{
+    storage_header_unref(view->header);
+    view->header = NULL;
+}
+
+static void set_key(struct playback_cache_key *key, enum playback_cached_kind kind,
+                    const struct playback_session *session)
+{
+    memset(key, 0, sizeof *key);
+    memcpy(key->stream, session->stream.bytes, sizeof key->stream);
+    key->kind = kind;
+}
+
+/* --- lists --------------------------------------------------------------------------------------
+ */
+
+struct cached_list {
+    struct playback_cached base;
+    struct storage_stream_stats stamp;
+    struct playback_list *list;
+};
+
+struct cached_pace {
+    struct playback_cached base;
+    struct playback_pace pace;
+};
+
+static void free_list(struct playback_cached *base)
+{
+    struct cached_list *cached = KN_CONTAINER_OF(base, struct cached_list, base);
+    playback_list_unref(cached->list);
+    free(cached);
+}
+
+static void free_pace(struct playback_cached *base)
+{
+    free(KN_CONTAINER_OF(base, struct cached_pace, base));
+}
+
+static bool same_stamp(const struct storage_stream_stats *a, const struct storage_stream_stats *b)
+{
+    return a->fragments == b->fragments && a->newest_server_ts_ms == b->newest_server_ts_ms &&
+           a->oldest_server_ts_ms == b->oldest_server_ts_ms;
+}
+
+static int list_on_demand(struct playback *playback, const struct playback_list_in *in,
+                          struct playback_list **ret, bool nowait)
+{
+    const struct playback_session *s = in->session;
+    struct playback_cache_key key;
+    set_key(&key, PLAYBACK_CACHED_LIST, s);
+    key.words[0] = (uint64_t) s->from_ms;
+    key.words[1] = (uint64_t) s->to_ms;
+    key.words[2] = s->results_max;
+    key.words[3] = s->target_s;
+    key.track =
+        (uint32_t) s->clock << 8 | (uint32_t) s->container << 4 | (uint32_t) s->discontinuity;
+    struct storage_stream_stats stamp;
+    int r = storage_stream_stats(playback->storage, &s->stream, &stamp, nowait);
+    if (r < 0)
+        return r;
+    KN_CLEANUP(playback_cached_unrefp)
+    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    struct cached_list *cached = found ? KN_CONTAINER_OF(found, struct cached_list, base) : NULL;
+    if (cached && same_stamp(&cached->stamp, &stamp)) {
+        cached->list->refs++;
+        *ret = cached->list;
+        return 0;
+    }
+    r = playback_list_make(in, ret, nowait);
+    if (r < 0 || (*ret)->count < LIST_CACHED_MIN)
+        return r;
+    cached = calloc(1, sizeof *cached);
+    if (!cached)
+        return 0; /* it only saves time */
+    (*ret)->refs++;
+    *cached = (struct cached_list){
+        .base = {.refs = 1,
+                 .free = free_list,
+                 .bytes = sizeof *cached + (*ret)->cap * sizeof(struct playback_entry),
+                 .key = key},
+        .stamp = stamp,
+        .list = *ret
+    };
+    playback_cache_put(playback->hls->cache, &cached->base);
+    playback_cached_unref(&cached->base);
+    return 0;
+}
+
+static int list_replay(struct playback *playback, struct playback_list_in *in,
+                       struct playback_list **ret, bool nowait)
+{
+    const struct playback_session *s = in->session;
+    struct playback_cache_key key;
+    set_key(&key, PLAYBACK_CACHED_PACE, s);
+    key.words[0] = (uint64_t) s->from_ms;
+    key.words[1] = (uint64_t) s->to_ms;
+    key.words[2] = (uint64_t) s->opened_ms;
+    key.words[3] = s->results_max;
+    key.track = (uint32_t) s->clock;
+    struct playback_pace pace = {.after_seq = 0};
+    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    if (found)
+        pace = KN_CONTAINER_OF(found, struct cached_pace, base)->pace;
+    playback_cached_unref(found);
+    uint64_t passed = pace.passed;
+    in->pace = &pace;
+    int r = playback_list_make(in, ret, nowait);
+    if (r < 0 || pace.passed == passed)
+        return r;
+    struct cached_pace *cached = calloc(1, sizeof *cached);
+    if (!cached)
+        return 0;
+    *cached = (struct cached_pace){
+        .base = {.refs = 1, .free = free_pace, .bytes = sizeof *cached, .key = key},
+          .pace = pace
+    };
+    playback_cache_put(playback->hls->cache, &cached->base);
+    playback_cached_unref(&cached->base);
+    return 0;
+}
+
+int playback_hls_list(struct playback *playback, const struct playback_session *session,
+                      struct playback_list **ret, bool nowait)
+{
+    struct playback_list_in in = {.storage = playback->storage,
+                                  .session = session,
+                                  .now_ms = kn_wall_ms(playback->clock),
+                                  .hole_ms = (int64_t) playback->conf.session_live_window_ms};
+    if (session->mode == PLAYBACK_LIVE)
+        return playback_list_make(&in, ret, nowait);
+    if (session->mode == PLAYBACK_LIVE_REPLAY)
+        return list_replay(playback, &in, ret, nowait);
+    return list_on_demand(playback, &in, ret, nowait);
+}
+
+/* --- fragments and segments
+ * ----------------------------------------------------------------------- */
+
+int playback_hls_fragment(struct playback *playback, const struct playback_session *session,
+                          struct kn_str number, struct storage_fragment *ret, bool nowait)
+{
+    struct storage_number parsed;
+    struct storage_fragment fragment;
+    bool exact;
+    if (storage_number_parse(number, &parsed, &exact) < 0 || !exact)
+        return -ENOENT;
+    int r = storage_find_number(playback->storage, &session->stream, &parsed, &fragment, nowait);
+    if (r < 0)
+        return r;
+    int64_t start_ms = playback_start_ms(&fragment, session->clock);
+    if (fragment.flags & STORAGE_FRAGMENT_IN_FLIGHT || fragment.number.seq < session->from_seq ||
+        start_ms < session->from_ms || start_ms > session->to_ms)
+        return -ENOENT;
+    *ret = fragment;
+    return 0;
+}
+
+static void free_rendered(struct playback_cached *base)
+{
+    struct playback_rendered *rendered = KN_CONTAINER_OF(base, struct playback_rendered, base);
+    playback_mp4_segment_unref(rendered->segment);
+    free(rendered);
+}
+
+/* Where the next fragment starts; INT64_MIN when there is none yet. */
+static int next_start(struct playback *playback, const struct playback_session *session,
+                      const struct storage_fragment *fragment, int64_t *ret, bool nowait)
+{
+    struct storage_query after = {.order = STORAGE_BY_NUMBER, .after_seq = fragment->number.seq};
+    struct storage_fragment next;
+    size_t count = 0;
+    int r = storage_find(playback->storage, &session->stream, &after, &next, 1, &count, nowait);
+    if (r < 0)
+        return r;
+    *ret = count ? playback_start_ms(&next, session->clock) : INT64_MIN;
+    return 0;
+}
+
+static int render(struct playback *playback, const struct playback_session *session,
+                  const struct storage_fragment *fragment, const struct playback_view *view,
+                  const struct playback_track *track, struct playback_mp4_segment **ret,
+                  bool nowait)
+{
+    struct playback_timeline_in in = {.track = track,
+                                      .scale_ns = view->header->parsed.timestamp_scale_ns,
+                                      .start_ms = playback_start_ms(fragment, session->clock)};
+    int r = next_start(playback, session, fragment, &in.next_start_ms, nowait);
+    if (r < 0)
+        return r;
+    struct storage_frames *frames;
+    r = storage_frames_get(playback->storage, &session->stream, fragment, &frames, nowait);
+    if (r < 0)
+        return r;
+    in.frames = frames;
+    struct playback_timeline *line = NULL;
+    r = playback_timeline_make(&in, &line);
+    if (r == 0)
+        r = playback_mp4_segment_make(line, track->number, (uint32_t) fragment->ordinal + 1, ret);
+    free(line);
+    storage_frames_free(frames);
+    return r;
+}
+
+int playback_hls_segment(struct playback *playback, const struct playback_session *session,
+                         const struct storage_fragment *fragment, uint64_t track_number,
+                         struct playback_rendered **ret, struct kn_err *err, bool nowait)
+{
+    struct playback_cache_key key;
+    set_key(&key, PLAYBACK_CACHED_SEGMENT, session);
+    key.words[0] = fragment->number.seq;
+    key.words[1] = (uint64_t) fragment->number.server_ts_ms;
+    key.words[2] = session->clock;
+    key.track = (uint32_t) track_number;
+    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    if (found) {
+        *ret = KN_CONTAINER_OF(found, struct playback_rendered, base);
+        return 0;
+    }
+    struct playback_view view;
+    int r = playback_view_get(playback, session, fragment, &view, err, nowait);
+    if (r < 0)
+        return r;
+    const struct playback_track *track = playback_tracks_find(&view.tracks, track_number);
+    struct playback_mp4_segment *segment = NULL;
+    r = track ? render(playback, session, fragment, &view, track, &segment, nowait) : -ENOENT;
+    bool audio = track && track->info.codec == PLAYBACK_AAC;
+    playback_view_done(&view);
+    if (r < 0)
+        return r;
+    struct playback_rendered *rendered = calloc(1, sizeof *rendered);
+    if (!rendered) {
+        playback_mp4_segment_unref(segment);
+        return -ENOMEM;
+    }
+    *rendered = (struct playback_rendered){
+        .base = {.refs = 1,
+                 .free = free_rendered,
+                 .bytes = sizeof *rendered + segment->memory_bytes,
+                 .key = key},
+        .audio = audio,
+        .segment = segment
+    };
+    playback_cache_put(playback->hls->cache, &rendered->base);
+    *ret = rendered;
+    return 0;
+}
+
+/* --- init segments -----------------------------------------------------------------------------
+ */
+
+static void free_init(struct playback_cached *base)
+{
+    free(KN_CONTAINER_OF(base, struct playback_init, base));
+}
+
+/* A fragment with these codec parameters, among those the session lists. */
+static int find_map(struct playback *playback, const struct playback_session *session,
+                    uint64_t hash, struct storage_fragment *ret, bool nowait)
+{
+    struct playback_list *list;
+    int r = playback_hls_list(playback, session, &list, nowait);
+    if (r < 0)
+        return r;
+    r = -ENOENT;
+    for (size_t i = 0; i < list->map_count; i++)
+        if (list->maps[i].hash == hash) {
+            *ret = list->maps[i].fragment;
+            r = 0;
+        }
+    playback_list_unref(list);
+    return r;
+}
+
+static int write_init(const struct playback_view *view, uint64_t track_number,
+                      const struct playback_cache_key *key, struct playback_init **ret)
+{
+    const struct playback_track *track = playback_tracks_find(&view->tracks, track_number);
+    if (!track)
+        return -ENOENT;
+    struct kn_buf out;
+    kn_buf_init(&out, KN_MKV_CODEC_PRIVATE_BYTES_MAX + KIB(4));
+    int r = playback_mp4_init_write(&out, track, view->header->parsed.timestamp_scale_ns);
+    struct playback_init *init = r < 0 ? NULL : malloc(sizeof *init + out.len);
+    if (init) {
+        *init = (struct playback_init){
+            .base = {.refs = 1, .free = free_init, .bytes = sizeof *init + out.len, .key = *key},
+            .audio = track->info.codec == PLAYBACK_AAC,
+            .len = out.len
+        };
+        memcpy(init->bytes, out.ptr, out.len);
+        *ret = init;
+    }
+    kn_buf_done(&out);
+    return r < 0 ? r : init ? 0 : -ENOMEM;
+}
+
+int playback_hls_init(struct playback *playback, const struct playback_session *session,
+                      uint64_t hash, uint64_t track, struct playback_init **ret, struct kn_err *err,
+                      bool nowait)
+{
+    struct playback_cache_key key;
+    set_key(&key, PLAYBACK_CACHED_INIT, session);
+    key.words[0] = hash;
+    key.track = (uint32_t) track;
+    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    if (found) {
+        *ret = KN_CONTAINER_OF(found, struct playback_init, base);
+        return 0;
+    }
+    struct storage_fragment fragment;
+    int r = find_map(playback, session, hash, &fragment, nowait);
+    if (r < 0)
+        return r;
+    struct playback_view view;
+    r = playback_view_get(playback, session, &fragment, &view, err, nowait);
+    if (r < 0)
+        return r;
+    r = write_init(&view, track, &key, ret);
+    playback_view_done(&view);
+    if (r == 0)
+        playback_cache_put(playback->hls->cache, &(*ret)->base);
+    return r;
+}
+
+/* --- master ------------------------------------------------------------------------------------
+ */
+
+static double frame_rate(const struct storage_frames *frames, const struct playback_track *track,
+                         uint64_t scale_ns)
+{
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    size_t count = 0;
+    for (size_t i = 0; i < frames->count; i++) {
+        if (frames->items[i].track != track->mkv_number)
+            continue;
+        first = kn_min_i64(first, frames->items[i].time);
+        last = kn_max_i64(last, frames->items[i].time);
+        count++;
+    }
+    if (count < 2 || last <= first)
+        return track->info.frames_per_s;
+    return (double) (count - 1) / ((double) (last - first) * (double) scale_ns / 1e9);
+}
+
+int playback_hls_master(struct playback *playback, const struct playback_session *session,
+                        struct kn_str token, struct kn_buf *out, struct kn_err *err, bool nowait)
+{
+    struct playback_list *list;
+    int r = playback_hls_list(playback, session, &list, nowait);
+    if (r < 0)
+        return r;
+    struct storage_fragment first;
+    r = list->count ? storage_find_number(playback->storage, &session->stream,
+                                          &list->entries[0].number, &first, nowait)
+                    : -ENOENT;
+    playback_list_unref(list);
+    if (r < 0)
+        return r;
+    struct playback_view view;
+    r = playback_view_get(playback, session, &first, &view, err, nowait);
+    if (r < 0)
+        return r;
+    struct storage_frames *frames;
+    r = storage_frames_get(playback->storage, &session->stream, &first, &frames, nowait);
+    if (r == 0) {
+        const struct playback_track *track = &view.tracks.items[0];
+        struct playback_master master = {
+            .session = session,
+            .token = token,
+            .tracks = &view.tracks,
+            .frames_per_s = frame_rate(frames, track, view.header->parsed.timestamp_scale_ns),
+            .bits_per_s = first.bytes * 8000 / playback_duration_ms(&first)};
+        r = playback_master_write(&master, out);
+        storage_frames_free(frames);
+    }
+    playback_view_done(&view);
+    return r;
+}

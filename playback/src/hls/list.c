@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The window of a session (KVS developer guide, HLS; RFC 8216, 6.2). Media sequence numbers are the
+ * fragments' ordinals and discontinuity sequence numbers come from the index too, so that neither
+ * steps back when the server restarts: players freeze when they do.
+ *
+ * LIVE lists the newest fragments. What is already listed never changes: its EXTINF is the
+ * fragment's own length, and one that came late stands as a gap. LIVE_REPLAY lists from the start
+ * of the range, one more each time the next one's length has passed, whatever the pauses between
+ * them. ON_DEMAND lists the oldest of the range; there EXTINF reaches to the next start.
+ */
+#include "hls/list.h"
+
+#include "range.h"
+
+enum {
+    PAGE = 128,
+    LOOK_BACK = 16,        /* a fragment is late when one of so many before it is newer */
+    REPLAY_FIRST = 3,      /* listed at once: a player starts three from the end */
+    REPLAY_END_MS = 30000, /* after the range, for the fragment still arriving */
+};
+
+struct maker {
+    const struct playback_list_in *in;
+    const struct playback_session *session;
+    struct playback_list *list;
+    bool nowait;
+    bool any; /* the rest is of the last entry */
+    uint64_t header;
+    uint16_t map;
+    uint64_t discontinuity;
+    int64_t end_ms;
+};
+
+uint32_t playback_duration_ms(const struct storage_fragment *fragment)
+{
+    uint32_t full = fragment->full_duration_ms, seen = fragment->duration_ms;
+    return full > seen ? full : seen ? seen : 1;
+}
+
+void playback_list_unref(struct playback_list *list)
+{
+    if (!list || --list->refs)
+        return;
+    free(list->maps);
+    free(list->entries);
+    free(list);
+}
+
+/* Finds or adds the codec parameters of a fragment whose header differs from the last one's. */
+static int take_map(struct maker *m, const struct storage_fragment *fragment)
+{
+    struct storage_header *header;
+    int r = storage_header_get(m->in->storage, &m->session->stream, fragment, &header, m->nowait);
+    if (r < 0)
+        return r;
+    struct playback_tracks tracks;
+    r = playback_tracks_choose(&header->parsed, m->session->container, &tracks, NULL);
+    uint64_t hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
+    storage_header_unref(header);
+    struct playback_list *list = m->list;
+    if (hash == 0 && list->map_count)
+        return 0; /* tracks changed: its media request says so, the playlist goes on */
+    size_t i = 0;
+    while (i < list->map_count && list->maps[i].hash != hash)
+        i++;
+    if (i == list->map_count && list->map_count < PLAYBACK_MAPS_MAX) {
+        struct playback_map *maps = reallocarray(list->maps, i + 1, sizeof *maps);
+        if (!maps)
+            return -ENOMEM;
+        list->maps = maps;
+        maps[list->map_count++] = (struct playback_map){hash, *fragment};
+    }
+    m->map = (uint16_t) (i < list->map_count ? i : list->map_count - 1);
+    return 0;
+}
+
+static int grow(struct playback_list *list)
+{
+    if (list->count < list->cap)
+        return 0;
+    size_t cap = list->cap ? list->cap * 2 : 16;
+    struct playback_entry *entries = reallocarray(list->entries, cap, sizeof *entries);
+    if (!entries)
+        return -ENOMEM;
+    list->entries = entries;
+    list->cap = cap;
+    return 0;
+}
+
+static unsigned discontinuities(const struct maker *m, const struct storage_fragment *fragment,
+                                int64_t start_ms, bool new_map)
+{
+    if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_ALWAYS)
+        return 1;
+    if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER || !m->any)
+        return 0;
+    if (m->session->mode != PLAYBACK_ON_DEMAND) { /* as many as the index counts: see the top */
+        uint64_t more = fragment->discontinuity - m->discontinuity;
+        return more > PLAYBACK_DISCONTINUITIES_MAX ? PLAYBACK_DISCONTINUITIES_MAX : (unsigned) more;
+    }
+    int64_t hole = start_ms - m->end_ms;
+    return new_map || hole > PLAYBACK_CONTIGUOUS_MS || hole < -PLAYBACK_CONTIGUOUS_MS;
+}
+
+static int add(struct maker *m, const struct storage_fragment *fragment, unsigned flags)
+{
+    struct playback_list *list = m->list;
+    uint16_t last_map = m->map;
+    int r = grow(list);
+    if (r == 0 && (!m->any || fragment->header != m->header))
+        r = take_map(m, fragment);
+    if (r < 0)
+        return r;
+    int64_t start_ms = playback_start_ms(fragment, m->session->clock);
+    uint32_t duration_ms = flags & PLAYBACK_ENTRY_GAP ? 1 : playback_duration_ms(fragment);
+    list->entries[list->count++] =
+        (struct playback_entry){.number = fragment->number,
+                                .start_ms = start_ms,
+                                .discontinuity = fragment->discontinuity,
+                                .duration_ms = duration_ms,
+                                .discontinuities = (uint8_t) discontinuities(
+                                    m, fragment, start_ms, m->any && m->map != last_map),
+                                .flags = (uint8_t) flags,
+                                .map = m->map};
+    m->any = true;
+    m->header = fragment->header;
+    m->discontinuity = fragment->discontinuity;
+    m->end_ms = start_ms + duration_ms;
+    return 0;
+}
+
+static void finish(struct maker *m)
+{
+    struct playback_list *list = m->list;
+    uint32_t longest_ms = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].duration_ms > longest_ms)
+            longest_ms = list->entries[i].duration_ms;
+    uint32_t target_s = (longest_ms + 500) / 1000; /* RFC 8216, 4.3.3.1: rounded to the nearest */
+    list->target_s = target_s > m->session->target_s ? target_s : m->session->target_s;
+    if (!list->target_s)
+        list->target_s = 1;
+    if (!list->count || m->session->mode == PLAYBACK_ON_DEMAND)
+        return;
+    if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_ALWAYS)
+        list->discontinuity_sequence = list->sequence;
+    else if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_WHERE_BROKEN)
+        list->discontinuity_sequence =
+            list->entries[0].discontinuity - list->entries[0].discontinuities;
+}
+
+/* --- LIVE ---------------------------------------------------------------------------------- */
+
+static bool is_late(const struct storage_fragment *fragments, size_t at, enum playback_clock clock)
+{
+    for (size_t i = at; i-- > 0 && at - i <= LOOK_BACK;)
+        if (playback_start_ms(&fragments[i], clock) >= playback_start_ms(&fragments[at], clock))
+            return true;
+    return false;
+}
+
+/* Where the window begins: not before results_max from the end, and after a long pause. */
+static size_t live_begin(const struct maker *m, const struct storage_fragment *found, size_t count)
+{
+    uint64_t max = m->session->results_max;
+    size_t from = count > max ? count - (size_t) max : 0;
+    for (size_t i = count; i-- > from + 1;) {
+        int64_t end_ms = found[i - 1].number.server_ts_ms + playback_duration_ms(&found[i - 1]);
+        if (found[i].number.server_ts_ms - end_ms > m->in->hole_ms)
+            return i;
+    }
+    return from;
+}
+
+static int add_live(struct maker *m, const struct storage_fragment *found, size_t count)
+{
+    size_t from = live_begin(m, found, count);
+    bool may_be_late = m->session->clock == PLAYBACK_PRODUCER_CLOCK;
+    if (from < count)
+        m->list->sequence = found[from].ordinal;
+    for (size_t i = from; i < count; i++) {
+        bool late = may_be_late && is_late(found, i, m->session->clock);
+        int r = add(m, &found[i], late ? PLAYBACK_ENTRY_GAP : 0);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int make_live(struct maker *m)
+{
+    size_t look_back = m->session->clock == PLAYBACK_PRODUCER_CLOCK ? LOOK_BACK : 0;
+    size_t want = (size_t) m->session->results_max + look_back, count = 0;
+    struct storage_fragment *found = reallocarray(NULL, want, sizeof *found);
+    if (!found)
+        return -ENOMEM;
+    struct storage_query query = {.order = STORAGE_BY_NUMBER, .newest_first = true};
+    int r =
+        storage_find(m->in->storage, &m->session->stream, &query, found, want, &count, m->nowait);
+    if (r == 0) {
+        for (size_t i = 0; i < count / 2; i++) {
+            struct storage_fragment swap = found[i];
+            found[i] = found[count - 1 - i];
+            found[count - 1 - i] = swap;
+        }
+        r = add_live(m, found, count);
+    }
+    free(found);
+    return r;
+}
+
+/* --- paging over the range of LIVE_REPLAY and ON_DEMAND ------------------------------------- */
+
+struct pages {
+    struct storage_query query;
+    size_t at, count;
+    struct storage_fragment items[PAGE];
+};
+
+static void pages_init(struct pages *p, const struct playback_session *session, uint64_t after_seq)
+{
+    p->query = (struct storage_query){.order = session->clock == PLAYBACK_SERVER_CLOCK
+                                                   ? STORAGE_BY_SERVER_TS
+                                                   : STORAGE_BY_PRODUCER_TS,
+                                      .after_seq = after_seq,
+                                      .from_ms = session->from_ms,
+                                      .to_ms = session->to_ms};
+    p->at = p->count = 0;
+}
+
+/* 1 and *ret, which is valid until the next call; 0 at the end; or an error. */
+static int pages_next(const struct maker *m, struct pages *p, const struct storage_fragment **ret)
+{
+    if (p->at == p->count) {
+        int r = storage_find(m->in->storage, &m->session->stream, &p->query, p->items, PAGE,
+                             &p->count, m->nowait);
+        if (r < 0)
+            return r;
+        p->at = 0;
+        if (!p->count)
+            return 0;
+        p->query.after_seq = p->items[p->count - 1].number.seq;
+    }
+    *ret = &p->items[p->at++];
+    return 1;
+}
+
+/* --- LIVE_REPLAY ---------------------------------------------------------------------------- */
+
+/* Drops the oldest entries until max are left; the pace moves past them. */
+static void slide(struct maker *m, uint64_t max, uint64_t first_count)
+{
+    struct playback_list *list = m->list;
+    struct playback_pace *pace = m->in->pace;
+    size_t drop = list->count > max ? list->count - (size_t) max : 0;
+    for (size_t i = 0; i < drop; i++) {
+        const struct playback_entry *gone = &list->entries[i];
+        if (pace->passed >= first_count)
+            pace->passed_ms += gone->duration_ms;
+        pace->passed++;
+        pace->after_seq = gone->number.seq;
+        pace->newest_ms = gone->start_ms;
+    }
+    list->count -= drop;
+    if (drop)
+        memmove(list->entries, list->entries + drop, list->count * sizeof *list->entries);
+}
+
+static int replay_ended(const struct maker *m)
+{
+    const struct playback_session *s = m->session;
+    if (s->to_ms == INT64_MAX || m->in->now_ms <= s->to_ms)
+        return 0;
+    if (m->in->now_ms > s->to_ms + REPLAY_END_MS)
+        return 1;
+    if (s->clock == PLAYBACK_PRODUCER_CLOCK)
+        return 0;
+    struct storage_query after = {
+        .order = STORAGE_BY_SERVER_TS, .from_ms = s->to_ms + 1, .to_ms = INT64_MAX};
+    struct storage_fragment fragment;
+    size_t count = 0;
+    int r = storage_find(m->in->storage, &s->stream, &after, &fragment, 1, &count, m->nowait);
+    return r < 0 ? r : count > 0;
+}
+
+static int make_replay(struct maker *m)
+{
+    struct playback_pace *pace = m->in->pace;
+    uint64_t max = m->session->results_max, first_count = max < REPLAY_FIRST ? max : REPLAY_FIRST;
+    int64_t elapsed_ms = kn_max_i64(m->in->now_ms - m->session->opened_ms, 0);
+    int64_t waited_ms = pace->passed_ms;
+    int64_t newest_ms = pace->passed ? pace->newest_ms : INT64_MIN;
+    struct pages pages;
+    pages_init(&pages, m->session, pace->after_seq);
+    for (uint64_t index = pace->passed;;) {
+        const struct storage_fragment *fragment;
+        int r = pages_next(m, &pages, &fragment);
+        if (r == 0)
+            m->list->ended = (r = replay_ended(m)) > 0;
+        if (r < 0)
+            return r;
+        if (m->list->ended || pages.count == 0)
+            break;
+        int64_t start_ms = playback_start_ms(fragment, m->session->clock);
+        if (start_ms <= newest_ms)
+            continue; /* late, or the same period once more */
+        if (index >= first_count)
+            waited_ms += playback_duration_ms(fragment);
+        if (index >= first_count && waited_ms > elapsed_ms)
+            break;
+        if (index++ == 0)
+            pace->first_ordinal = fragment->ordinal;
+        newest_ms = start_ms;
+        r = add(m, fragment, 0);
+        if (r < 0)
+            return r;
+        if (m->list->count > 2 * max + PAGE)
+            slide(m, max, first_count);
+    }
+    slide(m, max, first_count);
+    m->list->sequence = pace->first_ordinal + pace->passed;
+    m->list->at_start = pace->passed == 0;
+    return 0;
+}
+
+/* --- ON_DEMAND ------------------------------------------------------------------------------ */
+
+static int add_by_server_time(struct maker *m)
+{
+    struct pages pages;
+    pages_init(&pages, m->session, 0);
+    int r = 1;
+    while (r == 1 && m->list->count < m->session->results_max) {
+        const struct storage_fragment *fragment;
+        r = pages_next(m, &pages, &fragment);
+        if (r == 1 && (r = add(m, fragment, 0)) == 0)
+            r = 1;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int add_by_producer_time(struct maker *m)
+{
+    struct playback_range range = {.order = STORAGE_BY_PRODUCER_TS,
+                                   .from_ms = m->session->from_ms,
+                                   .to_ms = m->session->to_ms,
+                                   .count_max = (size_t) m->session->results_max};
+    struct playback_fragments found;
+    int r = playback_range_select(m->in->storage, &m->session->stream, &range, &found, m->nowait);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < found.count; i++)
+        r = add(m, &found.items[i], 0);
+    playback_fragments_done(&found);
+    return r;
+}
+
+/* EXTINF reaches to the next start where the two meet. */
+static void stretch(struct playback_list *list)
+{
+    for (size_t i = 0; i + 1 < list->count; i++) {
+        struct playback_entry *entry = &list->entries[i];
+        int64_t distance = list->entries[i + 1].start_ms - entry->start_ms;
+        int64_t hole = distance - entry->duration_ms;
+        if (distance > 0 && hole <= PLAYBACK_CONTIGUOUS_MS && hole >= -PLAYBACK_CONTIGUOUS_MS)
+            entry->duration_ms = (uint32_t) distance;
+    }
+}
+
+static int make_on_demand(struct maker *m)
+{
+    int r = m->session->clock == PLAYBACK_SERVER_CLOCK ? add_by_server_time(m)
+                                                       : add_by_producer_time(m);
+    m->list->ended = true;
+    m->list->at_start = true;
+    stretch(m->list);
+    return r;
+}
+
+int playback_list_make(const struct playback_list_in *in, struct playback_list **ret, bool nowait)
+{
+    KN_CLEANUP(playback_list_unrefp) struct playback_list *list = calloc(1, sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    list->refs = 1;
+    struct maker m = {.in = in, .session = in->session, .list = list, .nowait = nowait};
+    int r = in->session->mode == PLAYBACK_LIVE          ? make_live(&m)
+            : in->session->mode == PLAYBACK_LIVE_REPLAY ? make_replay(&m)
+                                                        : make_on_demand(&m);
+    if (r < 0)
+        return r;
+    finish(&m);
+    *ret = KN_MOVE(list);
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which fragments a session sees now, as a media playlist lists them: compact entries, media and
+ * discontinuity sequence. Made from index queries alone; the text is made from it per token.
+ */
+#ifndef PLAYBACK_HLS_LIST_H
+#define PLAYBACK_HLS_LIST_H
+
+#include "hls/session.h"
+
+enum {
+    PLAYBACK_ENTRY_GAP = 1,            /* listed so that the count goes on, not to be loaded */
+    PLAYBACK_DISCONTINUITIES_MAX = 16, /* tags before one entry */
+    PLAYBACK_MAPS_MAX = 500,           /* "CPD changes": KVS quotas */
+};
+
+struct playback_entry {
+    struct storage_number number;
+    int64_t start_ms;       /* in the session's clock */
+    uint64_t discontinuity; /* as the index counts them */
+    uint32_t duration_ms;
+    uint8_t discontinuities; /* tags to stand before it */
+    uint8_t flags;
+    uint16_t map; /* index into maps */
+};
+
+/* A set of codec parameters, named by what it holds: the name outlives sessions and restarts. */
+struct playback_map {
+    uint64_t hash;                    /* 0: tracks we cannot play */
+    struct storage_fragment fragment; /* one that uses it */
+};
+
+struct playback_list { /* immutable once made; counted */
+    _Atomic unsigned refs;
+    bool ended;    /* nothing will follow: EXT-X-ENDLIST */
+    bool at_start; /* the first entry is the session's first */
+    uint64_t sequence;
+    uint64_t discontinuity_sequence;
+    uint32_t target_s;
+    size_t map_count;
+    struct playback_map *maps;
+    size_t count, cap;
+    struct playback_entry *entries;
+};
+
+void playback_list_unref(struct playback_list *list);
+KN_DEFINE_CLEANUP(struct playback_list *, playback_list_unref)
+
+/* Where the pacing of a LIVE_REPLAY session stands, so that a request goes on from the last one.
+ * All zero: at its start. */
+struct playback_pace {
+    uint64_t after_seq; /* the window begins after this fragment */
+    uint64_t passed;    /* fragments before the window */
+    uint64_t first_ordinal;
+    int64_t passed_ms; /* their time since the first had to wait */
+    int64_t newest_ms; /* the largest start among them */
+};
+
+struct playback_list_in {
+    struct storage *storage;
+    const struct playback_session *session;
+    int64_t now_ms;
+    int64_t hole_ms;            /* LIVE: a longer hole ends the window */
+    struct playback_pace *pace; /* LIVE_REPLAY: updated */
+};
+
+/* -EAGAIN with nowait; -ENOENT: the stream is gone. A list of none is no error. Any thread. */
+int playback_list_make(const struct playback_list_in *in, struct playback_list **ret, bool nowait)
+    KN_MUSTUSE;
+
+/* What EXTINF says of a fragment on its own. */
+uint32_t playback_duration_ms(const struct storage_fragment *fragment);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The resources of a session under /hls/v1/: plain GETs whose SessionToken is all they need. A
+ * request tries everything without waiting first, on its event loop; what needs the disk, or a long
+ * list, goes to a worker once. Media leaves in pieces read straight into the answer; when a piece
+ * is not in memory, a worker reads a quarter of a megabyte, which is all a viewer ever holds. Any
+ * page may play: CORS is open here, since a token, not a cookie, is the right to see.
+ */
+#include "core/json.h"
+#include "core/log.h"
+#include "hls/hls.h"
+#include "hls/media.h"
+
+enum {
+    TEXT_STEP_BYTES = 64 * 1024,
+    TEXT_WHOLE_ENTRIES = 64
+};
+enum {
+    PLAYLIST_ON_LOOP_ENTRIES = 64
+};
+
+enum resource {
+    MASTER,
+    PLAYLIST,
+    INIT,
+    MEDIA,
+    TS,
+};
+
+struct request {
+    struct playback *playback;
+    struct kn_http_req *req;
+    enum resource resource;
+    struct playback_session session;
+    struct kn_str token, number;
+    uint64_t track, sequence;
+    struct kn_err err;
+    int result; /* of the preparation */
+    bool key_checked, answered, job_runs;
+    /* what is answered */
+    struct playback_list *list;
+    struct playback_playlist playlist;
+    struct kn_buf text;
+    size_t text_at;
+    struct playback_init *init;
+    struct playback_media *media;
+};
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+static void reply_error(struct kn_http_req *req, int status, const char *name, const char *message)
+{
+    char id[37], type[128];
+    kn_api_uuid(id);
+    (void) snprintf(type, sizeof type, "%s:", name);
+    struct kn_http_header headers[] = {
+        {KN_STR("content-type"),                  KN_STR("application/json")     },
+        {KN_STR("x-amzn-errortype"),              kn_str_from(type)              },
+        {KN_STR("x-amzn-requestid"),              kn_str_from(id)                },
+        {KN_STR("access-control-allow-origin"),   KN_STR("*")                    },
+        {KN_STR("access-control-expose-headers"),
+         KN_STR("x-amzn-ErrorType,x-amzn-RequestId,Content-Length,Content-Range")},
+        {KN_STR("cache-control"),                 KN_STR("no-store")             },
+    };
+    struct kn_buf body;
+    struct kn_json_writer w;
+    kn_buf_init(&body, KIB(4));
+    kn_json_writer_init(&w, &body);
+    kn_json_object_begin(&w);
+    kn_json_key(&w, "Message");
+    kn_json_text(&w, message);
+    kn_json_object_end(&w);
+    kn_http_reply(req, status, headers, KN_ARRAY_LEN(headers), kn_buf_bytes(&body));
+    kn_buf_done(&body);
+}
+
+static void reply_result(struct request *r, int result)
+{
+    const char *text = r->err.code ? r->err.text : "The media could not be read.";
+    switch (-result) {
+    case ENOENT:
+        reply_error(r->req, 404, "ResourceNotFoundException",
+                    r->resource == MASTER || r->resource == PLAYLIST
+                        ? "No fragments found in the stream for the streaming request."
+                        : "The requested fragment is not found or not in this session.");
+        return;
+    case EINVAL:
+        reply_error(r->req, 400, "UnsupportedStreamMediaTypeException", text);
+        return;
+    case ENODATA:
+        reply_error(r->req, 400, "MissingCodecPrivateDataException", text);
+        return;
+    case EBADMSG:
+        reply_error(r->req, 400, "InvalidCodecPrivateDataException", text);
+        return;
+    case EACCES:
+        reply_error(r->req, 403, "NotAuthorizedException",
+                    "The access key that opened the streaming session is not valid any more.");
+        return;
+    case EAGAIN:
+        reply_error(r->req, 503, "ServiceUnavailable", "The server is busy.");
+        return;
+    default:
+        kn_log_warn("hls_resource_failed", "resource=%d err=%s", (int) r->resource,
+                    kn_errname(result));
+        reply_error(r->req, 500, "InternalFailure", text);
+    }
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void reply_text(struct request *r)
+{
+    const struct kn_http_header headers[] = {
+        {KN_STR("content-type"),                KN_STR("application/vnd.apple.mpegurl")},
+        {KN_STR("access-control-allow-origin"), KN_STR("*")                            },
+        {KN_STR("cache-control"),               KN_STR("no-cache")                     },
+    };
+    if (r->resource == MASTER || r->playlist.done)
+        kn_http_reply(r->req, 200, headers, KN_ARRAY_LEN(headers), kn_buf_bytes(&r->text));
+    else
+        kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), KN_HTTP_LENGTH_UNKNOWN);
+}
+
+static void reply_init(struct request *r)
+{
+    const struct kn_http_header headers[] = {
+        {KN_STR("content-type"),                r->init->audio ? KN_STR("audio/mp4") : KN_STR("video/mp4")},
+        {KN_STR("access-control-allow-origin"), KN_STR("*")                                               },
+        {KN_STR("cache-control"),               KN_STR("max-age=86400, immutable")                        },
+    };
+    kn_http_reply(r->req, 200, headers, KN_ARRAY_LEN(headers),
+                  (struct kn_bytes){r->init->bytes, r->init->len});
+}
+
+static void answer(struct request *r)
+{
+    r->answered = true;
+    if (r->result < 0)
+        reply_result(r, r->result);
+    else if (r->media)
+        playback_media_reply(r->media, r->req);
+    else if (r->init)
+        reply_init(r);
+    else
+        reply_text(r);
+}
+
+/* --- preparing it, on the loop or on a worker ----------------------------------------------------
+ */
+
+static int check_key(struct request *r, bool nowait)
+{
+    struct kn_keyring *ring = r->playback->keyring;
+    if (r->key_checked || !ring)
+        return 0;
+    struct kn_key *key;
+    struct kn_str id = kn_str_from(r->session.key_id);
+    int result = nowait ? ring->find(ring, id, &key) : ring->find_blocking(ring, id, &key);
+    if (result == -ENOENT)
+        return -EACCES; /* revoking a key ends its sessions */
+    if (result < 0)
+        return result;
+    bool expired = key->expires_ms && key->expires_ms <= kn_wall_ms(r->playback->clock);
+    ring->unref(ring, key);
+    r->key_checked = !expired;
+    return expired ? -EACCES : 0;
+}
+
+static int check_stream(struct request *r)
+{
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream =
+        storage_stream_find_id(r->playback->storage, &r->session.stream);
+    bool same = stream && stream->status == STORAGE_STREAM_ACTIVE &&
+                stream->created_ms == r->session.stream_created_ms;
+    return same ? 0 : -ENOENT;
+}
+
+static int prepare_playlist(struct request *r, bool nowait)
+{
+    if (nowait && r->session.results_max > PLAYLIST_ON_LOOP_ENTRIES)
+        return -EAGAIN; /* may take longer than a loop should stand still */
+    int result = playback_hls_list(r->playback, &r->session, &r->list, nowait);
+    if (result < 0)
+        return result;
+    if (!r->list->count && r->session.mode != PLAYBACK_LIVE_REPLAY)
+        return -ENOENT;
+    r->playlist = (struct playback_playlist){
+        .session = &r->session, .list = r->list, .token = r->token, .track = (unsigned) r->track};
+    size_t stop_at = r->list->count <= TEXT_WHOLE_ENTRIES ? SIZE_MAX : TEXT_STEP_BYTES;
+    return playback_playlist_write(&r->playlist, &r->text, stop_at);
+}
+
+static int prepare(struct request *r, bool nowait)
+{
+    int result = check_key(r, nowait);
+    if (result == 0)
+        result = check_stream(r);
+    if (result < 0)
+        return result;
+    switch (r->resource) {
+    case MASTER:
+        if (nowait && r->session.results_max > PLAYLIST_ON_LOOP_ENTRIES)
+            return -EAGAIN;
+        kn_buf_clear(&r->text);
+        return playback_hls_master(r->playback, &r->session, r->token, &r->text, &r->err, nowait);
+    case PLAYLIST:
+        return prepare_playlist(r, nowait);
+    case INIT:
+        return playback_hls_init(r->playback, &r->session, r->sequence, r->track, &r->init, &r->err,
+                                 nowait);
+    case MEDIA:
+    case TS:
+        break;
+    }
+    return playback_media_prepare(r->playback, &r->session, r->number, r->track, &r->media, &r->err,
+                                  nowait);
+}
+
+static void prepare_job(void *arg)
+{
+    struct request *r = arg;
+    r->result = prepare(r, false);
+}
+
+/* --- reading the request ---------------------------------------------------------------------- */
+
+static int find_resource(struct kn_str path, enum resource *ret)
+{
+    static const struct {
+        const char *path;
+        enum resource resource;
+    } paths[] = {
+        {"/hls/v1/getHLSMasterPlaylist.m3u8", MASTER  },
+        {"/hls/v1/getHLSMediaPlaylist.m3u8",  PLAYLIST},
+        {"/hls/v1/getMP4InitFragment.mp4",    INIT    },
+        {"/hls/v1/getMP4MediaFragment.mp4",   MEDIA   },
+        {"/hls/v1/getTSFragment.ts",          TS      },
+        {"/hls/v1/getTSFragment",             TS      },
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(paths); i++)
+        if (kn_str_eq(path, kn_str_from(paths[i].path))) {
+            *ret = paths[i].resource;
+            return 0;
+        }
+    return -ENOENT;
+}
+
+static int read_number(struct kn_http_req *req, const char *name, uint64_t *ret)
+{
+    struct kn_str text;
+    int r = kn_http_query_param(req, name, &text);
+    return r < 0 ? r : kn_str_to_u64(text, INT64_MAX, ret);
+}
+
+/* 0, or an error has been answered. */
+static int read_query(struct request *r)
+{
+    struct kn_http_req *req = r->req;
+    bool fmp4_only = r->resource == INIT || r->resource == MEDIA;
+    bool bad = r->resource != MASTER && r->resource != TS &&
+               read_number(req, "TrackNumber", &r->track) < 0;
+    bad |= r->resource == INIT && read_number(req, "SequenceNumber", &r->sequence) < 0;
+    bad |= (r->resource == MEDIA || r->resource == TS) &&
+           kn_http_query_param(req, "FragmentNumber", &r->number) < 0;
+    if (bad) {
+        reply_error(req, 400, "InvalidArgumentException",
+                    "A parameter of the session resource is missing or malformed.");
+        return -EINVAL;
+    }
+    enum playback_container due = r->resource == TS ? PLAYBACK_TS : PLAYBACK_FMP4;
+    if ((fmp4_only || r->resource == TS) && r->session.container != due) {
+        reply_error(req, 400, "InvalidArgumentException",
+                    "The session was opened for another ContainerFormat.");
+        return -EINVAL;
+    }
+    if (r->resource == PLAYLIST && (r->track < 1 || r->track > PLAYBACK_TRACKS_MAX)) {
+        reply_error(req, 404, "ResourceNotFoundException", "The session has no such track.");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int read_token(struct request *r)
+{
+    if (kn_http_query_param(r->req, "SessionToken", &r->token) < 0) {
+        reply_error(r->req, 400, "InvalidArgumentException", "SessionToken is required.");
+        return -EINVAL;
+    }
+    int result = playback_session_open(&r->playback->hls->key, r->token, &r->session);
+    if (result < 0) {
+        reply_error(r->req, 403, "NotAuthorizedException", "Streaming session token is invalid");
+        return result;
+    }
+    if (r->session.expires_ms <= kn_wall_ms(r->playback->clock)) {
+        reply_error(r->req, 403, "NotAuthorizedException", "Streaming session token is expired");
+        return -EACCES;
+    }
+    return 0;
+}
+
+static int head(struct kn_http_req *req, void **ctx)
+{
+    struct playback *playback = *ctx;
+    *ctx = NULL;
+    enum resource resource;
+    if (find_resource(kn_http_path(req), &resource) < 0) {
+        reply_error(req, 404, "ResourceNotFoundException", "There is no such session resource.");
+        return 0;
+    }
+    struct request *r = calloc(1, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    *ctx = r;
+    r->playback = playback;
+    r->req = req;
+    r->resource = resource;
+    kn_buf_init(&r->text, MIB(1));
+    if (read_token(r) < 0 || read_query(r) < 0) {
+        r->answered = true;
+        return 0;
+    }
+    r->result = prepare(r, true);
+    if (r->result == -EAGAIN) {
+        r->job_runs = kn_http_offload(req, prepare_job, r) == 0;
+        if (r->job_runs)
+            return 0;
+    }
+    answer(r);
+    return 0;
+}
+
+static void wake(struct kn_http_req *req, void *ctx, uint32_t bits)
+{
+    struct request *r = ctx;
+    (void) req;
+    if (!r)
+        return;
+    if (bits & KN_HTTP_WAKE_JOB && !r->answered) {
+        r->job_runs = false;
+        answer(r);
+    } else if (r->media) {
+        playback_media_wake(r->media, bits);
+    }
+}
+
+static ssize_t pull_text(struct request *r, uint8_t *dst, size_t cap)
+{
+    if (r->text_at == r->text.len) {
+        if (r->playlist.done)
+            return KN_HTTP_EOF;
+        kn_buf_clear(&r->text);
+        r->text_at = 0;
+        if (playback_playlist_write(&r->playlist, &r->text, TEXT_STEP_BYTES) < 0)
+            return KN_HTTP_FAIL;
+        if (!r->text.len)
+            return KN_HTTP_EOF;
+    }
+    size_t len = r->text.len - r->text_at;
+    len = len < cap ? len : cap;
+    memcpy(dst, r->text.ptr + r->text_at, len);
+    r->text_at += len;
+    return (ssize_t) len;
+}
+
+static ssize_t pull(struct kn_http_req *req, void *ctx, void *dst, size_t cap)
+{
+    struct request *r = ctx;
+    if (r && r->media)
+        return playback_media_pull(r->media, req, dst, cap);
+    return r ? pull_text(r, dst, cap) : KN_HTTP_FAIL;
+}
+
+static void gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
+{
+    struct request *r = ctx;
+    (void) req;
+    (void) why;
+    if (!r)
+        return;
+    playback_list_unref(r->list);
+    playback_cached_unref(r->init ? &r->init->base : NULL);
+    playback_media_free(r->media);
+    kn_buf_done(&r->text);
+    free(r);
+}
+
+static const struct kn_http_ops resource_ops = {
+    .head = head, .pull = pull, .wake = wake, .gone = gone};
+
+/* --- CORS ------------------------------------------------------------------------------------ */
+
+static int options_head(struct kn_http_req *req, void **ctx)
+{
+    static const struct kn_http_header headers[] = {
+        {KN_STR_INIT("access-control-allow-origin"),  KN_STR_INIT("*")                      },
+        {KN_STR_INIT("access-control-allow-methods"), KN_STR_INIT("GET, HEAD, OPTIONS")     },
+        {KN_STR_INIT("access-control-allow-headers"), KN_STR_INIT("*, range, authorization")},
+        {KN_STR_INIT("access-control-max-age"),       KN_STR_INIT("86400")                  },
+    };
+    *ctx = NULL;
+    kn_http_reply(req, 204, headers, KN_ARRAY_LEN(headers), (struct kn_bytes){NULL, 0});
+    return 0;
+}
+
+static void options_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
+{
+    (void) req;
+    (void) ctx;
+    (void) why;
+}
+
+static const struct kn_http_ops options_ops = {.head = options_head, .gone = options_gone};
+
+int playback_add_routes(struct playback *playback, struct kn_http_router *router)
+{
+    int r = kn_http_router_add(router, "GET", "/hls/v1/*", &resource_ops, playback);
+    return r < 0 ? r : kn_http_router_add(router, "OPTIONS", "/hls/v1/*", &options_ops, playback);
+}
