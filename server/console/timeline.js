@@ -149,6 +149,12 @@ export class Timeline {
       g.fillStyle = '#ff5a6a';
       g.fillRect(now - 1, 8, 2, this.height - 26);
     }
+    if (this.playhead) {
+      const x = this.x(this.playhead);
+      g.fillStyle = '#fff';
+      g.fillRect(x - 1, 6, 2, this.height - 24);
+      g.beginPath(); g.arc(x, 6, 4, 0, 7); g.fill();
+    }
     if (this.hover !== undefined && !this.dragging) {
       g.fillStyle = 'rgba(255,255,255,.5)';
       g.fillRect(this.hover - 0.5, 8, 1, this.height - 26);
@@ -156,12 +162,6 @@ export class Timeline {
     } else if (this.playhead) {
       const x = this.x(this.playhead);
       if (x > -40 && x < this.width + 40) this.label(g, x, clock(this.playhead), '#fff', '#0b0e14');
-    }
-    if (this.playhead) {
-      const x = this.x(this.playhead);
-      g.fillStyle = '#fff';
-      g.fillRect(x - 1, 6, 2, this.height - 24);
-      g.beginPath(); g.arc(x, 6, 4, 0, 7); g.fill();
     }
   }
 
