@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console's listener: who may come in, logins, and the JSON behind the page."""
+
+import gzip
+import http.client
+import json
+import re
+import time
+import urllib.parse
+
+import pytest
+
+import kinema
+
+
+class Browser:
+    """One session on the console: keeps the cookie, sends what it is told."""
+
+    def __init__(self, server):
+        self.address = urllib.parse.urlsplit(server.console)
+        self.cookie = None
+
+    def request(self, method, path, body=None, headers=None, raw=False):
+        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=20)
+        headers = dict(headers or {})
+        if self.cookie:
+            headers.setdefault("Cookie", self.cookie)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        if answer.getheader("Set-Cookie"):
+            self.set_cookie = answer.getheader("Set-Cookie")
+            self.cookie = self.set_cookie.split(";")[0]
+        if raw:
+            return answer, data
+        return answer.status, json.loads(data)
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, body, **options):
+        return self.request("POST", path, body, **options)
+
+    def login(self, key):
+        return self.post("/kinema/v1/login",
+                         {"accessKeyId": key.id, "secretAccessKey": key.secret})
+
+
+@pytest.fixture
+def browser(server):
+    return Browser(server)
+
+
+@pytest.fixture
+def logged_in(server, browser):
+    assert browser.login(server.key)[0] == 200
+    return browser
+
+
+def link_token(server, *args):
+    out = kinema.run("console-link", "--data", server.data, "--url", server.console, *args).stdout
+    assert out.startswith(server.console + "/#login=")
+    return out.strip().split("=", 1)[1]
+
+
+# --- the page -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path, kind", [
+    ("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css"),
+    ("/hls.js", "text/javascript"), ("/icon.svg", "image/svg+xml"),
+])
+def test_the_page_is_in_the_binary(browser, path, kind):
+    answer, data = browser.get(path, raw=True)
+    assert answer.status == 200 and answer.getheader("Content-Type").startswith(kind)
+    assert len(data) > 300
+    assert answer.getheader("X-Content-Type-Options") == "nosniff"
+    policy = answer.getheader("Content-Security-Policy")
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_an_asset_that_has_not_changed_costs_304(browser):
+    answer, data = browser.get("/app.js", raw=True)
+    tag = answer.getheader("ETag")
+    assert re.fullmatch(r'"[0-9a-f]{32}"', tag)
+    again, body = browser.get("/app.js", raw=True, headers={"If-None-Match": f'"x", {tag}'})
+    assert again.status == 304 and body == b""
+    other, _ = browser.get("/app.js", raw=True, headers={"If-None-Match": '"x"'})
+    assert other.status == 200
+
+
+def test_assets_are_compressed_for_who_takes_it(browser):
+    plain = browser.get("/hls.js", raw=True)[1]
+    answer, small = browser.get("/hls.js", raw=True, headers={"Accept-Encoding": "br, gzip;q=0.8"})
+    assert answer.getheader("Content-Encoding") == "gzip"
+    assert gzip.decompress(small) == plain
+    answer, data = browser.get("/hls.js", raw=True, headers={"Accept-Encoding": "gzip;q=0"})
+    assert answer.getheader("Content-Encoding") is None and data == plain
+
+
+def test_nothing_else_is_served(browser):
+    assert browser.get("/nothing", raw=True)[0].status == 404
+    assert browser.get("/../app.js", raw=True)[0].status in (400, 404)
+    assert browser.request("PUT", "/kinema/v1/streams", raw=True)[0].status == 405
+
+
+# --- who may come in ------------------------------------------------------------------------------
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example",
+                                  "evil.example:8080", ""])
+def test_a_foreign_host_is_refused(browser, host):
+    for path in ("/", "/kinema/v1/session", "/metrics", "/healthz"):
+        assert browser.get(path, raw=True, headers={"Host": host})[0].status in (400, 403), path
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]:8080", "192.168.7.9:8080"])
+def test_plain_addresses_and_localhost_are_welcome(browser, host):
+    assert browser.get("/healthz", raw=True, headers={"Host": host})[0].status == 200
+
+
+def test_a_further_host_name_can_be_configured(make_server):
+    server = make_server(args=["--console-hosts", "video.example.org, other.example"])
+    browser = Browser(server)
+    for host in ("video.example.org", "other.example:8080"):
+        assert browser.get("/healthz", raw=True, headers={"Host": host})[0].status == 200
+    assert browser.get("/healthz", raw=True, headers={"Host": "evil.example"})[0].status == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
+def test_a_foreign_origin_is_refused(server, browser, origin):
+    status = browser.request("POST", "/kinema/v1/login", {"token": "x"}, raw=True,
+                             headers={"Origin": origin})[0].status
+    assert status == 403
+
+
+def test_the_pages_own_origin_is_welcome(server, browser):
+    status, _ = browser.request(
+        "POST", "/kinema/v1/login",
+        {"accessKeyId": server.key.id, "secretAccessKey": server.key.secret},
+        headers={"Origin": server.console})
+    assert status == 200
+
+
+def test_a_form_of_another_page_cannot_post(browser):
+    for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data"):
+        answer = browser.request("POST", "/kinema/v1/login", b"{}", raw=True,
+                                 headers={"Content-Type": kind})[0]
+        assert answer.status == 415
+
+
+def test_without_a_login_there_is_nothing_to_see(browser, stream):
+    for path in ("/kinema/v1/streams", f"/kinema/v1/streams/{stream}",
+                 f"/kinema/v1/streams/{stream}/coverage"):
+        assert browser.get(path) == (401, {"error": "login_required", "message": "log in first"})
+    assert browser.post(f"/kinema/v1/streams/{stream}/play", {"mode": "LIVE"})[0] == 401
+    assert browser.get("/kinema/v1/session") == (200, {"authenticated": False, "noAuth": False})
+
+
+# --- logging in -----------------------------------------------------------------------------------
+def test_login_by_access_key(server, browser):
+    status, body = browser.login(server.key)
+    assert status == 200 and body["expiresMs"] > time.time() * 1000
+    assert re.search(r"; HttpOnly(;|$)", browser.set_cookie)
+    assert "SameSite=Strict" in browser.set_cookie
+    session = browser.get("/kinema/v1/session")[1]
+    assert session["authenticated"] and session["accessKeyId"] == server.key.id
+    assert session["apiUrl"] == server.api and session["ingestUrl"] == server.ingest
+
+
+@pytest.mark.parametrize("change", ["id", "secret", "empty"])
+def test_a_wrong_key_is_refused(make_server, change):
+    server = make_server()
+    browser = Browser(server)
+    key = kinema.Key({"AccessKeyId": server.key.id, "SecretAccessKey": server.key.secret})
+    if change == "id":
+        key.id = "AKIDNOBODY"
+    else:
+        key.secret = "" if change == "empty" else key.secret[:-1] + "x"
+    assert browser.login(key)[0] == 401
+    assert browser.cookie is None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"token": 1}', b'"x"', b'{"accessKeyId": null}'])
+def test_a_malformed_login_is_refused(browser, body):
+    status, _ = browser.request("POST", "/kinema/v1/login", body,
+                                headers={"Content-Type": "application/json"})
+    assert status in (400, 401)
+
+
+def test_guessing_is_slowed_down(make_server):
+    server = make_server()
+    browser = Browser(server)
+    wrong = kinema.Key({"AccessKeyId": server.key.id, "SecretAccessKey": "wrong"})
+    codes = [browser.login(wrong)[0] for _ in range(40)]
+    assert codes[0] == 401 and codes[-1] == 429
+
+
+def test_a_link_opens_the_console_exactly_once(server, browser):
+    token = link_token(server)
+    assert browser.post("/kinema/v1/login", {"token": token})[0] == 200
+    assert browser.get("/kinema/v1/session")[1]["authenticated"]
+    other = Browser(server)
+    status, body = other.post("/kinema/v1/login", {"token": token})
+    assert (status, body["error"]) == (401, "link_spent") and other.cookie is None
+
+
+def test_a_link_lies_in_the_data_folder_as_a_digest_only(server):
+    token = link_token(server)
+    for path in (server.data / "catalogue").iterdir():
+        assert token.encode() not in path.read_bytes()
+
+
+def test_a_login_survives_a_restart_and_ends_with_its_key(make_server):
+    server = make_server()
+    key = server.create_key()
+    browser = Browser(server)
+    assert browser.login(key)[0] == 200
+    server.restart()
+    assert browser.get("/kinema/v1/streams")[0] == 200
+    kinema.run("credentials", "revoke", key.id, "--data", server.data)
+    assert browser.get("/kinema/v1/streams")[0] == 401
+
+
+def test_logout_ends_the_session_on_the_server(logged_in):
+    cookie = logged_in.cookie
+    assert logged_in.post("/kinema/v1/logout", {})[0] == 200
+    logged_in.cookie = cookie
+    assert logged_in.get("/kinema/v1/streams")[0] == 401
+
+
+def test_a_tampered_cookie_is_nothing(logged_in):
+    name, value = logged_in.cookie.split("=", 1)
+    for at in (3, len(value) // 2, len(value) - 4):
+        logged_in.cookie = f"{name}={value[:at]}{'A' if value[at] != 'A' else 'B'}{value[at + 1:]}"
+        assert logged_in.get("/kinema/v1/streams")[0] == 401
+
+
+def test_no_auth_needs_no_login(make_server):
+    server = make_server(auth=False)
+    browser = Browser(server)
+    assert browser.get("/kinema/v1/streams")[0] == 200
+    assert browser.get("/kinema/v1/session")[1]["noAuth"]
+
+
+# --- what it shows --------------------------------------------------------------------------------
+def test_a_stream_without_video(server, logged_in, stream):
+    status, info = logged_in.get(f"/kinema/v1/streams/{stream}")
+    assert status == 200
+    assert info["name"] == stream and info["status"] == "ACTIVE"
+    assert info["retentionHours"] == 24 and info["canPlay"]
+    assert (info["fragments"], info["bytes"], info["live"], info["recent"]) == (0, 0, False, [])
+    assert "now" not in info
+    assert logged_in.get(f"/kinema/v1/streams/{stream}/coverage")[1]["spans"] == []
+
+
+def test_the_list_pages_in_order_of_names(make_server):
+    server = make_server()
+    names = sorted(kinema.new_name() for _ in range(5))
+    for name in names:
+        server.create_stream(name)
+    browser = Browser(server)
+    browser.login(server.key)
+    seen, after = [], ""
+    while after is not None:
+        page = browser.get(f"/kinema/v1/streams?limit=2&after={after}")[1]
+        seen += [s["name"] for s in page["streams"]]
+        after = page.get("next")
+    assert seen == names
+
+
+def test_an_unknown_stream_is_404(logged_in):
+    for path in ("/kinema/v1/streams/none", "/kinema/v1/streams/none/coverage"):
+        assert logged_in.get(path)[0] == 404
+    assert logged_in.post("/kinema/v1/streams/none/play", {"mode": "LIVE"})[0] == 404
+
+
+def test_a_key_shows_only_the_streams_it_may_describe(server, browser):
+    mine, other = kinema.new_name("gate"), kinema.new_name("yard")
+    for name in (mine, other):
+        server.create_stream(name)
+    key = server.create_key("--allow", "kinesisvideo:DescribeStream", "--stream", "gate-*")
+    browser.login(key)
+    names = [s["name"] for s in browser.get("/kinema/v1/streams")[1]["streams"]]
+    assert mine in names and other not in names
+    assert browser.get(f"/kinema/v1/streams/{other}")[0] == 404
+    info = browser.get(f"/kinema/v1/streams/{mine}")[1]
+    assert info["canPlay"] is False
+    assert browser.post(f"/kinema/v1/streams/{mine}/play", {"mode": "LIVE"})[0] == 404
+
+
+@pytest.mark.parametrize("query", ["from=x", "from=5&to=1", "gap=-1", "from=-1", "to="])
+def test_a_wrong_range_is_400(logged_in, stream, query):
+    assert logged_in.get(f"/kinema/v1/streams/{stream}/coverage?{query}")[0] == 400
+
+
+@pytest.mark.parametrize("body", [{}, {"mode": "FAST"}, {"mode": "ON_DEMAND"}, {"mode": "LIVE_REPLAY"},
+                                  {"mode": 1}, {"mode": "LIVE", "from": "x"}])
+def test_a_wrong_play_request_is_400(logged_in, stream, body):
+    assert logged_in.post(f"/kinema/v1/streams/{stream}/play", body)[0] == 400
