@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console as a person uses it: the one-time link, the grid with a live tile, one stream, back in
+// time on the bar and live again, a phone, logging in with a key, an H.265 camera.
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import {after, before, test} from 'node:test';
+
+import {open} from './browser.js';
+
+const {console: base, links, key, stream, hevc, shots} = JSON.parse(process.env.KINEMA_WEB);
+let browser, context, page;
+
+before(async () => { ({browser, context, page} = await open()); });
+after(async () => { await browser?.close(); });
+
+const shot = (name, of = page) => of.screenshot({path: path.join(shots, `${name}.png`)});
+
+// A <video> is playing when its clock has moved and frames have been decoded.
+async function playing(of, selector, timeout = 25000) {
+  await of.waitForFunction(s => {
+    const video = document.querySelector(s);
+    return video && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 20;
+  }, selector, {timeout});
+  const was = await of.$eval(selector, v => v.currentTime);
+  await of.waitForFunction(([s, t]) => document.querySelector(s).currentTime > t + 0.5, [selector, was], {timeout});
+}
+
+const wallClock = of => of.evaluate(() => window.kinemaView.player.wallClock());
+
+test('without a login the page asks for a key', async () => {
+  await page.goto(base);
+  await page.waitForSelector('#login-form');
+  await shot('login');
+});
+
+test('the one-time link opens the grid, and the address keeps no token', async () => {
+  await page.goto(links[0]);
+  await page.waitForSelector(`.tile[data-name="${stream}"]`);
+  assert.equal(new URL(page.url()).hash, '#/');
+});
+
+test('the tile of a live stream plays by itself, muted', async () => {
+  await playing(page, `.tile[data-name="${stream}"] video`);
+  assert.equal(await page.$eval('.tile video', v => v.muted), true);
+  const text = await page.textContent(`.tile[data-name="${stream}"]`);
+  assert.match(text, /LIVE/);
+  assert.match(text, /(M|k)bit\/s/);
+  await shot('grid');
+});
+
+test('one stream plays live and says bitrate, fragment, delay and codec', async () => {
+  await page.click(`.tile[data-name="${stream}"]`);
+  await playing(page, '#video');
+  await page.waitForFunction(() => /bit\/s/.test(document.querySelector('#facts').textContent));
+  const facts = await page.textContent('#facts');
+  assert.match(facts, /H\.264 \+ AAC/);
+  assert.match(facts, /640×360|1280×720/);
+  assert.match(await page.textContent('#state'), /LIVE/);
+  const behind = Date.now() - await wallClock(page);
+  assert.ok(behind > 0 && behind < 15000, `the picture is ${behind} ms old`);
+  await shot('stream');
+});
+
+test('a click on the bar jumps back, and LIVE returns', async () => {
+  const target = Date.now() - 12000;
+  await page.evaluate(() => window.kinemaView.timeline.setSpan(120e3));
+  await page.waitForTimeout(400);
+  const x = await page.evaluate(ms => window.kinemaView.timeline.x(ms), target);
+  const box = await (await page.$('#timeline')).boundingBox();
+  await page.mouse.click(box.x + x, box.y + 30);
+  await page.waitForFunction(() => document.querySelector('#state').textContent === 'RECORDED');
+  await playing(page, '#video');
+  const at = await wallClock(page);
+  assert.ok(Math.abs(at - target) < 6000, `asked for ${target}, got ${at}`);
+  await shot('recorded');
+
+  await page.click('#live');
+  await page.waitForFunction(() => /LIVE/.test(document.querySelector('#state').textContent));
+  await playing(page, '#video');
+  assert.ok(Date.now() - await wallClock(page) < 15000);
+});
+
+test('the keyboard does it too', async () => {
+  await page.focus('#timeline');
+  await page.keyboard.press('ArrowLeft');
+  await page.waitForFunction(() => document.querySelector('#state').textContent === 'RECORDED');
+  await playing(page, '#video');
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => /LIVE/.test(document.querySelector('#state').textContent));
+});
+
+test('a used link says so', async () => {
+  const other = await (await browser.newContext()).newPage();
+  await other.goto(links[0]);
+  await other.waitForSelector('#login-form');
+  assert.match(await other.textContent('#login-error'), /has been used/);
+  await other.close();
+});
+
+test('on a phone: login by key, the bar under the picture, nothing wider than the screen', async () => {
+  const phone = await (await browser.newContext({
+    viewport: {width: 390, height: 844}, deviceScaleFactor: 2, hasTouch: true, isMobile: true,
+  })).newPage();
+  await phone.goto(`${base}/#/stream/${stream}`);
+  await phone.waitForSelector('#login-form');
+  await phone.fill('[name=accessKeyId]', key.id);
+  await phone.fill('[name=secretAccessKey]', 'wrong');
+  await phone.click('#login-form button');
+  await phone.waitForFunction(() => document.querySelector('#login-error').textContent);
+  await phone.fill('[name=secretAccessKey]', key.secret);
+  await phone.click('#login-form button');
+  await playing(phone, '#video');
+  const width = await phone.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 390, `the page is ${width} wide`);
+  await shot('phone', phone);
+  await phone.close();
+});
+
+test('a camera that this browser cannot decode is explained, not played', {skip: !hevc}, async () => {
+  await page.goto(`${base}/#/stream/${hevc}`);
+  await page.waitForFunction(() => /H\.265/.test(document.querySelector('#message')?.textContent));
+  await shot('hevc');
+});
+
+test('logging out ends it', async () => {
+  await page.goto(`${base}/#/`);
+  await page.click('#logout');
+  await page.waitForSelector('#login-form');
+});
+
+test('the page had no errors', () => { assert.deepEqual(page.problems, []); });

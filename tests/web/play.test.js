@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// hls.js in a real Chromium plays Kinema's sessions from a page of another origin: LIVE, LIVE_REPLAY,
+// ON_DEMAND, as fMP4 and as MPEG-TS. Playing means: the clock runs, frames are decoded, the picture is
+// not one colour, and no error was fatal.
+
+import assert from 'node:assert/strict';
+import {readFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+import path from 'node:path';
+import {after, before, test} from 'node:test';
+
+import {open} from './browser.js';
+
+const {sessions, shots} = JSON.parse(process.env.KINEMA_WEB);
+let site, browser, page;
+
+const HTML = '<!doctype html><meta charset=utf-8><title>player</title>' +
+  '<body style="margin:0;background:#000"><video id=v muted playsinline width=1280 height=720></video>' +
+  '<script src="/hls.js"></script>';
+
+before(async () => {
+  const hls = await readFile(new URL('./node_modules/hls.js/dist/hls.min.js', import.meta.url));
+  site = createServer((request, answer) => {
+    if (request.url === '/hls.js') answer.setHeader('content-type', 'text/javascript').end(hls);
+    else answer.setHeader('content-type', 'text/html').end(HTML);
+  });
+  await new Promise(done => site.listen(0, '127.0.0.1', done));
+  ({browser, page} = await open({viewport: {width: 1280, height: 720}}));
+});
+
+after(async () => {
+  await browser?.close();
+  site?.close();
+});
+
+// In the page: plays for a while and says what happened.
+async function play({url, fromStart, ms}) {
+  const video = document.getElementById('v');
+  const errors = [];
+  const hls = window.hls = new window.Hls({startPosition: fromStart ? 0 : -1, liveSyncDurationCount: 2});
+  hls.on(window.Hls.Events.ERROR, (event, data) => errors.push({fatal: data.fatal, details: data.details}));
+  const ready = new Promise((done, fail) => {
+    video.onplaying = done;
+    hls.on(window.Hls.Events.ERROR, (e, d) => d.fatal && fail(new Error(d.details)));
+    setTimeout(() => fail(new Error('nothing played in 20 s')), 20000);
+  });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  await video.play().catch(() => {});
+  await ready;
+  const begin = video.currentTime;
+  await new Promise(done => setTimeout(done, ms));
+  const canvas = document.createElement('canvas');
+  canvas.width = 64; canvas.height = 36;
+  const g = canvas.getContext('2d');
+  g.drawImage(video, 0, 0, 64, 36);
+  const colours = new Set();
+  const pixels = g.getImageData(0, 0, 64, 36).data;
+  for (let i = 0; i < pixels.length; i += 4)
+    colours.add((pixels[i] >> 5) << 6 | (pixels[i + 1] >> 5) << 3 | pixels[i + 2] >> 5);
+  return {
+    errors, advanced: video.currentTime - begin, begin, colours: colours.size,
+    width: video.videoWidth, height: video.videoHeight,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
+    audioBytes: video.webkitAudioDecodedByteCount,
+    date: hls.playingDate?.getTime() || 0,
+  };
+}
+
+for (const session of sessions) {
+  test(`${session.name} plays`, {timeout: 60000}, async () => {
+    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    page.problems.length = 0;
+    const seen = await page.evaluate(play, {url: session.url, fromStart: session.fromStart, ms: 4000});
+    await page.screenshot({path: path.join(shots, `${session.name}.png`)});
+    console.log(session.name, JSON.stringify(seen));
+
+    assert.deepEqual(seen.errors.filter(e => e.fatal), []);
+    assert.ok(seen.advanced > 2.5 && seen.advanced < 6, `the clock ran ${seen.advanced} s in 4 s`);
+    assert.ok(seen.frames > 50, `${seen.frames} frames were decoded`);
+    assert.ok(seen.colours >= 6, `only ${seen.colours} colours are on screen`);
+    assert.equal(`${seen.width}x${seen.height}`, session.size);
+    assert.ok(seen.audioBytes > 0, 'no sound was decoded');
+    if (session.from) // replay begins where it was asked to
+      assert.ok(Math.abs(seen.begin) < 2.5, `it began at ${seen.begin}`);
+    assert.deepEqual(page.problems, []);
+  });
+}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts a server and the demo camera, then lets the browser tests (*.test.js) run against them.
+
+Screenshots go to KINEMA_SHOTS, or to a folder that is printed."""
+
+import datetime
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "api"))
+
+import kinema  # noqa: E402
+
+CAMERA = os.environ.get("KINEMA_CAMERA_BINARY",
+                        str(pathlib.Path(kinema.BINARY).parent / "demo-camera"))
+STREAM = "demo-camera"
+FRAGMENTS_WANTED = 8
+
+
+@pytest.fixture(scope="session")
+def modules():
+    if not (HERE / "node_modules").exists():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+                        "--loglevel=error"], cwd=HERE, check=True)
+
+
+@pytest.fixture(scope="session")
+def shots():
+    folder = pathlib.Path(os.environ.get("KINEMA_SHOTS") or tempfile.mkdtemp(prefix="kinema-shots-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"screenshots: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server():
+    with kinema.Server() as one:
+        yield one
+
+
+def persisted(server, stream):
+    media = server.archived(stream)
+    return media.list_fragments(StreamName=stream, MaxResults=1000)["Fragments"]
+
+
+@pytest.fixture(scope="session")
+def camera(server):
+    """The demo camera, running, with some fragments already stored."""
+    process = subprocess.Popen(
+        [CAMERA, "--endpoint", server.api, "--stream", STREAM, "--size", "640x360", "--kbit", "600"],
+        env=kinema.clean_env(server.key.env()), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if len(persisted(server, STREAM)) >= FRAGMENTS_WANTED:
+                break
+        except server.kvs().exceptions.ResourceNotFoundException:
+            pass
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, "the camera's fragments do not arrive"
+        time.sleep(0.25)
+    yield process
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 0, errors
+    assert "demo-camera: error" not in errors, errors
+
+
+def node_test(file, settings, timeout=300):
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", str(HERE / file)],
+                          env={**os.environ, "KINEMA_WEB": json.dumps(settings)},
+                          capture_output=True, text=True, timeout=timeout)
+    print(done.stdout[-12000:], done.stderr[-4000:])
+    assert done.returncode == 0, "the browser tests failed; see above"
+
+
+def hls_url(server, **fields):
+    media = server.archived(STREAM, "GET_HLS_STREAMING_SESSION_URL")
+    return media.get_hls_streaming_session_url(StreamName=STREAM, **fields)["HLSStreamingSessionURL"]
+
+
+def test_chromium_plays_every_mode(modules, shots, server, camera):
+    fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
+    begin = fragments[0]["ServerTimestamp"]
+    end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
+
+    def selector(**end_field):
+        return {"FragmentSelectorType": "SERVER_TIMESTAMP",
+                "TimestampRange": {"StartTimestamp": begin, **end_field}}
+
+    sessions = []
+    for container in ("FRAGMENTED_MP4", "MPEG_TS"):
+        for mode, fields in (
+                ("LIVE", {}),
+                ("LIVE_REPLAY", {"HLSFragmentSelector": selector()}),
+                ("ON_DEMAND", {"HLSFragmentSelector": selector(EndTimestamp=end)})):
+            sessions.append({"name": f"{mode}-{container}".lower(), "size": "640x360",
+                             "fromStart": mode != "LIVE", "from": mode != "LIVE",
+                             "url": hls_url(server, PlaybackMode=mode, ContainerFormat=container,
+                                            **fields)})
+    node_test("play.test.js", {"sessions": sessions, "shots": str(shots)})
+
+
+def test_the_console(modules, shots, server, camera):
+    links = [kinema.run("console-link", "--data", server.data, "--url",
+                        server.console).stdout.strip()]
+    node_test("console.test.js", {
+        "console": server.console, "links": links, "stream": STREAM, "hevc": None,
+        "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
