@@ -119,7 +119,7 @@ static char *describe(const struct source_options *o)
                    "appsink name=sound sync=false max-buffers=512"
                  : "");
     char *text = g_strdup_printf(
-        "videotestsrc is-live=true pattern=smpte horizontal-speed=2 ! "
+        "videotestsrc is-live=true pattern=smpte75 horizontal-speed=2 ! "
         "video/x-raw,format=I420,width=%u,height=%u,framerate=%u/1 ! "
         "clockoverlay time-format=\"%%Y-%%m-%%d  %%H:%%M:%%S\" font-desc=\"DejaVu Sans Mono Bold "
         "30\" "
