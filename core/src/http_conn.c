@@ -9,8 +9,8 @@
 #include "http_io.h"
 #include "http_server_impl.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -36,29 +36,6 @@ static void conn_event(struct kn_http_watch *watch, uint32_t events)
 static void timer_fired(struct kn_http_timer *timer)
 {
     kn_http_conn_queue(KN_CONTAINER_OF(timer, struct kn_http_conn, timer));
-}
-
-static void name_peer(struct kn_http_conn *conn, const struct sockaddr *address)
-{
-    char host[INET6_ADDRSTRLEN] = "";
-    uint16_t port = 0;
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *) address;
-        (void) inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        port = ntohs(in->sin_port);
-        conn->is_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *) address;
-        (void) inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        port = ntohs(in6->sin6_port);
-        conn->is_loopback =
-            IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
-            (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == 127);
-    }
-    int n = address->sa_family == AF_INET6
-                ? snprintf(conn->peer, sizeof(conn->peer), "[%s]:%u", host, port)
-                : snprintf(conn->peer, sizeof(conn->peer), "%s:%u", host, port);
-    conn->peer_len = n > 0 ? (size_t) n : 0;
 }
 
 static void link_conn(struct kn_http_conn *conn)
@@ -90,7 +67,7 @@ int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct soc
     conn->read_due_ns = conn->write_due_ns = INT64_MAX;
     conn->writable = true; /* a new socket is; readable is said by the first event */
     conn->peer_slot = KN_HTTP_PEER_NONE;
-    name_peer(conn, address);
+    conn->peer_len = kn_http_peer_name(address, conn->peer, sizeof(conn->peer), &conn->is_loopback);
     link_conn(conn);
     kn_metric_add(conn->listener->connections, 1);
     int on = 1;

@@ -104,7 +104,7 @@ struct kn_h1_req *kn_h1_req_new(struct kn_http_conn *conn, const char *buf, size
         give_spare(req);
         return NULL;
     }
-    if (kn_http_mailbox_add(loop->box, base, -1, &base->ref) < 0) {
+    if (kn_http_mailbox_add(loop->box, base, NULL, &base->ref) < 0) {
         kn_http_timers_give_back(&loop->timers, 1);
         give_spare(req);
         return NULL;

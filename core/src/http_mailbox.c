@@ -91,8 +91,8 @@ static int grow_locked(struct kn_http_mailbox *box)
     return 0;
 }
 
-int kn_http_mailbox_add(struct kn_http_mailbox *box, struct kn_http_req *req, int wake_fd,
-                        struct kn_http_ref *ret)
+int kn_http_mailbox_add(struct kn_http_mailbox *box, struct kn_http_req *req,
+                        void (*told)(struct kn_http_req *req), struct kn_http_ref *ret)
 {
     KN_LOCKED(&box->lock);
     if (!box->free) {
@@ -105,7 +105,7 @@ int kn_http_mailbox_add(struct kn_http_mailbox *box, struct kn_http_req *req, in
     box->used++;
     slot->req = req;
     slot->bits = slot->taken_bits = 0;
-    slot->wake_fd = wake_fd;
+    slot->told = told;
     if (++box->generation == 0) /* 0 is never a live reference */
         box->generation = 1;
     slot->generation = box->generation;
@@ -136,13 +136,16 @@ void kn_http_mailbox_remove(struct kn_http_mailbox *box, struct kn_http_ref ref)
     box->used--;
 }
 
-uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_ref ref)
+uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_ref ref,
+                                   void (*idle)(struct kn_http_req *req))
 {
     KN_LOCKED(&box->lock);
     struct kn_http_slot *slot = find_locked(box, ref);
     kn_assert(slot);
     uint32_t bits = slot->bits;
     slot->bits = 0;
+    if (!bits && idle)
+        idle(slot->req);
     return bits;
 }
 
@@ -161,11 +164,9 @@ void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
     struct kn_http_slot *slot = find_locked(box, ref);
     if (!slot)
         return;
-    bool first = slot->bits == 0;
     slot->bits |= bits | KN_HTTP_WAKE_ANY;
-    if (slot->wake_fd >= 0) {
-        if (first)
-            ring_locked(box, slot->wake_fd);
+    if (slot->told) {
+        slot->told(slot->req);
         return;
     }
     if (slot->queued)

@@ -23,7 +23,7 @@ struct kn_http_slot {
     uint32_t generation;
     uint32_t bits; /* of wake(), not yet taken */
     bool queued;
-    int wake_fd; /* >= 0: told here instead of through the mailbox's list */
+    void (*told)(struct kn_http_req *req); /* called instead of queueing, under the lock */
     struct kn_http_slot *next_queued, *next_free;
     uint32_t taken_bits; /* owner's thread only */
     struct kn_http_slot *next_taken;
@@ -53,11 +53,15 @@ struct kn_http_mailbox {
 int kn_http_mailbox_open(struct kn_http_mailbox **ret) KN_MUSTUSE;
 void kn_http_mailbox_close(struct kn_http_mailbox *box); /* no request may be left in it */
 
-/* Gives req a reference. wake_fd: an eventfd to write at a wake-up, or -1 for the list. -ENOMEM. */
-int kn_http_mailbox_add(struct kn_http_mailbox *box, struct kn_http_req *req, int wake_fd,
-                        struct kn_http_ref *ret) KN_MUSTUSE;
+/* Gives req a reference. told: NULL, or what to call at a wake-up instead of queueing it, on the
+ * waking thread and under the mailbox's lock. -ENOMEM. */
+int kn_http_mailbox_add(struct kn_http_mailbox *box, struct kn_http_req *req,
+                        void (*told)(struct kn_http_req *req), struct kn_http_ref *ret) KN_MUSTUSE;
 void kn_http_mailbox_remove(struct kn_http_mailbox *box, struct kn_http_ref ref);
-uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_ref ref);
+/* Takes the bits; when there are none, calls idle(req) under the lock, so that no wake-up falls
+ * between looking and going to sleep. */
+uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_ref ref,
+                                   void (*idle)(struct kn_http_req *req));
 
 void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail); /* ANY */
 void kn_http_mailbox_unpost(struct kn_http_mailbox *box, struct kn_http_mail *mail);

@@ -6,6 +6,7 @@
  */
 #include "http_peers.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -102,4 +103,26 @@ void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot)
     peers->count--;
     if (peers->table_size > 0)
         peers->table[slot].count--;
+}
+
+size_t kn_http_peer_name(const struct sockaddr *address, char *dst, size_t cap,
+                         bool *ret_is_loopback)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    int n = 0;
+    *ret_is_loopback = false;
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *) address;
+        (void) inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        n = snprintf(dst, cap, "%s:%u", host, ntohs(in->sin_port));
+        *ret_is_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *) address;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+        (void) inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        n = snprintf(dst, cap, "[%s]:%u", host, ntohs(in6->sin6_port));
+        *ret_is_loopback =
+            IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) || (mapped && in6->sin6_addr.s6_addr[12] == 127);
+    }
+    return n > 0 && (size_t) n < cap ? (size_t) n : 0;
 }

@@ -24,4 +24,8 @@ int kn_http_peers_add(struct kn_http_peers *peers, const struct sockaddr *addres
                       uint32_t *ret_slot) KN_MUSTUSE;
 void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot);
 
+/* "127.0.0.1:4711", "[::1]:4711"; returns its length. */
+size_t kn_http_peer_name(const struct sockaddr *address, char *dst, size_t cap,
+                         bool *ret_is_loopback);
+
 #endif

@@ -512,6 +512,14 @@ int main(int argc, char **argv)
         kn_buf_printf(&ready, " %s=%u", listens[i].name, port);
     }
     must(kn_http_server_start(server, &err), &err);
+    const struct kn_http_listen console = {"console", "127.0.0.1:0",       NULL,
+                                           false,     &kn_http_router_ops, router};
+    struct kn_http_mhd *mhd;
+    uint16_t console_port;
+    must(kn_http_mhd_start(&console, 2, 256, kn_http_server_workers(server), kn_clock_system(),
+                           &mhd, &console_port, &err),
+         &err);
+    kn_buf_printf(&ready, " console=%u", console_port);
     printf("ready%.*s\n", KN_STR_ARG(kn_buf_str(&ready)));
     fflush(stdout);
     kn_buf_done(&ready);
@@ -519,6 +527,7 @@ int main(int argc, char **argv)
     char byte;
     while (read(0, &byte, 1) > 0)
         ;
+    kn_http_mhd_stop(mhd, 1000);
     kn_http_server_stop(server, 1000);
     kn_http_server_free(server);
     kn_http_router_free(router);
