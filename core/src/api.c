@@ -136,7 +136,7 @@ static int decode(struct kn_api_call_state *state)
 {
     const struct kn_api_operation *op = state->entry->op;
     struct kn_api_decode ctx = {.arena = &state->arena};
-    KN_CLEANUP(kn_buf_done) struct kn_buf violations;
+    KN_CLEANUP(kn_buf_done) struct kn_buf violations = {0};
     state->in = kn_arena_alloc(&state->arena, op->in->bytes);
     state->out = kn_arena_alloc(&state->arena, op->out->bytes);
     int error = state->in && state->out ? 0 : -ENOMEM;

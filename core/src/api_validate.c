@@ -139,7 +139,7 @@ static void append_map(const struct kn_api_shape *shape, const struct kn_api_map
 static void append_value(const struct validator *v, const struct kn_api_event *e,
                          struct kn_buf *dst)
 {
-    KN_CLEANUP(kn_buf_done) struct kn_buf text;
+    KN_CLEANUP(kn_buf_done) struct kn_buf text = {0};
     if (e->kind == KN_API_ABSENT) {
         (void) kn_buf_append_text(dst, "Value null");
         return;
