@@ -7,7 +7,8 @@
  * generation is LMDB's own transaction counter, which every process reads from mapped memory.
  *
  * Writers form groups. Whoever finds nobody writing takes all that queue up and commits them in one
- * transaction, so a flush is paid once for all who came during the last one; see docs/storage.
+ * transaction, so a flush is paid once for all who came during the last one. Layout and figures:
+ * docs/format-catalogue.md.
  */
 #include "storage/meta.h"
 
