@@ -120,6 +120,8 @@ static int raise_writer(struct ingest_assembler *a, int r, const char *what)
         error = INGEST_STREAM_READ_ERROR; /* a newer upload has taken the stream */
     else if (r == -ENOENT)
         error = INGEST_STREAM_NOT_ACTIVE;
+    else if (r == -EMSGSIZE)
+        error = INGEST_MAX_FRAGMENT_SIZE_REACHED; /* more than storage's index can say */
     char text[96];
     snprintf(text, sizeof text, "storage: %s: %s", what, kn_errname(r));
     return raise_fault(a, error, text);
@@ -144,6 +146,11 @@ void ingest_assembler_fail(struct ingest_assembler *a, enum ingest_error error, 
     (void) raise_fault(a, error, text);
 }
 
+void ingest_assembler_blame(struct ingest_assembler *a, enum ingest_error error)
+{
+    a->fault.ack.error = error;
+}
+
 void ingest_assembler_stop_at_next(struct ingest_assembler *a, enum ingest_error error)
 {
     a->stopping = true;
@@ -163,6 +170,11 @@ unsigned ingest_assembler_pending(const struct ingest_assembler *a)
 bool ingest_assembler_is_open(const struct ingest_assembler *a)
 {
     return a->fragment.open;
+}
+
+unsigned ingest_assembler_acks(const struct ingest_assembler *a)
+{
+    return a->acks.count;
 }
 
 bool ingest_assembler_pop(struct ingest_assembler *a, struct ingest_ack *ret)
@@ -517,7 +529,7 @@ ssize_t ingest_assembler_feed(struct ingest_assembler *a, struct kn_bytes in)
 int ingest_assembler_finish(struct ingest_assembler *a)
 {
     struct kn_err err;
-    ssize_t n = ingest_assembler_feed(a, (struct kn_bytes){NULL, 0});
+    ssize_t n = ingest_assembler_feed(a, (struct kn_bytes){(const uint8_t *) "", 0});
     if (n < 0)
         return (int) n;
     if (a->stage != STAGE_NONE || !has_room(a))

@@ -67,9 +67,13 @@ void ingest_assembler_stop_at_next(struct ingest_assembler *a, enum ingest_error
 /* Raises it now; an open fragment is aborted. */
 void ingest_assembler_fail(struct ingest_assembler *a, enum ingest_error error, const char *text);
 
+/* The fault's true cause was found out. */
+void ingest_assembler_blame(struct ingest_assembler *a, enum ingest_error error);
+
 const struct ingest_fault *ingest_assembler_fault(const struct ingest_assembler *a);
 unsigned ingest_assembler_pending(const struct ingest_assembler *a); /* commits under way */
 bool ingest_assembler_is_open(const struct ingest_assembler *a);     /* a fragment is */
+unsigned ingest_assembler_acks(const struct ingest_assembler *a);    /* waiting to be popped */
 bool ingest_assembler_pop(struct ingest_assembler *a, struct ingest_ack *ret);
 uint64_t ingest_assembler_fragments(const struct ingest_assembler *a); /* committed so far */
 

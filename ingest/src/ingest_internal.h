@@ -6,12 +6,15 @@
 #include "ingest/ingest.h"
 #include "storage/stream.h"
 
+struct ingest_seats;
+
 struct ingest {
     struct storage *storage;
     struct ingest_conf conf;
     struct ingest_endpoints endpoints;
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
+    struct ingest_seats *seats; /* who uploads to which stream */
 };
 
 #endif

@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One upload's states:
+ *
+ *   WAITING → OPENING → RUNNING → FINISHING → CLOSING → CLOSED
+ *                          └────→ FAILING ──────┘
+ *
+ * FINISHING and FAILING wait for the commits under way, so that what is stored is acknowledged as
+ * PERSISTED before the response ends or an ERROR makes the client deaf (observed with Producer C
+ * 1.6.4: acks after an ERROR are ignored). Everything runs on the request's loop; storage's threads
+ * only put mail into a box and wake it. The upload lives until the request is gone and the writer
+ * has been closed.
+ */
+#include "upload.h"
+
+#include "seat.h"
+#include "upload_metrics.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/log.h"
+#include "core/metrics.h"
+
+enum upload_state {
+    WAITING,
+    OPENING,
+    RUNNING,
+    FINISHING,
+    FAILING,
+    CLOSING,
+    CLOSED
+};
+
+enum {
+    WAKE_MAIL = 4,
+    WAKE_PULL = 8
+}; /* besides those of seat.h */
+
+enum {
+    GUARD_MS = 10000, /* most that is waited for commits before closing anyway */
+    OPEN_RETRY_MS = 100,
+    STREAM_CHECK_MS = 1000, /* is the stream still there? */
+    WAIT_CHECK_MS = 250,
+};
+#define NS_PER_MS INT64_C(1000000)
+
+struct mail { /* a commit that has called back */
+    struct storage_fragment fragment;
+    bool duplicate;
+    int result;
+};
+
+struct ingest_upload {
+    _Atomic unsigned refs; /* the request's and the writer's */
+    struct ingest *ingest;
+    struct kn_api_call *call;
+    struct kn_http_req *req;
+    struct ingest_upload_open open;
+    struct ingest_sitter sitter;
+    struct ingest_seam seam;
+    struct storage_writer *writer;
+    struct ingest_assembler *assembler;
+    struct ingest_upload_metrics metrics;
+
+    enum upload_state state;
+    bool entered; /* head() was called: there is a seat to leave */
+    bool fence;   /* taken over from a silent one */
+    bool answered;
+    bool has_bytes; /* while waiting */
+    bool paused;    /* the engine waits for kn_http_resume_body */
+    bool finish_due;
+    bool aged;
+    bool idle_due;
+    bool final_due;
+    struct ingest_ack final; /* the ERROR */
+    int64_t started_ns, idle_ns, checked_ns, guard_ns;
+    uint64_t bytes, submitted, answered_commits;
+    int64_t submitted_ns[INGEST_PENDING_MAX];
+
+    struct kn_lock lock; /* guards what follows */
+    bool deaf;           /* the request is gone */
+    bool writable;
+    unsigned mail_count;
+    struct mail mail[INGEST_PENDING_MAX];
+};
+
+static void unref(struct ingest_upload *u)
+{
+    if (atomic_fetch_sub(&u->refs, 1) != 1)
+        return;
+    struct ingest_seats *seats = u->ingest->seats;
+    storage_stream_unref(u->open.stream);
+    kn_lock_done(&u->lock);
+    free(u);
+    ingest_seats_unref(seats);
+}
+
+int ingest_upload_new(struct ingest *ingest, struct kn_api_call *call,
+                      const struct ingest_upload_open *open, struct ingest_upload **ret)
+{
+    struct ingest_upload *u = calloc(1, sizeof *u);
+    if (!u) {
+        storage_stream_unref(open->stream);
+        return -ENOMEM;
+    }
+    u->refs = 1;
+    u->ingest = ingest;
+    u->call = call;
+    u->open = *open;
+    u->sitter.stream = open->stream->id;
+    kn_lock_init(&u->lock);
+    ingest_seats_ref(ingest->seats);
+    *ret = u;
+    return 0;
+}
+
+static int64_t now_ns(const struct ingest_upload *u)
+{
+    return kn_mono_ns(u->ingest->clock);
+}
+
+static int64_t ns_of_ms(uint64_t ms)
+{
+    return (int64_t) ms * NS_PER_MS;
+}
+
+static bool stream_is_active(struct ingest_upload *u)
+{
+    struct storage_stream *now = storage_stream_find_id(u->ingest->storage, &u->open.stream->id);
+    bool active = now && now->status == STORAGE_STREAM_ACTIVE;
+    if (now)
+        storage_stream_unref(now);
+    return active;
+}
+
+/* After a callback other than wake() and pull(): there is something to pull. */
+static void nudge(struct ingest_upload *u)
+{
+    kn_http_wake(u->sitter.ref, WAKE_PULL);
+}
+
+/* --- storage's threads -------------------------------------------------------------------------
+ */
+
+static void on_committed(void *ctx, const struct storage_fragment *fragment, bool duplicate,
+                         int result)
+{
+    struct ingest_upload *u = ctx;
+    {
+        KN_LOCKED(&u->lock);
+        if (u->deaf)
+            return;
+        kn_assert(u->mail_count < INGEST_PENDING_MAX); /* the assembler has no more under way */
+        u->mail[u->mail_count++] = (struct mail){*fragment, duplicate, result};
+    }
+    kn_http_wake(u->sitter.ref, WAKE_MAIL);
+}
+
+static void on_writable(void *ctx)
+{
+    struct ingest_upload *u = ctx;
+    {
+        KN_LOCKED(&u->lock);
+        u->writable = true;
+    }
+    kn_http_wake(u->sitter.ref, WAKE_MAIL);
+}
+
+static void on_closed(void *ctx)
+{
+    unref(ctx);
+}
+
+static const struct storage_writer_events writer_events = {
+    .committed = on_committed,
+    .writable = on_writable,
+};
+
+/* --- ends --------------------------------------------------------------------------------------
+ */
+
+/* Gives writer and seat to whoever comes next. */
+static void let_go(struct ingest_upload *u)
+{
+    bool wrote = u->writer != NULL;
+    if (u->writer)
+        storage_writer_close(KN_MOVE(u->writer), on_closed);
+    if (u->entered)
+        ingest_seat_leave(u->ingest->seats, &u->sitter, wrote ? &u->seam : NULL);
+    u->entered = false;
+}
+
+static void close_now(struct ingest_upload *u)
+{
+    u->state = CLOSING;
+    let_go(u);
+    nudge(u);
+}
+
+/* FINISHING and FAILING end once no commit is under way. */
+static void close_if_quiet(struct ingest_upload *u)
+{
+    if (u->state != FINISHING && u->state != FAILING)
+        return;
+    if (ingest_assembler_pending(u->assembler) && now_ns(u) < u->guard_ns)
+        return;
+    const struct ingest_fault *fault = ingest_assembler_fault(u->assembler);
+    if (u->state == FAILING && !fault->silent) {
+        u->final = fault->ack;
+        u->final_due = true;
+    }
+    close_now(u);
+}
+
+static void log_fault(struct ingest_upload *u, const struct ingest_ack *ack, const char *text)
+{
+    ingest_upload_metrics_error(u->open.stream->name, ack->error);
+    kn_log_warn("upload_error",
+                "stream=" KN_STR_FMT " request=%s error=%d code=%s timecode=%" PRId64
+                " text=" KN_LOG_QUOTED,
+                KN_STR_ARG(u->open.stream->name), u->call->request_id, (int) ack->error,
+                ingest_error_code(ack->error), ack->has_timecode ? (int64_t) ack->timecode : -1,
+                kn_log_quote(kn_str_from(text)));
+}
+
+/* The assembler has raised a fault. */
+static void enter_failing(struct ingest_upload *u)
+{
+    const struct ingest_fault *fault = ingest_assembler_fault(u->assembler);
+    if (!fault->silent && !stream_is_active(u))
+        ingest_assembler_blame(u->assembler, INGEST_STREAM_NOT_ACTIVE);
+    if (!fault->silent)
+        log_fault(u, &fault->ack, fault->text);
+    u->state = FAILING;
+    u->guard_ns = now_ns(u) + GUARD_MS * NS_PER_MS;
+    close_if_quiet(u);
+}
+
+static void fail(struct ingest_upload *u, enum ingest_error error, const char *text)
+{
+    ingest_assembler_fail(u->assembler, error, text);
+    enter_failing(u);
+}
+
+static void enter_finishing(struct ingest_upload *u)
+{
+    u->state = FINISHING;
+    u->guard_ns = now_ns(u) + GUARD_MS * NS_PER_MS;
+    close_if_quiet(u);
+}
+
+/* Before the 200 an HTTP error, after it an ERROR acknowledgement. */
+static void refuse(struct ingest_upload *u, int status, const char *name, const char *message,
+                   enum ingest_error error)
+{
+    let_go(u);
+    if (!u->answered) {
+        u->answered = true;
+        u->state = CLOSED;
+        kn_api_reply_error(u->req, status, name, message);
+        return;
+    }
+    u->final = (struct ingest_ack){.type = INGEST_ACK_ERROR, .error = error};
+    u->final_due = true;
+    log_fault(u, &u->final, message);
+    close_now(u);
+}
+
+/* --- beginnings --------------------------------------------------------------------------------
+ */
+
+static void answer(struct ingest_upload *u)
+{
+    if (u->answered)
+        return;
+    struct kn_http_header headers[KN_API_STREAM_HEADERS];
+    size_t count = kn_api_stream_headers(u->call, "application/json", headers);
+    u->answered = true;
+    kn_http_reply_stream(u->req, 200, headers, count, KN_HTTP_LENGTH_UNKNOWN);
+}
+
+static void refuse_open(struct ingest_upload *u, int r)
+{
+    if (r == -ENOENT)
+        refuse(u, 404, "ResourceNotFoundException",
+               "The requested stream is not found or not active.", INGEST_STREAM_NOT_ACTIVE);
+    else if (r == -ENOSPC) /* 504: the only status after which AWS's C producer backs off */
+        refuse(u, 504, "ServiceUnavailableException", "The server has no space left.",
+               INGEST_ARCHIVAL_ERROR);
+    else
+        refuse(u, 504, "ServiceUnavailableException", "The server is overloaded.",
+               INGEST_INTERNAL_ERROR);
+}
+
+static void resume(struct ingest_upload *u)
+{
+    atomic_store(&u->sitter.stalled, false);
+    if (!u->paused)
+        return;
+    u->paused = false;
+    atomic_store(&u->sitter.last_byte_ns, now_ns(u));
+    kn_http_resume_body(u->req);
+}
+
+/* The seat is ours. */
+static void open_writer(struct ingest_upload *u)
+{
+    struct ingest *ingest = u->ingest;
+    u->state = OPENING;
+    int r = storage_writer_open(ingest->storage, &u->open.stream->id, u->fence, &writer_events, u,
+                                &u->writer);
+    if (r == -EBUSY)
+        return; /* somebody who takes no seat; tried again by tick() */
+    if (r < 0) {
+        refuse_open(u, r);
+        return;
+    }
+    atomic_fetch_add(&u->refs, 1);
+    struct ingest_assembler_conf conf = {
+        .limits = &ingest->conf,
+        .writer = u->writer,
+        .seam = &u->seam,
+        .relative = u->open.relative,
+        .start_ms = u->open.start_ms,
+        .errors_only = u->open.errors_only,
+    };
+    r = ingest_assembler_new(&conf, &u->assembler);
+    if (r < 0) {
+        refuse_open(u, r);
+        return;
+    }
+    u->state = RUNNING;
+    answer(u);
+    atomic_store(&u->sitter.last_byte_ns, now_ns(u));
+    resume(u);
+}
+
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+static void tick_waiting(struct ingest_upload *u, int64_t now)
+{
+    const struct ingest_conf *conf = &u->ingest->conf;
+    int64_t waited = now - u->started_ns, left = 0;
+    if (conf->second_writer == INGEST_SECOND_REJECTED) {
+        if (waited >= ns_of_ms(conf->takeover_silence_ms))
+            refuse(u, 400, "ConnectionLimitExceededException",
+                   "The stream has a PutMedia connection already.", INGEST_STREAM_READ_ERROR);
+        return;
+    }
+    if (!u->has_bytes) {
+        if (waited >= ns_of_ms(conf->connection_idle_ms))
+            close_now(u);
+        return;
+    }
+    int r = ingest_seat_take_over(u->ingest->seats, &u->sitter, now,
+                                  ns_of_ms(conf->takeover_silence_ms), &left);
+    if (r == 1) {
+        kn_log_info("upload_takeover", "stream=" KN_STR_FMT " request=%s",
+                    KN_STR_ARG(u->open.stream->name), u->call->request_id);
+        u->fence = true;
+        u->seam = (struct ingest_seam){.known = false};
+        open_writer(u);
+    }
+}
+
+static void tick_running(struct ingest_upload *u, int64_t now)
+{
+    const struct ingest_conf *conf = &u->ingest->conf;
+    int64_t age = now - u->started_ns;
+    if (conf->connection_ms_max && age >= ns_of_ms(conf->connection_ms_max)) {
+        if (!u->aged)
+            ingest_assembler_stop_at_next(u->assembler, INGEST_MAX_CONNECTION_DURATION_REACHED);
+        u->aged = true;
+        if (age >= ns_of_ms(conf->connection_ms_max + conf->fragment_ms_max)) {
+            fail(u, INGEST_MAX_CONNECTION_DURATION_REACHED, "connection too old");
+            return;
+        }
+    }
+    if (u->paused) /* we are the slow ones */
+        return;
+    int64_t silent = now - atomic_load(&u->sitter.last_byte_ns);
+    if (silent >= ns_of_ms(conf->fragment_idle_ms)) {
+        int r = ingest_assembler_close_fragment(u->assembler);
+        if (r == -ECANCELED) {
+            enter_failing(u);
+            return;
+        }
+    }
+    if (silent < ns_of_ms(conf->connection_idle_ms))
+        return;
+    if (ingest_assembler_is_open(u->assembler))
+        fail(u, INGEST_STREAM_READ_ERROR, "silence inside an element");
+    else
+        enter_finishing(u);
+}
+
+static void tick(struct ingest_upload *u)
+{
+    int64_t now = now_ns(u);
+    if (u->state == WAITING)
+        tick_waiting(u, now);
+    else if (u->state == OPENING)
+        open_writer(u);
+    else if (u->state == RUNNING)
+        tick_running(u, now);
+    int64_t moved = kn_max_i64(atomic_load(&u->sitter.last_byte_ns), u->idle_ns);
+    if (u->state < CLOSING && !u->open.errors_only &&
+        now - moved >= ns_of_ms(u->ingest->conf.idle_ack_ms)) {
+        u->idle_due = true;
+        u->idle_ns = now;
+    }
+}
+
+/* Asks to be woken when the next of the times above comes. Bytes move most of them on; that is seen
+ * when the deadline fires, so that nothing is done a frame. */
+static void rearm(struct ingest_upload *u)
+{
+    const struct ingest_conf *conf = &u->ingest->conf;
+    int64_t now = now_ns(u), at = INT64_MAX;
+    int64_t last = atomic_load(&u->sitter.last_byte_ns);
+    if (u->state >= CLOSING)
+        return;
+    if (!u->open.errors_only)
+        at = kn_max_i64(last, u->idle_ns) + ns_of_ms(conf->idle_ack_ms);
+    if (u->state == WAITING) {
+        at = kn_min_i64(at, now + WAIT_CHECK_MS * NS_PER_MS);
+    } else if (u->state == OPENING) {
+        at = kn_min_i64(at, now + OPEN_RETRY_MS * NS_PER_MS);
+    } else if (u->state == RUNNING) {
+        /* a fragment may open meanwhile: never longer than its silence */
+        int64_t soon = now + ns_of_ms(conf->fragment_idle_ms);
+        int64_t idle_at = last + ns_of_ms(conf->fragment_idle_ms);
+        at = kn_min_i64(at, u->paused || idle_at <= now ? soon : idle_at);
+        if (conf->connection_ms_max)
+            at = kn_min_i64(at, u->started_ns + ns_of_ms(conf->connection_ms_max +
+                                                         (u->aged ? conf->fragment_ms_max : 0)));
+    } else {
+        at = kn_min_i64(at, u->guard_ns);
+    }
+    int64_t in_ms = (at - now + NS_PER_MS - 1) / NS_PER_MS;
+    kn_http_deadline(u->req, kn_max_i64(in_ms, 10));
+}
+
+/* --- the body ----------------------------------------------------------------------------------
+ */
+
+/* Notes when commits were handed in, to tell how long PERSISTED took. */
+static void note_commits(struct ingest_upload *u)
+{
+    uint64_t all = ingest_assembler_fragments(u->assembler);
+    if (u->submitted == all)
+        return;
+    int64_t now = now_ns(u);
+    kn_metric_add(u->metrics.fragments, (int64_t) (all - u->submitted));
+    while (u->submitted < all)
+        u->submitted_ns[u->submitted++ % INGEST_PENDING_MAX] = now;
+}
+
+static void finish(struct ingest_upload *u)
+{
+    int r = ingest_assembler_finish(u->assembler);
+    u->finish_due = r == -EAGAIN;
+    note_commits(u);
+    if (r == 0)
+        enter_finishing(u);
+    else if (r != -EAGAIN)
+        enter_failing(u);
+}
+
+/* There is room again: what was stuck goes on. */
+static void go_on(struct ingest_upload *u)
+{
+    if (u->state != RUNNING)
+        return;
+    if (u->finish_due) {
+        finish(u);
+        return;
+    }
+    ssize_t n = ingest_assembler_feed(u->assembler, (struct kn_bytes){(const uint8_t *) "", 0});
+    note_commits(u);
+    if (n < 0)
+        enter_failing(u);
+    else
+        resume(u);
+}
+
+static void read_mail(struct ingest_upload *u)
+{
+    struct mail mail[INGEST_PENDING_MAX];
+    kn_lock_take(&u->lock);
+    unsigned count = u->mail_count;
+    bool writable = u->writable;
+    memcpy(mail, u->mail, count * sizeof mail[0]);
+    u->mail_count = 0;
+    u->writable = false;
+    kn_lock_give(&u->lock);
+    if (!u->assembler || u->state >= CLOSING)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        ingest_assembler_committed(u->assembler, &mail[i].fragment, mail[i].result);
+        int64_t since = u->submitted_ns[u->answered_commits++ % INGEST_PENDING_MAX];
+        if (mail[i].result == 0)
+            ingest_upload_metrics_persisted(now_ns(u) - since);
+        if (mail[i].duplicate)
+            kn_metric_add(u->metrics.duplicates, 1);
+    }
+    if (ingest_assembler_fault(u->assembler)->set && u->state != FAILING)
+        enter_failing(u);
+    else if (count || writable)
+        go_on(u);
+    close_if_quiet(u);
+}
+
+static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
+{
+    int64_t now = now_ns(u);
+    atomic_store(&u->sitter.last_byte_ns, now);
+    if (now - u->checked_ns >= STREAM_CHECK_MS * NS_PER_MS) {
+        u->checked_ns = now;
+        if (!stream_is_active(u)) {
+            fail(u, INGEST_STREAM_NOT_ACTIVE, "the stream was deleted");
+            return (ssize_t) in.len;
+        }
+    }
+    ssize_t n = ingest_assembler_feed(u->assembler, in);
+    note_commits(u);
+    if (n < 0) {
+        enter_failing(u);
+        return (ssize_t) in.len;
+    }
+    u->bytes += (uint64_t) n;
+    kn_metric_add(u->metrics.bytes, n);
+    u->paused = (size_t) n < in.len;
+    atomic_store(&u->sitter.stalled, u->paused);
+    if (ingest_assembler_acks(u->assembler))
+        nudge(u);
+    return n;
+}
+
+/* --- what the HTTP engine calls ----------------------------------------------------------------
+ */
+
+static int on_head(struct kn_http_req *req, void **ctx)
+{
+    struct ingest_upload *u = *ctx;
+    bool seated = false;
+    u->req = req;
+    u->sitter.ref = kn_http_ref_of(req);
+    u->started_ns = u->idle_ns = now_ns(u);
+    atomic_store(&u->sitter.last_byte_ns, u->started_ns);
+    u->metrics = ingest_upload_metrics_of(u->open.stream->name);
+    kn_metric_add(u->metrics.uploads, 1);
+    int r = ingest_seat_enter(u->ingest->seats, &u->sitter, &seated, &u->seam);
+    if (r < 0) {
+        refuse_open(u, r);
+        return 0;
+    }
+    u->entered = true;
+    if (seated)
+        open_writer(u);
+    else if (u->ingest->conf.second_writer == INGEST_SECOND_WAITS)
+        answer(u);
+    rearm(u);
+    return 0;
+}
+
+static ssize_t on_data(struct kn_http_req *req, void *ctx, const void *ptr, size_t len)
+{
+    struct ingest_upload *u = ctx;
+    (void) req;
+    if (u->state <= OPENING) {
+        u->has_bytes = u->paused = true;
+        return 0;
+    }
+    if (u->state == RUNNING)
+        return take_bytes(u, (struct kn_bytes){ptr, len});
+    return (ssize_t) len; /* it is over: of no interest */
+}
+
+static void on_end(struct kn_http_req *req, void *ctx)
+{
+    struct ingest_upload *u = ctx;
+    (void) req;
+    if (u->state == RUNNING)
+        finish(u);
+    else if (u->state <= OPENING) { /* an empty body: legal, and nothing to wait for */
+        answer(u);
+        close_now(u);
+    }
+    nudge(u);
+}
+
+static ssize_t on_pull(struct kn_http_req *req, void *ctx, void *dst, size_t cap)
+{
+    struct ingest_upload *u = ctx;
+    struct ingest_ack ack = {.type = INGEST_ACK_IDLE};
+    (void) req;
+    if (cap < INGEST_ACK_BYTES_MAX)
+        return KN_HTTP_FAIL;
+    if (u->assembler && ingest_assembler_pop(u->assembler, &ack)) {
+        if (u->finish_due || u->paused)
+            go_on(u);
+        return (ssize_t) ingest_ack_format(&ack, dst);
+    }
+    if (u->final_due) {
+        u->final_due = false;
+        return (ssize_t) ingest_ack_format(&u->final, dst);
+    }
+    if (u->state >= CLOSING) {
+        u->state = CLOSED;
+        return KN_HTTP_EOF;
+    }
+    if (u->idle_due) {
+        u->idle_due = false;
+        return (ssize_t) ingest_ack_format(&ack, dst);
+    }
+    return KN_HTTP_WAIT;
+}
+
+static void on_replaced(struct ingest_upload *u)
+{
+    if (u->state <= OPENING)
+        refuse(u, 400, "ConnectionLimitExceededException",
+               "A newer PutMedia connection waits for the stream.", INGEST_STREAM_READ_ERROR);
+    else if (u->state == RUNNING || u->state == FINISHING)
+        fail(u, INGEST_STREAM_READ_ERROR, "silent, and a newer upload has bytes");
+}
+
+/* The server drains: what is open may end, nothing new begins. */
+static void on_shutdown(struct ingest_upload *u)
+{
+    if (u->state <= OPENING) {
+        answer(u);
+        close_now(u);
+    } else if (u->state == RUNNING) {
+        ingest_assembler_stop_at_next(u->assembler, INGEST_ERROR_NONE);
+        if (!ingest_assembler_is_open(u->assembler))
+            enter_finishing(u);
+    }
+}
+
+static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
+{
+    struct ingest_upload *u = ctx;
+    (void) req;
+    read_mail(u);
+    if (bits & INGEST_WAKE_SEATED && u->state == WAITING &&
+        ingest_seat_is_mine(u->ingest->seats, &u->sitter, &u->seam))
+        open_writer(u);
+    if (bits & INGEST_WAKE_REPLACED)
+        on_replaced(u);
+    if (bits & KN_HTTP_WAKE_SHUTDOWN)
+        on_shutdown(u);
+    if (bits & KN_HTTP_WAKE_DEADLINE)
+        tick(u);
+    close_if_quiet(u);
+    if (bits & ~(uint32_t) (WAKE_MAIL | WAKE_PULL))
+        rearm(u);
+}
+
+static const char *why_text(enum kn_http_why why)
+{
+    static const char *const texts[] = {
+        [KN_HTTP_DONE] = "done",   [KN_HTTP_PEER_GONE] = "peer_gone", [KN_HTTP_TIMEOUT] = "timeout",
+        [KN_HTTP_RESET] = "reset", [KN_HTTP_SHUTDOWN] = "shutdown",   [KN_HTTP_ERROR] = "error",
+    };
+    return texts[why];
+}
+
+static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
+{
+    struct ingest_upload *u = ctx;
+    (void) req;
+    {
+        KN_LOCKED(&u->lock);
+        u->deaf = true;
+    }
+    if (u->req) { /* head() was called */
+        kn_metric_add(u->metrics.uploads, -1);
+        kn_log_info("upload_ended",
+                    "stream=" KN_STR_FMT " request=%s why=%s bytes=%" PRIu64 " fragments=%" PRIu64,
+                    KN_STR_ARG(u->open.stream->name), u->call->request_id, why_text(why), u->bytes,
+                    u->submitted);
+    }
+    let_go(u);
+    ingest_assembler_free(KN_MOVE(u->assembler));
+    unref(u);
+}
+
+const struct kn_http_ops ingest_upload_ops = {
+    .head = on_head,
+    .data = on_data,
+    .end = on_end,
+    .pull = on_pull,
+    .wake = on_wake,
+    .gone = on_gone,
+};
