@@ -52,6 +52,7 @@ static int fail_tls(struct kn_err *err, const char *what)
 
 static int set_up(struct kn_tls *tls, struct kn_err *err)
 {
+    static char groups[] = "X25519:P-256:P-384"; /* the macro casts const away */
     SSL_CTX *ctx = tls->ctx;
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION |
@@ -63,7 +64,7 @@ static int set_up(struct kn_tls *tls, struct kn_err *err)
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(ctx, suites_1_2) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, suites_1_3) != 1 ||
-        SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1)
+        SSL_CTX_set1_groups_list(ctx, groups) != 1)
         return fail_tls(err, "TLS settings");
     return 0;
 }
