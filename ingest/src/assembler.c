@@ -108,6 +108,15 @@ static int raise_err(struct ingest_assembler *a, const struct kn_err *err)
     return raise_fault(a, (enum ingest_error) a->fragment.error, err->text);
 }
 
+/* At the element being worked on. */
+static int raise_at(struct ingest_assembler *a, enum ingest_error error, const char *what)
+{
+    char text[KN_ERR_TEXT_BYTES_MAX];
+    snprintf(text, sizeof text, "%s (0x%X) at byte %" PRIu64 ": %s", kn_mkv_name(a->ev.id),
+             (unsigned) a->ev.id, a->ev.offset, what);
+    return raise_fault(a, error, text);
+}
+
 /* What a writer's error means to the client. */
 static int raise_writer(struct ingest_assembler *a, int r, const char *what)
 {
@@ -262,14 +271,10 @@ static int lead_add(struct ingest_assembler *a, struct kn_bytes raw)
         return 0;
     if (r == -ENOMEM)
         return raise_fault(a, INGEST_INTERNAL_ERROR, "no memory");
-    struct kn_err err;
-    (void) kn_fail(&err, r,
-                   "%s at byte %" PRIu64 ": more than %d bytes before a Cluster's Timestamp",
-                   kn_mkv_name(a->ev.id), a->ev.offset, (int) INGEST_LEAD_BYTES_MAX);
-    return raise_fault(a,
-                       a->ev.id == KN_MKV_TAGS ? INGEST_FRAGMENT_METADATA_LIMIT_REACHED
-                                               : INGEST_INVALID_MKV_DATA,
-                       err.text);
+    return raise_at(a,
+                    a->ev.id == KN_MKV_TAGS ? INGEST_FRAGMENT_METADATA_LIMIT_REACHED
+                                            : INGEST_INVALID_MKV_DATA,
+                    "more than 128 KiB before a Cluster's Timestamp");
 }
 
 static int header(struct ingest_assembler *a)
@@ -315,10 +320,7 @@ static int inner_before(struct ingest_assembler *a)
         return lead_add(a, a->ev.raw);
     if (a->ev.kind != KN_MKV_EVENT_BLOCK && a->ev.kind != KN_MKV_EVENT_GROUP)
         return 0;
-    struct kn_err err;
-    (void) kn_fail(&err, -EBADMSG, "%s at byte %" PRIu64 ": its fragment was closed already",
-                   kn_mkv_name(a->ev.id), a->ev.offset);
-    return raise_fault(a, INGEST_INVALID_MKV_DATA, err.text);
+    return raise_at(a, INGEST_INVALID_MKV_DATA, "its fragment was closed already");
 }
 
 static int cluster_before(struct ingest_assembler *a)
@@ -445,13 +447,8 @@ static int after(struct ingest_assembler *a)
 static int forward(struct ingest_assembler *a)
 {
     while (a->owed.len) {
-        if (a->fragment.bytes + a->owed.len > a->conf.limits->fragment_bytes_max) {
-            struct kn_err err;
-            (void) kn_fail(&err, -EMSGSIZE,
-                           "%s at byte %" PRIu64 ": the fragment passes %" PRIu64 " bytes",
-                           kn_mkv_name(a->ev.id), a->ev.offset, a->conf.limits->fragment_bytes_max);
-            return raise_fault(a, INGEST_MAX_FRAGMENT_SIZE_REACHED, err.text);
-        }
+        if (a->fragment.bytes + a->owed.len > a->conf.limits->fragment_bytes_max)
+            return raise_at(a, INGEST_MAX_FRAGMENT_SIZE_REACHED, "the fragment is too large");
         ssize_t n = storage_writer_part(a->conf.writer, a->owed.ptr, a->owed.len);
         if (n < 0)
             return raise_writer(a, (int) n, "part");
