@@ -260,12 +260,11 @@ static int step(void *ctx, uint8_t *dst, size_t cap, bool nowait, size_t *ret_le
 static int on_head(struct kn_http_req *req, void **ctx)
 {
     struct get_media *g = *ctx;
-    const struct kn_http_header headers[] = {
-        {KN_STR("content-type"),     KN_STR("video/webm")            }, /* as AWS is reported to send */
-        {KN_STR("x-amzn-RequestId"), kn_str_from(g->call->request_id)},
-    };
+    struct kn_http_header headers[KN_API_STREAM_HEADERS];
+    size_t count =
+        kn_api_stream_headers(g->call, "video/webm", headers); /* as AWS is reported to send */
 
-    kn_http_reply_stream(req, 200, headers, KN_ARRAY_LEN(headers), KN_HTTP_LENGTH_UNKNOWN);
+    kn_http_reply_stream(req, 200, headers, count, KN_HTTP_LENGTH_UNKNOWN);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ListFragments and GetMediaForFragmentList. Contract: kvs-api.md §3.6, §4.1, §4.2. */
 #include "documents.h"
-#include "fake_http.h"
+#include "fake_call.h"
 #include "fake_storage.h"
 #include "playback_api.h"
 #include "playback_internal.h"
@@ -17,15 +17,13 @@ struct fixture {
     struct storage_id stream;
     struct capture capture;
     size_t count;
-    struct playback *playback;
+    struct playback playback; /* what these operations use of it */
     struct fake_call fake;
 };
 
 /* One fragment a second from T_MS on, producer times 1000 s earlier. */
 static struct fixture *recorded(uint32_t retention_hours)
 {
-    static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
-    static const struct playback_endpoints endpoints = {0};
     static const struct playback_conf conf = {.get_media_idle_ms = 3000};
     struct fixture *f = calloc(1, sizeof *f);
 
@@ -39,8 +37,7 @@ static struct fixture *recorded(uint32_t retention_hours)
                                                      .server_step_ms = 1000,
                                                      .producer_start_ms = T_MS - 1000000});
     assert_true(f->count >= 4);
-    assert_ok(playback_new(f->storage, &conf, &endpoints, &identity, NULL, &f->clock.clock,
-                           &f->playback, NULL));
+    f->playback = (struct playback){.storage = f->storage, .clock = &f->clock.clock, .conf = conf};
     fake_call_init(&f->fake, &f->clock.clock);
     return f;
 }
@@ -48,7 +45,6 @@ static struct fixture *recorded(uint32_t retention_hours)
 static void done(struct fixture *f)
 {
     fake_call_done(&f->fake);
-    playback_free(f->playback);
     fake_storage_free(f->storage);
     capture_done(&f->capture);
     free(f);
@@ -75,7 +71,7 @@ static struct playback_ListFragments_out listed(struct fixture *f,
 {
     struct playback_ListFragments_out out = {0};
 
-    assert_ok(playback_op_ListFragments(f->playback, &in, &out, &f->fake.call));
+    assert_ok(playback_op_ListFragments(&f->playback, &in, &out, &f->fake.call));
     assert_true(out.Fragments.set);
     return out;
 }
@@ -85,7 +81,7 @@ static const char *refused(struct fixture *f, struct playback_ListFragments_in i
     struct playback_ListFragments_out out = {0};
 
     f->fake.state.fault[0] = '\0';
-    assert_true(playback_op_ListFragments(f->playback, &in, &out, &f->fake.call) < 0);
+    assert_true(playback_op_ListFragments(&f->playback, &in, &out, &f->fake.call) < 0);
     return f->fake.state.fault;
 }
 
@@ -227,7 +223,7 @@ static int ask(struct fixture *f, const struct kn_str *numbers, size_t count)
     };
     struct playback_GetMediaForFragmentList_out out = {0};
 
-    return playback_op_GetMediaForFragmentList(f->playback, &in, &out, &f->fake.call);
+    return playback_op_GetMediaForFragmentList(&f->playback, &in, &out, &f->fake.call);
 }
 
 static struct document *fetched(struct fixture *f, const struct kn_str *numbers, size_t count,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GetMedia: layout, selectors, the live tail, its end. Contract: kvs-api.md §3. */
 #include "documents.h"
-#include "fake_http.h"
+#include "fake_call.h"
 #include "fake_storage.h"
 #include "playback_api.h"
 #include "playback_internal.h"
@@ -18,15 +18,13 @@ struct fixture {
     struct storage_id stream;
     struct capture capture;
     size_t count;
-    struct playback *playback;
+    struct playback playback; /* what these operations use of it */
     struct fake_call fake;
     bool called;
 };
 
 static struct fixture *fixture_new(const char *capture, uint32_t retention_hours)
 {
-    static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
-    static const struct playback_endpoints endpoints = {0};
     static const struct playback_conf conf = {.get_media_idle_ms = 3000,
                                               .get_media_ms_max = 45 * 60000};
     struct fixture *f = calloc(1, sizeof *f);
@@ -36,8 +34,7 @@ static struct fixture *fixture_new(const char *capture, uint32_t retention_hours
     kn_fake_clock_init(&f->clock, T_MS);
     f->storage = fake_storage_new(&f->clock.clock);
     f->stream = fake_storage_stream(f->storage, "cam", retention_hours);
-    assert_ok(playback_new(f->storage, &conf, &endpoints, &identity, NULL, &f->clock.clock,
-                           &f->playback, NULL));
+    f->playback = (struct playback){.storage = f->storage, .clock = &f->clock.clock, .conf = conf};
     fake_call_init(&f->fake, &f->clock.clock);
     return f;
 }
@@ -57,7 +54,6 @@ static struct fixture *recorded(const char *capture)
 static void done(struct fixture *f)
 {
     fake_call_done(&f->fake);
-    playback_free(f->playback);
     fake_storage_free(f->storage);
     capture_done(&f->capture);
     free(f);
@@ -68,7 +64,7 @@ static int ask(struct fixture *f, const struct playback_GetMedia_StartSelector *
     struct playback_GetMedia_in in = {.StreamName = KN_STR("cam"), .StartSelector = selector};
     struct playback_GetMedia_out out = {0};
 
-    return playback_op_GetMedia(f->playback, &in, &out, &f->fake.call);
+    return playback_op_GetMedia(&f->playback, &in, &out, &f->fake.call);
 }
 
 static void start(struct fixture *f, const struct playback_GetMedia_StartSelector *selector)
@@ -706,10 +702,10 @@ TEST(an_arn_names_the_stream_of_its_creation_time_only)
         .StreamARN = KN_STR("arn:aws:kinesisvideo:us-east-1:000000000000:stream/cam/1600000000000"),
         .StartSelector = &now};
 
-    assert_true(playback_op_GetMedia(f->playback, &in, &out, &f->fake.call) < 0);
+    assert_true(playback_op_GetMedia(&f->playback, &in, &out, &f->fake.call) < 0);
     assert_string_equal(f->fake.state.fault, "ResourceNotFoundException");
     in.StreamARN = KN_STR("arn:aws:kinesisvideo:us-east-1:000000000000:stream/cam/1700000000000");
-    assert_ok(playback_op_GetMedia(f->playback, &in, &out, &f->fake.call));
+    assert_ok(playback_op_GetMedia(&f->playback, &in, &out, &f->fake.call));
     fake_call_start(&f->fake);
     done(f);
 }
@@ -732,9 +728,9 @@ TEST(what_is_wrong_with_a_request_is_said)
     assert_true(ask(f, &(struct playback_GetMedia_StartSelector){
                            .StartSelectorType = SELECTOR(SERVER_TIMESTAMP)}) < 0);
     assert_string_equal(f->fake.state.fault, "InvalidArgumentException");
-    assert_true(playback_op_GetMedia(f->playback, &unknown, &out, &f->fake.call) < 0);
+    assert_true(playback_op_GetMedia(&f->playback, &unknown, &out, &f->fake.call) < 0);
     assert_string_equal(f->fake.state.fault, "ResourceNotFoundException");
-    assert_true(playback_op_GetMedia(f->playback, &none, &out, &f->fake.call) < 0);
+    assert_true(playback_op_GetMedia(&f->playback, &none, &out, &f->fake.call) < 0);
     assert_string_equal(f->fake.state.fault, "InvalidArgumentException");
     fake_storage_set_deleting(f->storage, &f->stream);
     assert_true(ask(f, &now) < 0);
