@@ -6,6 +6,7 @@
  */
 #include "http_conn.h"
 
+#include "http_h2.h"
 #include "http_io.h"
 #include "http_server_impl.h"
 
@@ -237,6 +238,30 @@ ssize_t kn_http_conn_send_file(struct kn_http_conn *conn, int fd, uint64_t off, 
 }
 
 /* --- input ------------------------------------------------------------------------------- */
+static void choose(struct kn_http_conn *conn, const struct kn_http_proto *proto)
+{
+    if (proto == &kn_h2_proto && kn_h2_open(conn) < 0) {
+        conn->failed = true;
+        return;
+    }
+    conn->proto = proto;
+}
+
+/* HTTP/2 with prior knowledge shows itself by its preface, plain or behind TLS without ALPN (AWS
+ * SDK for Java: PROTOCOL_NEGOTIATION=ASSUME_PROTOCOL). Returns false when more bytes are needed. */
+static bool classify(struct kn_http_conn *conn, const uint8_t *buf, size_t len)
+{
+    size_t n = kn_min_u64(len, NGHTTP2_CLIENT_MAGIC_LEN);
+    if (!conn->listener->h2 || memcmp(buf, NGHTTP2_CLIENT_MAGIC, n) != 0) {
+        choose(conn, &kn_h1_proto);
+        return true;
+    }
+    if (n < NGHTTP2_CLIENT_MAGIC_LEN)
+        return false;
+    choose(conn, &kn_h2_proto);
+    return true;
+}
+
 static size_t feed(struct kn_http_conn *conn, uint8_t *buf, size_t len)
 {
     if (conn->phase == KN_HTTP_LINGERING) {
@@ -245,9 +270,9 @@ static size_t feed(struct kn_http_conn *conn, uint8_t *buf, size_t len)
             conn->failed = true;
         return len;
     }
-    if (!conn->proto)
-        conn->proto = &kn_h1_proto;
-    return conn->proto->feed(conn, buf, len);
+    if (!conn->proto && !classify(conn, buf, len))
+        return 0;
+    return conn->failed ? 0 : conn->proto->feed(conn, buf, len);
 }
 
 static bool wants_input(struct kn_http_conn *conn)
@@ -341,6 +366,8 @@ static void handshake(struct kn_http_conn *conn)
     }
     conn->phase = KN_HTTP_SERVING;
     conn->phase_ns = conn->loop->now_ns;
+    if (kn_http_tls_chose_h2(conn))
+        choose(conn, &kn_h2_proto);
 }
 
 /* Everything is answered and written: say so to the peer, and wait a little for it to have read

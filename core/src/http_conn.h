@@ -61,6 +61,7 @@ struct kn_http_conn {
 
     const struct kn_http_proto *proto; /* NULL until the first bytes have shown it */
     struct kn_h1 h1;
+    struct kn_h2 *h2;
 
     struct kn_buf in; /* read and not used */
     bool in_short;    /* of no use before more bytes have come */

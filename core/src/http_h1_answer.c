@@ -28,16 +28,6 @@ enum framing {
     FRAMING_CLOSE
 };
 
-static bool value_is_safe(struct kn_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = (uint8_t) s.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 static void append_text(struct kn_http_conn *conn, const char *text)
 {
     kn_http_conn_append(conn, text, strlen(text));
@@ -45,7 +35,8 @@ static void append_text(struct kn_http_conn *conn, const char *text)
 
 static void append_header(struct kn_http_conn *conn, struct kn_str name, struct kn_str value)
 {
-    if (!value_is_safe(name) || !value_is_safe(value)) { /* would split the answer in two */
+    if (!kn_h1_value_is_valid(name) ||
+        !kn_h1_value_is_valid(value)) { /* would split the answer in two */
         kn_log_warn("http_header_dropped", "name=%s", kn_log_quote(name));
         return;
     }

@@ -51,6 +51,26 @@ static bool all_of(struct kn_str s, unsigned classes)
     return true;
 }
 
+bool kn_h1_method_is_valid(struct kn_str method)
+{
+    return method.len > 0 && method.len <= KN_H1_METHOD_BYTES_MAX && all_of(method, CLASS_TOKEN);
+}
+
+bool kn_h1_target_is_valid(struct kn_str target)
+{
+    return target.len > 0 && all_of(target, CLASS_TARGET);
+}
+
+bool kn_h1_host_is_valid(struct kn_str host)
+{
+    return host.len > 0 && all_of(host, CLASS_HOST);
+}
+
+bool kn_h1_value_is_valid(struct kn_str value)
+{
+    return all_of(value, CLASS_VALUE);
+}
+
 ssize_t kn_h1_head_find(const char *buf, size_t len, size_t *scan)
 {
     size_t at = *scan;
@@ -98,7 +118,7 @@ static int parse_version(struct kn_str version, struct kn_h1_head *head)
 /* Origin form, absolute form (the authority is given back, to be compared with Host), or `*`. */
 static int parse_target(struct kn_str target, struct kn_h1_head *head, struct kn_str *ret_authority)
 {
-    if (target.len == 0 || !all_of(target, CLASS_TARGET))
+    if (!kn_h1_target_is_valid(target))
         return 400;
     struct kn_str rest = target;
     if (target.ptr[0] != '/' && !kn_str_eq(target, KN_STR("*"))) {
@@ -132,8 +152,7 @@ static int parse_request_line(struct kn_str line, struct kn_h1_head *head, struc
     struct kn_str version = kn_str_cut(rest, ' ', &target);
     if (!version.ptr)
         return 400;
-    if (head->method.len == 0 || head->method.len > KN_H1_METHOD_BYTES_MAX ||
-        !all_of(head->method, CLASS_TOKEN))
+    if (!kn_h1_method_is_valid(head->method))
         return 400;
     int status = parse_version(version, head);
     return status ? status : parse_target(target, head, authority);
@@ -182,7 +201,7 @@ static void parse_connection(struct kn_str value, struct kn_h1_head *head)
 static int apply_header(const struct kn_http_header *h, struct kn_h1_head *head, struct framing *f)
 {
     if (kn_str_eq(h->name, KN_STR("host"))) {
-        if (f->has_host || h->value.len == 0 || !all_of(h->value, CLASS_HOST))
+        if (f->has_host || !kn_h1_host_is_valid(h->value))
             return 400;
         f->has_host = true;
         f->host = h->value;

@@ -34,6 +34,12 @@ ssize_t kn_h1_head_find(const char *buf, size_t len, size_t *scan);
 int kn_h1_head_parse(char *buf, size_t len, struct kn_http_header *headers, size_t header_max,
                      struct kn_h1_head *ret);
 
+/* The same rules for heads that come another way (HTTP/2, answers of handlers). */
+bool kn_h1_method_is_valid(struct kn_str method);
+bool kn_h1_target_is_valid(struct kn_str target); /* not empty, and only characters of a target */
+bool kn_h1_host_is_valid(struct kn_str host);
+bool kn_h1_value_is_valid(struct kn_str value);
+
 enum kn_h1_chunk_state {
     KN_H1_SIZE_FIRST,
     KN_H1_SIZE,

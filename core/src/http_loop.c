@@ -8,6 +8,7 @@
 
 #include "http_conn.h"
 #include "http_h1.h"
+#include "http_h2.h"
 #include "http_req.h"
 
 #include <errno.h>
@@ -100,6 +101,7 @@ void kn_http_loop_close(struct kn_http_loop *loop)
     kn_assert(!loop->conns && loop->request_count == 0);
     kn_http_loop_gates_done(loop);
     kn_http_h1_spares_done(loop);
+    kn_h2_spares_done(loop);
     while (loop->spare_count > 0)
         free(loop->spares[--loop->spare_count].ptr);
     free(loop->read_buf);

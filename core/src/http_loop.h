@@ -104,6 +104,8 @@ struct kn_http_loop {
     struct kn_http_header *headers; /* room for headers_max, for the head being read */
     struct kn_h1_req *h1_spares;
     unsigned h1_spare_count;
+    struct kn_h2_req *h2_spares;
+    unsigned h2_spare_count;
     char date[KN_TIME_TEXT_BYTES];
     int64_t date_s;
 };

@@ -137,7 +137,7 @@ static int metrics_head(struct kn_http_req *req, void **ctx)
 
 /* --- /stream: count pieces of size bytes, known=1 with a length, wait=ms between them -------- */
 struct stream {
-    uint64_t count, size, wait_ms, at, short_by;
+    uint64_t count, size, wait_ms, at, in_piece, short_by;
     bool waited;
 };
 
@@ -164,10 +164,14 @@ static ssize_t stream_pull(struct kn_http_req *req, void *ctx, void *dst, size_t
         kn_http_deadline(req, (int64_t) s->wait_ms);
         return KN_HTTP_WAIT;
     }
-    s->waited = false;
-    size_t n = kn_min_u64(s->size, cap);
+    size_t n = kn_min_u64(s->size - s->in_piece, cap);
     memset(dst, 'a' + (int) (s->at % 26), n);
-    s->at++;
+    s->in_piece += n;
+    if (s->in_piece == s->size) {
+        s->waited = false;
+        s->in_piece = 0;
+        s->at++;
+    }
     return (ssize_t) n;
 }
 
