@@ -3,10 +3,108 @@
 #ifndef STORAGE_SRC_STORAGE_INTERNAL_H
 #define STORAGE_SRC_STORAGE_INTERNAL_H
 
+#include "block.h"
 #include "catalogue.h"
+#include "committer.h"
+#include "io.h"
+
+#include "core/thread.h"
+#include "storage/fragment.h"
+
+struct storage_log;
+struct storage_chunk;
+
+enum {
+    STORAGE_LOG_BUCKETS = 1024,
+    STORAGE_HEADERS_CACHED = 256
+};
+
+struct storage_cached_header { /* guarded by storage.lock */
+    struct storage_id stream;
+    uint64_t hash;
+    struct storage_header *header;
+    uint64_t used; /* tick of the last use; the smallest goes first */
+};
 
 struct storage {
+    char *dir;
+    struct storage_conf conf;
+    struct kn_fs *fs;
+    struct kn_clock *clock;
     struct storage_catalogue *catalogue;
+    struct storage_meta *meta; /* the catalogue's */
+    int lock_fd;
+    struct storage_io io;
+    struct storage_block_pool blocks;
+    struct storage_committer committer;
+
+    /* Order of locks: log.slow, log.lock, then storage.lock; block pool, gates, committer: leaves.
+     */
+    struct kn_lock lock;
+    /* Guarded by lock. Logs are made on demand and live as long as the storage. */
+    struct storage_log *logs[STORAGE_LOG_BUCKETS];
+    struct storage_chunk *sealed_newest, *sealed_oldest; /* cache of sealed chunks, by last use */
+    size_t sealed_count;
+    struct storage_cached_header headers[STORAGE_HEADERS_CACHED];
+    uint64_t tick;
+    struct kn_cond idle;        /* work has become 0 */
+    struct storage_log *hungry; /* logs whose writer waits for the node's budget */
+
+    _Atomic uint64_t work; /* operations and flushes not yet done */
+
+    _Atomic bool no_space; /* the volume is below its floor: begin refuses */
+    _Atomic bool stopping;
+
+    bool keeper_started;
+    pthread_t keeper; /* retention.c */
+    struct kn_lock keeper_lock;
+    struct kn_cond keeper_wake;
+    bool keeper_due; /* guarded by keeper_lock: a round before its time */
+    bool keeper_stopping;
+    bool failed;  /* opening did not succeed: no mark of a clean end */
+    bool ballast; /* the keeper's: the file is there */
 };
+
+/* The log of a stream; made when absent. NULL: no memory. */
+struct storage_log *storage_log_of(struct storage *storage, const struct storage_id *id);
+/* NULL: there is none yet. */
+struct storage_log *storage_log_peek(struct storage *storage, const struct storage_id *id);
+
+/* Counting of what must end before the storage can close. */
+void storage_work_begin(struct storage *storage);
+void storage_work_end(struct storage *storage);
+void storage_work_wait(struct storage *storage);
+
+/* The cache of sealed chunks. find gives a reference or NULL; put takes none of its own away. */
+struct storage_chunk *storage_sealed_find(struct storage *storage, const struct storage_id *stream,
+                                          uint64_t seq);
+void storage_sealed_put(struct storage *storage, struct storage_chunk *chunk);
+void storage_sealed_forget(struct storage *storage, const struct storage_id *stream, uint64_t seq);
+void storage_sealed_clear(struct storage *storage);
+
+/* Headers by (stream, hash); find gives a reference or NULL. */
+struct storage_header *storage_header_find(struct storage *storage, const struct storage_id *stream,
+                                           uint64_t hash);
+void storage_header_put(struct storage *storage, const struct storage_id *stream, uint64_t hash,
+                        struct storage_header *header);
+void storage_headers_clear(struct storage *storage);
+/* A copy of the bytes with its parsed view. */
+int storage_header_new(struct kn_bytes bytes, struct storage_header **ret) KN_MUSTUSE;
+uint64_t storage_header_hash(struct kn_bytes bytes);
+
+/* Removes all of a stream's chunks, and its "c/", "o/" and "q/" keys; idempotent. Blocks. */
+int storage_log_drop(struct storage *storage, const struct storage_id *id) KN_MUSTUSE;
+
+/* The thread that applies retention, seals aged chunks and watches the volume's space. */
+int storage_keeper_start(struct storage *storage) KN_MUSTUSE;
+void storage_keeper_stop(struct storage *storage);
+void storage_keeper_wake(struct storage *storage);
+/* One round, as the thread does it; for tests and for start. */
+void storage_keeper_round(struct storage *storage);
+void storage_space_check(struct storage *storage);
+
+/* Chunks that were open when the last run ended. Blocks; before any other use. */
+int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)
+    KN_MUSTUSE;
 
 #endif

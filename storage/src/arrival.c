@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fragments on their way: their place in the log, and the window of bytes that are not yet in the
+ * file. Readers copy from the window with the log's lock held; the writer fills only memory behind
+ * the visible end, so its copy needs no lock.
+ */
+#include "log.h"
+
+void storage_arrival_free(struct storage_arrival *a)
+{
+    if (!a)
+        return;
+    if (a->first)
+        storage_block_give(&a->log->storage->blocks, a->first);
+    kn_buf_done(&a->frames);
+    storage_chunk_unref(a->chunk);
+    free(a);
+}
+
+void storage_arrival_forget_window_locked(struct storage_arrival *a)
+{
+    kn_lock_assert_held(&a->log->lock);
+    for (struct storage_block *b = a->first; b; b = b->next)
+        a->log->window_blocks--;
+}
+
+void storage_arrival_unlink_locked(struct storage_arrival *a)
+{
+    struct storage_log *log = a->log;
+    kn_lock_assert_held(&log->lock);
+    struct storage_arrival *before = NULL, *at = log->first;
+    while (at != a) {
+        kn_assert(at != NULL);
+        before = at;
+        at = at->next;
+    }
+    if (before)
+        before->next = a->next;
+    else
+        log->first = a->next;
+    if (log->last == a)
+        log->last = before;
+    a->next = NULL;
+}
+
+struct storage_arrival *storage_arrival_find_locked(struct storage_log *log, uint64_t seq)
+{
+    kn_lock_assert_held(&log->lock);
+    struct storage_arrival *a = log->first;
+    while (a && a->fragment.number.seq != seq)
+        a = a->next;
+    return a;
+}
+
+struct target { /* a place within an iovec array */
+    const struct iovec *iov;
+    int count;
+    size_t used; /* of the first */
+};
+
+static size_t fill(struct target *to, const uint8_t *src, size_t len)
+{
+    size_t done = 0;
+    while (done < len && to->count > 0) {
+        size_t step = kn_min_u64(len - done, to->iov->iov_len - to->used);
+        if (step > 0)
+            memcpy((uint8_t *) to->iov->iov_base + to->used, src + done, step);
+        done += step;
+        to->used += step;
+        if (to->used == to->iov->iov_len) {
+            to->iov++;
+            to->count--;
+            to->used = 0;
+        }
+    }
+    return done;
+}
+
+size_t storage_arrival_copy_locked(const struct storage_arrival *a, uint64_t off,
+                                   const struct iovec *iov, int n)
+{
+    kn_lock_assert_held(&a->log->lock);
+    struct target to = {iov, n, 0};
+    uint64_t at = a->window_start;
+    size_t total = 0;
+    for (const struct storage_block *b = a->first; b && at < a->visible; b = b->next) {
+        uint64_t end = kn_min_u64(at + b->used, a->visible);
+        if (off >= at && off < end) {
+            size_t want = (size_t) (end - off);
+            size_t done = fill(&to, b->bytes + (off - at), want);
+            off += done;
+            total += done;
+            if (done < want)
+                break;
+        }
+        at += b->used;
+    }
+    return total;
+}

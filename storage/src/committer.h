@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Group flush: chunks with commits that wait for the disk are gathered for at most linger_ms, then
+ * flushed together in one call. All flushes of a chunk pass here, one at a time: a kernel reports a
+ * failed write-back once, and only one asker must get to hear it.
+ */
+#ifndef STORAGE_SRC_COMMITTER_H
+#define STORAGE_SRC_COMMITTER_H
+
+#include "core/fs.h"
+#include "core/thread.h"
+
+struct storage;
+struct storage_chunk;
+
+struct storage_committer {
+    struct kn_lock lock;
+    struct kn_cond wake;
+    struct storage_chunk *first, *last; /* guarded by lock: chunks that want a flush */
+    int64_t due_ns;                     /* guarded by lock: when the round begins */
+    bool stopping;                      /* guarded by lock */
+    bool started;
+    pthread_t thread;
+    struct storage *storage;
+};
+
+int storage_committer_start(struct storage_committer *c, struct storage *storage) KN_MUSTUSE;
+void storage_committer_stop(struct storage_committer *c); /* after all work has ended */
+/* Asks for a flush of the chunk; holds a reference until it is done. soon: do not linger. */
+void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon);
+
+/* Starts write-back on all files, then waits for each; results[i] is 0 or an error. */
+void storage_sync_batch(struct kn_file *const *files, int *results, size_t count);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settings of the data folder. */
+#include "storage/storage.h"
+
+#define AT(member) offsetof(struct storage_conf, member)
+
+const struct kn_conf_key storage_conf_keys[] = {
+    {"io_threads",              KN_CONF_U64, AT(io_threads),              1,       64,               4,          NULL, NULL, "count",
+     "Threads that write chunks and read what is not in memory."                                                                                                                                                       },
+    {"chunk_bytes_max",         KN_CONF_U64, AT(chunk_bytes_max),         KIB(4),  MIB(1024),        MIB(256),   NULL, NULL,
+     "bytes",                                                                                                                         "A chunk file is sealed before it grows past this."                              },
+    {"chunk_ms_max",            KN_CONF_U64, AT(chunk_ms_max),            1000,    24 * 3600 * 1000, 600 * 1000, NULL, NULL,
+     "ms",                                                                                                                            "A chunk file is sealed once its first fragment is this old."                    },
+    {"part_bytes",              KN_CONF_U64, AT(part_bytes),              KIB(4),  MIB(4),           KIB(256),   NULL, NULL, "bytes",
+     "Bytes of a fragment gathered before they are written."                                                                                                                                                           },
+    {"window_bytes_max",        KN_CONF_U64, AT(window_bytes_max),        KIB(64), MIB(64),          KIB(512),   NULL, NULL,
+     "bytes",                                                                                                                         "Unwritten bytes of one upload in memory; then its body is not read any further."},
+    {"window_total_bytes_max",  KN_CONF_U64, AT(window_total_bytes_max),  MIB(1),  GIB(64),          MIB(512),
+     NULL,                                                                                                             NULL, "bytes", "The same over all uploads."                                                     },
+    {"linger_ms",               KN_CONF_U64, AT(linger_ms),               0,       50,               20,         NULL, NULL, "ms",
+     "Most that a commit waits for others to be flushed with."                                                                                                                                                         },
+    {"volume_free_bytes_min",   KN_CONF_U64, AT(volume_free_bytes_min),   0,       GIB(1024),        MIB(512),   NULL,
+     NULL,                                                                                                                   "bytes", "Uploads are refused while the volume has less free space than this."            },
+    {"ballast_bytes",           KN_CONF_U64, AT(ballast_bytes),           0,       GIB(4),           MIB(64),    NULL, NULL, "bytes",
+     "Size of a file that is released when the volume is full, so that deletion can go on."                                                                                                                            },
+    {"catalogue_bytes_max",     KN_CONF_U64, AT(catalogue_bytes_max),     MIB(16), GIB(1024),        GIB(16),    NULL,
+     NULL,                                                                                                                   "bytes", "Address space of the catalogue; not taken on disk until used."                  },
+    {"open_chunks_max",         KN_CONF_U64, AT(open_chunks_max),         1,       65536,            256,        NULL, NULL, "count",
+     "Sealed chunk files kept open for reading."                                                                                                                                                                       },
+    {"retention_slice_chunks",  KN_CONF_U64, AT(retention_slice_chunks),  1,       10000,            32,         NULL, NULL,
+     "count",                                                                                                                         "Chunk files removed in one go before other work is let through."                },
+    {"retention_interval_ms",   KN_CONF_U64, AT(retention_interval_ms),   100,     3600 * 1000,      30 * 1000,
+     NULL,                                                                                                             NULL, "ms",    "Time between two rounds of retention."                                          },
+    {"memory_stream_bytes_max", KN_CONF_U64, AT(memory_stream_bytes_max), MIB(1),  GIB(16),          MIB(200),
+     NULL,                                                                                                             NULL, "bytes", "Most that a stream with retention 0 keeps in memory."                           },
+    {"memory_stream_ms_max",    KN_CONF_U64, AT(memory_stream_ms_max),    1000,    3600 * 1000,      300 * 1000,
+     NULL,                                                                                                             NULL, "ms",    "Longest that a stream with retention 0 keeps a fragment in memory."             },
+};
+const size_t storage_conf_key_count = KN_ARRAY_LEN(storage_conf_keys);

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding fragments: bisect the chunk directory, then the chunk's index; no file is opened that
+ * holds no answer. Number, server time and place in the file rise together, so both orders walk the
+ * same way; producer times nearly rise, and where they do not, ranges per chunk narrow the search.
+ */
+#include "cursor.h"
+
+enum {
+    EQUAL_ROWS_MAX = 64,
+    EQUAL_CHUNKS_MAX = 8
+};
+
+struct bounds { /* all inclusive but after_seq */
+    uint64_t after_seq, last_seq;
+    int64_t from_ms, to_ms;                   /* of server time */
+    int64_t producer_from_ms, producer_to_ms; /* of producer time */
+};
+
+struct result {
+    struct storage_fragment *out;
+    size_t cap, count;
+};
+
+static struct bounds bounds_of(const struct storage_cursor *c, const struct storage_query *q)
+{
+    struct bounds b = {
+        .after_seq = c->floor_seq,
+        .last_seq = UINT64_MAX,
+        .from_ms = c->floor_ts_ms,
+        .to_ms = INT64_MAX,
+        .producer_from_ms = INT64_MIN,
+        .producer_to_ms = INT64_MAX,
+    };
+    bool down = q->newest_first && q->order == STORAGE_BY_SERVER_TS;
+    if (down && q->after_seq > 0)
+        b.last_seq = q->after_seq - 1;
+    else if (!down)
+        b.after_seq = kn_max_u64(b.after_seq, q->after_seq);
+    if (q->order == STORAGE_BY_SERVER_TS) {
+        b.from_ms = kn_max_i64(b.from_ms, q->from_ms);
+        b.to_ms = q->to_ms;
+    }
+    if (q->order == STORAGE_BY_PRODUCER_TS) {
+        b.producer_from_ms = q->from_ms;
+        b.producer_to_ms = q->to_ms;
+    }
+    return b;
+}
+
+static bool row_may_hold(const struct storage_chunk_row *row, const struct bounds *b)
+{
+    return row->count > 0 && row->producer_ts_ms_max >= b->producer_from_ms &&
+           row->producer_ts_ms_min <= b->producer_to_ms && row->first_seq <= b->last_seq &&
+           row->last_seq > b->after_seq && row->first_server_ts_ms <= b->to_ms &&
+           row->last_server_ts_ms >= b->from_ms;
+}
+
+static bool matches(const struct storage_fragment *f, const struct bounds *b)
+{
+    return f->number.seq > b->after_seq && f->number.seq <= b->last_seq &&
+           f->number.server_ts_ms >= b->from_ms && f->number.server_ts_ms <= b->to_ms &&
+           f->producer_ts_ms >= b->producer_from_ms && f->producer_ts_ms <= b->producer_to_ms;
+}
+
+/* Entries [*ret_first, *ret_end) of the index may match. */
+static void entry_range(const struct storage_index *index, const struct bounds *b,
+                        uint32_t *ret_first, uint32_t *ret_end)
+{
+    uint32_t first = storage_index_after_seq(index, b->after_seq);
+    uint32_t end = index->count;
+    if (b->from_ms > INT64_MIN) {
+        uint32_t at = storage_index_at_server(index, b->from_ms);
+        first = at > first ? at : first;
+    }
+    if (b->last_seq < UINT64_MAX)
+        end = storage_index_after_seq(index, b->last_seq);
+    if (b->to_ms < INT64_MAX) {
+        uint32_t at = storage_index_at_server(index, b->to_ms + 1);
+        end = at < end ? at : end;
+    }
+    if (index->producer_ascends && b->producer_from_ms > INT64_MIN) {
+        uint32_t at = storage_index_at_producer(index, b->producer_from_ms);
+        first = at > first ? at : first;
+    }
+    *ret_first = first;
+    *ret_end = end;
+}
+
+static void take_up(struct result *res, const struct storage_chunk *chunk, struct bounds *b)
+{
+    uint32_t at, end;
+    entry_range(&chunk->index, b, &at, &end);
+    for (; at < end && res->count < res->cap; at++) {
+        int64_t producer = storage_entry_producer_ts(storage_index_entry(&chunk->index, at));
+        if (producer < b->producer_from_ms || producer > b->producer_to_ms) {
+            if (chunk->index.producer_ascends && producer > b->producer_to_ms)
+                break;
+            continue;
+        }
+        storage_cursor_fragment(chunk, at, &res->out[res->count++]);
+    }
+    if (res->count < res->cap)
+        b->after_seq =
+            kn_max_u64(b->after_seq,
+                       storage_entry_seq(storage_index_entry(&chunk->index, chunk->index.count - 1),
+                                         &chunk->index.head));
+}
+
+static void take_down(struct result *res, const struct storage_chunk *chunk, struct bounds *b)
+{
+    uint32_t at, end;
+    entry_range(&chunk->index, b, &at, &end);
+    while (end > at && res->count < res->cap) {
+        end--;
+        storage_cursor_fragment(chunk, end, &res->out[res->count++]);
+    }
+    if (res->count < res->cap) {
+        uint64_t first =
+            storage_entry_seq(storage_index_entry(&chunk->index, 0), &chunk->index.head);
+        b->last_seq = first > 0 ? first - 1 : 0;
+    }
+}
+
+/* Where an ascending walk begins: rows are ordered by number and server time, and often by producer
+ * time too. */
+static size_t first_row(const struct storage_directory *dir, const struct bounds *b)
+{
+    size_t at = storage_directory_after(dir, b->after_seq);
+    if (b->from_ms > INT64_MIN)
+        at = kn_max_u64(at, storage_directory_at_server(dir, b->from_ms));
+    if (!dir->producer_ascends || b->producer_from_ms == INT64_MIN)
+        return at;
+    size_t low = at, high = dir->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (dir->rows[middle].count > 0 &&
+            dir->rows[middle].producer_ts_ms_max < b->producer_from_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool past(const struct storage_directory *dir, const struct storage_chunk_row *row,
+                 const struct bounds *b)
+{
+    return row->count > 0 &&
+           (row->first_server_ts_ms > b->to_ms || row->first_seq > b->last_seq ||
+            (dir->producer_ascends && row->producer_ts_ms_min > b->producer_to_ms));
+}
+
+static int walk_up(struct storage_cursor *c, struct bounds *b, struct result *res)
+{
+    struct storage_directory *dir = &c->log->directory;
+    size_t at = first_row(dir, b);
+    while (at < dir->count && res->count < res->cap) {
+        struct storage_chunk_row *row = &dir->rows[at];
+        if (past(dir, row, b))
+            break;
+        if (!row_may_hold(row, b)) {
+            at++;
+            continue;
+        }
+        struct storage_chunk *chunk;
+        uint64_t row_last = row->last_seq;
+        int r = storage_cursor_chunk(c, row, &chunk);
+        if (r == 0 && chunk->index.count > 0) {
+            take_up(res, chunk, b);
+        } else if (r == 1) {
+            at = first_row(dir, b);
+            continue;
+        } else if (r == -ENOENT || r == -EBADMSG) {
+            b->after_seq =
+                kn_max_u64(b->after_seq, row_last); /* lost: what it held is passed over */
+            at = first_row(dir, b);
+            continue;
+        } else if (r < 0) {
+            return r;
+        }
+        at++;
+    }
+    return 0;
+}
+
+static int walk_down(struct storage_cursor *c, struct bounds *b, struct result *res)
+{
+    struct storage_directory *dir = &c->log->directory;
+    size_t at = dir->count;
+    while (at > 0 && res->count < res->cap) {
+        struct storage_chunk_row *row = &dir->rows[at - 1];
+        if (row->count > 0 &&
+            (row->last_server_ts_ms < b->from_ms || row->last_seq <= b->after_seq))
+            break;
+        if (!row_may_hold(row, b)) {
+            at--;
+            continue;
+        }
+        struct storage_chunk *chunk;
+        uint64_t row_first = row->first_seq;
+        int r = storage_cursor_chunk(c, row, &chunk);
+        if (r == 0 && chunk->index.count > 0) {
+            take_down(res, chunk, b);
+        } else if (r == 1) {
+            at = dir->count; /* rows may have come or gone: the bounds tell where we were */
+            continue;
+        } else if (r == -ENOENT || r == -EBADMSG) {
+            b->last_seq = row_first > 0 ? row_first - 1 : 0;
+            at = kn_min_u64(at, dir->count);
+            continue;
+        } else if (r < 0) {
+            return r;
+        }
+        at--;
+    }
+    return 0;
+}
+
+static void take_arrivals(const struct storage_cursor *c, const struct bounds *b, bool down,
+                          struct result *res)
+{
+    const struct storage_arrival *a = c->log->first;
+    size_t start = res->count;
+    for (; a; a = a->next) {
+        if (a->state == STORAGE_DONE || !matches(&a->fragment, b))
+            continue;
+        if (down && res->count == res->cap && res->cap > start) { /* keep the newest */
+            memmove(&res->out[start], &res->out[start + 1],
+                    (res->count - start - 1) * sizeof(*res->out));
+            res->count--;
+        }
+        if (res->count < res->cap)
+            res->out[res->count++] = a->fragment;
+    }
+    for (size_t i = start, j = res->count; down && i + 1 < j; i++) {
+        j--;
+        struct storage_fragment swap = res->out[i];
+        res->out[i] = res->out[j];
+        res->out[j] = swap;
+    }
+}
+
+static int find_locked(struct storage_cursor *c, const struct storage_query *query,
+                       struct result *res)
+{
+    struct bounds b = bounds_of(c, query);
+    bool down = query->newest_first && query->order != STORAGE_BY_PRODUCER_TS;
+    if (down) {
+        if (query->in_flight)
+            take_arrivals(c, &b, true, res);
+        return walk_down(c, &b, res);
+    }
+    int r = walk_up(c, &b, res);
+    if (r == 0 && query->in_flight)
+        take_arrivals(c, &b, false, res);
+    return r;
+}
+
+int storage_find(struct storage *storage, const struct storage_id *stream,
+                 const struct storage_query *query, struct storage_fragment *out, size_t cap,
+                 size_t *ret_count, bool nowait)
+{
+    struct storage_cursor c;
+    int r = storage_cursor_open(storage, stream, nowait, &c);
+    if (r == -ENOENT) {
+        *ret_count = 0;
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    struct result res = {out, cap, 0};
+    r = find_locked(&c, query, &res);
+    storage_cursor_close(&c);
+    if (r == 0)
+        *ret_count = res.count;
+    return r;
+}
+
+int storage_find_number(struct storage *storage, const struct storage_id *stream,
+                        const struct storage_number *number, struct storage_fragment *ret,
+                        bool nowait)
+{
+    if (number->seq == 0)
+        return -ENOENT;
+    struct storage_query query = {
+        .order = STORAGE_BY_NUMBER, .after_seq = number->seq - 1, .in_flight = true};
+    struct storage_fragment f;
+    size_t count;
+    int r = storage_find(storage, stream, &query, &f, 1, &count, nowait);
+    if (r < 0)
+        return r;
+    if (count == 0 || f.number.seq != number->seq ||
+        f.number.server_ts_ms != number->server_ts_ms || f.number.random != number->random)
+        return -ENOENT;
+    *ret = f;
+    return 0;
+}
+
+/* --- the one at a time ---------------------------------------------------------------------------
+ */
+/* Whether f still covers the time when `next` (NULL: none) follows it. */
+static bool covers(const struct storage_fragment *f, const struct storage_fragment *next,
+                   int64_t start_ms, int64_t next_start_ms, int64_t at_ms)
+{
+    if (start_ms > at_ms)
+        return false;
+    if (at_ms - start_ms <= f->full_duration_ms)
+        return true;
+    if (!next)
+        return f->flags & STORAGE_FRAGMENT_IN_FLIGHT && !(f->flags & STORAGE_FRAGMENT_COMPLETE);
+    return at_ms < next_start_ms && !(next->flags & STORAGE_FRAGMENT_DISCONTINUITY);
+}
+
+static int find_at_server(struct storage_cursor *c, int64_t at_ms, struct storage_fragment *ret)
+{
+    struct storage_fragment before, after;
+    struct result one = {&before, 1, 0}, next = {&after, 1, 0};
+    struct storage_query down = {.order = STORAGE_BY_SERVER_TS,
+                                 .from_ms = INT64_MIN,
+                                 .to_ms = at_ms,
+                                 .newest_first = true,
+                                 .in_flight = true};
+    int r = find_locked(c, &down, &one);
+    if (r < 0)
+        return r;
+    struct storage_query up = {.order = STORAGE_BY_NUMBER,
+                               .after_seq = one.count ? before.number.seq : 0,
+                               .in_flight = true};
+    r = find_locked(c, &up, &next);
+    if (r < 0)
+        return r;
+    if (one.count && covers(&before, next.count ? &after : NULL, before.number.server_ts_ms,
+                            next.count ? after.number.server_ts_ms : 0, at_ms)) {
+        *ret = before;
+        return 0;
+    }
+    if (!next.count)
+        return -ENOENT;
+    *ret = after;
+    return 0;
+}
+
+struct nearest { /* best answer so far by producer time */
+    struct storage_fragment covering, later;
+    bool has_covering, has_later;
+};
+
+static void consider(struct nearest *best, const struct storage_fragment *f,
+                     const struct storage_fragment *next, int64_t at_ms)
+{
+    if (f->producer_ts_ms > at_ms) {
+        if (!best->has_later || f->producer_ts_ms < best->later.producer_ts_ms ||
+            (f->producer_ts_ms == best->later.producer_ts_ms &&
+             f->number.seq > best->later.number.seq)) {
+            best->later = *f;
+            best->has_later = true;
+        }
+        return;
+    }
+    if (covers(f, next, f->producer_ts_ms, next ? next->producer_ts_ms : 0, at_ms) &&
+        (!best->has_covering || f->number.seq > best->covering.number.seq)) {
+        best->covering = *f;
+        best->has_covering = true;
+    }
+}
+
+static void consider_chunk(const struct storage_cursor *c, const struct storage_chunk *chunk,
+                           int64_t at_ms, struct nearest *best)
+{
+    const struct storage_index *index = &chunk->index;
+    uint32_t first = storage_index_after_seq(index, c->floor_seq), end = index->count;
+    uint32_t aged = storage_index_at_server(index, c->floor_ts_ms);
+    first = aged > first ? aged : first;
+    if (index->producer_ascends &&
+        index->count > 0) { /* the last start ≤ at, and one on each side */
+        uint32_t at = storage_index_at_producer(index, at_ms + 1);
+        uint32_t low = at > 1 ? at - 1 : 0;
+        first = low > first ? low : first;
+        end = at + 1 < end ? at + 1 : end;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        struct storage_fragment f, next;
+        storage_cursor_fragment(chunk, i, &f);
+        bool has_next = i + 1 < index->count;
+        if (has_next)
+            storage_cursor_fragment(chunk, i + 1, &next);
+        consider(best, &f, has_next ? &next : NULL, at_ms);
+    }
+}
+
+/* Whether the row can better the answer: it may cover, or holds an earlier later one. */
+static bool row_matters(const struct storage_chunk_row *row, int64_t at_ms,
+                        const struct nearest *best)
+{
+    if (row->count == 0 || row->producer_ts_ms_max + row->full_duration_ms_max < at_ms)
+        return false;
+    if (row->producer_ts_ms_min <= at_ms)
+        return !best->has_covering;
+    return !best->has_covering &&
+           (!best->has_later || row->producer_ts_ms_min < best->later.producer_ts_ms);
+}
+
+static int find_at_producer(struct storage_cursor *c, int64_t at_ms, struct storage_fragment *ret)
+{
+    struct nearest best = {0};
+    for (const struct storage_arrival *a = c->log->first; a; a = a->next) {
+        if (a->state != STORAGE_DONE && a->fragment.number.seq > c->floor_seq)
+            consider(&best, &a->fragment, a->next ? &a->next->fragment : NULL, at_ms);
+    }
+    struct storage_directory *dir = &c->log->directory;
+    uint64_t below_seq = UINT64_MAX; /* chunks from here on have been looked at */
+    for (size_t at = dir->count; at > 0;) {
+        struct storage_chunk_row *row = &dir->rows[at - 1];
+        uint64_t name_seq = row->name.seq;
+        if (name_seq >= below_seq || !row_matters(row, at_ms, &best)) {
+            at--;
+            continue;
+        }
+        struct storage_chunk *chunk;
+        int r = storage_cursor_chunk(c, row, &chunk);
+        if (r == 1) {
+            at = dir->count;
+            continue;
+        }
+        if (r < 0 && r != -ENOENT && r != -EBADMSG)
+            return r;
+        if (r == 0)
+            consider_chunk(c, chunk, at_ms, &best);
+        below_seq = name_seq;
+        at = kn_min_u64(at - 1, dir->count);
+    }
+    if (!best.has_covering && !best.has_later)
+        return -ENOENT;
+    *ret = best.has_covering ? best.covering : best.later;
+    return 0;
+}
+
+int storage_find_at(struct storage *storage, const struct storage_id *stream,
+                    enum storage_order order, int64_t at_ms, struct storage_fragment *ret,
+                    bool nowait)
+{
+    kn_assert(order != STORAGE_BY_NUMBER);
+    struct storage_cursor c;
+    int r = storage_cursor_open(storage, stream, nowait, &c);
+    if (r < 0)
+        return r;
+    r = order == STORAGE_BY_SERVER_TS ? find_at_server(&c, at_ms, ret)
+                                      : find_at_producer(&c, at_ms, ret);
+    storage_cursor_close(&c);
+    return r;
+}
+
+/* --- duplicates
+ * ------------------------------------------------------------------------------------- */
+static bool equal_in_chunk(const struct storage_chunk *chunk, const struct storage_arrival *a,
+                           struct storage_fragment *ret)
+{
+    const struct storage_index *index = &chunk->index;
+    uint32_t at = index->producer_ascends && index->count
+                      ? storage_index_at_producer(index, a->fragment.producer_ts_ms)
+                      : 0;
+    for (; at < index->count; at++) {
+        int64_t producer = storage_entry_producer_ts(storage_index_entry(index, at));
+        if (index->producer_ascends && producer > a->fragment.producer_ts_ms)
+            return false;
+        struct storage_fragment f;
+        uint32_t crc;
+        if (producer != a->fragment.producer_ts_ms)
+            continue;
+        storage_index_get(index, at, &f, &crc);
+        if (f.bytes == a->fragment.bytes && crc == a->crc) {
+            *ret = f;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A producer that reconnects sends again what was not acknowledged: recent chunks only. */
+bool storage_log_find_equal(struct storage_log *log, const struct storage_arrival *a,
+                            struct storage_fragment *ret)
+{
+    if (a->chunk->memory)
+        return false;
+    int64_t producer = a->fragment.producer_ts_ms;
+    struct storage_cursor c = {.log = log};
+    uint64_t below_seq = UINT64_MAX;
+    unsigned rows = 0, chunks = 0;
+    bool found = false;
+    kn_lock_take(&log->lock);
+    struct storage_directory *dir = &log->directory;
+    for (size_t at = dir->count; at > 0 && !found && rows < EQUAL_ROWS_MAX;) {
+        struct storage_chunk_row *row = &dir->rows[at - 1];
+        uint64_t name_seq = row->name.seq;
+        if (dir->producer_ascends && row->count > 0 && row->producer_ts_ms_max < producer)
+            break;
+        if (name_seq >= below_seq || row->count == 0 || row->producer_ts_ms_max < producer ||
+            row->producer_ts_ms_min > producer) {
+            at--;
+            rows++;
+            continue;
+        }
+        if (chunks == EQUAL_CHUNKS_MAX)
+            break;
+        struct storage_chunk *chunk;
+        int r = storage_cursor_chunk(&c, row, &chunk);
+        if (r == 1) {
+            at = dir->count;
+            continue;
+        }
+        if (r == 0)
+            found = equal_in_chunk(chunk, a, ret);
+        chunks++;
+        below_seq = name_seq;
+        at = kn_min_u64(at - 1, dir->count);
+    }
+    storage_cursor_close(&c);
+    return found;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The I/O threads; see io.h. What a log does when its turn comes is log.c. */
+#include "io.h"
+
+#include "log.h"
+
+static void *io_main(void *arg)
+{
+    struct storage_io *io = arg;
+    kn_lock_take(&io->lock);
+    for (;;) {
+        struct storage_log *log = io->first;
+        if (log) {
+            io->first = log->io_next;
+            if (!io->first)
+                io->last = NULL;
+            kn_lock_give(&io->lock);
+            storage_log_run(log);
+            kn_lock_take(&io->lock);
+        } else if (io->stopping) {
+            break;
+        } else {
+            kn_cond_wait(&io->wake, &io->lock);
+        }
+    }
+    kn_lock_give(&io->lock);
+    return NULL;
+}
+
+int storage_io_start(struct storage_io *io, unsigned threads)
+{
+    kn_assert(threads > 0 && threads <= STORAGE_IO_THREADS_MAX);
+    *io = (struct storage_io){0};
+    kn_lock_init(&io->lock);
+    kn_cond_init(&io->wake);
+    while (io->count < threads) {
+        int r = kn_thread_start(&io->threads[io->count], "storage-io", io_main, io);
+        if (r < 0) {
+            storage_io_stop(io);
+            return r;
+        }
+        io->count++;
+    }
+    return 0;
+}
+
+void storage_io_stop(struct storage_io *io)
+{
+    kn_lock_take(&io->lock);
+    io->stopping = true;
+    kn_cond_broadcast(&io->wake);
+    kn_lock_give(&io->lock);
+    for (unsigned i = 0; i < io->count; i++)
+        pthread_join(io->threads[i], NULL);
+    io->count = 0;
+    kn_cond_done(&io->wake);
+    kn_lock_done(&io->lock);
+}
+
+void storage_io_add(struct storage_io *io, struct storage_log *log)
+{
+    KN_LOCKED(&io->lock);
+    log->io_next = NULL;
+    if (io->last)
+        io->last->io_next = log;
+    else
+        io->first = log;
+    io->last = log;
+    kn_cond_signal(&io->wake);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The threads that touch the disk for streams. A log waits in the queue at most once and is run by
+ * one thread at a time, so a stream's operations keep their order and queueing cannot fail. */
+#ifndef STORAGE_SRC_IO_H
+#define STORAGE_SRC_IO_H
+
+#include "core/thread.h"
+
+struct storage_log;
+
+enum {
+    STORAGE_IO_THREADS_MAX = 64
+};
+
+struct storage_io {
+    struct kn_lock lock;
+    struct kn_cond wake;
+    struct storage_log *first, *last; /* guarded by lock; by log.io_next */
+    bool stopping;                    /* guarded by lock */
+    unsigned count;
+    pthread_t threads[STORAGE_IO_THREADS_MAX];
+};
+
+int storage_io_start(struct storage_io *io, unsigned threads) KN_MUSTUSE;
+void storage_io_stop(struct storage_io *io); /* after all work has ended */
+void storage_io_add(struct storage_io *io, struct storage_log *log);
+
+#endif

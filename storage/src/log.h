@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of a stream: its chunks, its numbers, the fragments on their way, and the queue of
+ * operations that the I/O threads run in order.
+ *
+ * The writer's calls plan where every byte goes (they hold the log's lock and never wait); the
+ * operations then put it there. A fragment on its way is an arrival: it is visible to readers from
+ * its window while it comes in, and joins its chunk's index when the committer has flushed it.
+ */
+#ifndef STORAGE_SRC_LOG_H
+#define STORAGE_SRC_LOG_H
+
+#include "chunk.h"
+#include "directory.h"
+#include "frames.h"
+
+#include "core/gate.h"
+#include "storage/writer.h"
+
+enum {
+    STORAGE_NUMBER_BLOCK = 1000, /* rules: numbers are reserved in blocks */
+    STORAGE_NUMBER_LOW = 250,    /* with fewer left the next block is fetched */
+};
+
+enum storage_arrival_state {
+    STORAGE_ARRIVING,
+    STORAGE_COMMITTING, /* complete, its last write is queued */
+    STORAGE_WRITTEN,    /* in the file with its record; waits for the flush */
+    STORAGE_DONE,       /* result says how; waits for its turn to be told */
+};
+
+struct storage_arrival {
+    struct storage_arrival *next; /* in the log, the oldest first */
+    struct storage_log *log;
+    struct storage_writer *writer;
+    struct storage_chunk *chunk;
+    enum storage_arrival_state state;
+    bool abandoned;
+    bool duplicate;
+    bool flush_soon;
+    int result;
+    struct storage_fragment fragment;
+    struct storage_fragment stored; /* duplicate: the one that is there already */
+    uint8_t header;
+    uint8_t entry[STORAGE_ENTRY_BYTES];
+    uint32_t crc;
+    uint64_t tail; /* end of its record in the file */
+    struct storage_frame_coder coder;
+    struct kn_buf frames;
+    /* The window: bytes [window_start, taken) lie in blocks, those before in the file. */
+    struct storage_block *first, *last;
+    bool last_closed; /* the last block is being written: do not add to it */
+    uint64_t window_start, taken, visible, submitted;
+};
+
+enum storage_op_kind {
+    STORAGE_OP_RESERVE,
+    STORAGE_OP_CREATE,
+    STORAGE_OP_HEADER,
+    STORAGE_OP_WRITE,
+    STORAGE_OP_COMMIT,
+    STORAGE_OP_VOID,
+    STORAGE_OP_ABANDON,
+    STORAGE_OP_SEAL,
+    STORAGE_OP_SEALED,
+    STORAGE_OP_FENCE,
+    STORAGE_OP_CLOSED,
+};
+
+struct storage_op {
+    struct storage_op *next;
+    enum storage_op_kind kind;
+    struct storage_chunk *chunk;     /* a reference */
+    struct storage_arrival *arrival; /* borrowed: arrivals end with an operation of their own */
+    struct storage_writer *writer;
+    uint64_t upto;       /* WRITE: of the fragment's bytes; VOID: how many */
+    uint64_t offset;     /* HEADER, VOID: in the file */
+    struct kn_buf bytes; /* CREATE: image; HEADER: record */
+    struct storage_chunk_header header;
+};
+
+struct storage_log {
+    struct storage *storage;
+    struct storage_id id;
+    struct storage_log *bucket_next;
+    struct kn_gate gate;
+
+    struct kn_lock slow; /* held over calls into the catalogue: loading, reserving, trimming */
+    struct storage_numbers stored; /* guarded by slow: what the catalogue says */
+    uint64_t stored_version;       /* guarded by slow; 0: no such key yet */
+    bool stored_read;              /* guarded by slow */
+
+    struct kn_lock lock; /* all below */
+    bool loaded;
+    bool dropped; /* the stream is being deleted */
+    int load_error;
+    struct storage_chunk *fence_due; /* a reference: its fence could not be stored yet */
+    struct storage_directory directory;
+    uint64_t next_seq, reserved_seq;
+    bool reserving;
+    uint32_t epoch;
+    int64_t last_server_ts_ms;
+    uint64_t next_ordinal, discontinuity;
+    uint64_t trim_seq; /* fragments up to and with it are gone for every reader */
+    struct storage_writer *writer;
+    struct storage_chunk *open; /* a reference; NULL: the next fragment makes one */
+    struct storage_arrival *first, *last;
+    bool delivering;
+    size_t window_blocks;
+    struct storage_op *op_first, *op_last;
+    bool scheduled;
+
+    struct storage_log *io_next;     /* storage_io's queue, guarded by its lock */
+    struct storage_log *hungry_next; /* guarded by storage.lock */
+    bool hungry;                     /* guarded by storage.lock */
+};
+
+/* Makes ready for reading and writing: the chunk directory, the numbers. Idempotent. Blocks. */
+int storage_log_load(struct storage_log *log) KN_MUSTUSE;
+
+/* Queues an operation; op NULL (no memory) is the caller's to handle before planning anything. */
+struct storage_op *storage_op_new(enum storage_op_kind kind, struct storage_chunk *chunk);
+void storage_op_free(struct storage_op *op);
+void storage_log_push_locked(struct storage_log *log, struct storage_op *op);
+void storage_log_run(struct storage_log *log); /* by an I/O thread */
+
+/* Tells results that are known, in order; wakes readers. No lock held. */
+void storage_log_deliver(struct storage_log *log);
+/* The committer's report: everything of the chunk up to tail is durable, or the flush failed. */
+void storage_log_flushed(struct storage_log *log, struct storage_chunk *chunk, uint64_t tail,
+                         bool footer, int result);
+/* A write failed: the chunk takes no more. */
+void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int error);
+/* No more fragments for the chunk; it is sealed once those on their way have ended. */
+void storage_chunk_close_locked(struct storage_log *log, struct storage_chunk *chunk);
+
+void storage_arrival_free(struct storage_arrival *arrival);
+/* Its blocks no longer count against the stream's window; they are freed with it. */
+void storage_arrival_forget_window_locked(struct storage_arrival *arrival);
+/* Takes an arrival out of the list of those readers see. */
+void storage_arrival_unlink_locked(struct storage_arrival *arrival);
+/* The arrival with that number; NULL. */
+struct storage_arrival *storage_arrival_find_locked(struct storage_log *log, uint64_t seq);
+/* Bytes [off, …) of an arrival's window into iov; 0 when off lies in the file or past the end. */
+size_t storage_arrival_copy_locked(const struct storage_arrival *a, uint64_t off,
+                                   const struct iovec *iov, int n);
+
+/* Fills log.stored once, and stores it again; slow is held. */
+int storage_numbers_read(struct storage_log *log) KN_MUSTUSE;
+int storage_numbers_put(struct storage_log *log) KN_MUSTUSE;
+/* Reserves numbers up to at least next_seq + a block; slow is not held. Blocks. */
+int storage_numbers_reserve(struct storage_log *log) KN_MUSTUSE;
+
+/* Writers (writer.c), told by the log. */
+void storage_writer_unpin(struct storage_log *log, struct storage_writer *w);
+void storage_writer_finish(struct storage_writer *w); /* OP_CLOSED */
+void storage_writers_wake(struct storage_log *log);   /* budget was given back */
+void storage_writer_tell(struct storage_arrival *arrival);
+
+/* An equal fragment that is persisted already (same producer time, length, checksum). Blocks. */
+bool storage_log_find_equal(struct storage_log *log, const struct storage_arrival *arrival,
+                            struct storage_fragment *ret);
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operations of a log: reserve numbers, create a chunk, write parts, commit, abandon, seal.
+ * They run in the order in which the writer planned them, and only they touch a chunk's file.
+ * Steps on disk and in the catalogue go intent first and each may be repeated after a crash:
+ * "o/" key → file and folders flushed → fragments → footer flushed → "c/" key → "o/" key removed.
+ */
+#include "operation.h"
+
+#include "storage_metrics.h"
+
+enum {
+    IOV_MAX_OURS = 64
+};
+
+/* The closed list of errors: what a disk can say is no space or a failure. */
+static int disk_error(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : r == -ENOMEM ? -ENOMEM : -EIO;
+}
+
+static void fail(struct storage_log *log, struct storage_chunk *chunk, int error)
+{
+    kn_lock_take(&log->lock);
+    storage_chunk_fail_locked(log, chunk, disk_error(error));
+    kn_lock_give(&log->lock);
+}
+
+static void run_reserve(struct storage_log *log)
+{
+    int r = storage_numbers_reserve(log);
+    kn_lock_take(&log->lock);
+    log->reserving = false;
+    log->load_error = r < 0 ? (r == -ENOSPC ? r : -EIO) : 0;
+    kn_lock_give(&log->lock);
+    storage_writers_wake(log);
+}
+
+static int put_intent(struct storage_chunk *chunk, bool fenced, uint64_t trusted_upto)
+{
+    struct storage_meta *meta = chunk->storage->meta;
+    struct storage_intent intent = {
+        .name = chunk->index.head.name, .fenced = fenced, .trusted_upto = trusted_upto};
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    uint8_t value[STORAGE_INTENT_BYTES];
+    storage_intent_encode(&intent, value);
+    struct kn_bytes name = storage_chunk_key('o', &chunk->stream, intent.name.seq, key);
+    uint64_t version = 0;
+    if (fenced) {
+        struct kn_buf old;
+        kn_buf_init(&old, STORAGE_INTENT_BYTES);
+        int r = storage_meta_get(meta, name, &old, &version);
+        kn_buf_done(&old);
+        if (r < 0)
+            return r;
+    }
+    return storage_meta_put(meta, name, (struct kn_bytes){value, sizeof(value)}, version, &version);
+}
+
+static void run_create(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_chunk *chunk = op->chunk;
+    int r = chunk->error;
+    if (r == 0 && !chunk->memory)
+        r = put_intent(chunk, false, 0);
+    if (r == 0)
+        r = storage_chunk_create(chunk, kn_buf_bytes(&op->bytes));
+    if (r < 0) {
+        fail(log, chunk, r);
+        return;
+    }
+    kn_lock_take(&log->lock);
+    chunk->index.headers[chunk->index.header_count++] = op->header;
+    chunk->durable_upto = chunk->tail;
+    kn_lock_give(&log->lock);
+}
+
+static void run_header(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_chunk *chunk = op->chunk;
+    if (chunk->error)
+        return;
+    kn_lock_take(&log->lock);
+    uint64_t offset = op->offset;
+    struct storage_record record = {
+        .offset = (uint32_t) offset,
+        .previous = (uint32_t) chunk->previous,
+        .durable_upto = (uint32_t) chunk->durable_upto,
+        .epoch = chunk->index.head.epoch,
+    };
+    kn_lock_give(&log->lock);
+    storage_record_end(&op->bytes, 0, &record, chunk->seed);
+    int r = storage_chunk_allocate(chunk, offset + op->bytes.len);
+    if (r == 0)
+        r = kn_file_write_all(chunk->file, &(struct iovec){op->bytes.ptr, op->bytes.len}, 1,
+                              offset);
+    if (r < 0) {
+        fail(log, chunk, r);
+        return;
+    }
+    kn_lock_take(&log->lock);
+    chunk->previous = offset;
+    chunk->tail = offset + op->bytes.len;
+    chunk->index.headers[chunk->index.header_count++] = op->header;
+    kn_lock_give(&log->lock);
+}
+
+/* --- parts ---------------------------------------------------------------------------------------
+ */
+struct gathered {
+    struct iovec iov[IOV_MAX_OURS];
+    int count;
+    uint64_t from, bytes;
+};
+
+/* The next blocks of the window, up to `upto`; they stay in it, so readers still find them. */
+static void gather_locked(struct storage_arrival *a, uint64_t from, uint64_t upto,
+                          struct gathered *ret)
+{
+    uint64_t at = a->window_start;
+    ret->count = 0;
+    ret->from = from;
+    ret->bytes = 0;
+    for (struct storage_block *b = a->first; b && ret->count < IOV_MAX_OURS - 1; b = b->next) {
+        if (at >= upto)
+            break;
+        if (at >= from) {
+            ret->iov[ret->count++] = (struct iovec){b->bytes, b->used};
+            ret->bytes += b->used;
+        }
+        at += b->used;
+    }
+}
+
+/* Drops written blocks; returns those to give back. Submitted bytes end at a block's end. */
+static struct storage_block *drop_written_locked(struct storage_arrival *a, uint64_t upto)
+{
+    struct storage_block *list = NULL;
+    while (a->first && a->window_start + a->first->used <= upto) {
+        struct storage_block *block = a->first;
+        a->window_start += block->used;
+        a->first = block->next;
+        if (!a->first)
+            a->last = NULL;
+        block->next = list;
+        list = block;
+        a->log->window_blocks--;
+    }
+    return list;
+}
+
+/* Writes the window up to `upto`, and record after it when there is one. */
+static int write_window(struct storage_arrival *a, uint64_t upto, const struct kn_buf *record)
+{
+    struct storage_log *log = a->log;
+    struct storage_chunk *chunk = a->chunk;
+    uint64_t end = a->fragment.offset + upto + (record ? record->len : 0);
+    int r = storage_chunk_allocate(chunk, end);
+    while (r == 0) {
+        struct gathered part;
+        kn_lock_take(&log->lock);
+        gather_locked(a, a->window_start, upto, &part);
+        kn_lock_give(&log->lock);
+        bool last = part.from + part.bytes >= upto;
+        if (last && record) {
+            part.iov[part.count++] = (struct iovec){record->ptr, record->len};
+        }
+        if (part.count > 0)
+            r = kn_file_write_all(chunk->file, part.iov, part.count,
+                                  a->fragment.offset + part.from);
+        if (r < 0)
+            break;
+        storage_metrics_written(part.bytes);
+        kn_lock_take(&log->lock);
+        struct storage_block *written = drop_written_locked(a, part.from + part.bytes);
+        kn_lock_give(&log->lock);
+        if (written)
+            storage_block_give(&log->storage->blocks, written);
+        if (last)
+            break;
+    }
+    return r;
+}
+
+static void run_write(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_arrival *a = op->arrival;
+    kn_lock_take(&log->lock);
+    bool skip = a->abandoned || a->chunk->error;
+    kn_lock_give(&log->lock);
+    int r = skip ? 0 : write_window(a, op->upto, NULL); /* the rest goes with the arrival */
+    if (r < 0)
+        fail(log, a->chunk, r);
+    storage_writers_wake(log);
+}
+
+/* --- commit
+ * --------------------------------------------------------------------------------------- */
+static int build_record_locked(struct storage_log *log, struct storage_arrival *a,
+                               struct kn_buf *out)
+{
+    struct storage_chunk *chunk = a->chunk;
+    struct storage_fragment *f = &a->fragment;
+    f->ordinal = log->next_ordinal;
+    f->discontinuity = log->discontinuity + (f->flags & STORAGE_FRAGMENT_DISCONTINUITY ? 1 : 0);
+    int r = storage_entry_encode(a->entry, &chunk->index.head, f, a->header, a->crc);
+    if (r < 0)
+        return r;
+    size_t start = storage_record_start(out, STORAGE_RECORD_FRAGMENT);
+    kn_buf_append(out, a->entry, sizeof(a->entry));
+    kn_buf_append(out, a->frames.ptr, a->frames.len);
+    struct storage_record record = {
+        .offset = (uint32_t) (f->offset + f->bytes),
+        .previous = (uint32_t) chunk->previous,
+        .durable_upto = (uint32_t) chunk->durable_upto,
+        .epoch = chunk->index.head.epoch,
+    };
+    storage_record_end(out, start, &record, chunk->seed);
+    kn_assert(out->error || out->len == f->record_bytes);
+    if (out->error)
+        return out->error;
+    return storage_index_reserve(&chunk->index, chunk->arrivals);
+}
+
+static void finish_commit(struct storage_log *log, struct storage_arrival *a, int result)
+{
+    kn_lock_take(&log->lock);
+    a->result = result;
+    bool wait = result == 0 && !a->duplicate && !a->chunk->memory;
+    a->state = wait ? STORAGE_WRITTEN : STORAGE_DONE;
+    if (result == 0 && !a->duplicate) {
+        a->tail = a->fragment.offset + a->fragment.bytes + a->fragment.record_bytes;
+        a->chunk->previous = a->fragment.offset + a->fragment.bytes;
+        a->chunk->tail = a->tail;
+        log->next_ordinal = a->fragment.ordinal + 1;
+        log->discontinuity = a->fragment.discontinuity;
+    }
+    struct storage_chunk *chunk = storage_chunk_ref(a->chunk);
+    bool soon = a->flush_soon;
+    kn_lock_give(&log->lock);
+    if (wait)
+        storage_committer_add(&log->storage->committer, chunk, soon);
+    else
+        storage_log_deliver(log);
+    storage_chunk_unref(chunk);
+}
+
+/* Leaves a Void where the bytes of an equal fragment would have been. */
+static int skip_duplicate(struct storage_arrival *a)
+{
+    uint64_t bytes = a->fragment.bytes + a->fragment.record_bytes;
+    int r = storage_chunk_allocate(a->chunk, a->fragment.offset + bytes);
+    return r < 0 ? r : storage_chunk_void(a->chunk, a->fragment.offset, bytes);
+}
+
+static void run_commit(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_arrival *a = op->arrival;
+    struct storage_fragment stored;
+    if (a->chunk->error) {
+        finish_commit(log, a, a->chunk->error);
+        return;
+    }
+    if (storage_log_find_equal(log, a, &stored)) {
+        int r = skip_duplicate(a);
+        if (r < 0)
+            fail(log, a->chunk, r);
+        a->duplicate = r == 0;
+        a->stored = stored;
+        finish_commit(log, a, r < 0 ? disk_error(r) : 0);
+        return;
+    }
+    struct kn_buf record;
+    kn_buf_init(&record, STORAGE_RECORD_BYTES_MAX);
+    kn_lock_take(&log->lock);
+    int r = build_record_locked(log, a, &record);
+    kn_lock_give(&log->lock);
+    if (r == 0)
+        r = write_window(a, a->fragment.bytes, &record);
+    kn_buf_done(&record);
+    if (r < 0)
+        fail(log, a->chunk, r);
+    finish_commit(log, a, r < 0 ? disk_error(r) : 0);
+}
+
+static void run_void(struct storage_log *log, struct storage_op *op)
+{
+    if (op->chunk->error)
+        return;
+    int r = storage_chunk_allocate(op->chunk, op->offset + op->upto);
+    if (r == 0)
+        r = storage_chunk_void(op->chunk, op->offset, op->upto);
+    if (r < 0)
+        fail(log, op->chunk, r);
+}
+
+static void run_abandon(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_arrival *a = op->arrival;
+    struct storage_writer *w = a->writer;
+    kn_lock_take(&log->lock);
+    a->chunk->arrivals--;
+    storage_arrival_forget_window_locked(a);
+    if (a->chunk->state == STORAGE_CHUNK_CLOSING)
+        storage_chunk_close_locked(log, a->chunk); /* it may have been the last on its way */
+    kn_lock_give(&log->lock);
+    storage_arrival_free(a);
+    storage_writers_wake(log);
+    storage_writer_unpin(log, w);
+}
+
+/* --- the end of a chunk
+ * ---------------------------------------------------------------------------- */
+/* Nothing was ever committed to it: it goes, file first, then its intent. */
+static void discard(struct storage_log *log, struct storage_chunk *chunk)
+{
+    struct storage_chunk_path *path = malloc(sizeof(*path));
+    struct kn_fs *fs = chunk->storage->fs;
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    uint64_t seq = chunk->index.head.name.seq;
+    int r = path ? storage_chunk_path_of(chunk->storage->dir, &chunk->stream,
+                                         &chunk->index.head.name, path)
+                 : -ENOMEM;
+    if (r == 0)
+        r = fs->ops->unlink(fs, path->file);
+    if (r == 0 || r == -ENOENT)
+        r = storage_meta_remove(chunk->storage->meta,
+                                storage_chunk_key('o', &chunk->stream, seq, key), 0);
+    (void) r; /* what is left of it the next start clears away */
+    free(path);
+    kn_lock_take(&log->lock);
+    struct storage_chunk_row *row = storage_directory_find(&log->directory, seq);
+    if (row)
+        storage_directory_remove(&log->directory, (size_t) (row - log->directory.rows), 1);
+    kn_lock_give(&log->lock);
+}
+
+static void run_seal(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_chunk *chunk = op->chunk;
+    kn_lock_take(&log->lock);
+    bool still = chunk->state == STORAGE_CHUNK_CLOSING;
+    kn_lock_give(&log->lock);
+    if (!still)
+        return; /* a flush failed meanwhile */
+    if (chunk->index.count == 0) {
+        discard(log, chunk);
+        return;
+    }
+    uint64_t bytes, footer_offset;
+    int r = storage_chunk_seal(chunk, &footer_offset, &bytes);
+    kn_lock_take(&log->lock);
+    if (r < 0) {
+        chunk->error = 0;
+        storage_chunk_fail_locked(log, chunk, -EIO);
+    } else {
+        chunk->footer_offset = footer_offset;
+        chunk->sealed_bytes = bytes;
+    }
+    kn_lock_give(&log->lock);
+    if (r == 0)
+        storage_committer_add(&log->storage->committer, chunk, true);
+}
+
+static void run_sealed(struct storage_log *log, struct storage_op *op)
+{
+    struct storage_chunk *chunk = op->chunk;
+    struct storage_meta *meta = log->storage->meta;
+    struct storage_chunk_row row;
+    uint8_t value[STORAGE_CHUNK_ROW_BYTES];
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    storage_chunk_row_of(chunk, &row);
+    storage_chunk_row_encode(&row, value);
+    uint64_t version;
+    int r = storage_meta_put(meta, storage_chunk_key('c', &chunk->stream, row.name.seq, key),
+                             (struct kn_bytes){value, sizeof(value)}, 0, &version);
+    if (r == 0 || r == -EEXIST)
+        r = storage_meta_remove(meta, storage_chunk_key('o', &chunk->stream, row.name.seq, key), 0);
+    if (r < 0 && r != -ENOENT)
+        return; /* still found under its intent; the next start repeats this */
+    kn_lock_take(&log->lock);
+    chunk->state = STORAGE_CHUNK_SEALED;
+    struct storage_chunk_row *there = storage_directory_find(&log->directory, row.name.seq);
+    bool known = there != NULL;
+    if (known) {
+        struct storage_chunk *live = there->live;
+        there->footer_offset = row.footer_offset;
+        there->file_bytes = row.file_bytes;
+        there->live = NULL;
+        storage_chunk_unref(live);
+    }
+    kn_lock_give(&log->lock);
+    if (known)
+        storage_sealed_put(log->storage, chunk);
+}
+
+/* The flush failed: what recovery may believe of the chunk is stored before a new one follows. */
+static void run_fence(struct storage_log *log, struct storage_op *op)
+{
+    kn_lock_take(&log->lock);
+    uint64_t upto = op->chunk->durable_upto;
+    kn_lock_give(&log->lock);
+    int r = put_intent(op->chunk, true, upto);
+    if (r == 0 || r == -ENOENT)
+        return;
+    kn_lock_take(&log->lock);
+    if (!log->fence_due)
+        log->fence_due = storage_chunk_ref(op->chunk);
+    kn_lock_give(&log->lock);
+}
+
+void storage_operation_run(struct storage_log *log, struct storage_op *op)
+{
+    switch (op->kind) {
+    case STORAGE_OP_RESERVE:
+        run_reserve(log);
+        break;
+    case STORAGE_OP_CREATE:
+        run_create(log, op);
+        break;
+    case STORAGE_OP_HEADER:
+        run_header(log, op);
+        break;
+    case STORAGE_OP_WRITE:
+        run_write(log, op);
+        break;
+    case STORAGE_OP_COMMIT:
+        run_commit(log, op);
+        break;
+    case STORAGE_OP_VOID:
+        run_void(log, op);
+        break;
+    case STORAGE_OP_ABANDON:
+        run_abandon(log, op);
+        break;
+    case STORAGE_OP_SEAL:
+        run_seal(log, op);
+        break;
+    case STORAGE_OP_SEALED:
+        run_sealed(log, op);
+        break;
+    case STORAGE_OP_FENCE:
+        run_fence(log, op);
+        break;
+    case STORAGE_OP_CLOSED:
+        storage_writer_finish(op->writer);
+        break;
+    }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recovery of chunks that were open when the last run ended: those whose intent ("o/…") is still in
+ * the catalogue. Procedure and proof obligations: docs/format-chunk.md, "Recovery".
+ *
+ * The newest record whose links lead back to the chunk's head is looked for from the end of the
+ * file. What lies before its durable_upto was flushed and is believed; fragments after that are
+ * read and compared with their checksum, and the first that fails ends the chunk. A broken link
+ * below durable_upto is damage: it is reported, what lies before and after it is kept. The chunk is
+ * then sealed like any other and never appended to.
+ */
+#include "scan.h"
+#include "storage_metrics.h"
+
+struct recovery {
+    struct storage *storage;
+    struct storage_report *report;
+    struct pending *list;
+    size_t count, cap;
+    struct storage_id last; /* to count streams */
+};
+
+struct pending {
+    struct storage_id stream;
+    uint64_t seq;
+    struct storage_intent intent;
+};
+
+static int collect(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    (void) version;
+    struct recovery *rec = ctx;
+    struct pending p;
+    if (storage_chunk_key_parse(key, &p.stream, &p.seq) < 0 ||
+        storage_intent_decode(value, &p.intent) < 0) {
+        rec->report->bad_records++;
+        return 0;
+    }
+    if (rec->count == rec->cap) {
+        size_t cap = rec->cap ? rec->cap * 2 : 64;
+        struct pending *list = realloc(rec->list, cap * sizeof(*list));
+        if (!list)
+            return -ENOMEM;
+        rec->list = list;
+        rec->cap = cap;
+    }
+    rec->list[rec->count++] = p;
+    return 0;
+}
+
+static int forget_intent(struct storage *storage, const struct pending *p)
+{
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    int r = storage_meta_remove(storage->meta, storage_chunk_key('o', &p->stream, p->seq, key), 0);
+    return r == -ENOENT ? 0 : r;
+}
+
+static bool is_in_catalogue(struct storage *storage, const struct pending *p)
+{
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    struct kn_buf value;
+    uint64_t version;
+    kn_buf_init(&value, STORAGE_META_VALUE_BYTES_MAX);
+    int r = storage_meta_get(storage->meta, storage_chunk_key('c', &p->stream, p->seq, key), &value,
+                             &version);
+    kn_buf_done(&value);
+    return r == 0;
+}
+
+/* The recovered chunk waits in its log to be sealed by the I/O threads. */
+static int adopt(struct storage *storage, struct storage_chunk *chunk)
+{
+    struct storage_log *log = storage_log_of(storage, &chunk->stream);
+    if (!log)
+        return -ENOMEM;
+    KN_LOCKED(&log->lock);
+    int r = storage_directory_reserve(&log->directory);
+    if (r < 0)
+        return r;
+    struct storage_chunk_row row;
+    storage_chunk_row_of(chunk, &row);
+    row.live = storage_chunk_ref(chunk);
+    storage_directory_insert(&log->directory, &row);
+    chunk->state = STORAGE_CHUNK_CLOSING;
+    storage_chunk_close_locked(log, chunk);
+    return 0;
+}
+
+/* A file that never got as far as a durable header holds nothing that anybody was promised. */
+static int drop_unborn(struct storage *storage, const struct pending *p, const char *path)
+{
+    int r = storage->fs->ops->unlink(storage->fs, path);
+    return r < 0 && r != -ENOENT ? r : forget_intent(storage, p);
+}
+
+static int recover_one(struct recovery *rec, const struct pending *p, const char *path)
+{
+    struct storage *storage = rec->storage;
+    struct storage_scan scan;
+    uint64_t limit = p->intent.fenced ? p->intent.trusted_upto : UINT64_MAX;
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    int r = storage_scan_open(storage, &p->stream, &p->intent.name, path, &chunk);
+    if (r == -ENOENT)
+        return forget_intent(storage, p);
+    if (r == -ENODATA)
+        return drop_unborn(storage, p, path);
+    if (r == -EBADMSG) { /* there is a file, but its head is not ours: kept, and said each time */
+        rec->report->unknown_files++;
+        return 0;
+    }
+    if (r == 0)
+        r = storage_scan_tail(chunk, limit, &scan);
+    if (r == 0)
+        r = storage_scan_void_gaps(chunk);
+    if (r < 0)
+        return r;
+    rec->report->chunks_recovered++;
+    rec->report->fragments_recovered += chunk->index.count;
+    rec->report->tail_bytes_cut += scan.cut_bytes;
+    rec->report->bad_records += scan.bad_records;
+    return adopt(storage, chunk);
+}
+
+int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)
+{
+    struct recovery rec = {.storage = storage, .report = report};
+    int r = storage_meta_list(storage->meta, kn_bytes_of(KN_STR("o/")), (struct kn_bytes){NULL, 0},
+                              SIZE_MAX, collect, &rec);
+    struct storage_chunk_path *path = malloc(sizeof(*path));
+    if (r >= 0 && !path)
+        r = -ENOMEM;
+    for (size_t i = 0; i < rec.count && r >= 0; i++) {
+        const struct pending *p = &rec.list[i];
+        if (is_in_catalogue(storage, p)) {
+            r = forget_intent(storage, p);
+            continue;
+        }
+        r = storage_chunk_path_of(storage->dir, &p->stream, &p->intent.name, path);
+        if (r == 0)
+            r = recover_one(&rec, p, path->file);
+        if (r < 0)
+            kn_fail(err, r, "%s: %s", path->file, kn_errname(r));
+    }
+    report->streams = storage_stream_count(storage);
+    report->chunks = rec.count;
+    free(path);
+    free(rec.list);
+    if (r < 0)
+        return err && err->code ? r : kn_fail(err, r, "recovery: %s", kn_errname(r));
+    return 0;
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Walking the records of a chunk from its end; see recover.c for the rules. Everything read here
+ * may be torn or damaged: no size is trusted before its checksum holds, and offsets only fall.
+ */
+#include "scan.h"
+
+#include "core/crypto.h"
+#include "core/mkv.h"
+
+enum {
+    WINDOW_BYTES = 256 << 10,
+    HEAD_READ_BYTES = 4096,
+    PAYLOAD_READ_BYTES = 256 << 10,
+    KIND_AT = 5, /* of the magic within a record */
+};
+
+int storage_scan_segment(struct kn_bytes start, uint32_t *ret)
+{
+    struct kn_mkv_element element;
+    int r = kn_mkv_element_read(start, &element);
+    if (r < 0 || element.id != KN_MKV_EBML || element.size > start.len)
+        return -EBADMSG;
+    size_t at = element.head_bytes + (size_t) element.size;
+    while (at < start.len) {
+        struct kn_bytes rest = {start.ptr + at, start.len - at};
+        if (kn_mkv_element_read(rest, &element) < 0)
+            return -EBADMSG;
+        if (element.id == KN_MKV_SEGMENT) {
+            *ret = (uint32_t) (at + element.head_bytes);
+            return 0;
+        }
+        if (element.size > rest.len)
+            return -EBADMSG;
+        at += element.head_bytes + (size_t) element.size;
+    }
+    return -EBADMSG;
+}
+
+int storage_scan_record(struct kn_file *file, uint64_t offset, uint32_t seed, struct kn_buf *buf,
+                        struct storage_record *ret)
+{
+    uint8_t head[STORAGE_RECORD_HEAD_BYTES];
+    int r = kn_file_read_all(file, head, sizeof(head), offset);
+    if (r == 0)
+        r = storage_record_peek((struct kn_bytes){head, sizeof(head)}, ret);
+    if (r < 0)
+        return r == -ENODATA ? -EBADMSG : r;
+    if (ret->offset != offset || ret->bytes > STORAGE_RECORD_BYTES_MAX)
+        return -EBADMSG;
+    kn_buf_clear(buf);
+    r = kn_buf_reserve(buf, ret->bytes);
+    if (r < 0)
+        return r;
+    r = kn_file_read_all(file, buf->ptr, ret->bytes, offset);
+    if (r < 0)
+        return r == -ENODATA ? -EBADMSG : r;
+    buf->len = ret->bytes;
+    r = storage_record_read(kn_buf_bytes(buf), offset, seed, ret);
+    return r == -ENODATA ? -EBADMSG : r;
+}
+
+int storage_scan_payload(struct kn_file *file, const struct storage_fragment *f, uint32_t crc)
+{
+    uint8_t *bytes = malloc(PAYLOAD_READ_BYTES);
+    if (!bytes)
+        return -ENOMEM;
+    uint32_t got = 0;
+    int r = 0;
+    for (uint64_t at = 0; at < f->bytes && r == 0;) {
+        size_t step = kn_min_u64(PAYLOAD_READ_BYTES, f->bytes - at);
+        r = kn_file_read_all(file, bytes, step, f->offset + at);
+        got = kn_crc32c(got, (struct kn_bytes){bytes, step});
+        at += step;
+    }
+    free(bytes);
+    if (r == -ENODATA || (r == 0 && got != crc))
+        return -EBADMSG;
+    return r;
+}
+
+/* --- the head -----------------------------------------------------------------------------------
+ */
+static int read_head(struct storage_chunk *chunk, const struct storage_id *stream,
+                     const struct storage_number *name)
+{
+    uint8_t start[HEAD_READ_BYTES];
+    uint64_t size;
+    int r = chunk->file->fs->ops->size(chunk->file, &size);
+    if (r < 0)
+        return r;
+    size_t len = kn_min_u64(size, sizeof(start));
+    r = kn_file_read_all(chunk->file, start, len, 0);
+    if (r < 0)
+        return r == -ENODATA ? -EIO : r;
+    bool blank = true;
+    for (size_t i = 0; i < len && blank; i++)
+        blank = start[i] == 0;
+    if (blank)
+        return -ENODATA; /* created, never flushed */
+    r = storage_scan_segment((struct kn_bytes){start, len}, &chunk->segment);
+    if (r < 0)
+        return r;
+    struct kn_bytes rest = {start + chunk->segment, len - chunk->segment};
+    struct storage_record record;
+    struct storage_chunk_head head;
+    if (storage_record_peek(rest, &record) < 0 || record.kind != STORAGE_RECORD_HEAD ||
+        rest.len < STORAGE_HEAD_BYTES)
+        return -EBADMSG;
+    struct kn_bytes body = {rest.ptr + STORAGE_RECORD_HEAD_BYTES, STORAGE_HEAD_BODY_BYTES};
+    if (storage_head_parse(body, &head) < 0)
+        return -EBADMSG;
+    chunk->seed = storage_format_seed(head.id);
+    if (storage_record_read(rest, chunk->segment, chunk->seed, &record) < 0)
+        return -EBADMSG;
+    if ((stream && memcmp(&head.stream, stream, sizeof(*stream)) != 0) ||
+        (name && head.name.seq != name->seq))
+        return -EBADMSG;
+    chunk->index.head = head;
+    chunk->stream = head.stream;
+    return 0;
+}
+
+int storage_scan_open(struct storage *storage, const struct storage_id *stream,
+                      const struct storage_number *name, const char *path,
+                      struct storage_chunk **ret)
+{
+    struct storage_chunk_head none = {.id = {0}};
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    int r = storage_chunk_new(storage, &none, false, &chunk);
+    if (r == 0)
+        r = storage->fs->ops->open(storage->fs, path, KN_FS_WRITE, &chunk->file);
+    if (r == 0)
+        r = read_head(chunk, stream, name);
+    if (r < 0)
+        return r;
+    *ret = KN_MOVE(chunk);
+    return 0;
+}
+
+/* --- finding a record backwards ------------------------------------------------------------------
+ */
+struct search {
+    struct kn_file *file;
+    uint32_t seed;
+    uint64_t floor;  /* nothing before this */
+    uint8_t *window; /* bytes [window_at, window_at + window_len) of the file */
+    uint64_t window_at;
+    size_t window_len;
+    struct kn_buf buf;
+};
+
+static int load_window(struct search *s, uint64_t end)
+{
+    uint64_t at = end > s->floor + WINDOW_BYTES ? end - WINDOW_BYTES : s->floor;
+    s->window_at = at;
+    s->window_len = (size_t) (end - at);
+    return kn_file_read_all(s->file, s->window, s->window_len, at);
+}
+
+static bool is_kind(const uint8_t *p)
+{
+    uint32_t kind = storage_get_u32(p);
+    return kind == STORAGE_RECORD_FRAGMENT || kind == STORAGE_RECORD_HEADER;
+}
+
+/* The newest sound record that begins before `before`; -ENOENT. */
+static int find_before(struct search *s, uint64_t before, uint64_t size, struct storage_record *ret)
+{
+    for (uint64_t at = before; at > s->floor;) {
+        at--;
+        /* The magic and the fields before it must lie in the window. */
+        if (at < s->window_at || at + KIND_AT + 4 > s->window_at + s->window_len) {
+            uint64_t end = at + KIND_AT + 4;
+            if (end > size)
+                continue;
+            int r = load_window(s, end);
+            if (r < 0)
+                return r == -ENODATA ? -EIO : r;
+        }
+        const uint8_t *p = s->window + (at - s->window_at);
+        if (p[0] != KN_MKV_VOID || !is_kind(p + KIND_AT))
+            continue;
+        int r = storage_scan_record(s->file, at, s->seed, &s->buf, ret);
+        if (r == 0)
+            return 0;
+        if (r != -EBADMSG)
+            return r;
+    }
+    return -ENOENT;
+}
+
+/* --- the chain
+ * ------------------------------------------------------------------------------------- */
+struct chain {
+    uint32_t *offsets; /* newest first */
+    size_t count, cap;
+    uint64_t bad_records;
+};
+
+static int chain_add(struct chain *chain, uint32_t offset)
+{
+    if (chain->count == chain->cap) {
+        size_t cap = chain->cap ? chain->cap * 2 : 256;
+        uint32_t *offsets = realloc(chain->offsets, cap * sizeof(*offsets));
+        if (!offsets)
+            return -ENOMEM;
+        chain->offsets = offsets;
+        chain->cap = cap;
+    }
+    chain->offsets[chain->count++] = offset;
+    return 0;
+}
+
+/* Follows the links from a sound record to the head. -EBADMSG: a link above what was durable is
+ * broken, so the record is not to be believed. */
+static int follow(struct search *s, const struct storage_chunk *chunk,
+                  const struct storage_record *from, uint64_t size, struct chain *chain)
+{
+    struct storage_record record = *from;
+    uint64_t durable_upto = from->durable_upto;
+    chain->count = 0;
+    chain->bad_records = 0;
+    int r = chain_add(chain, record.offset);
+    while (r == 0 && record.previous != chunk->segment) {
+        uint32_t link = record.previous, here = record.offset;
+        if (link > here || link < chunk->segment)
+            return -EBADMSG;
+        r = storage_scan_record(s->file, link, s->seed, &s->buf, &record);
+        if (r == -EBADMSG || (r == 0 && record.offset >= here)) {
+            if (link >= durable_upto)
+                return -EBADMSG;
+            chain->bad_records++; /* it was flushed once: damage. Go on with what lies before it. */
+            r = find_before(s, link, size, &record);
+            if (r == -ENOENT)
+                return 0;
+        }
+        if (r == 0)
+            r = chain_add(chain, record.offset);
+    }
+    return r;
+}
+
+static int add_record(struct storage_chunk *chunk, const struct storage_record *record)
+{
+    struct storage_index *index = &chunk->index;
+    if (record->kind == STORAGE_RECORD_HEADER) {
+        if (record->body.len < STORAGE_HEADER_BODY_BYTES ||
+            index->header_count == STORAGE_CHUNK_HEADERS_MAX)
+            return -EBADMSG;
+        uint32_t bytes = storage_get_u32(record->body.ptr + 8);
+        if (bytes != record->body.len - STORAGE_HEADER_BODY_BYTES)
+            return -EBADMSG;
+        index->headers[index->header_count++] = (struct storage_chunk_header){
+            .offset = record->offset + STORAGE_RECORD_HEAD_BYTES + STORAGE_HEADER_BODY_BYTES,
+            .bytes = bytes,
+            .hash = storage_get_u64(record->body.ptr),
+        };
+        return 0;
+    }
+    if (record->body.len < STORAGE_ENTRY_BYTES || index->count == STORAGE_CHUNK_FRAGMENTS_MAX)
+        return -EBADMSG;
+    return storage_index_add(index, record->body.ptr);
+}
+
+/* Whether the entry fits its place; a record that passed its checksum was written by us. */
+static bool entry_fits(const struct storage_chunk *chunk, const struct storage_record *record)
+{
+    struct storage_fragment f;
+    uint8_t header;
+    uint32_t crc;
+    storage_entry_decode(record->body.ptr, &chunk->index.head, &f, &header, &crc);
+    return f.offset + f.bytes == record->offset && f.record_bytes == record->bytes &&
+           f.cluster_offset + f.cluster_bytes <= f.bytes && header < chunk->index.header_count;
+}
+
+/* From the oldest to the newest: index, tail; payload is read only where it was not durable. */
+static int take_chain(struct search *s, struct storage_chunk *chunk, const struct chain *chain,
+                      uint64_t durable_upto, uint64_t limit, uint64_t *ret_bad)
+{
+    for (size_t i = chain->count; i > 0; i--) {
+        struct storage_record record;
+        int r = storage_scan_record(s->file, chain->offsets[i - 1], s->seed, &s->buf, &record);
+        if (r < 0)
+            return r == -EBADMSG ? -EIO : r;
+        uint64_t end = (uint64_t) record.offset + record.bytes;
+        if (end > limit)
+            break;
+        bool fragment = record.kind == STORAGE_RECORD_FRAGMENT;
+        if (fragment && (record.body.len < STORAGE_ENTRY_BYTES || !entry_fits(chunk, &record))) {
+            (*ret_bad)++;
+            continue;
+        }
+        if (fragment && end > durable_upto) {
+            struct storage_fragment f;
+            uint8_t header;
+            uint32_t crc;
+            storage_entry_decode(record.body.ptr, &chunk->index.head, &f, &header, &crc);
+            r = storage_scan_payload(s->file, &f, crc);
+            if (r == -EBADMSG)
+                break; /* torn: it and all after it were never acknowledged */
+            if (r < 0)
+                return r;
+        }
+        r = add_record(chunk, &record);
+        if (r == -EBADMSG) {
+            (*ret_bad)++;
+            continue;
+        }
+        if (r < 0)
+            return r;
+        chunk->previous = record.offset;
+        chunk->tail = end;
+    }
+    return 0;
+}
+
+static int scan_tail(struct search *s, struct storage_chunk *chunk, uint64_t limit,
+                     struct chain *chain, struct storage_scan *ret)
+{
+    uint64_t size;
+    int r = chunk->file->fs->ops->size(chunk->file, &size);
+    if (r < 0)
+        return r;
+    uint64_t before = size;
+    struct storage_record newest;
+    for (;;) {
+        r = find_before(s, before, size, &newest);
+        if (r < 0)
+            break;
+        r = follow(s, chunk, &newest, size, chain);
+        if (r != -EBADMSG)
+            break;
+        before = newest.offset;
+    }
+    if (r == -ENOENT) { /* not even the first header record: nothing was ever durable after it */
+        chunk->tail = kn_min_u64(size, chunk->segment + STORAGE_HEAD_BYTES + STORAGE_SEEK_BYTES);
+        chunk->previous = chunk->segment;
+        r = 0;
+    } else if (r == 0) {
+        chunk->tail = chunk->segment;
+        ret->bad_records = chain->bad_records;
+        r = take_chain(s, chunk, chain, newest.durable_upto, limit, &ret->bad_records);
+    }
+    if (r < 0)
+        return r;
+    ret->cut_bytes = size > chunk->tail ? size - chunk->tail : 0;
+    return 0;
+}
+
+static void read_first_header(struct storage_chunk *chunk, uint64_t *ret_image_end)
+{
+    const struct storage_chunk_header *h = &chunk->index.headers[0];
+    struct kn_buf bytes, image;
+    struct kn_mkv_header parsed;
+    struct storage_chunk_header ignored;
+    *ret_image_end = 0;
+    kn_buf_init(&bytes, KN_MKV_HEADER_BYTES_MAX);
+    kn_buf_init(&image, 3 * (size_t) KN_MKV_HEADER_BYTES_MAX);
+    if (chunk->index.header_count > 0 && kn_buf_reserve(&bytes, h->bytes) == 0 &&
+        kn_file_read_all(chunk->file, bytes.ptr, h->bytes, h->offset) == 0) {
+        bytes.len = h->bytes;
+        if (kn_mkv_header_parse(kn_buf_bytes(&bytes), &parsed, NULL) == 0) {
+            for (unsigned i = parsed.track_count; i > 0; i--) {
+                if (parsed.tracks[i - 1].type == KN_MKV_VIDEO || i == 1)
+                    chunk->cue_track = (uint32_t) parsed.tracks[i - 1].number;
+                if (parsed.tracks[i - 1].type == KN_MKV_VIDEO)
+                    break;
+            }
+        }
+        uint64_t previous = chunk->previous;
+        uint32_t segment = chunk->segment;
+        if (storage_chunk_image(chunk, kn_buf_bytes(&bytes), &image, &ignored) == 0)
+            *ret_image_end = image.len;
+        chunk->previous = previous;
+        chunk->segment = segment;
+    }
+    kn_buf_done(&image);
+    kn_buf_done(&bytes);
+}
+
+int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storage_scan *ret)
+{
+    struct search s = {
+        .file = chunk->file,
+        .seed = chunk->seed,
+        .floor = chunk->segment + STORAGE_HEAD_BYTES,
+        .window = malloc(WINDOW_BYTES),
+    };
+    if (!s.window)
+        return -ENOMEM;
+    kn_buf_init(&s.buf, STORAGE_RECORD_BYTES_MAX);
+    struct chain chain = {0};
+    struct storage_scan scan = {0};
+    int r = scan_tail(&s, chunk, limit, &chain, &scan);
+    free(chain.offsets);
+    kn_buf_done(&s.buf);
+    free(s.window);
+    if (r < 0)
+        return r;
+    chunk->durable_upto = chunk->plan_end = chunk->tail;
+    *ret = scan;
+    return 0;
+}
+
+/* --- gaps
+ * -------------------------------------------------------------------------------------------- */
+static int void_gap(struct storage_chunk *chunk, uint64_t from, uint64_t to)
+{
+    if (to < from + STORAGE_VOID_BYTES_MAX)
+        return 0;
+    uint8_t head[STORAGE_VOID_BYTES_MAX];
+    int r = kn_file_read_all(chunk->file, head, sizeof(head), from);
+    if (r < 0)
+        return r == -ENODATA ? -EIO : r;
+    struct kn_mkv_element element;
+    if (head[0] == KN_MKV_VOID &&
+        kn_mkv_element_read((struct kn_bytes){head, sizeof(head)}, &element) == 0 &&
+        element.id == KN_MKV_VOID && element.size <= to - from - element.head_bytes)
+        return 0; /* a Void of ours, or a header record: it spans what it should */
+    return storage_chunk_void(chunk, from, to - from);
+}
+
+int storage_scan_void_gaps(struct storage_chunk *chunk)
+{
+    uint64_t end;
+    read_first_header(chunk, &end);
+    for (uint32_t i = 0; i < chunk->index.count && end > 0; i++) {
+        struct storage_fragment f;
+        storage_index_get(&chunk->index, i, &f, NULL);
+        /* Header records stand between fragments too, right behind a record. */
+        for (uint32_t h = 0; h < chunk->index.header_count; h++) {
+            const struct storage_chunk_header *header = &chunk->index.headers[h];
+            uint64_t start = header->offset - STORAGE_RECORD_HEAD_BYTES - STORAGE_HEADER_BODY_BYTES;
+            if (start >= end && start < f.offset) {
+                int r = void_gap(chunk, end, start);
+                if (r < 0)
+                    return r;
+                end = header->offset + header->bytes;
+            }
+        }
+        int r = void_gap(chunk, end, f.offset);
+        if (r < 0)
+            return r;
+        end = f.offset + f.bytes + f.record_bytes;
+    }
+    return 0;
+}

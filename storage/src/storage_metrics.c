@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters and gauges of the data folder. */
+#include "storage_metrics.h"
+
+#include "core/metrics.h"
+#include "storage/storage.h"
+
+static const double flush_bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+                                      0.1,    0.2,   0.5,   1,     2,    5};
+
+static struct kn_metric_family families[] = {
+    {KN_COUNTER,   "kinema_storage_commits_total",    "Fragments made durable.",                            {0}, NULL, 0,                          NULL},
+    {KN_COUNTER,
+     "kinema_storage_commit_bytes_total",             "Bytes of those fragments.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_written_bytes_total",            "Bytes written to chunk files.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_HISTOGRAM,
+     "kinema_storage_flush_seconds",                  "Time of one group flush.",
+     {0},
+     flush_bounds,                                                                                                     KN_ARRAY_LEN(flush_bounds),
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_flushed_files_total",            "Files flushed in groups.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_fenced_chunks_total",            "Chunks given up after a failed write or flush.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_duplicates_total",               "Re-sent fragments that were stored already.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_trimmed_chunks_total",           "Chunks removed by retention.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_COUNTER,
+     "kinema_storage_trimmed_fragments_total",        "Fragments removed by retention.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_GAUGE,     "kinema_storage_window_bytes",     "Memory of fragments in flight.",                     {0}, NULL, 0,                          NULL},
+    {KN_GAUGE,     "kinema_storage_free_bytes",       "Free space of the data volume.",                     {0}, NULL, 0,                          NULL},
+    {KN_GAUGE,     "kinema_storage_volume_bytes",     "Size of the data volume.",                           {0}, NULL, 0,                          NULL},
+    {KN_GAUGE,     "kinema_storage_recovered_chunks", "Chunks recovered at start.",                         {0}, NULL, 0,                          NULL},
+    {KN_GAUGE,
+     "kinema_storage_recovered_cut_bytes",            "Unfinished bytes cut at start.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+    {KN_GAUGE,
+     "kinema_storage_recovered_bad_records",          "Damaged records found at start, kept and reported.",
+     {0},
+     NULL,                                                                                                             0,
+     NULL                                                                                                                                              },
+};
+
+enum family {
+    COMMITS,
+    COMMIT_BYTES,
+    WRITTEN_BYTES,
+    FLUSH_SECONDS,
+    FLUSHED_FILES,
+    FENCED,
+    DUPLICATES,
+    TRIMMED_CHUNKS,
+    TRIMMED_FRAGMENTS,
+    WINDOW_BYTES,
+    FREE_BYTES,
+    VOLUME_BYTES,
+    RECOVERED_CHUNKS,
+    RECOVERED_CUT,
+    RECOVERED_BAD,
+};
+
+/* A family without labels has one series; looked up once. */
+static struct kn_metric *metric(enum family family)
+{
+    static struct kn_metric *_Atomic series[KN_ARRAY_LEN(families)];
+    struct kn_metric *m = series[family];
+    if (!m) {
+        m = kn_metric_series(&families[family], NULL);
+        series[family] = m;
+    }
+    return m;
+}
+
+void storage_metrics_commit(uint64_t fragment_bytes)
+{
+    kn_metric_add(metric(COMMITS), 1);
+    kn_metric_add(metric(COMMIT_BYTES), (int64_t) fragment_bytes);
+}
+
+void storage_metrics_written(uint64_t bytes)
+{
+    kn_metric_add(metric(WRITTEN_BYTES), (int64_t) bytes);
+}
+
+void storage_metrics_flush(int64_t took_ns, size_t files)
+{
+    kn_metric_observe(metric(FLUSH_SECONDS), (double) took_ns / 1e9);
+    kn_metric_add(metric(FLUSHED_FILES), (int64_t) files);
+}
+
+void storage_metrics_fenced(void)
+{
+    kn_metric_add(metric(FENCED), 1);
+}
+
+void storage_metrics_duplicate(void)
+{
+    kn_metric_add(metric(DUPLICATES), 1);
+}
+
+void storage_metrics_trimmed(uint64_t chunks, uint64_t fragments)
+{
+    kn_metric_add(metric(TRIMMED_CHUNKS), (int64_t) chunks);
+    kn_metric_add(metric(TRIMMED_FRAGMENTS), (int64_t) fragments);
+}
+
+void storage_metrics_window(uint64_t used_bytes)
+{
+    kn_metric_set(metric(WINDOW_BYTES), (double) used_bytes);
+}
+
+void storage_metrics_space(uint64_t free_bytes, uint64_t total_bytes)
+{
+    kn_metric_set(metric(FREE_BYTES), (double) free_bytes);
+    kn_metric_set(metric(VOLUME_BYTES), (double) total_bytes);
+}
+
+void storage_metrics_recovered(const struct storage_report *report)
+{
+    kn_metric_set(metric(RECOVERED_CHUNKS), (double) report->chunks_recovered);
+    kn_metric_set(metric(RECOVERED_CUT), (double) report->tail_bytes_cut);
+    kn_metric_set(metric(RECOVERED_BAD), (double) report->bad_records);
+}
