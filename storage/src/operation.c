@@ -132,11 +132,12 @@ static void gather_locked(struct storage_arrival *a, uint64_t from, uint64_t upt
     }
 }
 
-/* Drops written blocks; returns those to give back. Submitted bytes end at a block's end. */
+/* Drops written blocks; returns those to give back. Submitted bytes end at a block's end, and a block
+ * without bytes is the one that the writer is about to fill. */
 static struct storage_block *drop_written_locked(struct storage_arrival *a, uint64_t upto)
 {
     struct storage_block *list = NULL;
-    while (a->first && a->window_start + a->first->used <= upto) {
+    while (a->first && a->first->used > 0 && a->window_start + a->first->used <= upto) {
         struct storage_block *block = a->first;
         a->window_start += block->used;
         a->first = block->next;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The storage over a real folder: writing, finding, reading, the tail, restart. */
+#include "storage_rig.h"
+#include "temp_dir.h"
+#include "test.h"
+
+static const char capture_name[] = "media/captures/c164_h264_abs_eofr_meta.mkv";
+
+struct fixture {
+    struct temp_dir dir;
+    struct storage_conf conf;
+    struct kn_fake_clock clock;
+    struct storage *storage;
+    struct storage_report report;
+    struct capture capture;
+    struct storage_id stream;
+};
+
+static void open_storage(struct fixture *f)
+{
+    struct kn_err err = {0};
+    int r = storage_open(f->dir.path, &f->conf, kn_fs_system(), &f->clock.clock, &f->storage,
+                         &f->report, &err);
+    if (r < 0)
+        print_error("%s\n", err.text);
+    assert_ok(r);
+}
+
+static void setup_with(struct fixture *f, uint32_t retention_hours, const char *name)
+{
+    *f = (struct fixture){.dir = temp_dir_new(), .conf = rig_conf()};
+    kn_fake_clock_init(&f->clock, 1763851000000);
+    open_storage(f);
+    f->stream = rig_stream(f->storage, "cam", retention_hours);
+    f->capture = capture_read(name);
+}
+
+static void setup(struct fixture *f)
+{
+    setup_with(f, 24, capture_name);
+}
+
+static void teardown(struct fixture *f)
+{
+    storage_close(f->storage);
+    capture_done(&f->capture);
+    temp_dir_remove(&f->dir);
+}
+
+static size_t whole(const struct capture *c)
+{
+    size_t count = 0;
+    while (count < c->fragment_count && c->fragments[count].whole)
+        count++;
+    return count;
+}
+
+static void upload_all(struct fixture *f, int64_t shift_ms)
+{
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f->storage, &f->stream, false));
+    rig_upload_header(&up, &f->capture);
+    for (size_t i = 0; i < whole(&f->capture); i++) {
+        kn_fake_clock_advance(&f->clock, 1000);
+        assert_ok(rig_upload_fragment(&up, &f->capture, i, shift_ms));
+    }
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+    for (size_t i = 0; i < up.commit_count; i++)
+        assert_ok(up.commits[i].result);
+    assert_int_equal(up.commit_count, whole(&f->capture));
+    rig_upload_done(&up);
+}
+
+static size_t list(struct fixture *f, struct storage_fragment *out, size_t cap)
+{
+    struct storage_query query = {.order = STORAGE_BY_NUMBER};
+    size_t count;
+    assert_ok(storage_find(f->storage, &f->stream, &query, out, cap, &count, false));
+    return count;
+}
+
+static void expect_all(struct fixture *f, size_t times)
+{
+    static struct storage_fragment out[1000];
+    size_t n = whole(&f->capture), count = list(f, out, 1000);
+    assert_int_equal(count, times * n);
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(rig_compare(f->storage, &f->stream, &out[i], &f->capture, i % n));
+        assert_int_equal(out[i].ordinal, i);
+        assert_int_equal(out[i].discontinuity, i / n + 1);
+        if (i > 0) {
+            assert_true(out[i].number.seq > out[i - 1].number.seq);
+            assert_true(out[i].number.server_ts_ms > out[i - 1].number.server_ts_ms);
+        }
+    }
+}
+
+TEST(what_was_committed_is_found_and_read_back)
+{
+    struct fixture f;
+    setup(&f);
+
+    upload_all(&f, 0);
+
+    expect_all(&f, 1);
+    teardown(&f);
+}
+
+TEST(it_is_all_there_after_a_restart)
+{
+    struct fixture f;
+    setup(&f);
+    upload_all(&f, 0);
+
+    storage_close(f.storage);
+    open_storage(&f);
+
+    assert_true(f.report.clean);
+    expect_all(&f, 1);
+    upload_all(&f, 1000000000);
+    expect_all(&f, 2);
+    teardown(&f);
+}
+
+TEST(numbers_and_times_go_on_rising_after_a_restart_with_the_clock_set_back)
+{
+    struct fixture f;
+    setup(&f);
+    upload_all(&f, 0);
+    storage_close(f.storage);
+    f.clock.wall_ms -= 86400000 / 2;
+    open_storage(&f);
+
+    upload_all(&f, 1000000000);
+
+    expect_all(&f, 2);
+    teardown(&f);
+}
+
+TEST(a_fragment_in_flight_is_read_from_memory_and_from_the_file)
+{
+    struct fixture f;
+    setup(&f);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    const struct capture_fragment *want = &f.capture.fragments[0];
+    struct storage_fragment begun;
+    assert_ok(rig_upload_begin(&up, want->timecode, 5, 0, &begun));
+    uint64_t seen = kn_gate_value(storage_tail_gate(f.storage, &f.stream));
+    size_t half = want->mark_count / 2;
+    assert_ok(rig_upload_parts(&up, &f.capture, want, 0, half));
+
+    struct storage_query query = {.order = STORAGE_BY_NUMBER, .in_flight = true};
+    struct storage_fragment got;
+    size_t count;
+    assert_ok(storage_find(f.storage, &f.stream, &query, &got, 1, &count, false));
+    assert_int_equal(count, 1);
+    assert_true(got.flags & STORAGE_FRAGMENT_IN_FLIGHT);
+    size_t visible = want->marks[half - 1] - want->start;
+    assert_int_equal(got.bytes, visible);
+    assert_true(kn_gate_value(storage_tail_gate(f.storage, &f.stream)) > seen);
+    uint8_t *bytes = malloc(visible + 100);
+    for (size_t done = 0; done < visible;) {
+        struct iovec iov = {bytes + done, visible + 100 - done};
+        ssize_t n = storage_read(f.storage, &f.stream, &got, done, &iov, 1, false);
+        assert_true(n > 0);
+        done += (size_t) n;
+        assert_true(done <= visible);
+    }
+    assert_memory_equal(bytes, f.capture.bytes + want->start, visible);
+    struct iovec more = {bytes, 1};
+    assert_int_equal(storage_read(f.storage, &f.stream, &got, visible, &more, 1, true), 0);
+
+    assert_ok(rig_upload_parts(&up, &f.capture, want, half, want->mark_count));
+    assert_ok(rig_upload_commit(&up, want));
+    rig_upload_settle(&up);
+    assert_ok(rig_compare(f.storage, &f.stream, &up.commits[0].fragment, &f.capture, 0));
+    struct iovec rest = {bytes, 1}; /* the old value still leads to the bytes */
+    assert_int_equal(storage_read(f.storage, &f.stream, &got, visible, &rest, 1, false), 1);
+    free(bytes);
+    rig_upload_close(&up);
+    rig_upload_done(&up);
+    teardown(&f);
+}
+
+TEST(an_aborted_fragment_is_gone_and_its_reader_is_told)
+{
+    struct fixture f;
+    setup(&f);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    struct storage_fragment begun;
+    const struct capture_fragment *first = &f.capture.fragments[0];
+    assert_ok(rig_upload_begin(&up, first->timecode, 5, 0, &begun));
+    assert_ok(rig_upload_parts(&up, &f.capture, first, 0, first->mark_count - 1));
+
+    storage_writer_abort(up.w);
+
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    assert_int_equal(storage_read(f.storage, &f.stream, &begun, 0, &iov, 1, false), -ECANCELED);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 0, 0));
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+    rig_upload_done(&up);
+    struct storage_fragment out[4];
+    assert_int_equal(list(&f, out, 4), 1);
+    assert_int_equal(out[0].ordinal, 0);
+    assert_ok(rig_compare(f.storage, &f.stream, &out[0], &f.capture, 0));
+    teardown(&f);
+}
+
+TEST(a_fragment_sent_again_is_acknowledged_under_its_old_number)
+{
+    struct fixture f;
+    setup(&f);
+    upload_all(&f, 0);
+    struct storage_fragment before[100];
+    size_t count = list(&f, before, 100);
+
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    for (size_t i = count - 2; i < count; i++)
+        assert_ok(rig_upload_fragment(&up, &f.capture, i, 0));
+    assert_ok(rig_upload_fragment(&up, &f.capture, 1, 7777)); /* not the same producer time */
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+
+    assert_true(up.commits[0].duplicate && up.commits[1].duplicate);
+    assert_int_equal(up.commits[1].fragment.number.seq, before[count - 1].number.seq);
+    assert_false(up.commits[2].duplicate);
+    struct storage_fragment after[100];
+    assert_int_equal(list(&f, after, 100), count + 1);
+    assert_int_equal(after[count].ordinal, count);
+    rig_upload_done(&up);
+    teardown(&f);
+}
+
+TEST(a_newcomer_fences_the_writer_before_it)
+{
+    struct fixture f;
+    setup(&f);
+    struct rig_upload old, new;
+    assert_ok(rig_upload_open(&old, f.storage, &f.stream, false));
+    rig_upload_header(&old, &f.capture);
+    struct storage_fragment begun;
+    const struct capture_fragment *first = &f.capture.fragments[0];
+    assert_ok(rig_upload_begin(&old, first->timecode, 5, 0, &begun));
+    assert_ok(rig_upload_parts(&old, &f.capture, first, 0, first->mark_count));
+
+    assert_int_equal(rig_upload_open(&new, f.storage, &f.stream, false), -EBUSY);
+    assert_ok(rig_upload_open(&new, f.storage, &f.stream, true));
+
+    assert_int_equal(storage_writer_mark(old.w, NULL), -ESTALE);
+    assert_int_equal(rig_upload_commit(&old, first), -ESTALE);
+    rig_upload_header(&new, &f.capture);
+    assert_ok(rig_upload_fragment(&new, &f.capture, 1, 0));
+    rig_upload_settle(&new);
+    rig_upload_close(&old);
+    assert_ok(rig_upload_fragment(&new, &f.capture, 2, 0));
+    rig_upload_settle(&new);
+    rig_upload_close(&new);
+    struct storage_fragment out[8];
+    assert_int_equal(list(&f, out, 8), 2);
+    assert_ok(rig_compare(f.storage, &f.stream, &out[0], &f.capture, 1));
+    assert_ok(rig_compare(f.storage, &f.stream, &out[1], &f.capture, 2));
+    rig_upload_done(&old);
+    rig_upload_done(&new);
+    teardown(&f);
+}
+
+TEST(small_chunks_roll_and_every_order_finds_its_way)
+{
+    struct fixture f;
+    setup(&f);
+    storage_close(f.storage);
+    f.conf.chunk_bytes_max = 600000;
+    f.conf.open_chunks_max = 2;
+    open_storage(&f);
+    upload_all(&f, 0);
+
+    expect_all(&f, 1);
+    struct storage_fragment all[200], got[200];
+    size_t n = list(&f, all, 200), count;
+    struct storage_stream_stats stats;
+    assert_ok(storage_stream_stats(f.storage, &f.stream, &stats, false));
+    assert_true(stats.chunks > 3);
+    assert_int_equal(stats.fragments, n);
+    for (size_t i = 0; i < n; i++) {
+        struct storage_query down = {.order = STORAGE_BY_SERVER_TS,
+                                     .from_ms = INT64_MIN,
+                                     .to_ms = all[i].number.server_ts_ms,
+                                     .newest_first = true};
+        assert_ok(storage_find(f.storage, &f.stream, &down, got, 200, &count, false));
+        assert_int_equal(count, i + 1);
+        assert_int_equal(got[0].number.seq, all[i].number.seq);
+        assert_int_equal(got[i].number.seq, all[0].number.seq);
+        struct storage_query producer = {
+            .order = STORAGE_BY_PRODUCER_TS, .from_ms = all[i].producer_ts_ms, .to_ms = INT64_MAX};
+        assert_ok(storage_find(f.storage, &f.stream, &producer, got, 200, &count, false));
+        assert_int_equal(count, n - i);
+        struct storage_fragment one;
+        assert_ok(storage_find_number(f.storage, &f.stream, &all[i].number, &one, false));
+        assert_int_equal(one.producer_ts_ms, all[i].producer_ts_ms);
+        assert_ok(storage_find_at(f.storage, &f.stream, STORAGE_BY_SERVER_TS,
+                                  all[i].number.server_ts_ms + 1, &one, false));
+        assert_int_equal(one.number.seq, all[i].number.seq);
+        assert_ok(storage_find_at(f.storage, &f.stream, STORAGE_BY_PRODUCER_TS,
+                                  all[i].producer_ts_ms, &one, false));
+        assert_int_equal(one.number.seq, all[i].number.seq);
+    }
+    struct storage_query page = {.order = STORAGE_BY_NUMBER, .after_seq = all[1].number.seq};
+    assert_true(n >= 5);
+    assert_ok(storage_find(f.storage, &f.stream, &page, got, 3, &count, false));
+    assert_int_equal(count, 3);
+    assert_int_equal(got[0].number.seq, all[2].number.seq);
+    assert_int_equal(storage_find_at(f.storage, &f.stream, STORAGE_BY_PRODUCER_TS,
+                                     all[n - 1].producer_ts_ms + 100000, &got[0], false),
+                     -ENOENT);
+    teardown(&f);
+}
+
+TEST(retention_zero_keeps_fragments_in_memory_only)
+{
+    struct fixture f;
+    setup_with(&f, 0, capture_name);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(rig_upload_fragment(&up, &f.capture, i, 0));
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+    struct storage_fragment out[8];
+    assert_int_equal(list(&f, out, 8), 3);
+    assert_true(out[0].flags & STORAGE_FRAGMENT_MEMORY);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(rig_compare(f.storage, &f.stream, &out[i], &f.capture, i));
+    rig_upload_done(&up);
+
+    storage_close(f.storage);
+    open_storage(&f);
+
+    assert_int_equal(list(&f, out, 8), 0);
+    teardown(&f);
+}
+
+TEST(many_streams_at_once_keep_apart)
+{
+    struct fixture f;
+    setup(&f);
+    enum {
+        STREAMS = 20
+    };
+    static struct rig_upload up[STREAMS];
+    for (size_t s = 0; s < STREAMS; s++) {
+        char name[16];
+        snprintf(name, sizeof(name), "s%zu", s);
+        struct storage_id id = rig_stream(f.storage, name, 1);
+        assert_ok(rig_upload_open(&up[s], f.storage, &id, false));
+        rig_upload_header(&up[s], &f.capture);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t s = 0; s < STREAMS; s++)
+            assert_ok(rig_upload_fragment(&up[s], &f.capture, i, (int64_t) s));
+    }
+    for (size_t s = 0; s < STREAMS; s++) {
+        rig_upload_settle(&up[s]);
+        assert_int_equal(up[s].commit_count, 4);
+        for (size_t i = 0; i < 4; i++) {
+            assert_ok(up[s].commits[i].result);
+            assert_ok(
+                rig_compare(f.storage, &up[s].stream, &up[s].commits[i].fragment, &f.capture, i));
+        }
+        rig_upload_close(&up[s]);
+        rig_upload_done(&up[s]);
+    }
+    teardown(&f);
+}
+
+TESTS_MAIN(TEST_OF(what_was_committed_is_found_and_read_back),
+           TEST_OF(it_is_all_there_after_a_restart),
+           TEST_OF(numbers_and_times_go_on_rising_after_a_restart_with_the_clock_set_back),
+           TEST_OF(a_fragment_in_flight_is_read_from_memory_and_from_the_file),
+           TEST_OF(an_aborted_fragment_is_gone_and_its_reader_is_told),
+           TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
+           TEST_OF(a_newcomer_fences_the_writer_before_it),
+           TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
+           TEST_OF(retention_zero_keeps_fragments_in_memory_only),
+           TEST_OF(many_streams_at_once_keep_apart))
