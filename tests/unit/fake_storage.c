@@ -34,6 +34,7 @@ struct storage {
     int fail_error;
     uint64_t fail_at;
     size_t blocking_calls;
+    const char *dir;
 };
 
 struct storage *fake_storage_new(struct kn_clock *clock)
@@ -42,6 +43,7 @@ struct storage *fake_storage_new(struct kn_clock *clock)
 
     assert_non_null(storage);
     storage->clock = clock;
+    storage->dir = "/nonexistent"; /* most tests write nothing there */
     return storage;
 }
 
@@ -325,6 +327,11 @@ void fake_storage_fail_read(struct storage *storage, int error, uint64_t at_leas
     storage->fail_at = at_least;
 }
 
+void fake_storage_set_dir(struct storage *storage, const char *dir)
+{
+    storage->dir = dir;
+}
+
 size_t fake_storage_blocking_calls(struct storage *storage)
 {
     return storage->blocking_calls;
@@ -574,8 +581,7 @@ struct kn_clock *storage_clock(struct storage *storage)
     return storage->clock;
 }
 
-/* A folder of the test's own would be needed to write there: nothing here does. */
-const char *storage_dir(struct storage *storage KN_UNUSED)
+const char *storage_dir(struct storage *storage)
 {
-    return "/nonexistent";
+    return storage->dir;
 }
