@@ -83,7 +83,7 @@ static const struct kn_conf_key server_keys[] = {
        .choices = log_formats,
        .unit = "",
        .help = "One line an event to standard error: key=value text, or JSON."},
-    NUMBER(open_files_min, 64, 1048576, 65536, "count",
+    NUMBER(open_files_min, 64, 1048576, 16384, "count",
            "The limit on open files is raised to this, or as far as the system allows."),
     NUMBER(console_threads, 1, 64, 4, "count", "Threads of the console listener."),
     NUMBER(console_connections_max, 8, 65536, 512, "count",

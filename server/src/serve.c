@@ -78,7 +78,7 @@ static void open_files_raise(uint64_t wanted)
 /* --- starting --------------------------------------------------------------------------------- */
 static void report_log(const struct storage_report *report, const char *dir)
 {
-    if (report->clean)
+    if (report->clean || (report->streams == 0 && report->chunks == 0))
         kn_log_info("data_folder_opened",
                     "dir=" KN_LOG_QUOTED " streams=%" PRIu64 " chunks=%" PRIu64 " took_ms=%" PRId64,
                     kn_log_quote(kn_str_from(dir)), report->streams, report->chunks,
