@@ -90,9 +90,10 @@ static const struct kn_conf_key server_keys[] = {
            "Connections the console listener serves at a time."),
     NUMBER(console_session_ms, MINUTE_MS, 30ull * DAY_MS, 12 * HOUR_MS, "ms",
            "How long a login to the console lasts."),
-    TEXT(console_hosts, "", "",
-         "Further host names, separated by commas, under which browsers may open the console. "
-         "localhost and plain addresses always work; any other name is refused."),
+    TEXT(host_names, "", "",
+         "Further host names, separated by commas, under which browsers may open the console, and "
+         "under --no-auth anybody the API. localhost and plain addresses always work; any other "
+         "name is refused."),
     SWITCH(metrics_anywhere,
            "Serve /metrics to other machines without a login. This machine may always read it."),
 };
