@@ -314,6 +314,7 @@ void fake_storage_jump(struct storage *storage, const struct storage_id *stream,
 void fake_storage_set_deleting(struct storage *storage, const struct storage_id *stream)
 {
     stream_of(storage, stream)->stream->status = STORAGE_STREAM_DELETING;
+    kn_gate_bump(&stream_of(storage, stream)->gate);
 }
 
 void fake_storage_set_cold(struct storage *storage, bool cold)
@@ -347,7 +348,8 @@ static int enter(struct storage *storage, bool nowait)
 
 static bool is_visible(const struct fake_stream *s, const struct item *item, bool in_flight)
 {
-    return !item->aborted && item->f.number.seq > s->trimmed_seq &&
+    return !item->aborted && s->stream->status == STORAGE_STREAM_ACTIVE &&
+           item->f.number.seq > s->trimmed_seq &&
            (in_flight || !(item->f.flags & STORAGE_FRAGMENT_IN_FLIGHT));
 }
 
@@ -371,9 +373,7 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
 
     if (r < 0)
         return r;
-    if (!s || s->stream->status == STORAGE_STREAM_DELETING)
-        return -ENOENT;
-    for (size_t k = 0; k < s->count && found < cap; k++) {
+    for (size_t k = 0; s && k < s->count && found < cap; k++) {
         const struct item *item = &s->items[query->newest_first ? s->count - 1 - k : k];
 
         if (is_visible(s, item, query->in_flight) && matches(item, query))
