@@ -88,7 +88,7 @@ def test_4003_the_connection_is_too_old(make_server):
     stream, base = server.create_stream(), pm.now_ms()
     with upload(server, stream) as put:
         put.send(HEADER)
-        for i in range(200):
+        for i in range(5000):
             if put.error() or put.over:
                 break
             put.send(pm.cluster(base + i * 120))
@@ -108,7 +108,7 @@ def test_4004_a_cluster_that_does_not_rise(server, stream):
 
 
 def test_4004_frame_by_frame_is_a_setting(make_server):
-    server = make_server(args=["--strict-frame-times", "true"])
+    server = make_server(args=["--strict-frame-times"])
     stream, base = server.create_stream(), pm.now_ms()
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(base) + pm.cluster(base + 80))  # the last frame was at + 80
@@ -267,9 +267,3 @@ def test_a_key_may_be_held_to_some_streams(server, stream):
     with pm.PutMedia(server.ingest, stream, key) as put:
         assert put.wait_status() in (401, 403)
 
-
-def test_refusals_wait_for_no_body(server):
-    """With Expect: 100-continue the final status comes instead of the 100."""
-    with upload(server, kinema.new_name(), expect=True) as put:
-        assert put.wait_status() == 404
-        assert put.interim == []
