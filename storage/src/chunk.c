@@ -260,7 +260,7 @@ static int find_footer(struct kn_file *file, uint64_t size, uint64_t *ret)
     return 0;
 }
 
-static int read_footer(struct storage_chunk *chunk, uint64_t footer_offset)
+int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offset)
 {
     uint64_t size;
     int r = chunk->file->fs->ops->size(chunk->file, &size);
@@ -304,7 +304,7 @@ int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *
         r = storage->fs->ops->open(storage->fs, path->file, KN_FS_READ, &chunk->file);
     free(path);
     if (r == 0)
-        r = read_footer(chunk, footer_offset);
+        r = storage_chunk_read_footer(chunk, footer_offset);
     if (r < 0)
         return r;
     if (memcmp(&chunk->index.head.stream, stream, sizeof(*stream)) != 0 ||

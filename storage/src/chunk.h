@@ -105,6 +105,8 @@ int storage_chunk_void(struct storage_chunk *chunk, uint64_t offset, uint64_t by
 int storage_chunk_seal(struct storage_chunk *chunk, uint64_t *ret_footer_offset,
                        uint64_t *ret_bytes) KN_MUSTUSE;
 
+/* Fills the index of an open file from its footer; 0: find it by the trailer. -EBADMSG. */
+int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offset) KN_MUSTUSE;
 /* Opens a sealed chunk and reads its footer. footer_offset 0: find it by the trailer. */
 int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *stream,
                               const struct storage_number *name, uint64_t footer_offset,

@@ -1,52 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is recorded, as spans of server time: pages of the index, joined over small gaps. A fragment
- * covers from its server time to that plus its full duration.
+ * What is recorded, as spans: for a timeline. A chunk without a gap longer than asked for counts as
+ * a whole from its directory row; only chunks with gaps, and those cut by the range, are opened.
  */
-#include "storage/fragment.h"
+#include "cursor.h"
 
-enum { PAGE = 1024 };
+struct spans {
+    struct storage_span *out;
+    size_t cap, count;
+    int64_t gap_ms;
+    bool full;
+};
 
-static int64_t end_of(const struct storage_fragment *fragment)
+static void add(struct spans *s, int64_t from_ms, int64_t to_ms, uint64_t fragments, uint64_t bytes)
 {
-    return fragment->number.server_ts_ms + (int64_t) fragment->full_duration_ms;
+    struct storage_span *last = s->count ? &s->out[s->count - 1] : NULL;
+    if (last && from_ms - last->to_ms <= s->gap_ms) {
+        last->to_ms = kn_max_i64(last->to_ms, to_ms);
+        last->fragments += fragments;
+        last->bytes += bytes;
+    } else if (s->count < s->cap) {
+        s->out[s->count++] = (struct storage_span){from_ms, to_ms, fragments, bytes};
+    } else {
+        s->full = true;
+    }
 }
 
-/* Adds one fragment; false when out is full. */
-static bool add(struct storage_span *out, size_t cap, size_t *count, int64_t gap_ms,
-                const struct storage_fragment *fragment)
+static void add_entries(struct spans *s, const struct storage_cursor *c,
+                        const struct storage_chunk *chunk, int64_t from_ms, int64_t to_ms)
 {
-    struct storage_span *last = *count > 0 ? &out[*count - 1] : NULL;
-    if (!last || fragment->number.server_ts_ms - last->to_ms > gap_ms) {
-        if (*count == cap)
-            return false;
-        last = &out[(*count)++];
-        *last = (struct storage_span){.from_ms = fragment->number.server_ts_ms};
+    uint32_t at = storage_index_at_server(&chunk->index, from_ms);
+    uint32_t after = storage_index_after_seq(&chunk->index, c->floor_seq);
+    for (at = at > after ? at : after; at < chunk->index.count && !s->full; at++) {
+        struct storage_fragment f;
+        storage_cursor_fragment(chunk, at, &f);
+        if (f.number.server_ts_ms > to_ms)
+            break;
+        add(s, f.number.server_ts_ms, f.number.server_ts_ms + f.full_duration_ms, 1, f.bytes);
     }
-    last->to_ms = kn_max_i64(last->to_ms, end_of(fragment));
-    last->fragments++;
-    last->bytes += fragment->bytes;
-    return true;
+}
+
+static bool counts_whole(const struct storage_chunk_row *row, const struct storage_cursor *c,
+                         const struct spans *s, int64_t from_ms, int64_t to_ms)
+{
+    return row->first_seq > c->floor_seq && row->first_server_ts_ms >= from_ms &&
+           row->last_server_ts_ms <= to_ms && row->gap_ms_max <= s->gap_ms;
+}
+
+static int walk(struct storage_cursor *c, int64_t from_ms, int64_t to_ms, struct spans *s)
+{
+    const struct storage_directory *dir = &c->log->directory;
+    uint64_t after_seq = c->floor_seq;
+    size_t at = storage_directory_after(dir, after_seq);
+    while (at < dir->count && !s->full) {
+        const struct storage_chunk_row *row = &dir->rows[at];
+        if (row->count == 0 || row->last_server_ts_ms < from_ms) {
+            at++;
+            continue;
+        }
+        if (row->first_server_ts_ms > to_ms)
+            break;
+        uint64_t last_seq = row->last_seq;
+        if (counts_whole(row, c, s, from_ms, to_ms)) {
+            add(s, row->first_server_ts_ms, row->last_end_ms, row->count, row->bytes);
+        } else {
+            struct storage_chunk *chunk;
+            int r = storage_cursor_chunk(c, row, &chunk);
+            if (r == 1) {
+                at = storage_directory_after(dir, after_seq);
+                continue;
+            }
+            if (r < 0 && r != -ENOENT && r != -EBADMSG)
+                return r;
+            if (r == 0)
+                add_entries(s, c, chunk, from_ms, to_ms);
+        }
+        after_seq = last_seq;
+        at++;
+    }
+    return 0;
 }
 
 int storage_coverage(struct storage *storage, const struct storage_id *stream, int64_t from_ms,
                      int64_t to_ms, int64_t gap_ms, struct storage_span *out, size_t cap,
                      size_t *ret_count)
 {
-    struct storage_fragment *page = malloc(PAGE * sizeof *page);
-    struct storage_query query = {.order = STORAGE_BY_SERVER_TS, .from_ms = from_ms, .to_ms = to_ms};
-    size_t count = 0, found = PAGE;
-    int code = page ? 0 : -ENOMEM;
-    while (code == 0 && found == PAGE) {
-        code = storage_find(storage, stream, &query, page, PAGE, &found, false);
-        for (size_t i = 0; code == 0 && i < found; i++)
-            if (!add(out, cap, &count, gap_ms, &page[i]))
-                found = i; /* full: this is all the caller can hold */
-        if (code == 0 && found > 0)
-            query.after_seq = page[found - 1].number.seq;
-    }
-    free(page);
-    if (code == 0)
-        *ret_count = count;
-    return code;
+    struct storage_cursor c;
+    int r = storage_cursor_open(storage, stream, false, &c);
+    if (r < 0)
+        return r;
+    struct spans s = {.out = out, .cap = cap, .gap_ms = kn_max_i64(gap_ms, 0)};
+    r = walk(&c, kn_max_i64(from_ms, c.floor_ts_ms), to_ms, &s);
+    storage_cursor_close(&c);
+    if (r == 0)
+        *ret_count = s.count;
+    return r;
 }

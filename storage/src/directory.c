@@ -71,8 +71,6 @@ void storage_directory_insert(struct storage_directory *dir, const struct storag
 void storage_directory_remove(struct storage_directory *dir, size_t at, size_t count)
 {
     kn_assert(at <= dir->count && count <= dir->count - at);
-    if (!count) /* an empty directory has no rows to move */
-        return;
     for (size_t i = at; i < at + count; i++) {
         dir->fragments -= dir->rows[i].count;
         dir->bytes -= dir->rows[i].bytes;
@@ -137,6 +135,10 @@ static void row_count(struct storage_chunk_row *row, const struct storage_fragme
         row->first_seq = f->number.seq;
         row->first_server_ts_ms = f->number.server_ts_ms;
         row->producer_ts_ms_min = row->producer_ts_ms_max = f->producer_ts_ms;
+    } else {
+        int64_t gap_ms = f->number.server_ts_ms - row->last_end_ms;
+        if (gap_ms > row->gap_ms_max)
+            row->gap_ms_max = (uint32_t) kn_min_i64(gap_ms, UINT32_MAX);
     }
     row->count++;
     row->bytes += f->bytes;
@@ -243,6 +245,7 @@ void storage_chunk_row_encode(const struct storage_chunk_row *row,
     kn_put_u64le(dst + 96, row->bytes);
     kn_put_u64le(dst + 104, row->next_ordinal);
     kn_put_u64le(dst + 112, row->next_discontinuity);
+    kn_put_u32le(dst + 120, row->gap_ms_max);
 }
 
 int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *ret)
@@ -267,6 +270,7 @@ int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *re
         .bytes = storage_get_u64(p + 96),
         .next_ordinal = storage_get_u64(p + 104),
         .next_discontinuity = storage_get_u64(p + 112),
+        .gap_ms_max = storage_get_u32(p + 120),
     };
     if (row.name.server_ts_ms < 0 || row.name.seq >> 60)
         return -EBADMSG;
@@ -277,10 +281,9 @@ int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *re
 void storage_intent_encode(const struct storage_intent *intent, uint8_t dst[STORAGE_INTENT_BYTES])
 {
     kn_put_u32le(dst, INTENT_VERSION | (intent->fenced ? 1u << 16 : 0));
-    kn_put_u32le(dst + 4, intent->name.random);
-    kn_put_u64le(dst + 8, intent->name.seq);
-    kn_put_u64le(dst + 16, (uint64_t) intent->name.server_ts_ms);
-    kn_put_u64le(dst + 24, intent->trusted_upto);
+    kn_put_u32le(dst + 4, intent->segment);
+    kn_put_u64le(dst + 8, intent->trusted_upto);
+    storage_head_encode(dst + 16, &intent->head);
 }
 
 int storage_intent_decode(struct kn_bytes value, struct storage_intent *ret)
@@ -289,13 +292,14 @@ int storage_intent_decode(struct kn_bytes value, struct storage_intent *ret)
         (storage_get_u32(value.ptr) & UINT16_MAX) != INTENT_VERSION)
         return -EBADMSG;
     struct storage_intent intent = {
-        .name = {storage_get_u64(value.ptr + 8), (int64_t) storage_get_u64(value.ptr + 16),
-                 storage_get_u32(value.ptr + 4)},
+        .segment = storage_get_u32(value.ptr + 4),
         .fenced = storage_get_u32(value.ptr) >> 16 & 1,
-        .trusted_upto = storage_get_u64(value.ptr + 24),
+        .trusted_upto = storage_get_u64(value.ptr + 8),
     };
-    if (intent.name.server_ts_ms < 0 || intent.name.seq >> 60)
-        return -EBADMSG;
+    struct kn_bytes head = {value.ptr + 16, STORAGE_HEAD_BODY_BYTES};
+    int r = storage_head_parse(head, &intent.head);
+    if (r < 0)
+        return r;
     *ret = intent;
     return 0;
 }

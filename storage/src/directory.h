@@ -17,6 +17,7 @@ struct storage_chunk_row {
     uint32_t footer_offset;
     uint32_t file_bytes;
     uint32_t full_duration_ms_max;
+    uint32_t gap_ms_max; /* longest time between the end of a fragment and the next one's start */
     uint64_t first_seq, last_seq; /* of fragments; meaningless with count 0 */
     int64_t first_server_ts_ms, last_server_ts_ms;
     int64_t last_end_ms; /* server time + duration of the last fragment */
@@ -55,7 +56,7 @@ void storage_chunk_row_of(const struct storage_chunk *chunk, struct storage_chun
 enum {
     STORAGE_CHUNK_KEY_BYTES = 2 + 32 + 16 + 1,
     STORAGE_CHUNK_ROW_BYTES = 128,
-    STORAGE_INTENT_BYTES = 32,
+    STORAGE_INTENT_BYTES = 16 + STORAGE_HEAD_BODY_BYTES,
     STORAGE_NUMBERS_BYTES = 48,
 };
 /* family: 'c' sealed, 'o' open */
@@ -71,9 +72,11 @@ void storage_chunk_row_encode(const struct storage_chunk_row *row,
                               uint8_t dst[STORAGE_CHUNK_ROW_BYTES]);
 int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *ret) KN_MUSTUSE;
 
-/* What is known of a chunk before it is sealed. */
+/* What is known of a chunk before it is sealed: its head again, so that damage there loses nothing,
+ * and a file without one sound record is known to be one that was never flushed. */
 struct storage_intent {
-    struct storage_number name;
+    struct storage_chunk_head head;
+    uint32_t segment;
     bool fenced; /* a flush failed: nothing after trusted_upto may be believed */
     uint64_t trusted_upto;
 };

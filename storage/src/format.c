@@ -125,9 +125,9 @@ int storage_record_read(struct kn_bytes bytes, uint64_t offset, uint32_t seed,
 }
 
 /* --- the chunk's head ------------------------------------------------------------------------ */
-void storage_head_append(struct kn_buf *out, const struct storage_chunk_head *head)
+void storage_head_encode(uint8_t b[STORAGE_HEAD_BODY_BYTES], const struct storage_chunk_head *head)
 {
-    uint8_t b[STORAGE_HEAD_BODY_BYTES] = {0};
+    memset(b, 0, STORAGE_HEAD_BODY_BYTES);
     kn_put_u32le(b, STORAGE_CHUNK_VERSION);
     kn_put_u32le(b + 4, head->epoch);
     memcpy(b + 8, head->id, STORAGE_CHUNK_ID_BYTES);
@@ -137,6 +137,12 @@ void storage_head_append(struct kn_buf *out, const struct storage_chunk_head *he
     kn_put_u64le(b + 56, head->ordinal);
     kn_put_u64le(b + 64, head->discontinuity);
     kn_put_u32le(b + 72, head->name.random);
+}
+
+void storage_head_append(struct kn_buf *out, const struct storage_chunk_head *head)
+{
+    uint8_t b[STORAGE_HEAD_BODY_BYTES];
+    storage_head_encode(b, head);
     kn_buf_append(out, b, sizeof(b));
 }
 

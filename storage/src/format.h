@@ -78,6 +78,8 @@ int storage_record_peek(struct kn_bytes bytes, struct storage_record *ret) KN_MU
 int storage_record_read(struct kn_bytes bytes, uint64_t offset, uint32_t seed,
                         struct storage_record *ret) KN_MUSTUSE;
 
+void storage_head_encode(uint8_t dst[STORAGE_HEAD_BODY_BYTES],
+                         const struct storage_chunk_head *head);
 void storage_head_append(struct kn_buf *out, const struct storage_chunk_head *head);
 int storage_head_parse(struct kn_bytes body, struct storage_chunk_head *ret) KN_MUSTUSE;
 

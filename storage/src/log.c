@@ -101,7 +101,7 @@ void storage_chunk_close_locked(struct storage_log *log, struct storage_chunk *c
 void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int error)
 {
     kn_lock_assert_held(&log->lock);
-    if (chunk->error)
+    if (chunk->error || chunk->state == STORAGE_CHUNK_FENCED)
         return;
     chunk->error = error;
     if (error == -ENOSPC) {
@@ -201,11 +201,12 @@ void storage_log_flushed(struct storage_log *log, struct storage_chunk *chunk, u
                          bool footer, int result)
 {
     kn_lock_take(&log->lock);
+    if (chunk->state == STORAGE_CHUNK_FENCED)
+        result = -EIO; /* a write has failed meanwhile: what is trusted is stored already */
     if (result < 0) {
         take_back_ordinals_locked(log, chunk);
-        if (chunk->state == STORAGE_CHUNK_CLOSING)
-            chunk->state = STORAGE_CHUNK_FENCED; /* its footer is not to be trusted either */
-        chunk->error = 0;
+        if (chunk->state != STORAGE_CHUNK_FENCED)
+            chunk->error = 0; /* also one that is full: its footer is not to be trusted either */
         storage_chunk_fail_locked(log, chunk, -EIO);
     } else {
         chunk->durable_upto = kn_max_u64(chunk->durable_upto, tail);

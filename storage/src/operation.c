@@ -39,12 +39,14 @@ static void run_reserve(struct storage_log *log)
 static int put_intent(struct storage_chunk *chunk, bool fenced, uint64_t trusted_upto)
 {
     struct storage_meta *meta = chunk->storage->meta;
-    struct storage_intent intent = {
-        .name = chunk->index.head.name, .fenced = fenced, .trusted_upto = trusted_upto};
+    struct storage_intent intent = {.head = chunk->index.head,
+                                    .segment = chunk->segment,
+                                    .fenced = fenced,
+                                    .trusted_upto = trusted_upto};
     char key[STORAGE_CHUNK_KEY_BYTES];
     uint8_t value[STORAGE_INTENT_BYTES];
     storage_intent_encode(&intent, value);
-    struct kn_bytes name = storage_chunk_key('o', &chunk->stream, intent.name.seq, key);
+    struct kn_bytes name = storage_chunk_key('o', &chunk->stream, intent.head.name.seq, key);
     uint64_t version = 0;
     if (fenced) {
         struct kn_buf old;
@@ -57,6 +59,32 @@ static int put_intent(struct storage_chunk *chunk, bool fenced, uint64_t trusted
     return storage_meta_put(meta, name, (struct kn_bytes){value, sizeof(value)}, version, &version);
 }
 
+/* Nothing was ever committed to the chunk: it goes, file first, then its intent. */
+static void discard(struct storage_log *log, struct storage_chunk *chunk)
+{
+    struct storage_chunk_path *path = malloc(sizeof(*path));
+    struct kn_fs *fs = chunk->storage->fs;
+    char key[STORAGE_CHUNK_KEY_BYTES];
+    uint64_t seq = chunk->index.head.name.seq;
+    int r = path ? storage_chunk_path_of(chunk->storage->dir, &chunk->stream,
+                                         &chunk->index.head.name, path)
+                 : -ENOMEM;
+    if (r == 0)
+        r = fs->ops->unlink(fs, path->file);
+    if (r == 0)
+        r = fs->ops->sync_dir(fs, path->day);
+    if (r == 0 || r == -ENOENT)
+        r = storage_meta_remove(chunk->storage->meta,
+                                storage_chunk_key('o', &chunk->stream, seq, key), 0);
+    (void) r; /* what is left of it the next start clears away */
+    free(path);
+    kn_lock_take(&log->lock);
+    struct storage_chunk_row *row = storage_directory_find(&log->directory, seq);
+    if (row)
+        storage_directory_remove(&log->directory, (size_t) (row - log->directory.rows), 1);
+    kn_lock_give(&log->lock);
+}
+
 static void run_create(struct storage_log *log, struct storage_op *op)
 {
     struct storage_chunk *chunk = op->chunk;
@@ -67,6 +95,7 @@ static void run_create(struct storage_log *log, struct storage_op *op)
         r = storage_chunk_create(chunk, kn_buf_bytes(&op->bytes));
     if (r < 0) {
         fail(log, chunk, r);
+        discard(log, chunk);
         return;
     }
     kn_lock_take(&log->lock);
@@ -132,8 +161,8 @@ static void gather_locked(struct storage_arrival *a, uint64_t from, uint64_t upt
     }
 }
 
-/* Drops written blocks; returns those to give back. Submitted bytes end at a block's end, and a block
- * without bytes is the one that the writer is about to fill. */
+/* Drops written blocks; returns those to give back. Submitted bytes end at a block's end, and a
+ * block without bytes is the one that the writer is about to fill. */
 static struct storage_block *drop_written_locked(struct storage_arrival *a, uint64_t upto)
 {
     struct storage_block *list = NULL;
@@ -312,30 +341,6 @@ static void run_abandon(struct storage_log *log, struct storage_op *op)
 
 /* --- the end of a chunk
  * ---------------------------------------------------------------------------- */
-/* Nothing was ever committed to it: it goes, file first, then its intent. */
-static void discard(struct storage_log *log, struct storage_chunk *chunk)
-{
-    struct storage_chunk_path *path = malloc(sizeof(*path));
-    struct kn_fs *fs = chunk->storage->fs;
-    char key[STORAGE_CHUNK_KEY_BYTES];
-    uint64_t seq = chunk->index.head.name.seq;
-    int r = path ? storage_chunk_path_of(chunk->storage->dir, &chunk->stream,
-                                         &chunk->index.head.name, path)
-                 : -ENOMEM;
-    if (r == 0)
-        r = fs->ops->unlink(fs, path->file);
-    if (r == 0 || r == -ENOENT)
-        r = storage_meta_remove(chunk->storage->meta,
-                                storage_chunk_key('o', &chunk->stream, seq, key), 0);
-    (void) r; /* what is left of it the next start clears away */
-    free(path);
-    kn_lock_take(&log->lock);
-    struct storage_chunk_row *row = storage_directory_find(&log->directory, seq);
-    if (row)
-        storage_directory_remove(&log->directory, (size_t) (row - log->directory.rows), 1);
-    kn_lock_give(&log->lock);
-}
-
 static void run_seal(struct storage_log *log, struct storage_op *op)
 {
     struct storage_chunk *chunk = op->chunk;

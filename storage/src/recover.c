@@ -10,7 +10,10 @@
  * then sealed like any other and never appended to.
  */
 #include "scan.h"
-#include "storage_metrics.h"
+
+#include <stdio.h>
+
+#include "core/crypto.h"
 
 struct recovery {
     struct storage *storage;
@@ -87,29 +90,26 @@ static int adopt(struct storage *storage, struct storage_chunk *chunk)
 }
 
 /* A file that never got as far as a durable header holds nothing that anybody was promised. */
-static int drop_unborn(struct storage *storage, const struct pending *p, const char *path)
+static int drop_unborn(struct storage *storage, const struct pending *p,
+                       const struct storage_chunk_path *path)
 {
-    int r = storage->fs->ops->unlink(storage->fs, path);
+    int r = storage->fs->ops->unlink(storage->fs, path->file);
+    if (r == 0)
+        r = storage->fs->ops->sync_dir(storage->fs, path->day);
     return r < 0 && r != -ENOENT ? r : forget_intent(storage, p);
 }
 
-static int recover_one(struct recovery *rec, const struct pending *p, const char *path)
+static int recover_one(struct recovery *rec, const struct pending *p,
+                       const struct storage_chunk_path *path)
 {
     struct storage *storage = rec->storage;
     struct storage_scan scan;
-    uint64_t limit = p->intent.fenced ? p->intent.trusted_upto : UINT64_MAX;
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
-    int r = storage_scan_open(storage, &p->stream, &p->intent.name, path, &chunk);
+    int r = storage_scan_open_intent(storage, path->file, true, &p->intent, &scan, &chunk);
     if (r == -ENOENT)
         return forget_intent(storage, p);
     if (r == -ENODATA)
         return drop_unborn(storage, p, path);
-    if (r == -EBADMSG) { /* there is a file, but its head is not ours: kept, and said each time */
-        rec->report->unknown_files++;
-        return 0;
-    }
-    if (r == 0)
-        r = storage_scan_tail(chunk, limit, &scan);
     if (r == 0)
         r = storage_scan_void_gaps(chunk);
     if (r < 0)
@@ -119,6 +119,32 @@ static int recover_one(struct recovery *rec, const struct pending *p, const char
     rec->report->tail_bytes_cut += scan.cut_bytes;
     rec->report->bad_records += scan.bad_records;
     return adopt(storage, chunk);
+}
+
+/* Folders of streams that the catalogue does not name: said, never touched. */
+static int count_unknown(void *ctx, const char *name, bool is_dir)
+{
+    struct recovery *rec = ctx;
+    struct storage_id id;
+    (void) is_dir;
+    struct storage_stream *stream =
+        kn_hex_decode(kn_str_from(name), id.bytes, sizeof(id.bytes)) == 0
+            ? storage_stream_find_id(rec->storage, &id)
+            : NULL;
+    if (stream)
+        storage_stream_unref(stream);
+    else
+        rec->report->unknown_files++;
+    return 0;
+}
+
+static int look_for_unknown(struct recovery *rec, struct storage_chunk_path *path)
+{
+    struct kn_fs *fs = rec->storage->fs;
+    int n = snprintf(path->file, sizeof(path->file), "%s/chunks", rec->storage->dir);
+    if (n < 0 || (size_t) n >= sizeof(path->file))
+        return -EMSGSIZE;
+    return fs->ops->list(fs, path->file, count_unknown, rec);
 }
 
 int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)
@@ -135,12 +161,14 @@ int storage_recover(struct storage *storage, struct storage_report *report, stru
             r = forget_intent(storage, p);
             continue;
         }
-        r = storage_chunk_path_of(storage->dir, &p->stream, &p->intent.name, path);
+        r = storage_chunk_path_of(storage->dir, &p->stream, &p->intent.head.name, path);
         if (r == 0)
-            r = recover_one(&rec, p, path->file);
+            r = recover_one(&rec, p, path);
         if (r < 0)
             kn_fail(err, r, "%s: %s", path->file, kn_errname(r));
     }
+    if (r >= 0)
+        r = look_for_unknown(&rec, path);
     report->streams = storage_stream_count(storage);
     report->chunks = rec.count;
     free(path);

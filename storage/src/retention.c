@@ -85,6 +85,8 @@ static int remove_chunk(struct storage_log *log, const struct storage_number *na
     int r = storage_chunk_path_of(storage->dir, &log->id, name, path);
     if (r == 0)
         r = fs->ops->unlink(fs, path->file);
+    if (r == 0)
+        r = fs->ops->sync_dir(fs, path->day); /* or a power cut brings back a file nobody knows */
     if (r == 0 || r == -ENOENT) {
         r = storage_meta_remove(storage->meta, storage_chunk_key(family, &log->id, name->seq, key),
                                 0);
@@ -327,7 +329,7 @@ static int collect_all(void *ctx, struct kn_bytes key, struct kn_bytes value, ui
         return r;
     if (doomed->count == doomed->max)
         return -ECANCELED;
-    doomed->names[doomed->count++] = doomed->intents ? intent.name : row.name;
+    doomed->names[doomed->count++] = doomed->intents ? intent.head.name : row.name;
     return 0;
 }
 
@@ -357,14 +359,12 @@ static int drop_family(struct storage_log *log, char family)
 /* Readers and writers see nothing of it any more; what is on its way ends first. */
 static void close_log(struct storage_log *log)
 {
-    struct storage *storage = log->storage;
     kn_lock_take(&log->lock);
     log->dropped = true;
     if (log->open)
         storage_chunk_close_locked(log, log->open);
     kn_lock_give(&log->lock);
     kn_gate_bump(&log->gate);
-    (void) storage;
 }
 
 /* Operations of this log that are under way end by themselves; none is begun after `dropped`. */

@@ -81,8 +81,7 @@ int storage_scan_payload(struct kn_file *file, const struct storage_fragment *f,
 
 /* --- the head -----------------------------------------------------------------------------------
  */
-static int read_head(struct storage_chunk *chunk, const struct storage_id *stream,
-                     const struct storage_number *name)
+static int read_head(struct storage_chunk *chunk)
 {
     uint8_t start[HEAD_READ_BYTES];
     uint64_t size;
@@ -93,49 +92,90 @@ static int read_head(struct storage_chunk *chunk, const struct storage_id *strea
     r = kn_file_read_all(chunk->file, start, len, 0);
     if (r < 0)
         return r == -ENODATA ? -EIO : r;
-    bool blank = true;
-    for (size_t i = 0; i < len && blank; i++)
-        blank = start[i] == 0;
-    if (blank)
-        return -ENODATA; /* created, never flushed */
-    r = storage_scan_segment((struct kn_bytes){start, len}, &chunk->segment);
+    uint32_t segment;
+    r = storage_scan_segment((struct kn_bytes){start, len}, &segment);
     if (r < 0)
         return r;
-    struct kn_bytes rest = {start + chunk->segment, len - chunk->segment};
+    struct kn_bytes rest = {start + segment, len - segment};
     struct storage_record record;
     struct storage_chunk_head head;
     if (storage_record_peek(rest, &record) < 0 || record.kind != STORAGE_RECORD_HEAD ||
         rest.len < STORAGE_HEAD_BYTES)
         return -EBADMSG;
     struct kn_bytes body = {rest.ptr + STORAGE_RECORD_HEAD_BYTES, STORAGE_HEAD_BODY_BYTES};
-    if (storage_head_parse(body, &head) < 0)
+    if (storage_head_parse(body, &head) < 0 ||
+        storage_record_read(rest, segment, storage_format_seed(head.id), &record) < 0)
         return -EBADMSG;
     chunk->seed = storage_format_seed(head.id);
-    if (storage_record_read(rest, chunk->segment, chunk->seed, &record) < 0)
-        return -EBADMSG;
-    if ((stream && memcmp(&head.stream, stream, sizeof(*stream)) != 0) ||
-        (name && head.name.seq != name->seq))
-        return -EBADMSG;
+    chunk->segment = segment;
     chunk->index.head = head;
     chunk->stream = head.stream;
     return 0;
 }
 
-int storage_scan_open(struct storage *storage, const struct storage_id *stream,
-                      const struct storage_number *name, const char *path,
-                      struct storage_chunk **ret)
+static int open_file(struct storage *storage, const char *path, bool writable,
+                     const struct storage_chunk_head *head, struct storage_chunk **ret)
 {
-    struct storage_chunk_head none = {.id = {0}};
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
-    int r = storage_chunk_new(storage, &none, false, &chunk);
+    int r = storage_chunk_new(storage, head, false, &chunk);
     if (r == 0)
-        r = storage->fs->ops->open(storage->fs, path, KN_FS_WRITE, &chunk->file);
-    if (r == 0)
-        r = read_head(chunk, stream, name);
+        r = storage->fs->ops->open(storage->fs, path, writable ? KN_FS_WRITE : KN_FS_READ,
+                                   &chunk->file);
     if (r < 0)
         return r;
     *ret = KN_MOVE(chunk);
     return 0;
+}
+
+int storage_scan_open(struct storage *storage, const char *path, bool writable,
+                      struct storage_chunk **ret)
+{
+    struct storage_chunk_head none = {.id = {0}};
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    int r = open_file(storage, path, writable, &none, &chunk);
+    if (r == 0)
+        r = read_head(chunk);
+    if (r < 0)
+        return r;
+    *ret = KN_MOVE(chunk);
+    return 0;
+}
+
+int storage_scan_open_intent(struct storage *storage, const char *path, bool writable,
+                             const struct storage_intent *intent, struct storage_scan *ret_scan,
+                             struct storage_chunk **ret)
+{
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    int r = open_file(storage, path, writable, &intent->head, &chunk);
+    if (r < 0)
+        return r;
+    r = read_head(chunk);
+    bool damaged = r == -EBADMSG || (r == 0 && memcmp(chunk->index.head.id, intent->head.id,
+                                                      sizeof(intent->head.id)) != 0);
+    if (r < 0 && !damaged)
+        return r;
+    if (damaged) {
+        chunk->index.head = intent->head;
+        chunk->stream = intent->head.stream;
+        chunk->seed = storage_format_seed(intent->head.id);
+        chunk->segment = intent->segment;
+    }
+    r = storage_scan_tail(chunk, intent->fenced ? intent->trusted_upto : UINT64_MAX, ret_scan);
+    if (r < 0)
+        return r;
+    ret_scan->bad_records += damaged;
+    *ret = KN_MOVE(chunk);
+    return 0;
+}
+
+int storage_scan_footer(struct storage_chunk *chunk)
+{
+    uint8_t id[STORAGE_CHUNK_ID_BYTES];
+    memcpy(id, chunk->index.head.id, sizeof(id));
+    int r = storage_chunk_read_footer(chunk, 0);
+    if (r == 0 && memcmp(id, chunk->index.head.id, sizeof(id)) != 0)
+        r = -EBADMSG;
+    return r;
 }
 
 /* --- finding a record backwards ------------------------------------------------------------------
@@ -333,15 +373,11 @@ static int scan_tail(struct search *s, struct storage_chunk *chunk, uint64_t lim
             break;
         before = newest.offset;
     }
-    if (r == -ENOENT) { /* not even the first header record: nothing was ever durable after it */
-        chunk->tail = kn_min_u64(size, chunk->segment + STORAGE_HEAD_BYTES + STORAGE_SEEK_BYTES);
-        chunk->previous = chunk->segment;
-        r = 0;
-    } else if (r == 0) {
-        chunk->tail = chunk->segment;
-        ret->bad_records = chain->bad_records;
-        r = take_chain(s, chunk, chain, newest.durable_upto, limit, &ret->bad_records);
-    }
+    if (r < 0)
+        return r == -ENOENT ? -ENODATA : r;
+    chunk->tail = chunk->segment;
+    ret->bad_records = chain->bad_records;
+    r = take_chain(s, chunk, chain, newest.durable_upto, limit, &ret->bad_records);
     if (r < 0)
         return r;
     ret->cut_bytes = size > chunk->tail ? size - chunk->tail : 0;

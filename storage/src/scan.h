@@ -10,12 +10,21 @@ struct storage_scan {
     uint64_t bad_records; /* damage below what was durable */
 };
 
-/* Opens the file for writing and reads its head into a chunk. -ENOENT; -ENODATA: it ends before its
- * head does; -EBADMSG: its head is not one of ours, or of another chunk. */
-int storage_scan_open(struct storage *storage, const struct storage_id *stream,
-                      const struct storage_number *name, const char *path,
+/* Opens the file and reads its head into a chunk. -ENOENT; -EBADMSG: its head is not one of ours.
+ */
+int storage_scan_open(struct storage *storage, const char *path, bool writable,
                       struct storage_chunk **ret) KN_MUSTUSE;
-/* Fills index and tail. Nothing at or after limit is believed. Changes nothing on disk. */
+/* The same for a chunk that the catalogue knows as open. A head that cannot be read is taken from
+ * the intent, and counts as damage. Fills index and tail. Nothing at or after the intent's limit is
+ * believed. -ENODATA: not one sound record, so it was never flushed and nothing in it was promised.
+ */
+int storage_scan_open_intent(struct storage *storage, const char *path, bool writable,
+                             const struct storage_intent *intent, struct storage_scan *ret_scan,
+                             struct storage_chunk **ret) KN_MUSTUSE;
+/* Reads the footer into the index. -EBADMSG: it is not sealed. */
+int storage_scan_footer(struct storage_chunk *chunk) KN_MUSTUSE;
+/* Fills index and tail. Nothing at or after limit is believed. Changes nothing on disk. -ENODATA:
+ * no sound record; the tail then lies behind the head. */
 int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storage_scan *ret)
     KN_MUSTUSE;
 /* Gives abandoned bytes between the fragments the Void head that a crash may have kept away. */

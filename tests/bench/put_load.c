@@ -336,14 +336,13 @@ static void run(struct camera *cameras, int epoll)
         for (int i = 0; i < n; i++) {
             struct camera *c = events[i].data.ptr;
 
-            bool alive = take_in(c);
-
-            if (alive && !(c->done && c->pending_count == 0))
-                continue;
-            total.closed += !alive && !c->done;
-            (void) close(c->fd);
-            c->fd = -1;
-            open--;
+            if (!take_in(c)) {
+                (void) close(c->fd);
+                c->fd = -1;
+                open--;
+                if (!c->done)
+                    total.closed++;
+            }
         }
     }
 }
