@@ -80,7 +80,7 @@ static int decode_one(struct storage_frame_coder *coder, struct kn_reader *in, u
     uint8_t flags, track;
     if (kn_read_u8(in, &flags) < 0)
         return -EBADMSG;
-    unsigned at = (flags & FLAG_SLOT_MASK) >> FLAG_SLOT_SHIFT;
+    unsigned at = (unsigned) (flags & FLAG_SLOT_MASK) >> FLAG_SLOT_SHIFT;
     struct storage_frame_slot *slot = &coder->slots[at];
     if (flags & FLAG_TRACK) {
         if (kn_read_u8(in, &track) < 0)
