@@ -129,8 +129,9 @@ static int certificate_paths(const struct server_settings *settings, char *cert,
     int code = fs->ops->mkdir(fs, dir);
     if (code < 0 && code != -EEXIST)
         return kn_fail(err, code, "%s: %s", dir, kn_errname(code));
-    (void) snprintf(cert, cap, "%s/cert.pem", dir);
-    (void) snprintf(key, cap, "%s/key.pem", dir);
+    if ((size_t) snprintf(cert, cap, "%s/cert.pem", dir) >= cap ||
+        (size_t) snprintf(key, cap, "%s/key.pem", dir) >= cap)
+        return kn_fail(err, -EINVAL, "the data folder's path is too long");
     return kn_tls_self_signed(cert, key, err);
 }
 
