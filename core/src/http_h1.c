@@ -40,7 +40,7 @@ static bool settle(struct kn_http_conn *conn)
     if (!base->answer_complete || base->end_due)
         return false;
     if (base->body_complete) {
-        request_over(conn, req, req->keep_alive && !conn->loop->draining);
+        request_over(conn, req, req->keep_alive && !base->close_after && !conn->loop->draining);
         return true;
     }
     if (conn->h1.phase == KN_H1_BODY && base->answer != KN_HTTP_STREAM && req->keep_alive)

@@ -320,7 +320,9 @@ static int inner_before(struct ingest_assembler *a)
         return lead_add(a, a->ev.raw);
     if (a->ev.kind != KN_MKV_EVENT_BLOCK && a->ev.kind != KN_MKV_EVENT_GROUP)
         return 0;
-    return raise_at(a, INGEST_INVALID_MKV_DATA, "its fragment was closed already");
+    /* only after a silence: END_OF_FRAGMENT closes the Cluster too. 4000 makes producers send again
+     */
+    return raise_at(a, INGEST_STREAM_READ_ERROR, "its fragment was closed after a silence");
 }
 
 static int cluster_before(struct ingest_assembler *a)

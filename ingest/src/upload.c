@@ -194,6 +194,8 @@ static void let_go(struct ingest_upload *u)
 static void close_now(struct ingest_upload *u)
 {
     u->state = CLOSING;
+    if (u->final_due) /* the service closes after an ERROR, whatever the body */
+        kn_http_close_after(u->req);
     let_go(u);
     nudge(u);
 }

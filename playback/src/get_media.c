@@ -59,6 +59,16 @@ static int64_t ms_left(const struct get_media *g, uint64_t limit_ms, int64_t sin
     return limit_ms ? (int64_t) limit_ms - spent_ms : INT64_MAX;
 }
 
+/* Nothing there at this time. A deleted stream will have nothing ever again. */
+static int wait_for_more(const struct get_media *g)
+{
+    struct storage_stream *now = storage_stream_find_id(g->playback->storage, &g->stream->id);
+    bool active = now && now->status == STORAGE_STREAM_ACTIVE;
+
+    storage_stream_unref(now);
+    return active ? PLAYBACK_FEED_WAIT : PLAYBACK_FEED_END;
+}
+
 /* --- finding ---------------------------------------------------------------------------------- */
 
 static int find_newest(struct get_media *g, struct storage_fragment *ret, size_t *ret_count,
@@ -111,7 +121,7 @@ static int start_at_time(struct get_media *g, bool nowait)
     if (r == -ENOENT) {
         r = find_newest(g, &found, &count, nowait);
         if (!r && (!count || !(found.flags & STORAGE_FRAGMENT_IN_FLIGHT) || !may_cover(g, &found)))
-            return PLAYBACK_FEED_WAIT;
+            return wait_for_more(g);
     }
     if (r < 0)
         return r;
@@ -140,7 +150,7 @@ static int find_start(struct get_media *g, bool nowait)
         g->state = STATE_NEXT; /* after_seq says it all */
         break;
     }
-    return r == -ENOENT ? PLAYBACK_FEED_END : r; /* the stream was deleted meanwhile */
+    return r;
 }
 
 /* --- a document's life ------------------------------------------------------------------------ */
@@ -178,13 +188,13 @@ static int open_next(struct get_media *g, bool nowait)
     g->feed.seen = kn_gate_value(g->feed.gate);
     r = storage_find(g->playback->storage, &g->stream->id, &query, &next, 1, &count, nowait);
     if (r < 0)
-        return r == -ENOENT ? PLAYBACK_FEED_END : r;
+        return r;
     if (!count)
-        return PLAYBACK_FEED_WAIT;
+        return wait_for_more(g);
     in_flight = next.flags & STORAGE_FRAGMENT_IN_FLIGHT;
     r = playback_document_open(&g->doc, &next, nowait);
     if (in_flight && (r == -ENODATA || r == -ECANCELED || r == -ENOENT))
-        return PLAYBACK_FEED_WAIT; /* its Cluster has not come, or it was given up just now */
+        return wait_for_more(g); /* its Cluster has not come, or it was given up just now */
     if (r == -EAGAIN || r == -ENOMEM)
         return r;
     g->after_seq = next.number.seq;

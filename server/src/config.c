@@ -83,16 +83,17 @@ static const struct kn_conf_key server_keys[] = {
        .choices = log_formats,
        .unit = "",
        .help = "One line an event to standard error: key=value text, or JSON."},
-    NUMBER(open_files_min, 64, 1048576, 65536, "count",
+    NUMBER(open_files_min, 64, 1048576, 16384, "count",
            "The limit on open files is raised to this, or as far as the system allows."),
     NUMBER(console_threads, 1, 64, 4, "count", "Threads of the console listener."),
     NUMBER(console_connections_max, 8, 65536, 512, "count",
            "Connections the console listener serves at a time."),
     NUMBER(console_session_ms, MINUTE_MS, 30ull * DAY_MS, 12 * HOUR_MS, "ms",
            "How long a login to the console lasts."),
-    TEXT(console_hosts, "", "",
-         "Further host names, separated by commas, under which browsers may open the console. "
-         "localhost and plain addresses always work; any other name is refused."),
+    TEXT(host_names, "", "",
+         "Further host names, separated by commas, under which browsers may open the console, and "
+         "under --no-auth anybody the API. localhost and plain addresses always work; any other "
+         "name is refused."),
     SWITCH(metrics_anywhere,
            "Serve /metrics to other machines without a login. This machine may always read it."),
 };

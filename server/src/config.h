@@ -28,7 +28,7 @@ struct server_settings { /* every member is a row of config.c */
     uint64_t open_files_min;
     uint64_t console_threads, console_connections_max;
     uint64_t console_session_ms;
-    char *console_hosts;
+    char *host_names;
     bool metrics_anywhere;
 };
 

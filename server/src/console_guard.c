@@ -48,8 +48,8 @@ int console_guard(const struct server_console *console, struct kn_http_req *req,
     struct kn_str host = kn_http_header(req, "host"), origin = kn_http_header(req, "origin");
     struct kn_str name = console_host_name(host);
     if (!kn_str_eq_nocase(name, KN_STR("localhost")) && !is_plain_address(name) &&
-        !is_listed(console->conf.config->server.console_hosts, name)) {
-        *ret_why = "foreign Host: see the setting console_hosts";
+        !is_listed(console->conf.config->server.host_names, name)) {
+        *ret_why = "foreign Host: see the setting host_names";
         return 403;
     }
     if (!origin.ptr)

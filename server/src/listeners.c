@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opens the listeners. The door: PutMedia signs no body, so it comes unencrypted from this machine
- * only, unless a setting says otherwise; and without authentication any web page could post to
- * localhost, so a foreign Host or Origin is refused. HLS resources carry their own token in the
- * address and are meant for any page.
+ * only, unless a setting says otherwise.
  */
 #include "listeners.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -24,77 +21,10 @@ struct kn_str server_address_host(const char *address)
 }
 
 /* --- the door --------------------------------------------------------------------------------- */
-static struct kn_str host_name(struct kn_str host)
-{
-    struct kn_str name = host;
-    if (host.len > 0 && host.ptr[0] == '[') {
-        struct kn_str rest = kn_str_cut(host, ']', &name);
-        return rest.ptr ? (struct kn_str){name.ptr, name.len + 1} : host;
-    }
-    (void) kn_str_cut(host, ':', &name);
-    return name;
-}
-
-static bool is_this_machine(struct kn_str name)
-{
-    return kn_str_eq_nocase(name, KN_STR("localhost")) || kn_str_eq(name, KN_STR("[::1]")) ||
-           kn_str_starts_with(name, KN_STR("127."));
-}
-
-static bool is_plain_address(struct kn_str name)
-{
-    char text[64];
-    struct in_addr address;
-    return name.len > 0 && (name.ptr[0] == '[' || (kn_str_copy(text, sizeof text, name) == 0 &&
-                                                   inet_pton(AF_INET, text, &address) == 1));
-}
-
-static struct kn_str after_scheme(struct kn_str url)
-{
-    static const char *const schemes[] = {"http://", "https://"};
-    for (size_t i = 0; i < KN_ARRAY_LEN(schemes); i++) {
-        struct kn_str scheme = kn_str_from(schemes[i]);
-        if (kn_str_starts_with(url, scheme))
-            return (struct kn_str){url.ptr + scheme.len, url.len - scheme.len};
-    }
-    return url;
-}
-
-static bool is_public_name(const struct server_settings *settings, struct kn_str name)
-{
-    const char *const urls[] = {settings->public_api_url, settings->public_ingest_url};
-    for (size_t i = 0; i < KN_ARRAY_LEN(urls); i++)
-        if (*urls[i] && kn_str_eq_nocase(host_name(after_scheme(kn_str_from(urls[i]))), name))
-            return true;
-    return false;
-}
-
-/* A foreign page, as far as Host and Origin tell. */
-static bool is_foreign(const struct server_settings *settings, struct kn_http_req *req)
-{
-    struct kn_str origin = kn_http_header(req, "origin");
-    struct kn_str name = host_name(kn_http_header(req, "host"));
-    if (!is_this_machine(name) && !is_plain_address(name) && !is_public_name(settings, name))
-        return true;
-    if (!origin.ptr || kn_str_starts_with(kn_http_path(req), KN_STR("/hls/")))
-        return false;
-    struct kn_str from = host_name(after_scheme(origin));
-    return !kn_str_eq_nocase(from, name) && !is_this_machine(from);
-}
-
 static int door_head(struct kn_http_req *req, void **ctx)
 {
     const struct server_door *door = *ctx;
     *ctx = NULL;
-    if (door->open && is_foreign(door->settings, req)) {
-        kn_log_warn("foreign_page_refused",
-                    "peer=" KN_STR_FMT " host=" KN_LOG_QUOTED " origin=" KN_LOG_QUOTED,
-                    KN_STR_ARG(kn_http_peer(req)), kn_log_quote(kn_http_header(req, "host")),
-                    kn_log_quote(kn_http_header(req, "origin")));
-        kn_api_reply_error(req, 403, "AccessDeniedException",
-                           "Without authentication only this machine's own pages are served.");
-        return 0;
-    }
     if (!kn_http_is_tls(req) && !kn_http_is_loopback(req) &&
         !door->settings->plain_ingest_anywhere &&
         kn_str_eq(kn_http_path(req), KN_STR("/putMedia"))) {

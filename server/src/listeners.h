@@ -12,7 +12,6 @@
 struct server_door {
     const struct server_settings *settings;
     struct kn_http_router *router;
-    bool open; /* --no-auth: foreign web pages are kept out by Host and Origin */
 };
 extern const struct kn_http_ops server_door_ops; /* ctx: struct server_door * */
 

@@ -78,7 +78,7 @@ static void open_files_raise(uint64_t wanted)
 /* --- starting --------------------------------------------------------------------------------- */
 static void report_log(const struct storage_report *report, const char *dir)
 {
-    if (report->clean)
+    if (report->clean || (report->streams == 0 && report->chunks == 0))
         kn_log_info("data_folder_opened",
                     "dir=" KN_LOG_QUOTED " streams=%" PRIu64 " chunks=%" PRIu64 " took_ms=%" PRId64,
                     kn_log_quote(kn_str_from(dir)), report->streams, report->chunks,
@@ -132,8 +132,8 @@ static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
     if (kn_http_router_new(&s->api_router) < 0 || kn_http_router_new(&s->ingest_router) < 0 ||
         kn_http_server_new(&s->config->http, s->clock, &s->http, err) < 0)
         return SERVER_EXIT_FAILED;
-    s->listeners.api_door = (struct server_door){settings, s->api_router, settings->no_auth};
-    s->listeners.ingest_door = (struct server_door){settings, s->ingest_router, settings->no_auth};
+    s->listeners.api_door = (struct server_door){settings, s->api_router};
+    s->listeners.ingest_door = (struct server_door){settings, s->ingest_router};
     if (server_listeners_open(&s->listeners, settings, s->http, &s->ports, err) < 0)
         return SERVER_EXIT_ADDRESS;
     return SERVER_EXIT_OK;
@@ -178,7 +178,8 @@ static int open_routes(struct serve *s, struct kn_err *err)
                                      .clock = s->clock,
                                      .keyring = keyring_of(s),
                                      .pinned_region = or_null(settings->pinned_region),
-                                     .skew_ms = (int64_t) settings->skew_ms};
+                                     .skew_ms = (int64_t) settings->skew_ms,
+                                     .allowed_hosts = settings->host_names};
     int code = kn_api_new(&conf, &s->api);
     if (code == 0)
         code = kn_api_add(s->api, &ingest_api_service, s->ingest);

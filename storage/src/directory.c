@@ -71,6 +71,8 @@ void storage_directory_insert(struct storage_directory *dir, const struct storag
 void storage_directory_remove(struct storage_directory *dir, size_t at, size_t count)
 {
     kn_assert(at <= dir->count && count <= dir->count - at);
+    if (!count) /* an empty directory has no rows to move */
+        return;
     for (size_t i = at; i < at + count; i++) {
         dir->fragments -= dir->rows[i].count;
         dir->bytes -= dir->rows[i].bytes;

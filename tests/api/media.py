@@ -85,14 +85,39 @@ def server_ms(document):
     return int(seconds) * 1000 + int(ms)
 
 
-def read_until(body, enough):
-    """Reads a streaming body as its chunks come, until enough(all bytes so far)."""
-    data = b""
-    for chunk in body._raw_stream.stream(64 << 10, decode_content=False):
-        data += chunk
-        if enough(data):
-            return data
-    raise AssertionError(f"the body ended after {len(data)} bytes")
+class Reader:
+    """A streaming body read as its chunks come: .data is what has come so far."""
+
+    def __init__(self, body):
+        self.body, self.data = body, b""
+        # StreamingBody.read() would wait until as much as asked for is there
+        self.chunks = body._raw_stream.stream(64 << 10, decode_content=False)
+
+    def until(self, enough):
+        """Reads on until enough(self)."""
+        while not enough(self):
+            chunk = next(self.chunks, None)
+            assert chunk is not None, f"the body ended after {len(self.data)} bytes"
+            self.data += chunk
+        return self
+
+    def until_whole(self, count):
+        """… until so many documents are whole: their closing tags have come."""
+        marker = b"AWS_KINESISVIDEO_CONTINUATION_TOKEN"
+        return self.until(lambda r: r.data.count(marker) >= count and
+                          len([d for d in r.documents() if d.token]) >= count)
+
+    def documents(self):
+        return mkv.documents(self.data, whole=False)
+
+    def close(self):
+        self.body.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.close()
 
 
 def probe(path, *args):

@@ -121,7 +121,7 @@ def test_plain_addresses_and_localhost_are_welcome(browser, host):
 
 
 def test_a_further_host_name_can_be_configured(make_server):
-    server = make_server(args=["--console-hosts", "video.example.org, other.example"])
+    server = make_server(args=["--host-names", "video.example.org, other.example"])
     browser = Browser(server)
     for host in ("video.example.org", "other.example:8080"):
         assert browser.get("/healthz", raw=True, headers={"Host": host})[0].status == 200

@@ -336,13 +336,14 @@ static void run(struct camera *cameras, int epoll)
         for (int i = 0; i < n; i++) {
             struct camera *c = events[i].data.ptr;
 
-            if (!take_in(c)) {
-                (void) close(c->fd);
-                c->fd = -1;
-                open--;
-                if (!c->done)
-                    total.closed++;
-            }
+            bool alive = take_in(c);
+
+            if (alive && !(c->done && c->pending_count == 0))
+                continue;
+            total.closed += !alive && !c->done;
+            (void) close(c->fd);
+            c->fd = -1;
+            open--;
         }
     }
 }

@@ -34,6 +34,7 @@ struct storage {
     int fail_error;
     uint64_t fail_at;
     size_t blocking_calls;
+    const char *dir;
 };
 
 struct storage *fake_storage_new(struct kn_clock *clock)
@@ -42,6 +43,7 @@ struct storage *fake_storage_new(struct kn_clock *clock)
 
     assert_non_null(storage);
     storage->clock = clock;
+    storage->dir = "/nonexistent"; /* most tests write nothing there */
     return storage;
 }
 
@@ -312,6 +314,7 @@ void fake_storage_jump(struct storage *storage, const struct storage_id *stream,
 void fake_storage_set_deleting(struct storage *storage, const struct storage_id *stream)
 {
     stream_of(storage, stream)->stream->status = STORAGE_STREAM_DELETING;
+    kn_gate_bump(&stream_of(storage, stream)->gate);
 }
 
 void fake_storage_set_cold(struct storage *storage, bool cold)
@@ -323,6 +326,11 @@ void fake_storage_fail_read(struct storage *storage, int error, uint64_t at_leas
 {
     storage->fail_error = error;
     storage->fail_at = at_least;
+}
+
+void fake_storage_set_dir(struct storage *storage, const char *dir)
+{
+    storage->dir = dir;
 }
 
 size_t fake_storage_blocking_calls(struct storage *storage)
@@ -340,7 +348,8 @@ static int enter(struct storage *storage, bool nowait)
 
 static bool is_visible(const struct fake_stream *s, const struct item *item, bool in_flight)
 {
-    return !item->aborted && item->f.number.seq > s->trimmed_seq &&
+    return !item->aborted && s->stream->status == STORAGE_STREAM_ACTIVE &&
+           item->f.number.seq > s->trimmed_seq &&
            (in_flight || !(item->f.flags & STORAGE_FRAGMENT_IN_FLIGHT));
 }
 
@@ -364,9 +373,7 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
 
     if (r < 0)
         return r;
-    if (!s || s->stream->status == STORAGE_STREAM_DELETING)
-        return -ENOENT;
-    for (size_t k = 0; k < s->count && found < cap; k++) {
+    for (size_t k = 0; s && k < s->count && found < cap; k++) {
         const struct item *item = &s->items[query->newest_first ? s->count - 1 - k : k];
 
         if (is_visible(s, item, query->in_flight) && matches(item, query))
@@ -574,8 +581,7 @@ struct kn_clock *storage_clock(struct storage *storage)
     return storage->clock;
 }
 
-/* A folder of the test's own would be needed to write there: nothing here does. */
-const char *storage_dir(struct storage *storage KN_UNUSED)
+const char *storage_dir(struct storage *storage)
 {
-    return "/nonexistent";
+    return storage->dir;
 }

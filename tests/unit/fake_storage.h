@@ -52,6 +52,7 @@ struct storage_number fake_storage_send(struct storage *storage, const struct st
 void fake_storage_trim(struct storage *storage, const struct storage_id *stream, uint64_t upto_seq);
 /* The next fragment's sequence: a new session jumps. */
 void fake_storage_jump(struct storage *storage, const struct storage_id *stream, uint64_t next_seq);
+void fake_storage_set_dir(struct storage *storage, const char *dir); /* borrowed */
 void fake_storage_set_deleting(struct storage *storage, const struct storage_id *stream);
 
 /* Cold: every call with nowait returns -EAGAIN. fail_read: what storage_read returns once offset

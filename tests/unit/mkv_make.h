@@ -18,7 +18,8 @@ static inline void KN_UNUSED make_header(struct kn_buf *b, unsigned video_tracks
     struct kn_mkv_header h = {.timestamp_scale_ns = scale_ns,
                               .track_count = video_tracks + audio_tracks};
     static const uint8_t private_data[] = {1, 0x4d, 0x40, 0x1e, 0xff, 0xe1};
-    for (unsigned i = 0; i < h.track_count; i++) {
+    kn_assert(h.track_count <= KN_MKV_TRACKS_MAX);
+    for (unsigned i = 0; i < h.track_count && i < KN_MKV_TRACKS_MAX; i++) {
         struct kn_mkv_track *t = &h.tracks[i];
         t->number = i + 1;
         t->type = i < video_tracks ? KN_MKV_VIDEO : KN_MKV_AUDIO;

@@ -459,7 +459,7 @@ TEST(silence_commits_a_fragment_only_at_a_whole_element)
 
     make_block(&rig.in, 1, 120, false, 5, 'x');
     assert_int_equal(rig_feed(&rig, 0), -ECANCELED);
-    assert_string_equal(rig_fault(&rig), "4006@-#-");
+    assert_string_equal(rig_fault(&rig), "4000@-#-");
     rig_stop(&rig);
 }
 

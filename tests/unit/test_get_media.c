@@ -680,6 +680,18 @@ TEST(a_server_that_stops_ends_the_body_at_a_fragments_end)
     done(f);
 }
 
+TEST(a_deleted_stream_ends_the_body)
+{
+    struct fixture *f = recorded("media/captures/sink360_h264_abs.mkv");
+
+    start_simple(f, SELECTOR(NOW));
+    assert_int_equal(fake_call_run(&f->fake, 4096), KN_HTTP_WAIT);
+    fake_storage_set_deleting(f->storage, &f->stream);
+    assert_true(fake_call_gate(&f->fake));
+    assert_int_equal(fake_call_run(&f->fake, 4096), KN_HTTP_EOF);
+    done(f);
+}
+
 TEST(a_stream_without_retention_is_read_from_memory)
 {
     struct fixture *f = fixture_new("media/captures/sink360_h264_abs.mkv", 0);
@@ -766,6 +778,7 @@ TESTS_MAIN(
     TEST_OF(a_header_sets_the_idle_time_and_zero_waits_without_end),
     TEST_OF(the_time_limit_lets_the_fragment_under_way_end),
     TEST_OF(a_server_that_stops_ends_the_body_at_a_fragments_end),
+    TEST_OF(a_deleted_stream_ends_the_body),
     TEST_OF(a_stream_without_retention_is_read_from_memory),
     TEST_OF(an_arn_names_the_stream_of_its_creation_time_only),
     TEST_OF(what_is_wrong_with_a_request_is_said))

@@ -46,7 +46,7 @@ async function play({url, fromStart, ms}) {
   });
   hls.loadSource(url);
   hls.attachMedia(video);
-  await video.play().catch(() => {});
+  video.play().catch(() => {}); // settles only once there is something to play
   await ready;
   const begin = video.currentTime;
   await new Promise(done => setTimeout(done, ms));

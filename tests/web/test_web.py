@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import botocore.exceptions
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -49,7 +50,10 @@ def server():
 
 def persisted(server, stream):
     media = server.archived(stream)
-    return media.list_fragments(StreamName=stream, MaxResults=1000)["Fragments"]
+    everything = {"StartTimestamp": 1, "EndTimestamp": time.time() + 60}
+    return media.list_fragments(
+        StreamName=stream, MaxResults=1000, FragmentSelector={
+            "FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": everything})["Fragments"]
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +67,8 @@ def camera(server):
         try:
             if len(persisted(server, STREAM)) >= FRAGMENTS_WANTED:
                 break
-        except server.kvs().exceptions.ResourceNotFoundException:
-            pass
+        except botocore.exceptions.ClientError as error:
+            assert error.response["Error"]["Code"] == "ResourceNotFoundException", error
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline, "the camera's fragments do not arrive"
         time.sleep(0.25)

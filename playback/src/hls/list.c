@@ -296,12 +296,15 @@ static int make_replay(struct maker *m)
     for (uint64_t index = pace->passed;;) {
         const struct storage_fragment *fragment;
         int r = pages_next(m, &pages, &fragment);
-        if (r == 0)
-            m->list->ended = (r = replay_ended(m)) > 0;
         if (r < 0)
             return r;
-        if (m->list->ended || pages.count == 0)
+        if (r == 0) {
+            r = replay_ended(m);
+            if (r < 0)
+                return r;
+            m->list->ended = r > 0;
             break;
+        }
         int64_t start_ms = playback_start_ms(fragment, m->session->clock);
         if (start_ms <= newest_ms)
             continue; /* late, or the same period once more */

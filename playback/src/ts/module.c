@@ -51,6 +51,7 @@ static int add_streams(struct playback_ts_mux *mux)
         bool h264 = mux->conf.codecs[i] == PLAYBACK_TS_H264;
         stream->codecpar->codec_type = h264 ? AVMEDIA_TYPE_VIDEO : AVMEDIA_TYPE_AUDIO;
         stream->codecpar->codec_id = h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_AAC;
+        stream->codecpar->sample_rate = (int) mux->conf.sample_hz[i];
         stream->time_base = (AVRational){1, 90000};
     }
     return 0;

@@ -22,6 +22,7 @@ enum playback_ts_codec {
 struct playback_ts_mux_conf {
     unsigned track_count;
     enum playback_ts_codec codecs[PLAYBACK_TS_TRACKS_MAX];
+    uint32_t sample_hz[PLAYBACK_TS_TRACKS_MAX];                /* of audio */
     void (*sink)(void *ctx, const uint8_t *bytes, size_t len); /* takes what comes out */
     void *ctx;
 };

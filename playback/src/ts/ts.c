@@ -128,9 +128,11 @@ static int open_mux(struct playback_ts *ts)
 {
     struct playback_ts_mux_conf conf = {
         .track_count = ts->view.tracks.count, .sink = sink, .ctx = ts};
-    for (unsigned i = 0; i < conf.track_count; i++)
-        conf.codecs[i] =
-            ts->lines[i].info->codec == PLAYBACK_AAC ? PLAYBACK_TS_AAC : PLAYBACK_TS_H264;
+    for (unsigned i = 0; i < conf.track_count; i++) {
+        const struct playback_codec_info *info = ts->lines[i].info;
+        conf.codecs[i] = info->codec == PLAYBACK_AAC ? PLAYBACK_TS_AAC : PLAYBACK_TS_H264;
+        conf.sample_hz[i] = info->sample_hz;
+    }
     return ts->module->open(&conf, &ts->mux);
 }
 
