@@ -557,3 +557,5 @@ int ingest_assembler_close_fragment(struct ingest_assembler *a)
         a->fragment.cluster_end = a->fragment.bytes;
     return commit(a, false, true);
 }
+
+static_assert(sizeof(struct ingest_assembler) <= 17 << 10, "assembler.h states it");

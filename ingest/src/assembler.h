@@ -4,8 +4,8 @@
  * acknowledgements out. Fragment = leading Tags, Cluster, trailing Tags (rules of the log, 5).
  *
  * Belongs to one thread. Memory: the parser's header (≤ 4 MiB, freed at the first Cluster), one
- * Tags element (≤ 64 KiB), what must wait for a Cluster's Timestamp (≤ 128 KiB), the queues (≤ 32
- * KiB).
+ * Tags element (≤ 64 KiB), what must wait for a Cluster's Timestamp (≤ 128 KiB), itself and the
+ * parser (18 KiB).
  */
 #ifndef INGEST_SRC_ASSEMBLER_H
 #define INGEST_SRC_ASSEMBLER_H

@@ -699,3 +699,5 @@ const struct kn_http_ops ingest_upload_ops = {
     .wake = on_wake,
     .gone = on_gone,
 };
+
+static_assert(sizeof(struct ingest_upload) <= 6 << 10, "upload.h states it");

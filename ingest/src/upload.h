@@ -3,7 +3,7 @@
  * One PutMedia upload: an HTTP request on its loop, an assembler, a storage writer, a seat.
  *
  * Memory of one upload, besides the HTTP connection's buffers and the stream's in-flight window
- * (storage, ≤ 512 KB): 28 KiB here, and what the assembler states.
+ * (storage, ≤ 512 KB): 5 KiB here, and what the assembler states.
  */
 #ifndef INGEST_SRC_UPLOAD_H
 #define INGEST_SRC_UPLOAD_H
