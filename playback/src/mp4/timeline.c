@@ -33,9 +33,10 @@ static int64_t rounded_ticks(__int128 count, uint64_t unit_ns, uint32_t timescal
     __int128 ns = count * (__int128) unit_ns * timescale;
     __int128 half = (__int128) second_ns / 2;
     __int128 ticks = (ns + (ns < 0 ? -half : half)) / (__int128) second_ns;
-    if (ticks > INT64_MAX / 2)
-        return INT64_MAX / 2;
-    return ticks < INT64_MIN / 2 ? INT64_MIN / 2 : (int64_t) ticks;
+    const int64_t most = INT64_MAX / 8; /* sums and differences of a few stay in range */
+    if (ticks > most)
+        return most;
+    return ticks < -most ? -most : (int64_t) ticks;
 }
 
 static int64_t ticks_of_ms(int64_t ms, uint32_t timescale)
