@@ -49,6 +49,7 @@ static ssize_t go_cold(struct playback_feed *feed, struct kn_http_req *req)
         return KN_HTTP_WAIT;
     }
     feed->cold_ran = true;
+    kn_metric_add(feed->metrics.cold, 1);
     return KN_HTTP_WAIT;
 }
 
@@ -86,8 +87,8 @@ static ssize_t settle(struct playback_feed *feed, struct kn_http_req *req, int r
     return KN_HTTP_WAIT;
 }
 
-ssize_t playback_feed_pull(struct playback_feed *feed, struct kn_http_req *req, void *dst,
-                           size_t cap, bool *ret_idle)
+static ssize_t pull(struct playback_feed *feed, struct kn_http_req *req, void *dst, size_t cap,
+                    bool *ret_idle)
 {
     uint8_t *to = dst;
     size_t len;
@@ -121,13 +122,31 @@ ssize_t playback_feed_pull(struct playback_feed *feed, struct kn_http_req *req, 
     return settle(feed, req, r, ret_idle);
 }
 
+ssize_t playback_feed_pull(struct playback_feed *feed, struct kn_http_req *req, void *dst,
+                           size_t cap, bool *ret_idle)
+{
+    ssize_t n = pull(feed, req, dst, cap, ret_idle);
+
+    if (n > 0)
+        kn_metric_add(feed->metrics.bytes, n);
+    return n;
+}
+
 void playback_feed_woken(struct playback_feed *feed, uint32_t bits)
 {
     if (bits & KN_HTTP_WAKE_JOB)
         feed->working = false;
 }
 
+void playback_feed_count(struct playback_feed *feed, const char *operation)
+{
+    feed->metrics = playback_media_metrics_of(operation);
+    kn_metric_add(feed->metrics.readers, 1);
+}
+
 void playback_feed_done(struct playback_feed *feed)
 {
+    if (feed->metrics.readers)
+        kn_metric_add(feed->metrics.readers, -1);
     drop_cold(feed);
 }

@@ -8,6 +8,8 @@
 #ifndef PLAYBACK_FEED_H
 #define PLAYBACK_FEED_H
 
+#include "media_metrics.h"
+
 #include "core/http.h"
 
 enum playback_feed_result {
@@ -27,7 +29,8 @@ struct playback_feed {
     int (*step)(void *ctx, uint8_t *dst, size_t cap, bool nowait, size_t *ret_len);
     void *ctx;
     struct kn_gate *gate; /* NULL: the source never waits */
-    uint64_t seen;        /* set by step before it looks */
+    struct playback_media_metrics metrics;
+    uint64_t seen; /* set by step before it looks */
 
     uint8_t *cold; /* PLAYBACK_FEED_COLD_BYTES, or NULL */
     size_t cold_at, cold_len;
@@ -36,6 +39,8 @@ struct playback_feed {
     bool working;    /* a worker has the source */
 };
 
+/* Sets the series up and counts the reader; done takes it off again. */
+void playback_feed_count(struct playback_feed *feed, const char *operation);
 /* For the ops' pull: a count, or KN_HTTP_WAIT, _EOF, _FAIL. With KN_HTTP_WAIT *ret_idle tells
  * whether it waits for new media (then the gate has been joined) or for a worker. */
 ssize_t playback_feed_pull(struct playback_feed *feed, struct kn_http_req *req, void *dst,

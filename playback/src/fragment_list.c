@@ -172,6 +172,7 @@ int playback_op_GetMediaForFragmentList(struct playback *playback,
                             "The stream does not retain data (DataRetentionInHours is 0).");
     playback_document_init(&list->doc, playback->storage, &list->stream->id);
     list->feed = (struct playback_feed){.step = step, .ctx = list};
+    playback_feed_count(&list->feed, "GetMediaForFragmentList");
     kn_api_take(call, &fragment_list_ops, KN_MOVE(list));
     return 0;
 }

@@ -424,6 +424,7 @@ int playback_op_GetMedia(struct playback *playback, const struct playback_GetMed
         (r = read_limit(call, "x-kinema-idle-timeout-ms", &g->idle_ms_max)) < 0 ||
         (r = read_limit(call, "x-kinema-max-duration-ms", &g->ms_max)) < 0)
         return r;
+    playback_feed_count(&g->feed, "GetMedia");
     kn_api_take(call, &get_media_ops, KN_MOVE(g));
     return 0;
 }

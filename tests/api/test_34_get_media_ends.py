@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How GetMedia answers end, and what else carries them: TLS, HTTP/2, a stopping server."""
 
+import re
 import subprocess
 import threading
 import time
+import urllib.request
 
 import kinema
 import media
@@ -103,3 +105,22 @@ def test_readers_who_do_not_read_hold_up_nobody(server, stream):
         assert len(late.until_whole(len(acks)).documents()) == len(acks)
     for body in idle[1:]:
         body.close()
+
+
+def metric(server, name, operation="GetMedia"):
+    with urllib.request.urlopen(server.console + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    found = re.search(rf'^{name}{{operation="{operation}"}} (\S+)$', text, re.MULTILINE)
+    return float(found.group(1)) if found else 0
+
+
+def test_metrics_count_readers_and_bytes(make_server):
+    server = make_server()
+    stream, one = server.create_stream(), capture()
+    media.upload(server, stream, one)
+    with media.Reader(media.get_media(server, stream, idle_ms=LONG_MS)) as reader:
+        reader.until_whole(len(one.fragments))
+        assert metric(server, "kinema_media_readers") == 1
+    sent = len(media.get_media(server, stream).read())
+    assert metric(server, "kinema_media_sent_bytes_total") == sent + len(reader.data)
+    assert metric(server, "kinema_media_readers", "GetMediaForFragmentList") == 0
