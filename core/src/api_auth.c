@@ -63,7 +63,7 @@ static int check_members_signed(struct kn_api_call_state *state)
 int kn_api_auth_begin(struct kn_api_call_state *state)
 {
     const struct kn_api_conf *conf = &state->api->conf;
-    struct kn_sigv4_fault fault;
+    struct kn_sigv4_fault fault = {0};
     int error = load_request(state);
     if (!error)
         error = kn_sigv4_parse(&state->signed_req, &state->arena, &state->auth, &fault);
@@ -132,7 +132,7 @@ static int check_replay(struct kn_api_call_state *state)
 
 int kn_api_auth_finish(struct kn_api_call_state *state)
 {
-    struct kn_sigv4_fault fault;
+    struct kn_sigv4_fault fault = {0};
     uint8_t key[KN_SIGV4_KEY_BYTES];
     if (state->key_result == -ENOENT)
         return kn_api_raise(state, 403, "UnrecognizedClientException",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a call leaves behind: three series and one line. Names are in docs/metrics.md. */
+/* What a call leaves behind: three series on /metrics and one line of log. */
 #include "api_private.h"
 
 #include "core/log.h"

@@ -23,6 +23,7 @@ enum {
     KN_API_MEMBERS_MAX = 64,            /* of one structure */
     KN_API_VIOLATIONS_MAX = 20,         /* told in one answer */
     KN_API_MESSAGE_BYTES_MAX = 8192,
+    KN_API_FAULT_BYTES_MAX = 65536, /* a message, escaped */
     KN_API_OPERATIONS_MAX = 256,
     KN_API_ENUM_UNKNOWN = INT32_MAX, /* a value the table does not list; its text is kept aside */
 };

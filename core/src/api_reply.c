@@ -117,7 +117,7 @@ void kn_api_reply_fault(struct kn_api_call_state *state)
     char type[ERROR_TYPE_BYTES_MAX];
     struct headers h = {.count = 0};
     KN_CLEANUP(kn_buf_done) struct kn_buf body;
-    kn_buf_init(&body, KN_API_MESSAGE_BYTES_MAX * 8);
+    kn_buf_init(&body, KN_API_FAULT_BYTES_MAX);
     (void) snprintf(type, sizeof type, "%s:%s", raised->name, error_type_url);
     add(&h, "x-amzn-RequestId", state->call.request_id);
     add(&h, "content-type", "application/json");
@@ -192,7 +192,7 @@ void kn_api_reply_error(struct kn_http_req *req, int status, const char *name, c
     char id[37], type[ERROR_TYPE_BYTES_MAX];
     struct headers h = {.count = 0};
     KN_CLEANUP(kn_buf_done) struct kn_buf body;
-    kn_buf_init(&body, KN_API_MESSAGE_BYTES_MAX * 8);
+    kn_buf_init(&body, KN_API_FAULT_BYTES_MAX);
     kn_api_uuid(id);
     (void) snprintf(type, sizeof type, "%s:%s", name, error_type_url);
     add(&h, "x-amzn-RequestId", id);

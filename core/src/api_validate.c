@@ -144,7 +144,7 @@ static void append_value(const struct validator *v, const struct kn_api_event *e
         (void) kn_buf_append_text(dst, "Value null");
         return;
     }
-    kn_buf_init(&text, KN_API_BODY_BYTES_MAX * 2);
+    kn_buf_init(&text, KN_API_ANSWER_BYTES_MAX);
     if (e->shape->type == KN_API_LIST)
         append_list(v, e->shape, e->ptr, &text);
     else if (e->shape->type == KN_API_MAP)

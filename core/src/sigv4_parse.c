@@ -241,7 +241,7 @@ int kn_sigv4_parse(const struct kn_sigv4_request *req, struct kn_arena *arena,
                    struct kn_sigv4_auth *ret, struct kn_sigv4_fault *fault)
 {
     struct kn_sigv4_auth auth = {0};
-    struct kn_str authorization, host, params[PARAMS] = {0};
+    struct kn_str authorization = {0}, host = {0}, params[PARAMS] = {0};
     int error = single(req, KN_STR("authorization"), &authorization, fault);
     if (!error)
         error = single(req, KN_STR("host"), &host, fault);
