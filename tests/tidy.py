@@ -101,7 +101,7 @@ def check_listed(paths):
 def main():
     paths = tracked()
     for path in paths:
-        text = read(path)
+        text = None if path.startswith("tests/data/") else read(path)
         if text is not None:
             check_text(path, text)
     check_listed(paths)

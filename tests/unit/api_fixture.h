@@ -20,7 +20,7 @@ extern struct demo demo;
 extern const struct kn_api_service demo_api_service;
 extern struct kn_api *api;
 extern struct kn_http_req req;
-extern int key_refs; /* keys handed out and not given back */
+extern int key_refs;                    /* keys handed out and not given back */
 extern struct kn_fake_clock fake_clock; /* stands at 20150830T123600Z */
 
 /* with_keys: ADMIN/s1, CAMERA/s2 (kinesisvideo:e* on cam-*), TEMP/s3 (a session token, "token"),

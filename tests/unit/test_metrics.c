@@ -82,5 +82,5 @@ TEST(a_pool_runs_every_job_before_it_ends)
 
 /* last: the test of the ceiling fills the family */
 TESTS_MAIN(TEST_OF(series_are_found_again_and_written_escaped),
-           TEST_OF(a_histogram_counts_cumulatively),
-           TEST_OF(a_pool_runs_every_job_before_it_ends), TEST_OF(too_many_series_fall_into_one))
+           TEST_OF(a_histogram_counts_cumulatively), TEST_OF(a_pool_runs_every_job_before_it_ends),
+           TEST_OF(too_many_series_fall_into_one))
