@@ -371,6 +371,10 @@ static void tick_running(struct ingest_upload *u, int64_t now)
 {
     const struct ingest_conf *conf = &u->ingest->conf;
     int64_t age = now - u->started_ns;
+    if (!stream_is_active(u)) { /* a silent camera is told too */
+        fail(u, INGEST_STREAM_NOT_ACTIVE, "the stream was deleted");
+        return;
+    }
     if (conf->connection_ms_max && age >= ns_of_ms(conf->connection_ms_max)) {
         if (!u->aged)
             ingest_assembler_stop_at_next(u->assembler, INGEST_MAX_CONNECTION_DURATION_REACHED);

@@ -65,6 +65,17 @@ def test_deleting_ends_the_upload_with_4008_and_hides_the_data_at_once(server, s
     assert list_fragments(server, stream) == []
 
 
+def test_a_silent_upload_is_told_too(make_server, capture):
+    server = make_server(env={"KINEMA_FRAGMENT_IDLE_MS": "300"})
+    stream = server.create_stream()
+    with media.open_upload(server, stream) as upload:
+        upload.send(capture.data[:capture.fragments[1].start])
+        upload.wait_for("PERSISTED")  # closed by silence; from here on nothing is sent
+        server.kvs().delete_stream(StreamARN=info_of(server.kvs(), stream)["StreamARN"])
+        acks = upload.all_acks(timeout=20)
+    assert [ack.get("ErrorId") for ack in acks] == [4008]
+
+
 def test_a_live_reader_is_let_go_when_its_stream_is_deleted(server, stream, capture):
     arn = info_of(server.kvs(), stream)["StreamARN"]
     with media.open_upload(server, stream) as upload:
