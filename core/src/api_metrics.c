@@ -45,10 +45,15 @@ void kn_api_metrics_count(struct kn_api_call_state *state)
         const struct kn_str labels[] = {kn_str_from(entry->op->name), kn_str_from(error)};
         kn_metric_add(kn_metric_series(&errors, labels), 1);
     }
-    kn_log_debug(
-        "api_call",
-        "operation=%s status=%d error=%s key=%s resource=%s request=%s us=%" PRId64 " message=%s",
-        entry->op->name, error ? state->raised.status : 200, error ? error : "-",
-        kn_log_quote(state->key ? state->key->id : KN_STR("")), kn_log_quote(state->resource),
-        state->call.request_id, took_ns / 1000, kn_log_quote(state->raised.message));
+    bool denied = error && (state->raised.status == 401 || state->raised.status == 403);
+    enum kn_log_level level = denied ? KN_LOG_INFO : KN_LOG_DEBUG;
+    if (!kn_log_enabled(level))
+        return;
+    kn_log(level, denied ? "api_denied" : "api_call",
+           "operation=%s status=%d error=%s key=%s resource=%s peer=%s request=%s us=%" PRId64
+           " message=%s",
+           entry->op->name, error ? state->raised.status : 200, error ? error : "-",
+           kn_log_quote(state->key ? state->key->id : state->auth.key_id),
+           kn_log_quote(state->resource), kn_log_quote(kn_http_peer(state->call.req)),
+           state->call.request_id, took_ns / 1000, kn_log_quote(state->raised.message));
 }

