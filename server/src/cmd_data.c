@@ -4,7 +4,6 @@
 
 #include <unistd.h>
 
-#ifdef KINEMA_HAS_CHECK
 static void say(void *ctx, const char *line)
 {
     (void) ctx;
@@ -69,8 +68,6 @@ const struct server_command server_command_dump = {
     .option_count = KN_ARRAY_LEN(dump_options),
     .run = run_dump,
 };
-
-#endif
 
 static const struct server_option config_options[] = {
     {"markdown", NULL, "As the page docs/config.md."},
