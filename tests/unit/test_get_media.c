@@ -494,6 +494,74 @@ TEST(a_given_up_cluster_of_known_size_is_filled_up_so_that_the_next_document_is_
     done(f);
 }
 
+/* One upload given up at a random place while a reader pulls at random sizes, then sent whole. */
+static void give_up_once(const struct capture *capture, uint64_t *random)
+{
+    struct fixture *f = fixture_new("media/captures/sink360_h264_abs.mkv", 24);
+    const struct capture_fragment *one = &capture->fragments[0];
+    size_t cut = 2 + test_random(random) % (one->mark_count - 2), at = one->start, got = 0;
+
+    (void) fake_storage_begin(f->storage, &f->stream, capture, one->timecode, T_MS);
+    start_simple(f, SELECTOR(NOW));
+    assert_int_equal(fake_call_run(&f->fake, 4096), KN_HTTP_WAIT); /* "now" is here */
+    for (size_t i = 0; i <= cut; i++) {
+        fake_storage_part(f->storage, &f->stream, capture->bytes + at, one->marks[i] - at);
+        at = one->marks[i];
+        if (test_random(random) % 3)
+            continue;
+        (void) fake_call_gate(&f->fake);
+        (void) fake_call_pull(&f->fake, 64 + test_random(random) % 3000);
+    }
+    fake_storage_abort(f->storage, &f->stream);
+    (void) fake_storage_send(f->storage, &f->stream, capture, 0);
+    (void) fake_call_gate(&f->fake);
+    run_to_end(f, 64 + test_random(random) % 3000);
+
+    struct document *docs = answered(f, &got); /* fails when it is not parsable throughout */
+    assert_true(got == 1 || got == 2);
+    assert_int_equal(docs[got - 1].frame_count, one->frame_count);
+    assert_true(docs[got - 1].last_tags > 0);
+    assert_true(got == 1 || docs[0].last_tags == 0);
+    free(docs);
+    done(f);
+}
+
+TEST(whenever_a_fragment_is_given_up_what_was_sent_can_be_parsed)
+{
+    struct capture plain = capture_read("media/captures/sink360_h264_abs.mkv");
+    struct capture sized = sized_capture(&plain);
+    uint64_t random = test_seed();
+
+    for (int i = 0; i < 100; i++) {
+        give_up_once(&plain, &random);
+        give_up_once(&sized, &random);
+    }
+    capture_done(&plain);
+    capture_done(&sized);
+}
+
+TEST(whenever_a_fragment_is_trimmed_what_was_sent_can_be_parsed)
+{
+    uint64_t random = test_seed();
+
+    for (int i = 0; i < 60; i++) {
+        struct fixture *f = recorded("media/captures/sink360_h264_abs.mkv");
+        size_t got = 0;
+
+        start_simple(f, SELECTOR(EARLIEST));
+        for (uint64_t pulls = 1 + test_random(&random) % 40; pulls > 0; pulls--)
+            assert_true(fake_call_pull(&f->fake, 64 + test_random(&random) % 2000) > 0);
+        fake_storage_trim(f->storage, &f->stream, 1);
+        if (fake_call_run(&f->fake, 4096) == KN_HTTP_WAIT) /* the first one was through already */
+            run_to_end(f, 4096);
+
+        struct document *docs = answered(f, &got);
+        assert_true(got == 2 || got == f->count);
+        free(docs);
+        done(f);
+    }
+}
+
 TEST(a_fragment_trimmed_while_it_is_read_ends_with_an_error_document)
 {
     struct fixture *f = recorded("media/captures/sink360_h264_abs.mkv");
@@ -768,6 +836,8 @@ TESTS_MAIN(
     TEST_OF(leading_tags_of_a_fragment_in_flight_stay_before_ours),
     TEST_OF(a_fragment_given_up_ends_its_document_without_closing_tags_and_the_next_follows),
     TEST_OF(a_given_up_cluster_of_known_size_is_filled_up_so_that_the_next_document_is_found),
+    TEST_OF(whenever_a_fragment_is_given_up_what_was_sent_can_be_parsed),
+    TEST_OF(whenever_a_fragment_is_trimmed_what_was_sent_can_be_parsed),
     TEST_OF(a_fragment_trimmed_while_it_is_read_ends_with_an_error_document),
     TEST_OF(a_disk_error_in_the_middle_ends_with_an_internal_error),
     TEST_OF(a_cold_disk_is_read_by_a_worker_and_gives_the_same_bytes),
