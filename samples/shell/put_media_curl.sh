@@ -17,11 +17,11 @@ set -eu
 stream=$1 input=$2 ingest=${3:-http://127.0.0.1:4567}
 region=${AWS_DEFAULT_REGION:-us-east-1}
 
-if [ "$input" = test ]; then
-    set -- -f lavfi -i testsrc2=size=640x360:rate=25 -t 10 -c:v libx264 -preset ultrafast -g 50
-else
-    set -- -re -i "$input" -map 0:v:0 -map '0:a:0?' -c copy
-fi
+case $input in
+test) set -- -f lavfi -i testsrc2=size=640x360:rate=25 -t 10 -c:v libx264 -preset ultrafast -g 50 ;;
+*://*) set -- -i "$input" -map 0:v:0 -map '0:a:0?' -c copy ;;
+*) set -- -re -i "$input" -map 0:v:0 -map '0:a:0?' -c copy ;; # at the file's own pace
+esac
 
 # One Cluster a key frame: the limits on its time and size lie beyond what a camera sends.
 # curl reads standard input without waiting for it ("."), so that acknowledgements show at once.
