@@ -14,6 +14,8 @@ enum {
     TIME_BIT = 28,
     RANDOM_MAX = (1 << 28) - 1,
     DIGITS_MAX = 128,
+    CHUNK_DIGITS = 9,
+    CHUNK = 1000000000,
     TOP_LIMB_BIT = 1 << 28, /* 2^156 in limb 4 */
 };
 
@@ -32,19 +34,23 @@ void storage_number_format(const struct storage_number *n, char dst[STORAGE_NUMB
     kn_assert(n->server_ts_ms >= 0);
     uint32_t limb[LIMBS];
     limbs_of(n, limb);
-    char digits[LIMBS * 10];
+    char digits[LIMBS * 10 + CHUNK_DIGITS];
     size_t count = 0;
-    for (bool more = true; more;) {
+    for (bool more = true; more;) { /* nine digits a pass: a day's playlist holds 43,200 numbers */
         uint64_t rest = 0;
         more = false;
         for (int i = LIMBS - 1; i >= 0; i--) {
             rest = rest << 32 | limb[i];
-            limb[i] = (uint32_t) (rest / 10);
-            rest %= 10;
+            limb[i] = (uint32_t) (rest / CHUNK);
+            rest %= CHUNK;
             more |= limb[i] != 0;
         }
-        digits[count++] = (char) ('0' + rest);
+        uint32_t chunk = (uint32_t) rest;
+        for (int i = 0; i < CHUNK_DIGITS; i++, chunk /= 10)
+            digits[count++] = (char) ('0' + chunk % 10);
     }
+    while (count > 1 && digits[count - 1] == '0')
+        count--;
     /* 2^156 has 47 digits; a seq of 2^60 and more would make it 48. */
     kn_assert(count < STORAGE_NUMBER_TEXT_BYTES);
     for (size_t i = 0; i < count; i++)

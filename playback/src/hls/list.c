@@ -15,6 +15,7 @@
 
 enum {
     PAGE = 128,
+    ON_LOOP_MAX = 64,      /* a longer list is made on a worker: a loop must not stand still */
     LOOK_BACK = 16,        /* a fragment is late when one of so many before it is newer */
     REPLAY_FIRST = 3,      /* listed at once: a player starts three from the end */
     REPLAY_END_MS = 30000, /* after the range, for the fragment still arriving */
@@ -107,6 +108,8 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
 {
     struct playback_list *list = m->list;
     uint16_t last_map = m->map;
+    if (m->nowait && list->count == ON_LOOP_MAX)
+        return -EAGAIN;
     int r = grow(list);
     if (r == 0 && (!m->any || fragment->header != m->header))
         r = take_map(m, fragment);
@@ -192,6 +195,8 @@ static int make_live(struct maker *m)
 {
     size_t look_back = m->session->clock == PLAYBACK_PRODUCER_CLOCK ? LOOK_BACK : 0;
     size_t want = (size_t) m->session->results_max + look_back, count = 0;
+    if (m->nowait && m->session->results_max > ON_LOOP_MAX)
+        return -EAGAIN;
     struct storage_fragment *found = reallocarray(NULL, want, sizeof *found);
     if (!found)
         return -ENOMEM;

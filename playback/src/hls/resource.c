@@ -15,9 +15,6 @@ enum {
     TEXT_STEP_BYTES = 64 * 1024,
     TEXT_WHOLE_ENTRIES = 64
 };
-enum {
-    PLAYLIST_ON_LOOP_ENTRIES = 64
-};
 
 enum resource {
     MASTER,
@@ -179,8 +176,6 @@ static int check_stream(struct request *r)
 
 static int prepare_playlist(struct request *r, bool nowait)
 {
-    if (nowait && r->session.results_max > PLAYLIST_ON_LOOP_ENTRIES)
-        return -EAGAIN; /* may take longer than a loop should stand still */
     int result = playback_hls_list(r->playback, &r->session, &r->list, nowait);
     if (result < 0)
         return result;
@@ -201,8 +196,6 @@ static int prepare(struct request *r, bool nowait)
         return result;
     switch (r->resource) {
     case MASTER:
-        if (nowait && r->session.results_max > PLAYLIST_ON_LOOP_ENTRIES)
-            return -EAGAIN;
         kn_buf_clear(&r->text);
         return playback_hls_master(r->playback, &r->session, r->token, &r->text, &r->err, nowait);
     case PLAYLIST:
