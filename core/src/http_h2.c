@@ -152,17 +152,28 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* RFC 9113 8.1: answered whole, the rest of the upload is not wanted. */
+static int reset_unwanted(struct kn_h2_req *req)
+{
+    return nghttp2_submit_rst_stream(req->conn->h2->session, NGHTTP2_FLAG_NONE, req->id,
+                                     NGHTTP2_NO_ERROR);
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t len, void *ctx)
 {
     (void) flags;
     (void) ctx;
     struct kn_h2_req *req = stream_of(session, id);
-    if (req && req->begun && !req->base.aborted)
+    if (req && req->begun && !req->base.aborted && !req->answer_sent) {
         offer(req, data, len);
-    else
-        (void) nghttp2_session_consume(session, id, len);
-    return 0;
+        return 0;
+    }
+    (void) nghttp2_session_consume(session, id, len);
+    if (!req || !req->answer_sent)
+        return 0;
+    req->lingered_bytes += len;
+    return req->lingered_bytes > KN_HTTP_DRAIN_BYTES_MAX ? reset_unwanted(req) : 0;
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -174,8 +185,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (!req || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     req->answer_sent = true;
-    if (!req->peer_ended) /* RFC 9113 8.1: answered whole, the rest of the upload is not wanted */
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, req->id, NGHTTP2_NO_ERROR);
+    if (!req->peer_ended) { /* curl takes a reset for an error, so a short rest may still come */
+        req->linger_until_ns = req->loop->now_ns + KN_HTTP_DRAIN_MS * INT64_C(1000000);
+        kn_http_loop_deadline(req->loop, &req->base, KN_HTTP_DRAIN_MS + 1);
+    }
     return 0;
 }
 
@@ -297,6 +310,8 @@ static void settle(struct kn_h2 *h2)
                                              NGHTTP2_INTERNAL_ERROR);
             continue;
         }
+        if (req->answer_sent && !req->peer_ended && req->loop->now_ns >= req->linger_until_ns)
+            (void) reset_unwanted(req);
         if (req->deferred && !req->base.pull_waits) {
             req->deferred = false;
             (void) nghttp2_session_resume_data(h2->session, req->id);

@@ -40,6 +40,8 @@ struct kn_h2_req {
     bool is_touched, deferred, continue_due;
     bool peer_ended;    /* END_STREAM came; the rest of the body may still be in `in` */
     bool answer_sent;   /* END_STREAM went */
+    int64_t linger_until_ns; /* and an upload that still goes on is dropped until then */
+    size_t lingered_bytes;
     struct kn_buf head; /* names and values, each ending in NUL; kept for the next request */
     struct kn_http_header *headers;
     size_t header_count, header_max;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "http_conn.h"
 
 static void *begin(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
@@ -62,7 +63,7 @@ static enum MHD_Result first_call(struct kn_mhd_req *req, const char *method, co
         return MHD_NO;
     uint64_t length = body_length(req);
     /* An answer given now ends the connection, so it waits for a short body. */
-    if (req->response && length > KN_HTTP_DISCARD_BYTES_MAX)
+    if (req->response && length > KN_HTTP_DRAIN_BYTES_MAX)
         return queue_answer(req);
     bool wanted = req->base.collecting || req->base.owners[req->base.owner_count - 1].ops->data;
     if (!req->response && ((req->base.collecting && length > req->base.body.max) ||

@@ -194,7 +194,7 @@ static void stream_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why
 /* --- /duplex: one ack (a line, one chunk) for each `every` bytes, and one at the end --------- */
 struct duplex {
     uint64_t every, got, acked;
-    bool ended, final_sent, pause_once, paused;
+    bool ended, final_sent, pause_once, paused, stop_after_ack;
 };
 
 static int duplex_head(struct kn_http_req *req, void **ctx)
@@ -204,6 +204,7 @@ static int duplex_head(struct kn_http_req *req, void **ctx)
     *ctx = d;
     d->every = number_param(req, "every", 1000);
     d->pause_once = number_param(req, "pause", 0);
+    d->stop_after_ack = number_param(req, "stop", 0);
     kn_http_reply_stream(req, 200, NULL, 0, KN_HTTP_LENGTH_UNKNOWN);
     return 0;
 }
@@ -239,6 +240,8 @@ static ssize_t duplex_pull(struct kn_http_req *req, void *ctx, void *dst, size_t
         d->acked++;
         return snprintf(dst, cap, "ack %llu\n", (unsigned long long) (d->acked * d->every));
     }
+    if (d->stop_after_ack && d->acked)
+        return KN_HTTP_EOF;
     if (!d->ended)
         return KN_HTTP_WAIT;
     if (d->final_sent)
