@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group flush; see committer.h. A round takes every chunk that has asked, starts write-back on all,
- * then waits for each: the disk sees one deep queue instead of one flush at a time (measured: 500
- * files in 70 ms instead of 265). A failed flush is never tried again and acknowledged: the chunk
- * is fenced.
+ * Group flush; see committer.h. A round takes every chunk that has asked and has the team flush
+ * them together. A failed flush is never tried again and acknowledged: the chunk is fenced.
  */
 #include "committer.h"
 
@@ -13,17 +11,6 @@
 enum {
     BATCH_MAX = 512
 };
-
-void storage_sync_batch(struct kn_file *const *files, int *results, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        results[i] = files[i]->fs->ops->sync_start(files[i]);
-    for (size_t i = 0; i < count; i++) {
-        int r = files[i]->fs->ops->sync(files[i]);
-        if (results[i] == 0)
-            results[i] = r;
-    }
-}
 
 struct round {
     struct storage_chunk *chunks[BATCH_MAX];
@@ -55,7 +42,7 @@ static void flush(struct storage *storage, struct round *round)
 {
     snapshot(storage, round);
     int64_t start_ns = kn_mono_ns(storage->clock);
-    storage_sync_batch(round->files, round->results, round->count);
+    storage_flush_team_sync(&storage->committer.team, round->files, round->results, round->count);
     storage_metrics_flush(kn_mono_ns(storage->clock) - start_ns, round->count);
     for (size_t i = 0; i < round->count; i++) {
         storage_log_flushed(round->logs[i], round->chunks[i], round->tails[i], round->footers[i],
@@ -112,8 +99,13 @@ int storage_committer_start(struct storage_committer *c, struct storage *storage
     *c = (struct storage_committer){.storage = storage};
     kn_lock_init(&c->lock);
     kn_cond_init(&c->wake);
-    int r = kn_thread_start(&c->thread, "storage-flush", committer_main, c);
+    int r = storage_flush_team_start(&c->team, (unsigned) storage->conf.flush_threads);
+    if (r < 0)
+        return r;
+    r = kn_thread_start(&c->thread, "storage-flush", committer_main, c);
     c->started = r == 0;
+    if (r < 0)
+        storage_flush_team_stop(&c->team);
     return r;
 }
 
@@ -125,6 +117,7 @@ void storage_committer_stop(struct storage_committer *c)
         kn_cond_signal(&c->wake);
         kn_lock_give(&c->lock);
         pthread_join(c->thread, NULL);
+        storage_flush_team_stop(&c->team);
     }
     kn_cond_done(&c->wake);
     kn_lock_done(&c->lock);

@@ -7,6 +7,8 @@
 #ifndef STORAGE_SRC_COMMITTER_H
 #define STORAGE_SRC_COMMITTER_H
 
+#include "flush_team.h"
+
 #include "core/fs.h"
 #include "core/thread.h"
 
@@ -22,14 +24,12 @@ struct storage_committer {
     bool started;
     pthread_t thread;
     struct storage *storage;
+    struct storage_flush_team team;
 };
 
 int storage_committer_start(struct storage_committer *c, struct storage *storage) KN_MUSTUSE;
 void storage_committer_stop(struct storage_committer *c); /* after all work has ended */
 /* Asks for a flush of the chunk; holds a reference until it is done. soon: do not linger. */
 void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon);
-
-/* Starts write-back on all files, then waits for each; results[i] is 0 or an error. */
-void storage_sync_batch(struct kn_file *const *files, int *results, size_t count);
 
 #endif

@@ -5,8 +5,10 @@
 #define AT(member) offsetof(struct storage_conf, member)
 
 const struct kn_conf_key storage_conf_keys[] = {
-    {"io_threads",              KN_CONF_U64, AT(io_threads),              1,       64,               4,          NULL, NULL, "count",
+    {"io_threads",              KN_CONF_U64, AT(io_threads),              1,       64,               8,          NULL, NULL, "count",
      "Threads that write chunks and read what is not in memory."                                                                                                                                                       },
+    {"flush_threads",           KN_CONF_U64, AT(flush_threads),           1,       64,               8,          NULL, NULL, "count",
+     "Threads that flush chunks side by side; flushes under way together share one disk barrier."                                                                                                                      },
     {"chunk_bytes_max",         KN_CONF_U64, AT(chunk_bytes_max),         KIB(4),  MIB(1024),        MIB(256),   NULL, NULL,
      "bytes",                                                                                                                         "A chunk file is sealed before it grows past this."                              },
     {"chunk_ms_max",            KN_CONF_U64, AT(chunk_ms_max),            1000,    24 * 3600 * 1000, 600 * 1000, NULL, NULL,

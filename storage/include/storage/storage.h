@@ -20,6 +20,7 @@ struct storage;
 
 struct storage_conf { /* every member is a row of storage_conf_keys */
     uint64_t io_threads;
+    uint64_t flush_threads; /* flush chunks side by side */
     uint64_t chunk_bytes_max;
     uint64_t chunk_ms_max;
     uint64_t part_bytes;       /* gathered before a write: 256 KiB */
