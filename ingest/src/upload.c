@@ -184,7 +184,9 @@ static const struct storage_writer_events writer_events = {
 static void let_go(struct ingest_upload *u)
 {
     bool wrote = u->writer != NULL;
-    if (u->writer)
+    if (wrote && !stream_is_active(u))
+        u->seam.known = false; /* the stream goes, and with it what its seat remembers */
+    if (wrote)
         storage_writer_close(KN_MOVE(u->writer), on_closed);
     if (u->entered)
         ingest_seat_leave(u->ingest->seats, &u->sitter, wrote ? &u->seam : NULL);
