@@ -138,8 +138,8 @@ int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image)
 
 int storage_chunk_allocate(struct storage_chunk *chunk, uint64_t end)
 {
-    uint64_t footer = storage_footer_bytes(chunk->index.count + 64, chunk->index.header_count + 2) +
-                      (uint64_t) (chunk->index.count + 64) * CUE_BYTES + CUES_HEAD_BYTES;
+    uint64_t footer = storage_footer_bytes(chunk->written + 64, chunk->index.header_count + 2) +
+                      (uint64_t) (chunk->written + 64) * CUE_BYTES + CUES_HEAD_BYTES;
     if (chunk->memory || end + footer <= chunk->allocated)
         return 0;
     uint64_t upto = (end + footer + ALLOCATE_STEP_BYTES - 1) / ALLOCATE_STEP_BYTES;

@@ -54,6 +54,7 @@ struct storage_chunk {
     uint64_t tail;        /* end of the last good record or header */
     uint64_t previous;    /* offset of the last record */
     uint64_t allocated;
+    uint32_t written; /* records; the I/O thread's own count, the index's is under the lock */
     /* With the lock held, by the I/O job: */
     uint64_t sealed_bytes; /* size of the file, once the footer is written */
     uint64_t footer_offset;

@@ -307,6 +307,8 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
     kn_lock_give(&log->lock);
     if (r == 0)
         r = write_window(a, a->fragment.bytes, &record);
+    if (r == 0)
+        a->chunk->written++;
     kn_buf_done(&record);
     if (r < 0)
         fail(log, a->chunk, r);
