@@ -45,6 +45,15 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
     return 0;
 }
 
+int storage_stream_stats(struct storage *storage, const struct storage_id *stream,
+                         struct storage_stream_stats *ret, bool nowait)
+{
+    (void) stream;
+    (void) nowait;
+    *ret = (struct storage_stream_stats){.fragments = storage->count};
+    return 0;
+}
+
 int storage_header_get(struct storage *storage, const struct storage_id *stream,
                        const struct storage_fragment *fragment, struct storage_header **ret,
                        bool nowait)

@@ -15,6 +15,7 @@
 
 enum {
     PAGE = 128,
+    RESERVED_MAX = 50000,  /* more than a day of fragments of 2 s */
     ON_LOOP_MAX = 64,      /* a longer list is made on a worker: a loop must not stand still */
     LOOK_BACK = 16,        /* a fragment is late when one of so many before it is newer */
     REPLAY_FIRST = 3,      /* listed at once: a player starts three from the end */
@@ -334,9 +335,26 @@ static int make_replay(struct maker *m)
 
 /* --- ON_DEMAND ------------------------------------------------------------------------------ */
 
+/* Room for all there can be, at once: growing a day's list costs more than filling it. */
+static int reserve_entries(struct maker *m)
+{
+    struct storage_stream_stats stats;
+    int r = storage_stream_stats(m->in->storage, &m->session->stream, &stats, m->nowait);
+    if (r < 0 || m->nowait)
+        return r;
+    size_t cap =
+        (size_t) kn_min_u64(kn_min_u64(stats.fragments, m->session->results_max) + 1, RESERVED_MAX);
+    m->list->entries = reallocarray(NULL, cap, sizeof *m->list->entries);
+    m->list->cap = m->list->entries ? cap : 0;
+    return m->list->entries ? 0 : -ENOMEM;
+}
+
 static int add_by_server_time(struct maker *m)
 {
     struct pages pages;
+    int reserved = reserve_entries(m);
+    if (reserved < 0)
+        return reserved;
     pages_init(&pages, m->session, 0);
     int r = 1;
     while (r == 1 && m->list->count < m->session->results_max) {

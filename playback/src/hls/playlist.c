@@ -7,13 +7,41 @@
  */
 #include "hls/playlist.h"
 
-enum {
-    EXTINF_BYTES_MAX = 32
-};
-
-static int seconds_text(uint32_t ms, char dst[EXTINF_BYTES_MAX])
+/* The value's decimal digits, at least min of them, up to end; returns where they begin. */
+static char *digits(char *end, uint64_t value, int min)
 {
-    return snprintf(dst, EXTINF_BYTES_MAX, "%u.%03u", ms / 1000, ms % 1000);
+    for (; min-- > 0 || value; value /= 10)
+        *--end = (char) ('0' + value % 10);
+    return end;
+}
+
+static void append_seconds(struct kn_buf *out, uint32_t ms)
+{
+    char text[16], *end = text + sizeof text;
+    char *at = digits(end, ms % 1000, 3);
+    *--at = '.';
+    at = digits(at, ms / 1000, 1);
+    kn_buf_append(out, at, (size_t) (end - at));
+}
+
+/* The date's text is made once a minute of media; seconds and milliseconds are put into it. */
+static void append_time(struct playback_playlist *p, struct kn_buf *out, int64_t wall_ms)
+{
+    enum {
+        MINUTE_MS = 60000,
+        SECONDS_AT = 17, /* in "2026-11-22T20:49:55.123Z" */
+        TEXT_LEN = 24,
+    };
+    int64_t minute = wall_ms / MINUTE_MS;
+    if (wall_ms < 0 || minute != p->minute || !p->minute_text[0])
+        kn_time_iso8601(wall_ms, p->minute_text);
+    p->minute = minute;
+    if (wall_ms >= 0 && p->minute_text[TEXT_LEN - 1] == 'Z') {
+        char *at = p->minute_text + SECONDS_AT;
+        (void) digits(at + 2, (uint64_t) (wall_ms % MINUTE_MS) / 1000, 2);
+        (void) digits(at + 6, (uint64_t) (wall_ms % 1000), 3);
+    }
+    kn_buf_append_text(out, p->minute_text);
 }
 
 static void append_uri(struct kn_buf *out, const char *resource, struct kn_str token,
@@ -117,7 +145,7 @@ static void write_segment_uri(const struct playback_playlist *p, struct kn_buf *
         kn_buf_append_byte(out, '\n');
 }
 
-static void write_entry(const struct playback_playlist *p, struct kn_buf *out, size_t at)
+static void write_entry(struct playback_playlist *p, struct kn_buf *out, size_t at)
 {
     const struct playback_entry *entry = &p->list->entries[at];
     bool mp4 = p->session->container == PLAYBACK_FMP4;
@@ -126,18 +154,14 @@ static void write_entry(const struct playback_playlist *p, struct kn_buf *out, s
     if (mp4 && (at == 0 || entry->map != p->list->entries[at - 1].map))
         write_map(p, out, entry->map);
     if (p->session->display_time) {
-        char time[KN_TIME_TEXT_BYTES];
-        kn_time_iso8601(entry->start_ms, time);
         kn_buf_append_str(out, KN_STR("#EXT-X-PROGRAM-DATE-TIME:"));
-        kn_buf_append_text(out, time);
+        append_time(p, out, entry->start_ms);
         kn_buf_append_byte(out, '\n');
     }
     if (entry->flags & PLAYBACK_ENTRY_GAP)
         kn_buf_append_str(out, KN_STR("#EXT-X-GAP\n"));
-    char seconds[EXTINF_BYTES_MAX];
-    int n = seconds_text(entry->duration_ms, seconds);
     kn_buf_append_str(out, KN_STR("#EXTINF:"));
-    kn_buf_append(out, seconds, (size_t) n);
+    append_seconds(out, entry->duration_ms);
     kn_buf_append_str(out, KN_STR(",\n"));
     write_segment_uri(p, out, &entry->number);
 }

@@ -4,6 +4,7 @@
 #ifndef PLAYBACK_HLS_PLAYLIST_H
 #define PLAYBACK_HLS_PLAYLIST_H
 
+#include "core/clock.h"
 #include "hls/list.h"
 
 struct playback_master {
@@ -22,6 +23,8 @@ struct playback_playlist {
     unsigned track;
     size_t at; /* entries written; starts at 0 */
     bool head_done, done;
+    int64_t minute; /* that minute_text is of */
+    char minute_text[KN_TIME_TEXT_BYTES];
 };
 /* Appends the next lines, until done or out holds about stop_at bytes. Call until done. */
 int playback_playlist_write(struct playback_playlist *playlist, struct kn_buf *out, size_t stop_at)
