@@ -22,6 +22,7 @@ int playback_hls_new(struct playback *playback, struct playback_hls **ret, struc
         playback_hls_free(hls);
         return r;
     }
+    hls->metrics = playback_media_metrics_of("HLS");
     *ret = hls;
     return 0;
 }

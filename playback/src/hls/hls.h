@@ -3,6 +3,7 @@
 #ifndef PLAYBACK_HLS_HLS_H
 #define PLAYBACK_HLS_HLS_H
 
+#include "media_metrics.h"
 #include "playback_internal.h"
 
 #include "hls/cache.h"
@@ -12,6 +13,7 @@
 struct playback_hls { /* set up once, then only read; the cache locks itself */
     struct playback_session_key key;
     struct playback_cache *cache;
+    struct playback_media_metrics metrics;
 };
 int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)
     KN_MUSTUSE;

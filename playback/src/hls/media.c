@@ -56,6 +56,7 @@ int playback_media_prepare(struct playback *playback, const struct playback_sess
         .ts = ts,
         .end = rendered ? rendered->segment->bytes : 0
     };
+    kn_metric_add(playback->hls->metrics.readers, 1);
     *ret = media;
     return 0;
 }
@@ -64,6 +65,7 @@ void playback_media_free(struct playback_media *media)
 {
     if (!media)
         return;
+    kn_metric_add(media->playback->hls->metrics.readers, -1);
     playback_cached_unref(media->rendered ? &media->rendered->base : NULL);
     playback_ts_free(media->ts);
     free(media->cold);
@@ -168,6 +170,7 @@ static ssize_t start_job(struct playback_media *media, struct kn_http_req *req)
     if (!media->cold)
         return KN_HTTP_FAIL;
     media->job_runs = true;
+    kn_metric_add(media->playback->hls->metrics.cold, 1);
     if (kn_http_offload(req, job, media) < 0) { /* every worker is busy, and so is the queue */
         media->job_runs = false;
         kn_http_deadline(req, RETRY_MS);
@@ -195,6 +198,7 @@ ssize_t playback_media_pull(struct playback_media *media, struct kn_http_req *re
         memcpy(dst, media->cold + media->cold_at, len);
         media->cold_at += len;
         media->pos += len;
+        kn_metric_add(media->playback->hls->metrics.bytes, (int64_t) len);
         return (ssize_t) len;
     }
     if (media->ts)
@@ -209,6 +213,7 @@ ssize_t playback_media_pull(struct playback_media *media, struct kn_http_req *re
     if (got < 0)
         return fail(media, (int) got);
     media->pos += (uint64_t) got;
+    kn_metric_add(media->playback->hls->metrics.bytes, got);
     return got;
 }
 
