@@ -424,7 +424,7 @@ class StreamView {
     else if (state === 'failed')
       this.message(error.word === 'nothing_to_play' || error.status === 404
         ? (this.player.mode === 'LIVE' ? 'Waiting for the camera. Recorded video is in the bar below.' : 'Nothing is recorded there.')
-        : `Trying again: ${error.message}`);
+        : error.final ? error.message : `Trying again: ${error.message}`);
     this.marks();
   }
 

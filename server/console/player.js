@@ -46,6 +46,7 @@ export class Player {
     try {
       session = await this.openSession(mode, from, 0);
     } catch (error) {
+      error.final = error.word === 'cannot_play';
       if (generation === this.generation) this.fail(error);
       return;
     }

@@ -356,6 +356,9 @@ void console_run_play(struct console_call *call)
     if (code == -ENOENT) {
         console_fail(call, 404, "nothing_to_play", "%s",
                      *err.text ? err.text : "nothing is recorded there");
+    } else if (code == -EINVAL || code == -ENODATA || code == -EBADMSG) { /* the codecs, it says */
+        console_fail(call, 422, "cannot_play", "%s",
+                     *err.text ? err.text : "this video cannot be carried by HLS");
     } else if (code < 0) {
         console_fail(call, 500, "internal", "%s", *err.text ? err.text : kn_errname(code));
     } else {

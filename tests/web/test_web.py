@@ -20,6 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "api"))
 
 import kinema  # noqa: E402
+import put_media as wire  # noqa: E402
 
 CAMERA = os.environ.get("KINEMA_CAMERA_BINARY",
                         str(pathlib.Path(kinema.BINARY).parent / "demo-camera"))
@@ -114,9 +115,22 @@ def test_chromium_plays_every_mode(modules, shots, server, camera):
     node_test("play.test.js", {"sessions": sessions, "shots": str(shots)})
 
 
-def test_the_console(modules, shots, server, camera):
+@pytest.fixture(scope="session")
+def hevc(server):
+    """A stream of H.265, which Debian's Chromium cannot decode; None without the shared captures."""
+    path = kinema.CAPTURES / "c164_h265_abs_eofr_meta.mkv"
+    if not path.exists():
+        return None
+    stream = server.create_stream("h265-yard")
+    with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+        upload.finish(path.read_bytes())
+        assert upload.error() is None
+    return stream
+
+
+def test_the_console(modules, shots, server, camera, hevc):
     links = [kinema.run("console-link", "--data", server.data, "--url",
                         server.console).stdout.strip()]
     node_test("console.test.js", {
-        "console": server.console, "links": links, "stream": STREAM, "hevc": None,
+        "console": server.console, "links": links, "stream": STREAM, "hevc": hevc,
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo camera in samples/: it makes its stream, is acknowledged, ends in order, and comes back by
+itself after the server was stopped or killed, without a gap in what is kept."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import kinema
+import pytest
+
+CAMERA = os.environ.get("KINEMA_CAMERA_BINARY",
+                        str(pathlib.Path(kinema.BINARY).parent / "demo-camera"))
+GOP_MS = 1000
+
+
+class Camera:
+    def __init__(self, server, stream, *args, env=None):
+        self.server, self.stream = server, stream
+        self.process = subprocess.Popen(
+            [CAMERA, "--endpoint", server.api, "--stream", stream, "--size", "320x240", "--fps", "10",
+             "--kbit", "200", "--fragment", str(GOP_MS // 1000), *args],
+            env=kinema.clean_env(env or (server.key.env() if server.key else {})),
+            stderr=subprocess.PIPE, text=True)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.errors = self.process.communicate(timeout=30)[1]
+        return self.process.returncode
+
+
+@pytest.fixture
+def make_camera():
+    cameras = []
+
+    def make(*args, **options):
+        cameras.append(Camera(*args, **options))
+        return cameras[-1]
+
+    yield make
+    for camera in cameras:
+        if camera.process.poll() is None:
+            camera.process.kill()
+            camera.process.communicate()
+
+
+def fragments(server, stream):
+    """Producer times in ms, in the order of the stream."""
+    pages = server.archived(stream).get_paginator("list_fragments").paginate(
+        StreamName=stream, FragmentSelector={
+            "FragmentSelectorType": "SERVER_TIMESTAMP",
+            "TimestampRange": {"StartTimestamp": 1, "EndTimestamp": time.time() + 3600}})
+    found = [item for page in pages for item in page["Fragments"]]
+    found.sort(key=lambda item: item["FragmentNumber"])
+    return [round(item["ProducerTimestamp"].timestamp() * 1000) for item in found]
+
+
+def wait_fragments(server, stream, count, timeout=60):
+    deadline = time.monotonic() + timeout
+    while True:
+        names = [s["StreamName"] for s in server.kvs().list_streams()["StreamInfoList"]]
+        times = fragments(server, stream) if stream in names else []
+        if len(times) >= count:
+            return times
+        assert time.monotonic() < deadline, f"{len(times)} of {count} fragments came"
+        time.sleep(0.2)
+
+
+def test_it_makes_its_stream_and_ends_with_everything_kept(server, make_camera, stream_name):
+    camera = make_camera(server, stream_name)
+    wait_fragments(server, stream_name, 3)
+    assert camera.stop() == 0, camera.errors
+    info = server.kvs().describe_stream(StreamName=stream_name)["StreamInfo"]
+    assert info["MediaType"] == "video/h264,audio/aac" and info["DataRetentionInHours"] == 24
+    times = fragments(server, stream_name)
+    assert abs(times[-1] - time.time() * 1000) < 10000, "the last fragment is missing"
+    assert all(GOP_MS - 200 <= b - a <= GOP_MS + 200 for a, b in zip(times, times[1:])), times
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["stopped", "killed"])
+def test_it_comes_back_and_leaves_no_gap(make_server, make_camera, stream_name, hard):
+    server = make_server()
+    camera = make_camera(server, stream_name)
+    before = wait_fragments(server, stream_name, 3)
+    server.restart(hard=hard)
+    wait_fragments(server, stream_name, len(before) + 4)
+    assert camera.stop() == 0, camera.errors
+    times = fragments(server, stream_name)
+    assert times == sorted(set(times)), "a fragment is there twice"
+    gaps = [b - a for a, b in zip(times, times[1:]) if not GOP_MS - 200 <= b - a <= GOP_MS + 200]
+    assert not gaps, f"gaps of {gaps} ms"
+
+
+def test_over_tls(tls_server, make_camera, stream_name):
+    camera = make_camera(tls_server, stream_name, "--ca", tls_server.certificate, "--endpoint",
+                         tls_server.endpoints["api-tls"])
+    wait_fragments(tls_server, stream_name, 2)
+    assert camera.stop() == 0, camera.errors
+    assert "https://" in camera.errors
+
+
+def test_a_wrong_key_is_said_and_tried_again(server, make_camera, stream_name):
+    env = {**server.key.env(), "AWS_SECRET_ACCESS_KEY": "wrong"}
+    camera = make_camera(server, stream_name, env=env)
+    time.sleep(4)
+    camera.stop()
+    assert "/describeStream: HTTP 403" in camera.errors and "again in" in camera.errors
