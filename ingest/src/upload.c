@@ -560,6 +560,10 @@ static int on_head(struct kn_http_req *req, void **ctx)
     atomic_store(&u->sitter.last_byte_ns, u->started_ns);
     u->metrics = ingest_upload_metrics_of(u->open.stream->name);
     kn_metric_add(u->metrics.uploads, 1);
+    kn_log_info("upload_started",
+                "stream=" KN_STR_FMT " request=%s peer=" KN_STR_FMT " timecodes=%s",
+                KN_STR_ARG(u->open.stream->name), u->call->request_id,
+                KN_STR_ARG(kn_http_peer(req)), u->open.relative ? "relative" : "absolute");
     int r = ingest_seat_enter(u->ingest->seats, &u->sitter, &seated, &u->seam);
     if (r < 0) {
         refuse_open(u, r);

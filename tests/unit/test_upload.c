@@ -47,6 +47,12 @@ struct kn_http_ref kn_http_ref_of(struct kn_http_req *req)
     return (struct kn_http_ref){req->ref};
 }
 
+struct kn_str kn_http_peer(struct kn_http_req *req)
+{
+    (void) req;
+    return KN_STR("127.0.0.1:4711");
+}
+
 void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
 {
     if (ref.v < REQS_MAX && reqs[ref.v])
