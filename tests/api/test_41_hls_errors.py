@@ -75,8 +75,8 @@ def test_arguments_are_checked(recorded, arguments):
     {"MaxMediaPlaylistFragmentResults": 5000}, {"ContainerFormat": "MPEG_TS"},
     {"HLSFragmentSelector": {"FragmentSelectorType": "PRODUCER_TIMESTAMP"}},
     {"DiscontinuityMode": "NEVER", "DisplayFragmentTimestamp": "ALWAYS"}])
-def test_live_takes_every_option(recorded, arguments):
-    server, stream = recorded
+def test_live_takes_every_option(shared_server, arguments):
+    server, stream = shared_server, shared_server.create_stream()
     media.upload(server, stream, mkv.capture(kinema.CAPTURES / "sink360_h264_abs.mkv"))
     url = hls.open_session(server, stream, "LIVE", **arguments)
     assert hls.playlist(url).segments
