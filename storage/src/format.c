@@ -371,6 +371,7 @@ int storage_footer_parse(struct kn_bytes bytes, uint64_t offset, struct storage_
         if (!entries)
             return -ENOMEM;
     }
+    storage_index_done(ret);
     ret->head = head;
     ret->header_count = headers;
     ret->count = ret->cap = count;

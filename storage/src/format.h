@@ -121,7 +121,7 @@ static inline const uint8_t *storage_index_entry(const struct storage_index *ind
 /* Footer: record, head, headers, entries, and the trailer that names its size. */
 int storage_footer_append(struct kn_buf *out, const struct storage_index *index,
                           const struct storage_record *record);
-/* bytes: the whole footer, from its Void's first byte, which lies at offset. */
+/* bytes: the whole footer, from its Void's first byte, which lies at offset. What ret held goes. */
 int storage_footer_parse(struct kn_bytes bytes, uint64_t offset, struct storage_index *ret,
                          struct storage_record *ret_record) KN_MUSTUSE;
 /* The trailer: *ret_bytes is the size of the footer, trailer included. -EBADMSG: not sealed. */

@@ -11,6 +11,7 @@
 enum {
     WINDOW_BYTES = 256 << 10,
     HEAD_READ_BYTES = 4096,
+    RECORD_READ_BYTES = 512,
     PAYLOAD_READ_BYTES = 256 << 10,
     KIND_AT = 5, /* of the magic within a record */
 };
@@ -37,24 +38,46 @@ int storage_scan_segment(struct kn_bytes start, uint32_t *ret)
     return -EBADMSG;
 }
 
+/* Up to len bytes; fewer at the end of the file. */
+static ssize_t read_upto(struct kn_file *file, uint8_t *dst, size_t len, uint64_t off)
+{
+    size_t done = 0;
+    while (done < len) {
+        struct iovec iov = {dst + done, len - done};
+        ssize_t r = file->fs->ops->preadv(file, &iov, 1, off + done, false);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        done += (size_t) r;
+    }
+    return (ssize_t) done;
+}
+
 int storage_scan_record(struct kn_file *file, uint64_t offset, uint32_t seed, struct kn_buf *buf,
                         struct storage_record *ret)
 {
-    uint8_t head[STORAGE_RECORD_HEAD_BYTES];
-    int r = kn_file_read_all(file, head, sizeof(head), offset);
-    if (r == 0)
-        r = storage_record_peek((struct kn_bytes){head, sizeof(head)}, ret);
-    if (r < 0)
-        return r == -ENODATA ? -EBADMSG : r;
-    if (ret->offset != offset || ret->bytes > STORAGE_RECORD_BYTES_MAX)
-        return -EBADMSG;
     kn_buf_clear(buf);
-    r = kn_buf_reserve(buf, ret->bytes);
+    int r = kn_buf_reserve(buf, RECORD_READ_BYTES);
     if (r < 0)
         return r;
-    r = kn_file_read_all(file, buf->ptr, ret->bytes, offset);
+    ssize_t got = read_upto(file, buf->ptr, RECORD_READ_BYTES, offset); /* most are shorter */
+    if (got < 0)
+        return (int) got;
+    r = storage_record_peek((struct kn_bytes){buf->ptr, (size_t) got}, ret);
     if (r < 0)
-        return r == -ENODATA ? -EBADMSG : r;
+        return -EBADMSG;
+    if (ret->offset != offset || ret->bytes > STORAGE_RECORD_BYTES_MAX)
+        return -EBADMSG;
+    if (ret->bytes > (size_t) got) {
+        if (got < RECORD_READ_BYTES)
+            return -EBADMSG;
+        r = kn_buf_reserve(buf, ret->bytes);
+        if (r == 0)
+            r = kn_file_read_all(file, buf->ptr, ret->bytes, offset);
+        if (r < 0)
+            return r == -ENODATA ? -EBADMSG : r;
+    }
     buf->len = ret->bytes;
     r = storage_record_read(kn_buf_bytes(buf), offset, seed, ret);
     return r == -ENODATA ? -EBADMSG : r;
@@ -232,23 +255,34 @@ static int find_before(struct search *s, uint64_t before, uint64_t size, struct 
 
 /* --- the chain
  * ------------------------------------------------------------------------------------- */
+struct link { /* what is needed of a sound record, so that it is read once */
+    enum storage_record_kind kind;
+    uint32_t offset, bytes, body_bytes;
+    uint8_t body[STORAGE_ENTRY_BYTES]; /* its beginning */
+};
+
 struct chain {
-    uint32_t *offsets; /* newest first */
+    struct link *links; /* newest first */
     size_t count, cap;
     uint64_t bad_records;
 };
 
-static int chain_add(struct chain *chain, uint32_t offset)
+static int chain_add(struct chain *chain, const struct storage_record *record)
 {
     if (chain->count == chain->cap) {
         size_t cap = chain->cap ? chain->cap * 2 : 256;
-        uint32_t *offsets = realloc(chain->offsets, cap * sizeof(*offsets));
-        if (!offsets)
+        struct link *links = realloc(chain->links, cap * sizeof(*links));
+        if (!links)
             return -ENOMEM;
-        chain->offsets = offsets;
+        chain->links = links;
         chain->cap = cap;
     }
-    chain->offsets[chain->count++] = offset;
+    struct link *link = &chain->links[chain->count++];
+    *link = (struct link){.kind = record->kind,
+                          .offset = record->offset,
+                          .bytes = record->bytes,
+                          .body_bytes = (uint32_t) record->body.len};
+    memcpy(link->body, record->body.ptr, kn_min_u64(record->body.len, sizeof(link->body)));
     return 0;
 }
 
@@ -257,61 +291,63 @@ static int chain_add(struct chain *chain, uint32_t offset)
 static int follow(struct search *s, const struct storage_chunk *chunk,
                   const struct storage_record *from, uint64_t size, struct chain *chain)
 {
-    struct storage_record record = *from;
+    struct storage_record record = *from; /* its body lies in s->buf until the next is read */
     uint64_t durable_upto = from->durable_upto;
     chain->count = 0;
     chain->bad_records = 0;
-    int r = chain_add(chain, record.offset);
+    int r = chain_add(chain, &record);
     while (r == 0 && record.previous != chunk->segment) {
-        uint32_t link = record.previous, here = record.offset;
-        if (link > here || link < chunk->segment)
+        uint32_t before = record.previous, here = record.offset;
+        if (before > here || before < chunk->segment)
             return -EBADMSG;
-        r = storage_scan_record(s->file, link, s->seed, &s->buf, &record);
+        r = storage_scan_record(s->file, before, s->seed, &s->buf, &record);
         if (r == -EBADMSG || (r == 0 && record.offset >= here)) {
-            if (link >= durable_upto)
+            if (before >= durable_upto)
                 return -EBADMSG;
             chain->bad_records++; /* it was flushed once: damage. Go on with what lies before it. */
-            r = find_before(s, link, size, &record);
+            r = find_before(s, before, size, &record);
             if (r == -ENOENT)
                 return 0;
         }
         if (r == 0)
-            r = chain_add(chain, record.offset);
+            r = chain_add(chain, &record);
     }
     return r;
 }
 
-static int add_record(struct storage_chunk *chunk, const struct storage_record *record)
+static int add_link(struct storage_chunk *chunk, const struct link *link)
 {
     struct storage_index *index = &chunk->index;
-    if (record->kind == STORAGE_RECORD_HEADER) {
-        if (record->body.len < STORAGE_HEADER_BODY_BYTES ||
+    if (link->kind == STORAGE_RECORD_HEADER) {
+        if (link->body_bytes < STORAGE_HEADER_BODY_BYTES ||
             index->header_count == STORAGE_CHUNK_HEADERS_MAX)
             return -EBADMSG;
-        uint32_t bytes = storage_get_u32(record->body.ptr + 8);
-        if (bytes != record->body.len - STORAGE_HEADER_BODY_BYTES)
+        uint32_t bytes = storage_get_u32(link->body + 8);
+        if (bytes != link->body_bytes - STORAGE_HEADER_BODY_BYTES)
             return -EBADMSG;
         index->headers[index->header_count++] = (struct storage_chunk_header){
-            .offset = record->offset + STORAGE_RECORD_HEAD_BYTES + STORAGE_HEADER_BODY_BYTES,
+            .offset = link->offset + STORAGE_RECORD_HEAD_BYTES + STORAGE_HEADER_BODY_BYTES,
             .bytes = bytes,
-            .hash = storage_get_u64(record->body.ptr),
+            .hash = storage_get_u64(link->body),
         };
         return 0;
     }
-    if (record->body.len < STORAGE_ENTRY_BYTES || index->count == STORAGE_CHUNK_FRAGMENTS_MAX)
+    if (index->count == STORAGE_CHUNK_FRAGMENTS_MAX)
         return -EBADMSG;
-    return storage_index_add(index, record->body.ptr);
+    return storage_index_add(index, link->body);
 }
 
 /* Whether the entry fits its place; a record that passed its checksum was written by us. */
-static bool entry_fits(const struct storage_chunk *chunk, const struct storage_record *record)
+static bool entry_fits(const struct storage_chunk *chunk, const struct link *link,
+                       struct storage_fragment *ret, uint32_t *ret_crc)
 {
-    struct storage_fragment f;
     uint8_t header;
-    uint32_t crc;
-    storage_entry_decode(record->body.ptr, &chunk->index.head, &f, &header, &crc);
-    return f.offset + f.bytes == record->offset && f.record_bytes == record->bytes &&
-           f.cluster_offset + f.cluster_bytes <= f.bytes && header < chunk->index.header_count;
+    if (link->body_bytes < STORAGE_ENTRY_BYTES)
+        return false;
+    storage_entry_decode(link->body, &chunk->index.head, ret, &header, ret_crc);
+    return ret->offset + ret->bytes == link->offset && ret->record_bytes == link->bytes &&
+           ret->cluster_offset + ret->cluster_bytes <= ret->bytes &&
+           header < chunk->index.header_count;
 }
 
 /* From the oldest to the newest: index, tail; payload is read only where it was not durable. */
@@ -319,37 +355,34 @@ static int take_chain(struct search *s, struct storage_chunk *chunk, const struc
                       uint64_t durable_upto, uint64_t limit, uint64_t *ret_bad)
 {
     for (size_t i = chain->count; i > 0; i--) {
-        struct storage_record record;
-        int r = storage_scan_record(s->file, chain->offsets[i - 1], s->seed, &s->buf, &record);
-        if (r < 0)
-            return r == -EBADMSG ? -EIO : r;
-        uint64_t end = (uint64_t) record.offset + record.bytes;
+        const struct link *link = &chain->links[i - 1];
+        struct storage_fragment f;
+        uint32_t crc;
+        uint64_t end = (uint64_t) link->offset + link->bytes;
         if (end > limit)
             break;
-        bool fragment = record.kind == STORAGE_RECORD_FRAGMENT;
-        if (fragment && (record.body.len < STORAGE_ENTRY_BYTES || !entry_fits(chunk, &record))) {
+        bool fragment = link->kind == STORAGE_RECORD_FRAGMENT;
+        if (!fragment && link->kind != STORAGE_RECORD_HEADER) {
             (*ret_bad)++;
             continue;
         }
-        if (fragment && end > durable_upto) {
-            struct storage_fragment f;
-            uint8_t header;
-            uint32_t crc;
-            storage_entry_decode(record.body.ptr, &chunk->index.head, &f, &header, &crc);
-            r = storage_scan_payload(s->file, &f, crc);
-            if (r == -EBADMSG)
-                break; /* torn: it and all after it were never acknowledged */
-            if (r < 0)
-                return r;
+        if (fragment && !entry_fits(chunk, link, &f, &crc)) {
+            (*ret_bad)++;
+            continue;
         }
-        r = add_record(chunk, &record);
+        int r = fragment && end > durable_upto ? storage_scan_payload(s->file, &f, crc) : 0;
+        if (r == -EBADMSG)
+            break; /* torn: it and all after it were never acknowledged */
+        if (r < 0)
+            return r;
+        r = add_link(chunk, link);
         if (r == -EBADMSG) {
             (*ret_bad)++;
             continue;
         }
         if (r < 0)
             return r;
-        chunk->previous = record.offset;
+        chunk->previous = link->offset;
         chunk->tail = end;
     }
     return 0;
@@ -429,7 +462,7 @@ int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storag
     struct chain chain = {0};
     struct storage_scan scan = {0};
     int r = scan_tail(&s, chunk, limit, &chain, &scan);
-    free(chain.offsets);
+    free(chain.links);
     kn_buf_done(&s.buf);
     free(s.window);
     if (r < 0)
