@@ -185,7 +185,7 @@ def test_a_peer_that_leaves_ends_its_request(server, transport):
 
 def test_a_job_of_a_request_whose_peer_has_left_still_returns(server, transport):
     before = server.state()
-    run = subprocess.Popen(server.curl_command(transport, "/offload?ms=300", "-d", "x"))
+    run = subprocess.Popen(server.curl_command(transport, "/offload?ms=1500", "-d", "x"))
     server.wait_state(lambda state: state["live"] == before["live"] + 1)
     run.kill()
     run.wait()

@@ -376,10 +376,14 @@ def test_an_h2_preface_where_h2_is_not_offered_is_refused(server):
 
 
 def test_metrics_count_what_happened(server):
+    assert server.curl("plain", "/nope")[0] == 404
+    expect_refused(server, "plain", AMBIGUOUS["no Host"], [400])
     text = server.curl("plain", "/metrics")[2].decode()
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert float(values['kinema_http_requests_total{listener="plain",status="2xx"}']) > 100
-    assert float(values['kinema_http_requests_total{listener="plain",status="4xx"}']) > 50
-    assert float(values['kinema_http_refusals_total{listener="plain"}']) > 50
-    assert float(values['kinema_http_bytes_total{listener="plain",direction="in"}']) > 1000
-    assert float(values['kinema_http_connections{listener="plain"}']) >= 1
+    for name, least in [('requests_total{listener="plain",status="4xx"}', 2),
+                        ('requests_total{listener="plain",status="2xx"}', 0),
+                        ('refusals_total{listener="plain"}', 1),
+                        ('bytes_total{listener="plain",direction="in"}', 100),
+                        ('bytes_total{listener="plain",direction="out"}', 100),
+                        ('connections{listener="plain"}', 1)]:
+        assert float(values["kinema_http_" + name]) >= least, name

@@ -161,6 +161,13 @@ class Reader:
             body = self.to_end()
         return Answer(status, headers, body)
 
+    def to_end_or_answer(self):
+        """The answer, or None when the connection was closed instead."""
+        while b"\r\n\r\n" not in self.rest:
+            if not self.more():
+                return None
+        return self.answer()
+
     def to_end(self):
         while self.more():
             pass

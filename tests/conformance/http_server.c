@@ -193,7 +193,7 @@ static void stream_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why
 
 /* --- /duplex: one ack (a line, one chunk) for each `every` bytes, and one at the end --------- */
 struct duplex {
-    uint64_t every, got, acked;
+    uint64_t every, got, acked, hold_ms;
     bool ended, final_sent, pause_once, paused, stop_after_ack;
 };
 
@@ -204,6 +204,7 @@ static int duplex_head(struct kn_http_req *req, void **ctx)
     *ctx = d;
     d->every = number_param(req, "every", 1000);
     d->pause_once = number_param(req, "pause", 0);
+    d->hold_ms = number_param(req, "hold", 50);
     d->stop_after_ack = number_param(req, "stop", 0);
     kn_http_reply_stream(req, 200, NULL, 0, KN_HTTP_LENGTH_UNKNOWN);
     return 0;
@@ -216,7 +217,7 @@ static ssize_t duplex_data(struct kn_http_req *req, void *ctx, const void *ptr, 
     if (d->pause_once && len > 1) { /* takes half, then the rest after a while */
         d->pause_once = false;
         d->paused = true;
-        kn_http_deadline(req, 50);
+        kn_http_deadline(req, (int64_t) d->hold_ms);
         len /= 2;
     }
     d->got += len;

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deadlines and ceilings of connections, with times short enough to wait for."""
+
+import socket
+import subprocess
+import time
+
+import h2.events
+import pytest
+
+import wire
+
+GET = b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = wire.Wire(http_head_timeout_ms=400, http_idle_timeout_ms=600, http_body_timeout_ms=500,
+                    http_write_timeout_ms=500, http_tls_handshake_timeout_ms=400, http_loops=1)
+    yield one
+    one.stop()
+
+
+def closed_after(sock, data=b""):
+    """Seconds until the server closes; what it said."""
+    began = time.monotonic()
+    said = wire.Reader(sock).to_end()
+    return time.monotonic() - began, said
+
+
+@pytest.mark.parametrize("listener", ["plain", "ingest"])
+def test_a_silent_connection_is_closed(server, listener):
+    with server.connect(listener) as sock:
+        seconds, said = closed_after(sock)
+    assert 0.3 < seconds < 3 and said == b""
+
+
+def test_a_slow_head_is_408_however_steadily_it_drips(server):
+    with server.connect() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n")
+        began = time.monotonic()
+        try:
+            while time.monotonic() < began + 3:
+                sock.sendall(b"X: y\r\n")
+                time.sleep(0.05)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert time.monotonic() - began < 3, "dripped on and on"
+
+
+def test_a_head_that_stops_is_408(server):
+    with server.connect() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost")
+        seconds, said = closed_after(sock)
+    assert 0.3 < seconds < 3 and said.startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_idle_connection_is_closed_without_a_word(server):
+    with server.connect() as sock:
+        reader = wire.Reader(sock)
+        sock.sendall(GET)
+        assert reader.answer().status == 200
+        seconds, said = closed_after(sock)
+    assert 0.5 < seconds < 3 and said == b""
+
+
+def test_a_body_that_stops_is_408_and_its_request_gone(server):
+    before = server.state()
+    with server.connect() as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
+        seconds, said = closed_after(sock)
+    assert 0.4 < seconds < 4 and said.startswith(b"HTTP/1.1 408 ")
+    assert server.wait_state(lambda state: state["live"] == 0)["timeout"] == before["timeout"] + 1
+
+
+def test_a_body_that_trickles_goes_on(server):
+    with server.connect() as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+        for i in range(10):
+            sock.sendall(b"%d" % i)
+            time.sleep(0.1)
+        assert wire.Reader(sock).answer().body == b"0123456789"
+
+
+def test_a_body_that_the_handler_paused_is_not_timed(server):
+    with server.connect() as sock:
+        sock.sendall(b"POST /duplex?pause=1&hold=1200 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
+                     b"0123456789")
+        assert wire.Reader(sock).answer().body == b"end 10\n"
+
+
+def test_a_parked_request_outlives_every_connection_deadline(server):
+    with server.connect() as sock:
+        sock.sendall(b"GET /park?ms=1500 HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert wire.Reader(sock).answer().body == b"bits=20000\n"
+
+
+@pytest.mark.parametrize("path", ["/stream?count=100000&size=60000", "/hello?size=16000000"])
+def test_a_peer_that_takes_nothing_is_disconnected(server, path):
+    with server.connect() as sock:
+        sock.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+        server.wait_state(lambda state: state["live"] == 0, seconds=5)
+
+
+def test_an_h2_peer_that_opens_no_window_is_disconnected(server):
+    client = wire.H2Client(server, "h2c")
+    client.request("GET", "/stream?count=1000&size=60000")
+    client.sock.settimeout(5)
+    end = time.monotonic() + 5
+    while client.sock.recv(65536):  # never acknowledged
+        assert time.monotonic() < end
+    server.wait_state(lambda state: state["live"] == 0)
+
+
+def test_a_handshake_that_stops_is_closed(server):
+    with socket.create_connection(("127.0.0.1", server.ports["tls"]), timeout=5) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00")
+        seconds, _ = closed_after(sock)
+    assert 0.3 < seconds < 3
+
+
+def test_an_idle_h2_connection_says_goaway(server):
+    client = wire.H2Client(server, "h2c")
+    stream = client.request("GET", "/hello")
+    assert client.answer(stream) == (200, b"hello\n")
+    assert client.next(h2.events.ConnectionTerminated).error_code == 0
+
+
+def test_connections_beyond_the_limit_are_closed_and_others_served():
+    server = wire.Wire(http_connections_max=20)
+    kept = [server.connect() for _ in range(20)]
+    for sock in kept:
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+    with server.connect() as sock:
+        try:
+            sock.sendall(GET)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert wire.Reader(sock).to_end() == b""
+    kept.pop().close()
+    deadline = time.monotonic() + 5
+    while True:
+        with server.connect() as sock:
+            sock.sendall(GET)
+            if wire.Reader(sock).to_end_or_answer():
+                break
+        assert time.monotonic() < deadline
+    for sock in kept:
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+        sock.close()
+    server.stop()
+
+
+def test_connections_of_one_peer_are_limited():
+    server = wire.Wire(http_connections_per_peer_max=3)
+    kept = [server.connect() for _ in range(3)]
+    for sock in kept:
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+    with server.connect() as sock:
+        assert wire.Reader(sock).to_end() == b""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.2", 0))
+        sock.connect(("127.0.0.1", server.ports["plain"]))
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+    for sock in kept:
+        sock.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("transport", ["plain", "tls", "h2c", "h2", "mhd"])
+def test_stopping_wakes_parked_requests_and_lets_them_answer(transport):
+    server = wire.Wire()
+    client = subprocess.Popen(server.curl_command(transport, "/park"), stdout=subprocess.PIPE)
+    server.wait_state(lambda state: state["live"] == 1)
+    server.stop()
+    assert client.stdout.read() == b"bits=80000\n" and client.wait() == 0
+
+
+def test_stopping_closes_what_does_not_end_in_time():
+    server = wire.Wire()
+    with server.connect() as upload, server.connect("console") as console:
+        upload.sendall(b"POST /duplex HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        wire.Reader(upload).head()
+        console.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
+        server.wait_state(lambda state: state["live"] == 2)
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 8
