@@ -138,7 +138,7 @@ static void damage(const char *path, uint64_t at, size_t len)
 
 static void expect_players_count(const char *path, size_t frames)
 {
-    char line[700], text[64];
+    char line[1400], text[64];
     snprintf(line, sizeof(line),
              "ffprobe -v error -show_packets -of compact %s 2>&1 | grep -c ^packet;"
              " mkvinfo -v -v -v %s | grep -c -E '(Simple block|Block): '",
