@@ -37,6 +37,7 @@ struct camera {
     struct curl_slist *headers;
     size_t header_sent, fragment, offset; /* how far the body has got */
     bool paused, refused;
+    bool cut; /* the fragment being sent had to be dropped: the body cannot go on */
     struct kn_buf acks;
     /* what happened */
     unsigned backoff_ms;
@@ -146,7 +147,7 @@ static int upload_start(struct camera *c, struct kn_err *err)
     }
     if (code == 0) {
         c->header_sent = c->fragment = c->offset = 0;
-        c->paused = c->refused = false;
+        c->paused = c->refused = c->cut = false;
         kn_buf_clear(&c->acks);
         curl_easy_setopt(c->upload, CURLOPT_READFUNCTION, send_body);
         curl_easy_setopt(c->upload, CURLOPT_READDATA, c);
@@ -225,7 +226,7 @@ static int take_frames(struct camera *c)
             if (c->fragment > 0)
                 c->fragment--;
             else
-                c->offset = 0;
+                c->cut = c->upload != NULL;
         }
     }
     return code;
@@ -276,7 +277,7 @@ static int run(struct camera *c)
         }
         if (c->upload)
             stream_on(c);
-        if (c->upload && upload_ended(c)) {
+        if (c->upload && (c->cut || upload_ended(c))) {
             upload_end(c);
             retry_at_ms = now_ms() + c->backoff_ms;
             c->backoff_ms = (unsigned) kn_min_u64(c->backoff_ms * 2ull, BACKOFF_MAX_MS);
