@@ -382,7 +382,24 @@ TEST(many_streams_at_once_keep_apart)
     teardown(&f);
 }
 
-TESTS_MAIN(TEST_OF(what_was_committed_is_found_and_read_back),
+TEST(a_folder_is_held_by_one_server)
+{
+    struct fixture f;
+    setup(&f);
+    struct storage *second;
+    struct kn_err err = {0};
+
+    int r = storage_open(f.dir.path, &f.conf, kn_fs_system(), &f.clock.clock, &second, NULL, &err);
+
+    assert_int_equal(r, -EBUSY);
+    assert_non_null(strstr(err.text, "another server"));
+    upload_all(&f, 0);
+    expect_all(&f, 1);
+    teardown(&f);
+}
+
+TESTS_MAIN(TEST_OF(a_folder_is_held_by_one_server),
+           TEST_OF(what_was_committed_is_found_and_read_back),
            TEST_OF(it_is_all_there_after_a_restart),
            TEST_OF(numbers_and_times_go_on_rising_after_a_restart_with_the_clock_set_back),
            TEST_OF(a_fragment_in_flight_is_read_from_memory_and_from_the_file),
