@@ -22,7 +22,9 @@ struct fake_stream {
     size_t count;
     struct storage_header **headers;
     size_t header_count;
-    uint64_t next_seq, trimmed_seq, ordinal;
+    uint64_t next_seq, ordinal;
+    _Atomic uint64_t trimmed_seq;
+    _Atomic bool deleting;
     int64_t last_server_ts_ms;
 };
 
@@ -30,10 +32,10 @@ struct storage {
     struct kn_clock *clock;
     struct fake_stream *streams[16];
     size_t stream_count;
-    bool cold;
-    int fail_error;
-    uint64_t fail_at;
-    size_t blocking_calls;
+    _Atomic bool cold; /* switches are thrown while a server's threads read */
+    _Atomic int fail_error;
+    _Atomic uint64_t fail_at;
+    _Atomic size_t blocking_calls;
     const char *dir;
 };
 
@@ -313,8 +315,14 @@ void fake_storage_jump(struct storage *storage, const struct storage_id *stream,
 
 void fake_storage_set_deleting(struct storage *storage, const struct storage_id *stream)
 {
-    stream_of(storage, stream)->stream->status = STORAGE_STREAM_DELETING;
-    kn_gate_bump(&stream_of(storage, stream)->gate);
+    struct fake_stream *fake = stream_of(storage, stream);
+    struct storage_stream *s = fake->stream;
+
+    fake->deleting = true;
+    storage_stream_unref(storage_stream_ref(s)); /* after what readers did before their unref … */
+    s->status = STORAGE_STREAM_DELETING;
+    storage_stream_unref(storage_stream_ref(s)); /* … and before what they do after their ref */
+    kn_gate_bump(&fake->gate);
 }
 
 void fake_storage_set_cold(struct storage *storage, bool cold)
@@ -348,8 +356,7 @@ static int enter(struct storage *storage, bool nowait)
 
 static bool is_visible(const struct fake_stream *s, const struct item *item, bool in_flight)
 {
-    return !item->aborted && s->stream->status == STORAGE_STREAM_ACTIVE &&
-           item->f.number.seq > s->trimmed_seq &&
+    return !item->aborted && !s->deleting && item->f.number.seq > s->trimmed_seq &&
            (in_flight || !(item->f.flags & STORAGE_FRAGMENT_IN_FLIGHT));
 }
 

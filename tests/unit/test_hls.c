@@ -24,14 +24,15 @@ static char data_dir[] = "/tmp/kinema-hls-XXXXXX";
  */
 
 static struct kn_key the_key = {.refs = 1, .id = KN_STR_INIT("AKIATEST")};
-static bool key_revoked, key_cold;
+static struct kn_key old_key = {.refs = 1, .id = KN_STR_INIT("AKIATEST"), .expires_ms = T0 - 1};
+static _Atomic bool key_revoked, key_cold, key_expired;
 
 static int ring_find_blocking(struct kn_keyring *ring, struct kn_str id, struct kn_key **ret)
 {
     (void) ring;
     if (key_revoked || !kn_str_eq(id, the_key.id))
         return -ENOENT;
-    *ret = &the_key;
+    *ret = key_expired ? &old_key : &the_key;
     return 0;
 }
 
@@ -82,7 +83,7 @@ static void world_open(struct world *w, const char *capture)
         {.keys = kn_http_conf_keys,  .count = kn_http_conf_key_count,  .target = &w->http_conf}
     };
     struct kn_err err;
-    key_revoked = key_cold = false;
+    key_revoked = key_cold = key_expired = false;
     memcpy(data_dir + sizeof data_dir - 7, "XXXXXX", 6);
     assert_non_null(mkdtemp(data_dir));
     kn_fake_clock_init(&w->clock, T0);
@@ -346,9 +347,9 @@ TEST(a_session_ends_with_its_key_and_its_time)
     key_revoked = true;
     expect_status(&w, master, 403, "access key");
     key_revoked = false;
-    the_key.expires_ms = T0 - 1;
+    key_expired = true;
     expect_status(&w, master, 403, "access key");
-    the_key.expires_ms = 0;
+    key_expired = false;
     expect_status(&w, master, 200, NULL);
     kn_fake_clock_advance(&w.clock, 43199000);
     expect_status(&w, master, 200, NULL); /* LIVE holds, however long nothing came */
