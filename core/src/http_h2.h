@@ -38,8 +38,8 @@ struct kn_h2_req {
     int refused; /* status to refuse it with, found while its head came */
     bool begun;  /* head() was called */
     bool is_touched, deferred, continue_due;
-    bool peer_ended;    /* END_STREAM came; the rest of the body may still be in `in` */
-    bool answer_sent;   /* END_STREAM went */
+    bool peer_ended;         /* END_STREAM came; the rest of the body may still be in `in` */
+    bool answer_sent;        /* END_STREAM went */
     int64_t linger_until_ns; /* and an upload that still goes on is dropped until then */
     size_t lingered_bytes;
     struct kn_buf head; /* names and values, each ending in NUL; kept for the next request */

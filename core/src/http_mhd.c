@@ -7,12 +7,13 @@
  */
 #include "http_mhd.h"
 
+#include "http_conn.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "core/log.h"
-#include "http_conn.h"
 
 static void *begin(void *ctx, const char *uri, struct MHD_Connection *connection)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The strict HTTP/1.1 reader. Smuggling shapes end to end: tests/api/test_00_http_h1.py. */
-#include "core/err.h"
 #include "http_h1_parse.h"
 #include "test.h"
+
+#include "core/err.h"
 
 static struct kn_http_header headers[8];
 static char text[4096];
