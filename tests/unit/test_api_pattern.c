@@ -103,8 +103,7 @@ TEST(tags_hold_letters_numbers_and_spaces_of_all_scripts)
         "",
         "a B9",
         "_.:/=+-@",
-        "Gr\xC3\xB6\xC3\x9F"
-        "e",
+        "Gr\xC3\xB6\xC3\x9F",       /* an umlaut and a sharp s */
         "\xE6\x91\x84\xE5\x83\x8F", /* CJK letters */
         "\xD9\xA3",
         /* ARABIC-INDIC DIGIT THREE */ "\xE2\x85\xA7", /* ROMAN NUMERAL EIGHT */
