@@ -22,7 +22,8 @@ class Camera:
         self.process = subprocess.Popen(
             [CAMERA, "--endpoint", server.api, "--stream", stream, "--size", "320x240", "--fps", "10",
              "--kbit", "200", "--fragment", str(GOP_MS // 1000), *args],
-            env=kinema.clean_env(env or (server.key.env() if server.key else {})),
+            env={**kinema.clean_env(env or (server.key.env() if server.key else {})),
+                 "LSAN_OPTIONS": f"suppressions={kinema.ROOT}/tests/lsan.supp:print_suppressions=0"},
             stderr=subprocess.PIPE, text=True)
 
     def stop(self):

@@ -23,7 +23,9 @@ FREE = ["--api", "127.0.0.1:0", "--ingest", "127.0.0.1:0", "--console", "127.0.0
 def start(data, *args):
     return subprocess.Popen([str(kinema.ROOT / "run"), *args], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True,
-                            env={**kinema.clean_env(), "KINEMA_DATA": str(data)})
+                            env={**kinema.clean_env(), "KINEMA_DATA": str(data)},
+                            # a shell's background job ignores Ctrl-C, and so would all its children
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def post(url, body, cookie=None):
