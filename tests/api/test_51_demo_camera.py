@@ -23,6 +23,7 @@ class Camera:
             [CAMERA, "--endpoint", server.api, "--stream", stream, "--size", "320x240", "--fps", "10",
              "--kbit", "200", "--fragment", str(GOP_MS // 1000), *args],
             env={**kinema.clean_env(env or (server.key.env() if server.key else {})),
+                 "ASAN_OPTIONS": "fast_unwind_on_malloc=0", # whole stacks: glib keeps no frame pointers
                  "LSAN_OPTIONS": f"suppressions={kinema.ROOT}/tests/lsan.supp:print_suppressions=0"},
             stderr=subprocess.PIPE, text=True)
 
