@@ -129,9 +129,9 @@ int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg) 
 /* --- composing --------------------------------------------------------------------------- */
 /* From inside head(), end() or wake(): from now on the request belongs to these ops, whose head()
  * is called at once with *ctx = ctx. The former owner's gone() is still called, after the new
- * one's. Each owner sees a whole life: if the body was complete already, the new one's end() follows
- * its head(); a paused body flows again. The result is that of the new head(): return it from head();
- * from end() or wake() the request has been aborted already when it is not 0. */
+ * one's. Each owner sees a whole life: if the body was complete already, the new one's end()
+ * follows its head(); a paused body flows again. The result is that of the new head(): return it
+ * from head(); from end() or wake() the request has been aborted already when it is not 0. */
 int kn_http_hand_over(struct kn_http_req *req, const struct kn_http_ops *ops, void *ctx) KN_MUSTUSE;
 
 struct kn_http_router; /* a set of exact routes and a fallback; is itself a handler */
