@@ -70,7 +70,7 @@ static void skip_scaling_lists(struct playback_bits *b, unsigned count)
         int32_t last = 8, next = 8;
         for (unsigned k = 0; k < (i < 6 ? 16u : 64u) && !b->overrun; k++) {
             if (next)
-                next = (last + playback_bits_se(b)) & 0xff;
+                next = (int32_t) (((uint32_t) last + (uint32_t) playback_bits_se(b)) & 0xff);
             last = next ? next : last;
         }
     }
