@@ -158,7 +158,7 @@ int kn_json_unescape(const struct kn_json_reader *r, struct kn_arena *arena, str
         *ret = r->raw;
         return 0;
     }
-    const uint8_t *at = (const uint8_t *) r->raw.ptr, *end = at + r->raw.len;
+    const uint8_t *at = (const uint8_t *) r->raw.ptr, *end = kn_bytes_end(kn_bytes_of(r->raw));
     uint8_t *dst = kn_arena_alloc(arena, r->raw.len); /* escapes are longer than what they mean */
     size_t len = 0;
     if (!dst)

@@ -83,7 +83,7 @@ static void write_escape(struct kn_buf *out, uint8_t c)
 
 static void write_quoted(struct kn_buf *out, struct kn_str s)
 {
-    const uint8_t *at = (const uint8_t *) s.ptr, *end = at + s.len;
+    const uint8_t *at = (const uint8_t *) s.ptr, *end = kn_bytes_end(kn_bytes_of(s));
     const uint8_t *run = at;
     (void) kn_buf_append_byte(out, '"');
     while (at < end) {

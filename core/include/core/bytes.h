@@ -41,6 +41,12 @@ static inline struct kn_str kn_str_of(struct kn_bytes b)
     return (struct kn_str){(const char *) b.ptr, b.len};
 }
 
+/* One past the last byte; NULL for an empty view of nothing, where C17 allows no arithmetic. */
+static inline const uint8_t *kn_bytes_end(struct kn_bytes b)
+{
+    return b.len ? b.ptr + b.len : b.ptr;
+}
+
 bool kn_str_eq(struct kn_str a, struct kn_str b);
 bool kn_str_eq_nocase(struct kn_str a, struct kn_str b); /* ASCII */
 bool kn_str_starts_with(struct kn_str s, struct kn_str prefix);
@@ -71,7 +77,7 @@ struct kn_reader {
 
 static inline struct kn_reader kn_reader_of(struct kn_bytes b)
 {
-    return (struct kn_reader){b.ptr, b.ptr + b.len};
+    return (struct kn_reader){b.ptr, kn_bytes_end(b)};
 }
 
 static inline size_t kn_reader_left(const struct kn_reader *r)

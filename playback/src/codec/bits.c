@@ -5,7 +5,7 @@
 
 void playback_bits_init(struct playback_bits *b, struct kn_bytes in, bool nal)
 {
-    *b = (struct playback_bits){.at = in.ptr, .end = in.ptr + in.len, .nal = nal};
+    *b = (struct playback_bits){.at = in.ptr, .end = kn_bytes_end(in), .nal = nal};
 }
 
 static void refill(struct playback_bits *b)
