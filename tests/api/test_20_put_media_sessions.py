@@ -260,7 +260,7 @@ def test_shutdown_lets_the_open_fragment_end(make_server):
         put.send(HEADER + pm.cluster(base))
         put.wait_ack("BUFFERING", base)
         server.signal(signal.SIGTERM)
-        time.sleep(0.2)
+        server.wait_log(r"\bstopping\b")
         put.send(pm.cluster(base + 120))  # the next one is not begun any more
         put.wait_ack("PERSISTED", base)
         put.wait_closed()

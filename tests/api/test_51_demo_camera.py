@@ -4,6 +4,7 @@ itself after the server was stopped or killed, without a gap in what is kept."""
 
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import time
@@ -25,11 +26,22 @@ class Camera:
             env={**kinema.clean_env(env or (server.key.env() if server.key else {})),
                  "ASAN_OPTIONS": "fast_unwind_on_malloc=0", # whole stacks: glib keeps no frame pointers
                  "LSAN_OPTIONS": f"suppressions={kinema.ROOT}/tests/lsan.supp:print_suppressions=0"},
-            stderr=subprocess.PIPE, text=True)
+            stderr=subprocess.PIPE)
+        self.errors = ""
+
+    def until(self, words, timeout=60):
+        """Reads what the camera says until the words are in it."""
+        deadline = time.monotonic() + timeout
+        while words not in self.errors:
+            left = deadline - time.monotonic()
+            assert select.select([self.process.stderr], [], [], max(left, 0))[0], self.errors
+            said = os.read(self.process.stderr.fileno(), 65536)
+            assert said, f"it ended: {self.errors}"
+            self.errors += said.decode()
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.errors = self.process.communicate(timeout=30)[1]
+        self.errors += self.process.communicate(timeout=30)[1].decode()
         return self.process.returncode
 
 
@@ -106,6 +118,6 @@ def test_over_tls(tls_server, make_camera, stream_name):
 def test_a_wrong_key_is_said_and_tried_again(server, make_camera, stream_name):
     env = {**server.key.env(), "AWS_SECRET_ACCESS_KEY": "wrong"}
     camera = make_camera(server, stream_name, env=env)
-    time.sleep(4)
+    camera.until("/describeStream: HTTP 403")
+    camera.until("again in")
     camera.stop()
-    assert "/describeStream: HTTP 403" in camera.errors and "again in" in camera.errors
