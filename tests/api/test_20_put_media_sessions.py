@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
@@ -252,6 +254,18 @@ def test_a_new_fragment_may_follow_after_the_silence(make_server):
     assert len(persisted(put)) == 2 and put.error() is None
 
 
+def wait_refused(url, seconds=20):
+    """Until nobody listens there."""
+    where, deadline = urllib.parse.urlsplit(url), time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((where.hostname, where.port), timeout=5).close()
+        except OSError:
+            return
+        assert time.monotonic() < deadline, f"{url} still answers"
+        time.sleep(0.02)
+
+
 # --- ends of the server ---------------------------------------------------------------------------------------
 def test_shutdown_lets_the_open_fragment_end(make_server):
     server = make_server()
@@ -260,7 +274,7 @@ def test_shutdown_lets_the_open_fragment_end(make_server):
         put.send(HEADER + pm.cluster(base))
         put.wait_ack("BUFFERING", base)
         server.signal(signal.SIGTERM)
-        server.wait_log(r"\bstopping\b")
+        wait_refused(server.ingest)  # the loops have heard of it
         put.send(pm.cluster(base + 120))  # the next one is not begun any more
         put.wait_ack("PERSISTED", base)
         put.wait_closed()
