@@ -6,6 +6,8 @@
  * its PERSISTED came. One thread, one epoll; streams must exist.
  *
  *   put_load --port 4567 --streams 50 --kbps 2000 --seconds 30 [--gop-ms 2000] [--fast]
+ *
+ * --fast: not in real time; everything is made in memory first and then sent as fast as it goes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,6 +26,7 @@ enum {
     AUDIO_BYTES = 340,   /* 128 kbit/s */
     PENDING_MAX = 4096,  /* fragments sent and not yet persisted, one stream */
     OUT_BYTES_MAX = 8 << 20,
+    FAST_BYTES_MAX = 2000 << 20,
 };
 
 struct camera {
@@ -189,8 +192,7 @@ static bool feed(struct camera *c, int64_t elapsed_ms)
     uint64_t gop = (uint64_t) options.gop_ms * FPS / 1000;
     size_t mean = options.kbps * 125ul / FPS;
 
-    while (c->frame < frames && (options.fast ? c->out.len - c->sent < 1 << 20
-                                              : (int64_t) (c->frame * 1000 / FPS) <= elapsed_ms)) {
+    while (c->frame < frames && (options.fast || (int64_t) (c->frame * 1000 / FPS) <= elapsed_ms)) {
         uint64_t at = (uint64_t) c->start_ms + c->frame * 1000 / FPS;
         bool key = c->frame % gop == 0;
         /* a key frame is six times the others; the mean stays */
@@ -229,7 +231,7 @@ static void flush_out(struct camera *c)
             die("send");
         c->sent += (size_t) n;
     }
-    if (c->sent == c->out.len || c->sent > 1 << 20) {
+    if (c->sent == c->out.len || (!options.fast && c->sent > 1 << 20)) {
         kn_buf_consume(&c->out, c->sent);
         c->sent = 0;
     }
@@ -303,7 +305,7 @@ static void open_camera(struct camera *c, unsigned index, int epoll)
     int yes = 1;
 
     *c = (struct camera){.index = index, .start_ms = kn_wall_ms(kn_clock_system())};
-    kn_buf_init(&c->out, OUT_BYTES_MAX);
+    kn_buf_init(&c->out, options.fast ? FAST_BYTES_MAX : OUT_BYTES_MAX);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *) &to, sizeof to) < 0)
         die("connect");
@@ -312,6 +314,8 @@ static void open_camera(struct camera *c, unsigned index, int epoll)
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
         die("epoll");
     send_head(c);
+    if (options.fast) /* all of it is made before the clock starts */
+        (void) feed(c, 0);
 }
 
 static void run(struct camera *cameras, int epoll)
@@ -405,9 +409,9 @@ int main(int argc, char **argv)
         die("memory");
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (uint8_t) (i * 2654435761u >> 13);
-    start = now_ns();
     for (unsigned i = 0; i < options.streams; i++)
         open_camera(&cameras[i], i, epoll);
+    start = now_ns();
     run(cameras, epoll);
     qsort(total.latency_ms, total.latency_count, sizeof(double), by_value);
     printf("{\"streams\":%u,\"seconds\":%.2f,\"bytes\":%llu,\"fragments\":%llu,\"persisted\":%llu,"
