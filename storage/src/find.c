@@ -389,16 +389,99 @@ static void consider_chunk(const struct storage_cursor *c, const struct storage_
     }
 }
 
-/* Whether the row can better the answer: it may cover, or holds an earlier later one. */
-static bool row_matters(const struct storage_chunk_row *row, int64_t at_ms,
-                        const struct nearest *best)
+/* First row of an ascending directory whose fragments all start after the time. */
+static size_t first_row_later(const struct storage_directory *dir, int64_t at_ms)
 {
-    if (row->count == 0 || row->producer_ts_ms_max + row->full_duration_ms_max < at_ms)
-        return false;
-    if (row->producer_ts_ms_min <= at_ms)
-        return !best->has_covering;
-    return !best->has_covering &&
-           (!best->has_later || row->producer_ts_ms_min < best->later.producer_ts_ms);
+    size_t low = 0, high = dir->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct storage_chunk_row *row = &dir->rows[middle];
+        if (row->count > 0 && row->producer_ts_ms_min <= at_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool row_spans(const struct storage_chunk_row *row, int64_t at_ms)
+{
+    return row->count > 0 && row->producer_ts_ms_min <= at_ms &&
+           row->producer_ts_ms_max + row->full_duration_ms_max >= at_ms;
+}
+
+/* Reads the row's chunk into the answer. 0, also when the chunk is lost; 1: rows may have moved. */
+static int consider_row(struct storage_cursor *c, struct storage_chunk_row *row, int64_t at_ms,
+                        struct nearest *best)
+{
+    struct storage_chunk *chunk;
+    int r = storage_cursor_chunk(c, row, &chunk);
+    if (r == 0)
+        consider_chunk(c, chunk, at_ms, best);
+    return r == -ENOENT || r == -EBADMSG ? 0 : r;
+}
+
+/* Chunks with starts on both sides of the time, the newest first: the newest that covers it wins.
+ */
+static int consider_spanning(struct storage_cursor *c, int64_t at_ms, struct nearest *best)
+{
+    struct storage_directory *dir = &c->log->directory;
+    uint64_t below_seq = UINT64_MAX; /* chunks from here on have been looked at */
+    size_t at = dir->producer_ascends ? first_row_later(dir, at_ms) : dir->count;
+    while (at > 0 && !best->has_covering) {
+        struct storage_chunk_row *row = &dir->rows[at - 1];
+        uint64_t name_seq = row->name.seq;
+        if (name_seq >= below_seq || !row_spans(row, at_ms)) {
+            if (dir->producer_ascends && row->count > 0 && name_seq < below_seq)
+                break; /* those before it end even earlier */
+            at--;
+            continue;
+        }
+        int r = consider_row(c, row, at_ms, best);
+        if (r < 0)
+            return r;
+        if (r == 1) {
+            at = dir->producer_ascends ? first_row_later(dir, at_ms) : dir->count;
+            continue;
+        }
+        below_seq = name_seq;
+        at = kn_min_u64(at - 1, dir->count);
+    }
+    return 0;
+}
+
+/* The row whose first start after `than` is the earliest; NULL. */
+static struct storage_chunk_row *earliest_row_after(struct storage_directory *dir, int64_t than_ms)
+{
+    struct storage_chunk_row *found = NULL;
+    size_t at = dir->producer_ascends ? first_row_later(dir, than_ms) : 0;
+    for (; at < dir->count; at++) {
+        struct storage_chunk_row *row = &dir->rows[at];
+        if (row->count == 0 || row->producer_ts_ms_min <= than_ms)
+            continue;
+        if (!found || row->producer_ts_ms_min <= found->producer_ts_ms_min)
+            found = row; /* of equals the newest */
+        if (dir->producer_ascends)
+            break;
+    }
+    return found;
+}
+
+/* Nothing covers the time: what starts next. Mostly one chunk; more where the first is lost. */
+static int consider_later(struct storage_cursor *c, int64_t at_ms, struct nearest *best)
+{
+    int64_t than_ms = at_ms;
+    for (;;) {
+        struct storage_chunk_row *row = earliest_row_after(&c->log->directory, than_ms);
+        if (!row || (best->has_later && best->later.producer_ts_ms <= row->producer_ts_ms_min))
+            return 0;
+        int64_t start_ms = row->producer_ts_ms_min;
+        int r = consider_row(c, row, at_ms, best);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            than_ms = start_ms;
+    }
 }
 
 static int find_at_producer(struct storage_cursor *c, int64_t at_ms, struct storage_fragment *ret)
@@ -408,28 +491,11 @@ static int find_at_producer(struct storage_cursor *c, int64_t at_ms, struct stor
         if (a->state != STORAGE_DONE && a->fragment.number.seq > c->floor_seq)
             consider(&best, &a->fragment, a->next ? &a->next->fragment : NULL, at_ms);
     }
-    struct storage_directory *dir = &c->log->directory;
-    uint64_t below_seq = UINT64_MAX; /* chunks from here on have been looked at */
-    for (size_t at = dir->count; at > 0;) {
-        struct storage_chunk_row *row = &dir->rows[at - 1];
-        uint64_t name_seq = row->name.seq;
-        if (name_seq >= below_seq || !row_matters(row, at_ms, &best)) {
-            at--;
-            continue;
-        }
-        struct storage_chunk *chunk;
-        int r = storage_cursor_chunk(c, row, &chunk);
-        if (r == 1) {
-            at = dir->count;
-            continue;
-        }
-        if (r < 0 && r != -ENOENT && r != -EBADMSG)
-            return r;
-        if (r == 0)
-            consider_chunk(c, chunk, at_ms, &best);
-        below_seq = name_seq;
-        at = kn_min_u64(at - 1, dir->count);
-    }
+    int r = consider_spanning(c, at_ms, &best);
+    if (r == 0 && !best.has_covering)
+        r = consider_later(c, at_ms, &best);
+    if (r < 0)
+        return r;
     if (!best.has_covering && !best.has_later)
         return -ENOENT;
     *ret = best.has_covering ? best.covering : best.later;

@@ -324,6 +324,62 @@ TEST(small_chunks_roll_and_every_order_finds_its_way)
     teardown(&f);
 }
 
+/* What storage_find_at promises, by looking at every fragment. NULL: nothing there. */
+static const struct storage_fragment *at_producer(const struct storage_fragment *all, size_t n,
+                                                  int64_t at_ms)
+{
+    const struct storage_fragment *covering = NULL, *later = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct storage_fragment *f = &all[i];
+        if (f->producer_ts_ms > at_ms) {
+            if (!later || f->producer_ts_ms <= later->producer_ts_ms)
+                later = f;
+            continue;
+        }
+        bool followed = i + 1 < n && all[i + 1].chunk == f->chunk &&
+                        at_ms < all[i + 1].producer_ts_ms &&
+                        !(all[i + 1].flags & STORAGE_FRAGMENT_DISCONTINUITY);
+        if (at_ms - f->producer_ts_ms <= f->full_duration_ms || followed)
+            covering = f;
+    }
+    return covering ? covering : later;
+}
+
+TEST(sessions_whose_times_overlap_are_found_by_producer_time)
+{
+    struct fixture f;
+    uint64_t seed = test_seed();
+    setup(&f);
+    storage_close(f.storage);
+    f.conf.chunk_bytes_max = 400000;
+    f.conf.open_chunks_max = 2;
+    open_storage(&f);
+    static struct storage_fragment all[400];
+    for (unsigned session = 0; session < 8; session++) {
+        /* rising at first; then anywhere, some of them over another */
+        int64_t shift_ms = session < 3 ? session * 100000 : (int64_t) (test_random(&seed) % 400000);
+        upload_all(&f, shift_ms);
+        size_t n = list(&f, all, 400);
+        int64_t first_ms = INT64_MAX, last_ms = INT64_MIN;
+        for (size_t i = 0; i < n; i++) {
+            first_ms = kn_min_i64(first_ms, all[i].producer_ts_ms);
+            last_ms = kn_max_i64(last_ms, all[i].producer_ts_ms);
+        }
+        for (unsigned i = 0; i < 200; i++) {
+            int64_t at_ms = first_ms - 1000 +
+                            (int64_t) (test_random(&seed) % (uint64_t) (last_ms - first_ms + 4000));
+            const struct storage_fragment *wanted = at_producer(all, n, at_ms);
+            struct storage_fragment got;
+            int r =
+                storage_find_at(f.storage, &f.stream, STORAGE_BY_PRODUCER_TS, at_ms, &got, false);
+            assert_int_equal(r, wanted ? 0 : -ENOENT);
+            if (wanted)
+                assert_int_equal(got.number.seq, wanted->number.seq);
+        }
+    }
+    teardown(&f);
+}
+
 TEST(retention_zero_keeps_fragments_in_memory_only)
 {
     struct fixture f;
@@ -407,5 +463,6 @@ TESTS_MAIN(TEST_OF(a_folder_is_held_by_one_server),
            TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
            TEST_OF(a_newcomer_fences_the_writer_before_it),
            TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
+           TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
            TEST_OF(retention_zero_keeps_fragments_in_memory_only),
            TEST_OF(many_streams_at_once_keep_apart))
