@@ -185,3 +185,22 @@ def packets(source, kind="v"):
     assert not done.stderr, done.stderr
     rows = [line.split(",") for line in done.stdout.splitlines() if line]
     return [(float(row[0]), int(row[1]), row[2].startswith("K")) for row in rows]
+
+
+def ts_times(body, pid=0x100):
+    """(pts, dts) of each PES packet of a TS segment, in ticks of 90 kHz: what is in the bytes, since
+    ffprobe makes up decode times of its own."""
+    def ticks(field):
+        return ((field[0] >> 1 & 7) << 30 | field[1] << 22 | field[2] >> 1 << 15 | field[3] << 7 |
+                field[4] >> 1)
+
+    found = []
+    for at in range(0, len(body), 188):
+        packet = body[at:at + 188]
+        if not packet[1] & 0x40 or (packet[1] & 0x1f) << 8 | packet[2] != pid:
+            continue
+        pes = packet[4 + (packet[4] + 1 if packet[3] & 0x20 else 0):]
+        assert pes[:3] == b"\0\0\1" and pes[7] & 0x80
+        pts = ticks(pes[9:14])
+        found.append((pts, ticks(pes[14:19]) if pes[7] & 0x40 else pts))
+    return found

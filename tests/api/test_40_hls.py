@@ -110,6 +110,34 @@ def test_b_frames_are_shown_in_order(server, stream, tmp_path):
     assert hls.frame_digests(ts) == hls.frame_digests(source)
 
 
+@pytest.mark.parametrize("timecodes", ["ABSOLUTE", "RELATIVE"])
+def test_decode_times_in_ts_never_step_back(server, stream, tmp_path, timecodes):
+    """A fragment too short for B-frames leads its decode times by as much as its neighbours do, and
+    the first one of a clock that begins at 0 is not shifted."""
+    source = tmp_path / "short.mkv"
+    capture = hls.make(source, *hls.picture(4), *hls.X264, "-preset", "medium", "-bf", "3",
+                       "-b_strategy", "0", "-g", "250", "-force_key_frames", "0.96,1.04,2")
+    reordered = [[f.time for f in x.frames] != sorted(f.time for f in x.frames)
+                 for x in capture.fragments]
+    assert reordered == [True, False, True, True]
+    media.upload(server, stream, capture, timecodes)
+    url = hls.open_session(server, stream, ContainerFormat="MPEG_TS", DiscontinuityMode="NEVER",
+                           **hls.produced(server, stream))
+    times = [pair for segment in hls.playlist(url).segments
+             for pair in hls.ts_times(hls.get(segment.url).body)]
+    assert len(times) == len(frames_of(capture, 1))
+
+    def step(to, since):
+        return (to - since + (1 << 32)) % (1 << 33) - (1 << 32)
+
+    assert all(step(pts, dts) >= 0 for pts, dts in times)
+    decoded = [dts for _, dts in times]
+    assert all(step(b, a) == 3600 for a, b in zip(decoded, decoded[1:])), decoded
+    shown = sorted(step(pts, times[0][0]) for pts, _ in times)
+    assert all(b - a == 3600 for a, b in zip(shown, shown[1:])), shown
+    assert hls.frame_digests(url) == hls.frame_digests(source)
+
+
 def test_audio_alone_plays(server, stream, tmp_path):
     capture = hls.make(tmp_path / "a.mkv", *hls.tone(5), "-c:a", "aac", "-cluster_time_limit",
                        "1000")

@@ -10,6 +10,14 @@
     "01640028ffe1001967640028acd940780227e5c04400000fa40003a9803c60c65801000668ebe3cb22c0fdf8f800"
 #define AVCC_576I                                                                                  \
     "0164001effe100186764001eacd940b424d8088000000300800000190f8a14cb01000668fba3cb22c0fdf8f800"
+/* with an HRD before it; without B-frames; with B-frames that nothing refers to */
+#define AVCC_REORDERS_2                                                                            \
+    "0164000dffe100236764000dacd941419f9f011000000300100000030326480030d40061aa4c30078a14cb010005" \
+    "68eaecb22cfdf8f800"
+#define AVCC_REORDERS_0                                                                            \
+    "01640014ffe1001867640014acb60a0cfcf808800000030080000019078a157001000568eaccb22cfdf8f800"
+#define AVCC_REORDERS_1                                                                            \
+    "01640014ffe1001867640014acd305067e7c0440000003004000000c83c50a4e01000568eaecb22cfdf8f800"
 #define HVCC_MAIN10                                                                                \
     "0102200000009000000000005df000fcfdfafa00000f03200001001840010c01ffff0220000003009000000300"   \
     "0003005d959809210001002b42010102200000030090000003000003005da00280802d1365959a4932bc05a020"   \
@@ -69,6 +77,24 @@ TEST(h264_interlaced_counts_rows_in_field_pairs)
     assert_int_equal(info.width, 720);
     assert_int_equal(info.height, 576);
     assert_true(info.frames_per_s == 25);
+}
+
+TEST(h264_says_how_far_it_reorders)
+{
+    static const struct {
+        const char *hex;
+        uint8_t frames;
+    } samples[] = {
+        {AVCC_REORDERS_0, 0},
+        {AVCC_REORDERS_1, 1},
+        {AVCC_REORDERS_2, 2},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(samples); i++) {
+        struct playback_codec_info info;
+        assert_ok(parse(samples[i].hex, KN_MKV_VIDEO, "V_MPEG4/ISO/AVC", &info));
+        assert_int_equal(info.reorder_frames, samples[i].frames);
+        assert_true(info.frames_per_s == 25);
+    }
 }
 
 TEST(h265_says_profile_and_size)
@@ -234,7 +260,7 @@ TEST(the_hash_changes_with_the_private_data_only)
     assert_true(playback_tracks_hash(&x) != playback_tracks_hash(&y));
 }
 
-TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate),
+TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how_far_it_reorders),
            TEST_OF(h264_interlaced_counts_rows_in_field_pairs), TEST_OF(h265_says_profile_and_size),
            TEST_OF(h265_of_producer_c_is_read_from_its_sps),
            TEST_OF(aac_says_rate_channels_and_object_type),

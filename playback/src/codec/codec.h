@@ -31,6 +31,8 @@ struct playback_codec_info {
     /* video */
     uint32_t width, height; /* as shown: cropped */
     double frames_per_s;    /* from the VUI; 0: not said */
+    uint8_t
+        reorder_frames; /* H.264: pictures decoded before one that is shown earlier; 0: not said */
     uint8_t nal_length_bytes;
     uint8_t profile_level[12]; /* H.265: profile, tier and level, as the SPS has them */
     /* audio */

@@ -6,7 +6,9 @@
 
 enum {
     MACROBLOCKS_MAX = 4096,
-    NAL_SPS = 7
+    NAL_SPS = 7,
+    HRD_MAX = 32,        /* E.2.2 */
+    DPB_FRAMES_MAX = 16, /* A.3.1 */
 };
 
 /* Walks the record. Both counts of parameter sets may be larger than we keep. */
@@ -91,8 +93,39 @@ static void skip_order_count(struct playback_bits *b)
     }
 }
 
-/* The VUI up to the timing, which is all we ask it for. */
-static double vui_frame_rate(struct playback_bits *b)
+static void skip_hrd(struct playback_bits *b)
+{
+    uint32_t count = playback_bits_ue(b) + 1;
+    playback_bits_skip(b, 8);
+    for (uint32_t i = 0; i < count && i < HRD_MAX; i++) {
+        (void) playback_bits_ue(b);
+        (void) playback_bits_ue(b);
+        playback_bits_skip(b, 1);
+    }
+    playback_bits_skip(b, 20);
+}
+
+/* max_num_reorder_frames, where bitstream_restriction says it. */
+static uint8_t vui_reorder_frames(struct playback_bits *b)
+{
+    bool any_hrd = false;
+    for (unsigned i = 0; i < 2; i++) /* of NAL units, of VCL units */
+        if (playback_bits_read(b, 1)) {
+            skip_hrd(b);
+            any_hrd = true;
+        }
+    playback_bits_skip(b, any_hrd ? 2 : 1);
+    if (!playback_bits_read(b, 1))
+        return 0;
+    playback_bits_skip(b, 1);
+    for (unsigned i = 0; i < 4; i++) /* bytes a picture, bits a macroblock, lengths of vectors */
+        (void) playback_bits_ue(b);
+    uint32_t frames = playback_bits_ue(b);
+    return b->overrun || frames > DPB_FRAMES_MAX ? 0 : (uint8_t) frames;
+}
+
+/* E.1.1: the frame rate and the depth of reordering are all we ask it for. */
+static void parse_vui(struct playback_bits *b, struct playback_codec_info *ret)
 {
     if (playback_bits_read(b, 1) && playback_bits_read(b, 8) == 255) /* aspect ratio, extended */
         playback_bits_skip(b, 32);
@@ -107,10 +140,12 @@ static double vui_frame_rate(struct playback_bits *b)
         (void) playback_bits_ue(b);
         (void) playback_bits_ue(b);
     }
-    if (!playback_bits_read(b, 1))
-        return 0;
-    uint32_t units = playback_bits_read(b, 32), scale = playback_bits_read(b, 32);
-    return units && scale && !b->overrun ? scale / (2.0 * units) : 0;
+    if (playback_bits_read(b, 1)) {
+        uint32_t units = playback_bits_read(b, 32), scale = playback_bits_read(b, 32);
+        playback_bits_skip(b, 1);
+        ret->frames_per_s = units && scale && !b->overrun ? scale / (2.0 * units) : 0;
+    }
+    ret->reorder_frames = vui_reorder_frames(b);
 }
 
 static int parse_sps(struct kn_bytes sps, struct playback_codec_info *ret, struct kn_err *err)
@@ -159,7 +194,7 @@ static int parse_sps(struct kn_bytes sps, struct playback_codec_info *ret, struc
     ret->width = (uint32_t) (width - cut_x);
     ret->height = (uint32_t) (height - cut_y);
     if (playback_bits_read(&b, 1))
-        ret->frames_per_s = vui_frame_rate(&b);
+        parse_vui(&b, ret);
     return 0;
 }
 

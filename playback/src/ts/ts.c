@@ -2,9 +2,9 @@
 /*
  * A TS segment step by step: the next frame by decode time is read from the chunk, put into TS's
  * framing and handed to the muxer, until a buffer is full. Times are those of the fMP4 writer, on
- * 90 kHz; video is decoded earlier by the largest negative composition offset, since TS has no
- * signed ones. The muxer lies in a module of its own, so that a server nobody asks for TS never
- * maps libavformat.
+ * 90 kHz; video is decoded earlier by the depth of its reordering, since TS has no signed offsets,
+ * and by the same in each fragment, or decode times would step back from one to the next. The muxer
+ * lies in a module of its own, so that a server nobody asks for TS never maps libavformat.
  */
 #include "ts/ts.h"
 
@@ -20,6 +20,7 @@ enum {
     TICKS_PER_S = 90000,
     OUTPUT_BYTES_MAX = 128 << 20, /* a frame and what it became; a fragment has 50 MB */
 };
+static const int64_t turn_ticks = INT64_C(1) << 33; /* TS counts time modulo this */
 
 struct line {
     struct playback_timeline *samples;
@@ -27,7 +28,7 @@ struct line {
     struct playback_parameter_sets sets;
     size_t at;
     int64_t decode_time; /* of the sample at `at`, in the line's timescale */
-    int64_t earlier;     /* 90 kHz */
+    int64_t earlier;     /* what video is decoded before its decode_time, 90 kHz */
 };
 
 struct playback_ts {
@@ -38,6 +39,7 @@ struct playback_ts {
     struct playback_ts_mux *mux;
     struct kn_buf frame, unit, out;
     size_t out_at;
+    int64_t turn; /* added to all times, since the muxer would shift what begins below 0 */
     bool finished;
 };
 
@@ -88,6 +90,31 @@ static void load_module(void)
 /* --- opening -----------------------------------------------------------------------------------
  */
 
+static int64_t in_90k(int64_t time, uint32_t timescale)
+{
+    return (int64_t) ((__int128) time * TICKS_PER_S / timescale);
+}
+
+/* What the SPS says, in frames of average length, so that a fragment without B-frames leads by as
+ * much as its neighbours; and never less than this fragment needs. */
+static int64_t lead_of(const struct line *line)
+{
+    const struct playback_timeline *samples = line->samples;
+    int64_t earliest = 0, length = 0;
+    for (size_t i = 0; i < samples->count; i++) {
+        earliest = kn_min_i64(earliest, samples->samples[i].composition);
+        length += samples->samples[i].duration;
+    }
+    int64_t depth =
+        samples->count ? length * line->info->reorder_frames / (int64_t) samples->count : 0;
+    return in_90k(kn_max_i64(-earliest, depth), samples->timescale);
+}
+
+static int64_t next_decoded(const struct line *line)
+{
+    return in_90k(line->decode_time, line->samples->timescale) - line->earlier;
+}
+
 static int open_line(struct playback_ts *ts, struct line *line, const struct playback_track *track,
                      enum playback_clock clock)
 {
@@ -107,11 +134,9 @@ static int open_line(struct playback_ts *ts, struct line *line, const struct pla
         return r;
     line->info = &track->info;
     line->decode_time = line->samples->decode_time;
-    int32_t earliest = 0;
-    for (size_t i = 0; i < line->samples->count; i++)
-        if (line->samples->samples[i].composition < earliest)
-            earliest = line->samples->samples[i].composition;
-    line->earlier = -(int64_t) earliest * TICKS_PER_S / line->samples->timescale;
+    line->earlier = lead_of(line);
+    if (next_decoded(line) < 0)
+        ts->turn = turn_ticks;
     if (track->info.codec == PLAYBACK_H264)
         return playback_h264_parameter_sets(track->info.config, &line->sets);
     uint8_t adts[PLAYBACK_ADTS_BYTES];
@@ -184,11 +209,6 @@ void playback_ts_free(struct playback_ts *ts)
 /* --- muxing ------------------------------------------------------------------------------------
  */
 
-static int64_t in_90k(int64_t time, uint32_t timescale)
-{
-    return (int64_t) ((__int128) time * TICKS_PER_S / timescale);
-}
-
 /* The line whose next frame is decoded first; NULL when all are done. */
 static struct line *next_line(struct playback_ts *ts)
 {
@@ -198,7 +218,7 @@ static struct line *next_line(struct playback_ts *ts)
         struct line *line = &ts->lines[i];
         if (!line->samples || line->at == line->samples->count)
             continue;
-        int64_t time = in_90k(line->decode_time, line->samples->timescale) - line->earlier;
+        int64_t time = next_decoded(line);
         if (next && time >= first)
             continue;
         next = line;
@@ -249,8 +269,8 @@ static int mux_one(struct playback_ts *ts, struct line *line)
     uint32_t timescale = line->samples->timescale;
     struct playback_ts_packet packet = {
         .track = (unsigned) (line - ts->lines),
-        .shown = in_90k(line->decode_time + sample->composition, timescale),
-        .decoded = in_90k(line->decode_time, timescale) - line->earlier,
+        .shown = ts->turn + in_90k(line->decode_time + sample->composition, timescale),
+        .decoded = ts->turn + in_90k(line->decode_time, timescale) - line->earlier,
         .key = sample->key,
         .bytes = ts->unit.ptr,
         .len = ts->unit.len};
