@@ -32,6 +32,7 @@ struct upload {
     struct storage_writer *w;
     _Atomic uint64_t committed;
     uint64_t submitted;
+    uint64_t bytes;
 };
 
 struct plan {
@@ -193,6 +194,7 @@ static void put(struct upload *up, struct kn_bytes bytes)
         must((int) n, "part");
         bytes.ptr += n;
         bytes.len -= (size_t) n;
+        up->bytes += (uint64_t) n;
         if (n == 0)
             usleep(50);
     }
@@ -250,8 +252,12 @@ static int make(const char *dir, const struct plan *plan)
     for (unsigned i = 0; i < plan->streams; i++)
         while (uploads[i].committed < uploads[i].submitted)
             usleep(100);
-    printf("{\"streams\": %u, \"fragments\": %" PRIu64 ", \"made_s\": %.2f}\n", plan->streams,
-           plan->streams * plan->fragments, now_s() - begun);
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < plan->streams; i++)
+        bytes += uploads[i].bytes;
+    printf("{\"streams\": %u, \"fragments\": %" PRIu64 ", \"media_bytes\": %" PRIu64
+           ", \"made_s\": %.2f}\n",
+           plan->streams, plan->streams * plan->fragments, bytes, now_s() - begun);
     fflush(stdout);
     if (plan->kill)
         _exit(0);

@@ -186,11 +186,11 @@ class Nginx:
 class Bench:
     """Given to measure(): the round's number, and what ends with the round."""
 
-    def __init__(self, number=0, quick=False, folder=None):
+    def __init__(self, number=0, quick=False, folder=None, kept=None):
         self.number, self.quick = number, quick
         self.ours_first = number % 2 == 0
         self.stack = contextlib.ExitStack()
-        self.parent = folder
+        self.parent, self.kept = folder, kept or self.folder()
 
     def __enter__(self):
         return self
@@ -203,6 +203,25 @@ class Bench:
         path = pathlib.Path(tempfile.mkdtemp(prefix="kinema-bench-", dir=self.parent))
         self.stack.callback(shutil.rmtree, path, ignore_errors=True)
         return path
+
+    def archive(self, streams, fragments, frames=1, frame_bytes=64, kill=False):
+        """A data folder with streams bench-0 … of so many fragments of 2 s each; made once for all
+        rounds of a row, so copy what you change. (folder, bytes of media in it). Made in memory where
+        there is room: a recording of years makes tens of thousands of files."""
+        name = f"archive-{streams}-{fragments}-{frames}-{frame_bytes}{'-kill' * kill}"
+        data = pathlib.Path(self.kept) / name
+        facts = data.with_suffix(".json")
+        if not facts.exists():
+            roomy = shutil.disk_usage("/dev/shm").free > 2 * streams * fragments * (
+                400 + frames * (frame_bytes + 12))
+            with tempfile.TemporaryDirectory(dir="/dev/shm" if roomy else self.kept) as making:
+                made = tool("archive", "make", making, streams, fragments, frames, frame_bytes,
+                            *["--kill"] * kill)
+                shutil.rmtree(data, ignore_errors=True)
+                shutil.copytree(making, data)
+            os.sync()
+            facts.write_text(json.dumps(made))
+        return data, json.loads(facts.read_text())["media_bytes"]
 
     @contextlib.contextmanager
     def kinema(self, *args, data=None, **options):
