@@ -83,7 +83,7 @@ static int set_u64(const struct kn_conf_key *key, uint64_t *target, struct kn_st
     while (digits < value.len && isdigit((unsigned char) value.ptr[digits]))
         digits++;
     number.len = digits;
-    suffix = kn_str_trim((struct kn_str){value.ptr + digits, value.len - digits});
+    suffix = kn_str_trim(kn_str_skip(value, digits));
     if (suffix.len) {
         const struct suffix *s = suffixes_of(key);
 

@@ -82,10 +82,10 @@ int kn_fs_read_file(struct kn_fs *fs, const char *path, struct kn_buf *dst)
     r = fs->ops->size(file, &size);
     if (r == 0)
         r = size > SIZE_MAX / 2 ? -EMSGSIZE : kn_buf_reserve(dst, (size_t) size);
-    if (r == 0)
+    if (r == 0 && size > 0) {
         r = kn_file_read_all(file, dst->ptr + dst->len, (size_t) size, 0);
-    if (r == 0)
-        dst->len += (size_t) size;
+        dst->len += r == 0 ? (size_t) size : 0;
+    }
     fs->ops->close(file);
     return r;
 }

@@ -175,7 +175,7 @@ void kn_http_conn_write_through(struct kn_http_conn *conn, const void *ptr, size
 {
     const uint8_t *at = ptr;
     while (len > 0 && conn->writable && !conn->failed) {
-        struct kn_bytes first = {conn->out.ptr + conn->out_at, kn_http_conn_out_left(conn)};
+        struct kn_bytes first = kn_bytes_skip(kn_buf_bytes(&conn->out), conn->out_at);
         ssize_t n = kn_http_io_write2(conn, first, (struct kn_bytes){at, len});
         if (n == -EAGAIN)
             break;

@@ -394,8 +394,7 @@ static int end_of_parent(struct kn_mkv_parser *p, struct kn_mkv_event *ret, stru
 
 static void take(struct kn_mkv_parser *p, struct kn_bytes *in, size_t len)
 {
-    in->ptr += len;
-    in->len -= len;
+    *in = kn_bytes_skip(*in, len);
     p->pos += len;
 }
 

@@ -517,8 +517,7 @@ ssize_t ingest_assembler_feed(struct ingest_assembler *a, struct kn_bytes in)
         r = kn_mkv_parser_next(a->parser, in, &taken, &a->ev, &err);
         if (r < 0)
             return raise_parser(a, r, &err);
-        in.ptr += taken;
-        in.len -= taken;
+        in = kn_bytes_skip(in, taken);
         if (a->ev.kind == KN_MKV_EVENT_MORE)
             return (ssize_t) given;
         a->stage = STAGE_BEFORE;

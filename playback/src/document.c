@@ -169,8 +169,7 @@ static size_t copy_spans(struct playback_document *doc, uint8_t *dst, size_t cap
         if (n)
             memcpy(dst + len, span->ptr, n);
         len += n;
-        span->ptr += n;
-        span->len -= n;
+        *span = kn_bytes_skip(*span, n);
         if (span->len)
             return len;
         doc->span_at++;

@@ -108,7 +108,8 @@ int storage_header_new(struct kn_bytes bytes, struct storage_header **ret)
     if (!header)
         return -ENOMEM;
     uint8_t *copy = (uint8_t *) (header + 1);
-    memcpy(copy, bytes.ptr, bytes.len);
+    if (bytes.len)
+        memcpy(copy, bytes.ptr, bytes.len);
     header->refs = 1;
     header->bytes = (struct kn_bytes){copy, bytes.len};
     int r = kn_mkv_header_parse(header->bytes, &header->parsed, NULL);

@@ -90,7 +90,19 @@ TEST(times_are_written_in_every_form)
     assert_int_equal(kn_time_parse_amz(KN_STR("20261122 204955Z"), &ms), -EINVAL);
 }
 
-TESTS_MAIN(TEST_OF(a_glob_matches_whole_names_only), TEST_OF(a_number_is_digits_within_range),
+TEST(the_empty_view_of_nothing_has_an_end_and_a_rest)
+{
+    const struct kn_bytes nothing = {NULL, 0}, some = {(const uint8_t *) "ab", 2};
+
+    assert_null(kn_bytes_end(nothing));
+    assert_null(kn_bytes_skip(nothing, 0).ptr);
+    assert_null(kn_str_skip((struct kn_str){NULL, 0}, 0).ptr);
+    assert_ptr_equal(kn_bytes_skip(some, 2).ptr, kn_bytes_end(some));
+    assert_int_equal(kn_bytes_skip(some, 2).len, 0);
+}
+
+TESTS_MAIN(TEST_OF(the_empty_view_of_nothing_has_an_end_and_a_rest),
+           TEST_OF(a_glob_matches_whole_names_only), TEST_OF(a_number_is_digits_within_range),
            TEST_OF(a_cursor_never_passes_its_end),
            TEST_OF(a_varint_of_more_than_64_bits_is_refused),
            TEST_OF(zigzag_gives_back_what_it_took), TEST_OF(times_are_written_in_every_form))

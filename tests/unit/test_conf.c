@@ -65,6 +65,8 @@ TEST(values_come_with_units_and_are_checked_against_the_range)
     assert_int_equal(kn_conf_set(&table, 1, KN_STR("size_bytes"), KN_STR("1"), &err), -EINVAL);
     assert_non_null(strstr(err.text, "size_bytes: 1 is outside 1024"));
     assert_int_equal(kn_conf_set(&table, 1, KN_STR("wait_ms"), KN_STR("3 KiB"), &err), -EINVAL);
+    assert_int_equal(kn_conf_set(&table, 1, KN_STR("wait_ms"), (struct kn_str){NULL, 0}, &err),
+                     -EINVAL);
     assert_int_equal(kn_conf_set(&table, 1, KN_STR("nope"), KN_STR("3"), &err), -ENOENT);
     assert_ok(kn_conf_set(&table, 1, KN_STR("loud"), KN_STR("yes"), &err));
     assert_ok(kn_conf_set(&table, 1, KN_STR("colour"), KN_STR("green"), &err));

@@ -23,6 +23,9 @@ TEST(a_small_file_is_replaced_whole)
     assert_ok(kn_fs_read_file(fs, path, &got));
     assert_str_is(kn_buf_str(&got), "short");
     kn_buf_done(&got);
+    assert_ok(kn_fs_write_file(fs, path, kn_bytes_of(KN_STR(""))));
+    assert_ok(kn_fs_read_file(fs, path, &got));
+    assert_int_equal(got.len, 0);
     assert_ok(fs->ops->unlink(fs, path));
     assert_ok(fs->ops->rmdir(fs, dir));
 }

@@ -47,6 +47,17 @@ static inline const uint8_t *kn_bytes_end(struct kn_bytes b)
     return b.len ? b.ptr + b.len : b.ptr;
 }
 
+/* What follows the first n bytes; n is at most the length. */
+static inline struct kn_bytes kn_bytes_skip(struct kn_bytes b, size_t n)
+{
+    return (struct kn_bytes){n ? b.ptr + n : b.ptr, b.len - n};
+}
+
+static inline struct kn_str kn_str_skip(struct kn_str s, size_t n)
+{
+    return (struct kn_str){n ? s.ptr + n : s.ptr, s.len - n};
+}
+
 bool kn_str_eq(struct kn_str a, struct kn_str b);
 bool kn_str_eq_nocase(struct kn_str a, struct kn_str b); /* ASCII */
 bool kn_str_starts_with(struct kn_str s, struct kn_str prefix);

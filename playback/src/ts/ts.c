@@ -291,7 +291,8 @@ ssize_t playback_ts_read(struct playback_ts *ts, uint8_t *dst, size_t cap)
             return r < 0 ? r : ts->out.error;
     }
     size_t len = ts->out.len < cap ? ts->out.len : cap;
-    memcpy(dst, ts->out.ptr, len);
+    if (len)
+        memcpy(dst, ts->out.ptr, len);
     ts->out_at = len;
     return (ssize_t) len;
 }
