@@ -16,11 +16,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import kinema  # noqa: E402
-
-
-def pytest_configure(config):
-    if not os.access(kinema.BINARY, os.X_OK):
-        raise pytest.UsageError(f"no binary at {kinema.BINARY}: build it, or set KINEMA_BINARY")
+from server_fixtures import (make_server, pytest_configure,  # noqa: E402, F401
+                             pytest_runtest_makereport)
 
 
 @pytest.fixture(scope="session")
@@ -47,30 +44,6 @@ def server(shared_server):
 def tls_server():
     with kinema.Server(tls=True) as one:
         yield one
-
-
-@pytest.fixture
-def make_server(request):
-    servers = []
-
-    def make(*args, **options):
-        one = kinema.Server(*args, **options)
-        servers.append(one)
-        return one
-
-    yield make
-    failed = getattr(request.node, "failed", False)
-    for one in servers:
-        if failed:
-            print(f"--- log of kinema ---\n{one.log()[-20000:]}")
-        one.close()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    if outcome.get_result().failed:
-        item.failed = True
 
 
 @pytest.fixture

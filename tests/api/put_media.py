@@ -46,7 +46,9 @@ class PutMedia:
 
     def __init__(self, endpoint, stream, key, timecode_type="ABSOLUTE", start=None, acks="1",
                  user_agent="AWS-PRODUCER-SDK-KVS/1.6.4 GCC/12.2.0 Linux/6.1 x86_64",
-                 expect=False, headers=None, region="us-east-1", cafile=None, open_now=True):
+                 expect=False, headers=None, region="us-east-1", cafile=None, open_now=True,
+                 timeout_s=TIMEOUT_S):
+        self.timeout_s = timeout_s  # without any byte taken
         url = urllib.parse.urlsplit(endpoint)
         self.host, self.port, self.tls = url.hostname, url.port, url.scheme == "https"
         self.cafile, self.key, self.region = cafile, key, region
@@ -77,7 +79,7 @@ class PutMedia:
 
     # --- the request -----------------------------------------------------------------------------
     def open(self):
-        self.sock = socket.create_connection((self.host, self.port), timeout=TIMEOUT_S)
+        self.sock = socket.create_connection((self.host, self.port), timeout=self.timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
             context = ssl.create_default_context(cafile=self.cafile)
@@ -106,13 +108,13 @@ class PutMedia:
         return self
 
     def _push(self, out):
-        view, deadline = memoryview(out), time.monotonic() + TIMEOUT_S
+        view, deadline = memoryview(out), time.monotonic() + self.timeout_s
         self.sock.setblocking(False)
         while view and not self.closed:
             try:
                 sent = self.sock.send(view)
                 view = view[sent:]
-                deadline = time.monotonic() + TIMEOUT_S
+                deadline = time.monotonic() + self.timeout_s
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 select.select([self.sock], [self.sock], [], 0.05)
             except (BrokenPipeError, ConnectionResetError):

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of real faults look at from outside: metrics, processes, the check command."""
+
+import re
+import time
+import urllib.request
+
+import kinema
+
+CHUNKS_SHORT = ("--chunk-bytes-max", 1 << 20, "--chunk-ms-max", 1000)
+NO_FLOOR = ("--volume-free-bytes-min", 0, "--ballast-bytes", 0)
+LINE = re.compile(r"^(\w+)(\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+def metrics(server):
+    """{name: sum over its series}; a series with labels also under name{…}."""
+    with urllib.request.urlopen(server.console + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    sums = {}
+    for name, labels, value in LINE.findall(text):
+        sums[name] = sums.get(name, 0.0) + float(value)
+        if labels:
+            sums[name + labels] = float(value)
+    return sums
+
+
+def wait_until(done, what, timeout=30, pause_s=0.02):
+    deadline = time.monotonic() + timeout
+    while True:
+        result = done()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(pause_s)
+
+
+def check_folder(data):
+    """`kinema check` of a folder that nobody serves: no problem, and how many fragments."""
+    done = kinema.run("check", "--data", data, check=False)
+    assert done.returncode == 0 and "problems=0" in done.stdout, done.stdout + done.stderr
+    return int(re.search(r"fragments=(\d+)", done.stdout).group(1))
+
+
+def status(server, field):
+    """A number of /proc/PID/status, in bytes where it is in kB."""
+    with open(f"/proc/{server.process.pid}/status") as file:
+        found = re.search(rf"^{field}:\s+(\d+)( kB)?", file.read(), re.MULTILINE)
+    return int(found.group(1)) * (1024 if found.group(2) else 1)
