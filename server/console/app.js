@@ -2,7 +2,9 @@
 // The console's page: login, the grid of streams, one stream with its timeline. Addresses are
 // fragments: #/ and #/stream/<name>; #login=<token> is a one-time link, spent at once.
 
-import {bits, bytes, clock, codecs, day, duration, hours, make, moment, seconds, shape} from './format.js';
+import {
+  bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
+} from './format.js';
 import {Player, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
 
@@ -128,7 +130,9 @@ function gridView() {
   }, {rootMargin: '80px'});
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
-    for (const [name, tile] of tiles) tile.element.hidden = !name.toLowerCase().includes(wanted);
+    let any = false;
+    for (const [name, tile] of tiles) any |= !(tile.element.hidden = !name.toLowerCase().includes(wanted));
+    $('#none').hidden = any || !tiles.size;
   };
   search.addEventListener('input', filter);
 
@@ -150,12 +154,17 @@ function gridView() {
       if (!tile) {
         tile = new Tile(stream.name, tiles);
         tiles.set(stream.name, tile);
-        const next = [...tiles.keys()].sort().find(n => n > stream.name && tiles.get(n).element.isConnected);
-        grid.insertBefore(tile.element, next ? tiles.get(next).element : null);
         observer.observe(tile.element);
       }
       tile.update(stream);
     }
+    // Live ones first. Moving an element stops its video, so only what stands wrong is moved.
+    const order = s => `${s.live ? 0 : 1}${s.name}`;
+    streams.sort((a, b) => order(a) < order(b) ? -1 : 1);
+    streams.forEach((stream, i) => {
+      const {element} = tiles.get(stream.name);
+      if (grid.children[i] !== element) grid.insertBefore(element, grid.children[i] || null);
+    });
     search.hidden = streams.length < 2;
     $('#empty').hidden = streams.length > 0;
     if (!streams.length && !$('#empty').firstChild) $('#empty').append(firstSteps());
@@ -202,27 +211,35 @@ class Tile {
     this.settle();
   }
 
-  // Plays exactly while it is seen, live, and the browser can.
+  // Plays exactly while it is seen, live, and the browser can. One that is not live shows the last
+  // picture it has sent.
   settle() {
     const stream = this.stream;
     const playing = [...this.all.values()].filter(t => t.player).length;
-    const want = this.visible && stream?.live && stream.canPlay && !this.cannot;
+    const can = this.visible && stream?.canPlay && !this.cannot;
+    const want = can && stream.live ? 'live' : can && stream.newestMs && shape(stream.now) ? `still ${stream.newestMs}` : '';
+    if (this.shows !== want) this.stop();
     if (want && !this.player && playing < TILES_PLAYING_MAX) {
+      this.shows = want;
       this.video = make('video', {playsinline: true, muted: true, 'aria-hidden': 'true'});
       this.picture.prepend(this.video);
       this.player = new Player(this.video, openSession(stream.name), {small: true});
-      this.player.live();
-    } else if (!want && this.player) {
-      this.stop();
+      if (stream.live) this.player.live();
+      else this.player.still(stream.newestMs);
+      this.video.onloadeddata = () => this.element.classList.add('shown');
     }
-    this.note.textContent = this.player ? '' : !stream ? '' : this.cannot ? 'H.265: not decodable in this browser'
-      : stream.live ? 'Live' : stream.newestMs ? 'No signal' : 'Waiting for the first fragment';
+    this.element.classList.toggle('past', !stream?.live);
+    this.note.textContent = !stream ? '' : this.cannot ? 'H.265: this browser cannot decode it'
+      : !stream.canPlay ? 'Your access key may not play it' : !stream.newestMs ? 'Waiting for the first fragment'
+        : stream.now && !shape(stream.now) ? 'Sound only' : stream.live ? '' : this.player ? '' : 'No signal';
   }
 
   stop() {
     this.player?.stop();
     this.player = null;
+    this.shows = '';
     this.video?.remove();
+    this.element.classList.remove('shown');
   }
 
   close() {
@@ -232,37 +249,48 @@ class Tile {
 }
 
 // --- how to begin -------------------------------------------------------------------------------
-function snippet(text) {
-  const button = make('button', {type: 'button', onclick: async () => {
-    await navigator.clipboard?.writeText(text);
-    button.textContent = 'Copied';
-    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
-  }}, 'Copy');
-  return make('div', {class: 'snippet'}, make('pre', {tabindex: '0'}, text), button);
+function copyButton(text, label = 'Copy') {
+  const button = make('button', {type: 'button', class: 'copy', 'aria-live': 'polite', onclick: async () => {
+    button.textContent = await copy(text) ? 'Copied' : 'Select and copy by hand';
+    setTimeout(() => { button.textContent = label; }, 1500);
+  }}, label);
+  return button;
 }
 
-function recipes(name, all) {
+function recipes(name) {
   const api = session.apiUrl, region = session.region;
   const key = `export AWS_ACCESS_KEY_ID=${session.accessKeyId || 'any'} AWS_SECRET_ACCESS_KEY=…\n`;
-  const recipe = (title, text) => make('div', {class: 'recipe'}, make('h3', {}, title), snippet(text));
-  const list = [
-    recipe('A test camera', `${key}build/release/demo-camera --endpoint ${api} --stream ${name}`),
-    recipe('AWS kvssink (GStreamer)', `${key}export CONTROL_PLANE_URI=${api} AWS_DEFAULT_REGION=${region}\n` +
+  const aws = (service, rest) => `aws ${service} --endpoint-url ${api} --region ${region} \\\n  ${rest}`;
+  const recipe = (title, text) => make('div', {class: 'recipe'}, make('h3', {}, title), copyButton(text),
+    make('pre', {tabindex: '0'}, text));
+  return [
+    recipe('Send: a test camera', `${key}build/release/demo-camera --endpoint ${api} --stream ${name}`),
+    recipe('Send: AWS kvssink (GStreamer)', `${key}export CONTROL_PLANE_URI=${api} AWS_DEFAULT_REGION=${region}\n` +
       'gst-launch-1.0 videotestsrc is-live=true ! x264enc tune=zerolatency key-int-max=60 ! h264parse ! \\\n' +
       `  video/x-h264,stream-format=avc,alignment=au ! kvssink stream-name=${name}`),
-    recipe('Watch it with boto3', 'import boto3\n' +
+    recipe('Watch: AWS CLI', `${key}${aws('kinesis-video-archived-media', `get-hls-streaming-session-url --stream-name ${name}`)} \\\n` +
+      '  --query HLSStreamingSessionURL --output text   # ffplay, VLC, Safari, hls.js'),
+    recipe('Watch: boto3', 'import boto3\n' +
       `kvs = boto3.client("kinesisvideo", endpoint_url="${api}", region_name="${region}")\n` +
       `url = kvs.get_data_endpoint(StreamName="${name}", APIName="GET_HLS_STREAMING_SESSION_URL")["DataEndpoint"]\n` +
       `media = boto3.client("kinesis-video-archived-media", endpoint_url=url, region_name="${region}")\n` +
       `print(media.get_hls_streaming_session_url(StreamName="${name}")["HLSStreamingSessionURL"])`),
   ];
-  return all ? list : list.slice(0, 2);
+}
+
+// What one pastes into a client's configuration.
+function addresses(info) {
+  const row = (label, value) => make('div', {class: 'address'}, make('span', {class: 'dim'}, label),
+    make('code', {tabindex: '0'}, value), copyButton(value));
+  return make('div', {class: 'addresses'},
+    row('Stream ARN', `arn:aws:kinesisvideo:${session.region}:${session.account}:stream/${info.name}/${info.createdMs}`),
+    row('API endpoint', session.apiUrl), row('Ingest endpoint', session.ingestUrl));
 }
 
 function firstSteps() {
   return make('section', {class: 'panel start'}, make('h1', {}, 'No streams yet'),
     make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself.'),
-    ...recipes('my-first-camera', true));
+    ...recipes('my-first-camera'));
 }
 
 // --- one stream ---------------------------------------------------------------------------------
@@ -290,6 +318,12 @@ function streamView(name) {
   $('#crumbs').textContent = `/ ${name}`;
   $('#title').textContent = name;
   return new StreamView(name);
+}
+
+function absent(name) {
+  return make('section', {class: 'panel start'}, make('h1', {}, 'There is no such stream'),
+    make('p', {}, `Nothing named ${name} is here, or your access key may not see it.`),
+    make('a', {class: 'button', href: '#/'}, 'All streams'));
 }
 
 class StreamView {
@@ -328,7 +362,11 @@ class StreamView {
     this.on($('#picture'), 'click', () => this.save());
     this.on($('#day-before'), 'click', () => this.timeline.move(-this.timeline.span * 0.8));
     this.on($('#day-after'), 'click', () => this.timeline.move(this.timeline.span * 0.8));
-    this.on($('#jump'), 'change', () => { const ms = new Date($('#jump').value).getTime(); if (ms) { this.timeline.show(ms); this.jump(ms); } });
+    this.on($('#go'), 'submit', event => {
+      event.preventDefault();
+      const ms = new Date($('#jump').value).getTime();
+      if (ms) { this.timeline.show(ms); this.jump(ms); }
+    });
     for (const button of document.querySelectorAll('.zooms button'))
       this.on(button, 'click', () => this.timeline.setSpan(+button.dataset.span));
     for (const event of ['play', 'pause', 'volumechange']) this.on(this.video, event, () => this.faces());
@@ -418,25 +456,44 @@ class StreamView {
   // --- what it says
   state(state, error) {
     this.playing = state === 'playing';
-    if (state === 'playing') this.message('');
-    else if (state === 'loading') this.message('Loading…');
+    const silent = this.player.mode === 'LIVE' && this.info && !this.info.live; // asked again and again: no flicker
+    this.stage.classList.toggle('busy', !silent && (state === 'loading' || state === 'waiting'));
+    if (state === 'playing' || (state === 'loading' && !silent)) this.message('');
     else if (state === 'ended') this.message('The recording ends here.');
-    else if (state === 'failed')
-      this.message(error.word === 'nothing_to_play' || error.status === 404
-        ? (this.player.mode === 'LIVE' ? 'Waiting for the camera. Recorded video is in the bar below.' : 'Nothing is recorded there.')
-        : error.final ? error.message : `Trying again: ${error.message}`);
+    else if (state === 'failed') {
+      const nothing = error.word === 'nothing_to_play' || error.status === 404;
+      if (!nothing) this.message(error.final ? error.message : `Trying again: ${error.message}`);
+      else if (this.player.mode === 'LIVE') this.message(this.waiting(), false, this.lastMinute());
+      else this.message('Nothing is recorded there.');
+    }
     this.marks();
   }
 
-  message(text, strong = false) {
+  waiting() {
+    const newest = this.info?.newestMs;
+    return newest ? `No signal since ${moment(newest)}. The picture comes back by itself.` : 'Waiting for the first fragment.';
+  }
+
+  // The way into the archive of a camera that is silent.
+  lastMinute() {
+    const newest = this.info?.newestMs;
+    return newest ? make('button', {class: 'primary', onclick: () => {
+      const from = Math.max(this.info.oldestMs, newest - 60e3);
+      this.timeline.show(from);
+      this.jump(from);
+    }}, 'Play the last minute') : undefined;
+  }
+
+  message(text, strong = false, action = undefined) {
     const box = $('#message');
-    box.replaceChildren(...(text ? [make('div', {}, text)] : []));
+    const same = text && box.textContent === text + (action?.textContent || '');
+    if (!same) box.replaceChildren(...(text ? [make('div', {}, text, action)] : []));
     box.classList.toggle('strong', strong);
   }
 
   marks() {
     const live = this.player.mode === 'LIVE';
-    $('#live').setAttribute('aria-pressed', String(live && this.started === true));
+    $('#live').setAttribute('aria-pressed', String(live && this.started === true && this.info?.live === true));
     const badge = $('#state');
     badge.textContent = live ? (this.info?.live ? 'LIVE' : 'OFFLINE') : 'RECORDED';
     badge.className = `badge ${live ? (this.info?.live ? 'live' : '') : 'replay'}`;
@@ -456,6 +513,8 @@ class StreamView {
   tick() {
     const at = this.player.wallClock();
     $('#clock').textContent = at && this.video.videoWidth ? moment(at) : '';
+    const jump = $('#jump');
+    if (document.activeElement !== jump) jump.value = localInput(at || this.timeline.playhead || this.timeline.now());
     this.timeline.setPlayhead(at || (this.player.mode === 'LIVE' ? 0 : this.timeline.playhead));
     if (this.timeline.end === null && Date.now() - (this.rangedAt || 0) > 5000) {
       this.rangedAt = Date.now();
@@ -472,7 +531,10 @@ class StreamView {
     try {
       info = await ask(streamPath(this.name));
     } catch (error) {
-      if (error.status === 404) this.message(error.message, true);
+      if (error.status === 404) {
+        this.close();
+        main.replaceChildren(absent(this.name));
+      }
       throw error;
     }
     this.info = info;
@@ -481,33 +543,41 @@ class StreamView {
     if (cannot) { this.player.stop(); this.message(cannot, true); }
     else if (!info.canPlay) this.message('Your access key may not play this stream.', true);
     else if (!this.started && info.newestMs) this.live();
-    else if (!this.started) this.message('Waiting for the first fragment.');
+    else if (!this.started) this.message(this.waiting());
     this.facts(info);
     this.spark(info.recent);
     this.marks();
-    if (!$('#connect').firstChild) $('#connect').append(...recipes(this.name, true));
+    if (!$('#connect').firstChild) $('#connect').append(addresses(info), ...recipes(this.name));
   }
 
   facts(info) {
     const now = info.now || {};
+    const live = info.live ? [
+      ['Bitrate', bits(now.bitsPerSecond)], ['Fragment', now.fragmentMs ? seconds(now.fragmentMs) : '–'],
+      ['Camera to server', seconds(now.delayMs)], ['Player behind live', '–', 'behind'],
+    ] : [
+      ['Last fragment', info.newestMs ? `${duration(info.nowMs - info.newestMs)} ago` : 'none yet', '', 'wide'],
+    ];
+    const picture = shape(now);
     const rows = [
-      ['Bitrate', info.live ? bits(now.bitsPerSecond) : '–'], ['Fragment', now.fragmentMs ? seconds(now.fragmentMs) : '–'],
-      ['Camera to server', info.live ? seconds(now.delayMs) : '–'], ['Player behind live', '–', 'behind'],
-      ['Picture', shape(now) || '–'], ['Codec', codecs(now) || '–'],
+      ...live, ...(picture ? [['Picture', picture]] : []),
+      ...(codecs(now) ? [['Codec', codecs(now), '', picture ? '' : 'wide']] : []),
       ['Stored', bytes(info.bytes || 0)], ['Kept for', hours(info.retentionHours)],
-      ['Recorded since', info.oldestMs ? moment(info.oldestMs) : '–', '', 'wide'],
+      ...(info.oldestMs ? [['Recorded since', moment(info.oldestMs), '', 'wide']] : []),
     ];
     const behind = $('#behind')?.textContent;
     $('#facts').replaceChildren(...rows.map(([label, value, id, wide]) => make('div', {class: wide || ''},
       make('dt', {}, label), make('dd', id ? {id} : {}, value))));
-    if (behind) $('#behind').textContent = behind;
+    if (behind && $('#behind')) $('#behind').textContent = behind;
   }
 
   spark(recent) {
     const space = 'http://www.w3.org/2000/svg';
     const values = recent.filter(f => f.durationMs > 0).map(f => f.bytes * 8000 / f.durationMs);
+    $('#rate').hidden = values.length < 2;
     if (values.length < 2) return;
     const top = Math.max(...values) * 1.15;
+    $('#rate-now').textContent = bits(values.at(-1));
     const points = values.map((v, i) => `${(i / (values.length - 1) * 300).toFixed(1)},${(58 - v / top * 54).toFixed(1)}`);
     const line = document.createElementNS(space, 'path'), area = document.createElementNS(space, 'path');
     line.setAttribute('class', 'line'); area.setAttribute('class', 'area');
@@ -517,6 +587,7 @@ class StreamView {
   }
 
   close() {
+    if (this.abort.signal.aborted) return;
     this.abort.abort();
     this.stopPoll();
     clearInterval(this.ticker);

@@ -56,6 +56,24 @@ export function shape(now) {
 
 export const codecs = now => (now?.tracks || []).map(t => codec(t.codec)).join(' + ');
 
+// For <input type="datetime-local">, in the browser's own zone.
+export const localInput = ms => new Date(ms - new Date(ms).getTimezoneOffset() * 60e3).toISOString().slice(0, 19);
+
+// Pages that come by plain HTTP from another machine have no navigator.clipboard.
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { /* the old way */ }
+  const area = make('textarea', {readonly: true, class: 'offscreen'});
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand('copy');
+  area.remove();
+  return done;
+}
+
 // An element with attributes and children; strings become text, never markup.
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

@@ -35,6 +35,12 @@ export class Player {
   // From a moment on; goes on into the present when it gets there.
   replay(from) { return this.start('LIVE_REPLAY', Math.floor(from)); }
 
+  // The first picture of what is recorded from there, standing.
+  still(from) {
+    this.standing = true;
+    return this.start('LIVE_REPLAY', Math.floor(from));
+  }
+
   async start(mode, from) {
     this.stop();
     const generation = ++this.generation;
@@ -69,8 +75,11 @@ export class Player {
       enableWorker: true,
       lowLatencyMode: false,
     });
-    hls.on(Hls.Events.MANIFEST_PARSED, () => this.play());
-    hls.on(Hls.Events.FRAG_BUFFERED, () => { this.fails = 0; });
+    hls.on(Hls.Events.MANIFEST_PARSED, () => { if (!this.standing) this.play(); });
+    hls.on(Hls.Events.FRAG_BUFFERED, () => {
+      this.fails = 0;
+      if (this.standing) hls.stopLoad();
+    });
     hls.on(Hls.Events.ERROR, (event, data) => {
       if (generation !== this.generation || !data.fatal) return;
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {

@@ -22,6 +22,8 @@ export class Timeline {
     this.pointers = new Map();
     this.abort = new AbortController();
     this.listen();
+    this.light = window.matchMedia('(prefers-color-scheme: light)');
+    this.light.addEventListener('change', () => { this.colours = null; this.draw(); }, {signal: this.abort.signal});
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(canvas);
     this.load();
@@ -92,6 +94,12 @@ export class Timeline {
   x(ms) { return (ms - this.from()) / this.span * this.width; }
   at(x) { return this.from() + x / this.width * this.span; }
 
+  // The colours are the page's; asked for once a theme.
+  colour(name) {
+    this.colours ||= {};
+    return this.colours[name] ||= getComputedStyle(this.canvas).getPropertyValue(`--${name}`).trim();
+  }
+
   draw() {
     const ratio = window.devicePixelRatio || 1;
     this.width = this.canvas.clientWidth;
@@ -115,9 +123,9 @@ export class Timeline {
     for (let t = Math.ceil((this.from() - zone) / step) * step + zone; t < this.to(); t += step) {
       const x = Math.round(this.x(t)) + 0.5;
       const midnight = new Date(t).getHours() === 0 && new Date(t).getMinutes() === 0 && step >= 60e3;
-      g.strokeStyle = midnight ? '#4a5672' : '#222938';
+      g.strokeStyle = this.colour(midnight ? 'line-2' : 'tick');
       g.beginPath(); g.moveTo(x, 0); g.lineTo(x, this.height); g.stroke();
-      g.fillStyle = midnight ? '#e8ecf4' : '#8390a8';
+      g.fillStyle = this.colour(midnight ? 'text' : 'tick-text');
       const text = midnight ? day(t) : step < 60e3 ? clock(t) : clock(t).slice(0, 5);
       g.fillText(text, x + 4, this.height - 15);
     }
@@ -125,11 +133,11 @@ export class Timeline {
 
   drawSpans(g) {
     const top = 12, height = this.height - 34;
-    g.fillStyle = '#181d29';
+    g.fillStyle = this.colour('panel-2');
     g.fillRect(0, top, this.width, height);
     const fill = g.createLinearGradient(0, top, 0, top + height);
-    fill.addColorStop(0, '#5ee3c1');
-    fill.addColorStop(1, '#2a9d83');
+    fill.addColorStop(0, this.colour('fill'));
+    fill.addColorStop(1, this.colour('fill-2'));
     g.fillStyle = fill;
     for (const [from, to] of this.spans) {
       const x = this.x(from);
@@ -138,7 +146,7 @@ export class Timeline {
     }
     const now = this.x(this.now());
     if (now < this.width) { // what has not happened yet
-      g.fillStyle = 'rgba(11,14,20,.85)';
+      g.fillStyle = this.colour('future');
       g.fillRect(now, top, this.width - now, height);
     }
   }
@@ -146,22 +154,22 @@ export class Timeline {
   drawMarks(g) {
     const now = this.x(this.now());
     if (now >= 0 && now <= this.width) {
-      g.fillStyle = '#ff5a6a';
+      g.fillStyle = this.colour('live');
       g.fillRect(now - 1, 8, 2, this.height - 26);
     }
     if (this.playhead) {
       const x = this.x(this.playhead);
-      g.fillStyle = '#fff';
+      g.fillStyle = this.colour('head');
       g.fillRect(x - 1, 6, 2, this.height - 24);
       g.beginPath(); g.arc(x, 6, 4, 0, 7); g.fill();
     }
     if (this.hover !== undefined && !this.dragging) {
-      g.fillStyle = 'rgba(255,255,255,.5)';
+      g.fillStyle = this.colour('dim');
       g.fillRect(this.hover - 0.5, 8, 1, this.height - 26);
-      this.label(g, this.hover, moment(this.at(this.hover)), '#2b3345', '#e8ecf4');
+      this.label(g, this.hover, moment(this.at(this.hover)), this.colour('line-2'), this.colour('text'));
     } else if (this.playhead) {
       const x = this.x(this.playhead);
-      if (x > -40 && x < this.width + 40) this.label(g, x, clock(this.playhead), '#fff', '#0b0e14');
+      if (x > -40 && x < this.width + 40) this.label(g, x, clock(this.playhead), this.colour('head'), this.colour('ground'));
     }
   }
 

@@ -291,6 +291,8 @@ void console_run_session(struct console_call *call)
         kn_json_str(w, console_ingest_url(call));
         kn_json_key(w, "region");
         kn_json_text(w, settings->region);
+        kn_json_key(w, "account");
+        kn_json_text(w, settings->account);
         kn_json_key(w, "nowMs");
         kn_json_i64(w, kn_wall_ms(call->console->conf.clock));
     }

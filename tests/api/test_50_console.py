@@ -167,6 +167,7 @@ def test_login_by_access_key(server, browser):
     session = browser.get("/kinema/v1/session")[1]
     assert session["authenticated"] and session["accessKeyId"] == server.key.id
     assert session["apiUrl"] == server.api and session["ingestUrl"] == server.ingest
+    assert session["region"] == kinema.REGION and re.fullmatch(r"\d{12}", session["account"])
 
 
 @pytest.mark.parametrize("change", ["id", "secret", "empty"])

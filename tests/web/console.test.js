@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console as a person uses it: the one-time link, the grid with a live tile, one stream, back in
-// time on the bar and live again, a phone, logging in with a key, an H.265 camera.
+// time on the bar and live again, a camera that is silent, a phone, logging in with a key, an H.265
+// camera.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -8,7 +9,7 @@ import {after, before, test} from 'node:test';
 
 import {open} from './browser.js';
 
-const {console: base, links, key, stream, hevc, shots} = JSON.parse(process.env.KINEMA_WEB);
+const {console: base, links, key, stream, hevc, silent, shots} = JSON.parse(process.env.KINEMA_WEB);
 let browser, context, page;
 
 before(async () => { ({browser, context, page} = await open()); });
@@ -88,6 +89,57 @@ test('the keyboard does it too', async () => {
   await playing(page, '#video');
   await page.keyboard.press('End');
   await page.waitForFunction(() => /LIVE/.test(document.querySelector('#state').textContent));
+});
+
+test('what one pastes into a client can be copied, also where the clipboard is not to be had', async () => {
+  await page.click('.connect summary');
+  await page.waitForSelector('.addresses code');
+  const arn = await page.textContent('.addresses code');
+  assert.match(arn, new RegExp(`^arn:aws:kinesisvideo:us-east-1:\\d{12}:stream/${stream}/\\d{13}$`));
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true});
+    document.execCommand = command => { window.copied = [command, document.activeElement.value]; return true; };
+  });
+  await page.click('.address .copy');
+  await page.waitForFunction(() => document.querySelector('.address .copy').textContent === 'Copied');
+  assert.deepEqual(await page.evaluate(() => window.copied), ['copy', arn]);
+});
+
+test('a camera that is silent comes last, with its last picture, and its last minute plays', {skip: !silent}, async () => {
+  await page.goto(`${base}/#/`);
+  const tile = `.tile[data-name="${silent}"]`;
+  await page.waitForFunction(s => /OFFLINE/.test(document.querySelector(s)?.textContent), tile, {timeout: 45000});
+  await page.waitForSelector(`${tile}.past.shown video`);
+  assert.equal(await page.$eval(`${tile} video`, v => v.paused), true);
+  const names = await page.$$eval('.tile', all => all.map(t => t.dataset.name));
+  assert.ok(names.indexOf(silent) > names.indexOf(stream), names.join());
+  await shot('grid-silent');
+  await page.click(tile);
+  await page.waitForSelector('.stage-message button');
+  assert.match(await page.textContent('#message'), /No signal since/);
+  assert.equal(await page.getAttribute('#live', 'aria-pressed'), 'false');
+  await shot('silent');
+  await page.click('.stage-message button');
+  await playing(page, '#video');
+  assert.equal(await page.textContent('#state'), 'RECORDED');
+});
+
+test('a stream that is not there says so, and shows the way back', async () => {
+  await page.goto(`${base}/#/stream/nowhere`);
+  await page.click('text=All streams');
+  await page.waitForSelector(`.tile[data-name="${stream}"]`);
+});
+
+test('it is light where the system is', async () => {
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+  await page.emulateMedia({colorScheme: 'dark'});
+  assert.ok(Math.max(...await ground()) < 60);
+  await page.emulateMedia({colorScheme: 'light'});
+  assert.ok(Math.min(...await ground()) > 200);
+  await page.goto(`${base}/#/stream/${stream}`);
+  await playing(page, '#video');
+  await shot('light');
+  await page.emulateMedia({colorScheme: 'dark'});
 });
 
 test('a used link says so', async () => {

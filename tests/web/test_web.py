@@ -93,7 +93,20 @@ def hls_url(server, **fields):
     return media.get_hls_streaming_session_url(StreamName=STREAM, **fields)["HLSStreamingSessionURL"]
 
 
-def test_chromium_plays_every_mode(modules, shots, server, camera):
+@pytest.fixture(scope="session")
+def silent(server):
+    """A camera that has sent something, and sends no more; None without the shared captures."""
+    path = kinema.CAPTURES / "sink360_h264_aac_abs.mkv"
+    if not path.exists():
+        return None
+    stream = server.create_stream("a-silent-yard")  # by its name it would come first
+    with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+        upload.finish(path.read_bytes())
+        assert upload.error() is None
+    return stream
+
+
+def test_chromium_plays_every_mode(modules, shots, server, camera, silent):
     fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
     begin = fragments[0]["ServerTimestamp"]
     end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
@@ -128,9 +141,9 @@ def hevc(server):
     return stream
 
 
-def test_the_console(modules, shots, server, camera, hevc):
+def test_the_console(modules, shots, server, camera, hevc, silent):
     links = [kinema.run("console-link", "--data", server.data, "--url",
                         server.console).stdout.strip()]
     node_test("console.test.js", {
-        "console": server.console, "links": links, "stream": STREAM, "hevc": hevc,
+        "console": server.console, "links": links, "stream": STREAM, "hevc": hevc, "silent": silent,
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
