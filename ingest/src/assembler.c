@@ -136,6 +136,12 @@ static int raise_writer(struct ingest_assembler *a, int r, const char *what)
     return raise_fault(a, error, text);
 }
 
+static bool is_of_a_segment(uint32_t id)
+{
+    return id == KN_MKV_CLUSTER || id == KN_MKV_TIMESTAMP || id == KN_MKV_SIMPLE_BLOCK ||
+           id == KN_MKV_BLOCK_GROUP || id == KN_MKV_TAGS;
+}
+
 static int raise_parser(struct ingest_assembler *a, int r, const struct kn_err *err)
 {
     uint64_t offset = 0;
@@ -143,6 +149,11 @@ static int raise_parser(struct ingest_assembler *a, int r, const struct kn_err *
     enum ingest_error error = INGEST_INVALID_MKV_DATA;
     if (r == -ENODATA)
         error = INGEST_STREAM_READ_ERROR; /* the body ends inside an element */
+    else if (r == -EBADMSG && offset == 0 && is_of_a_segment(id))
+        /* the rest of a broken upload: what kvssink 3.6 sends first when a server has come back.
+         * 4006 would make it discard the rest of that fragment, 4000 makes it send all of it again
+         */
+        error = INGEST_STREAM_READ_ERROR;
     else if (r == -ENOMEM)
         error = INGEST_INTERNAL_ERROR;
     else if (r == -EMSGSIZE && id == KN_MKV_TAGS)

@@ -132,6 +132,14 @@ def test_4006_what_is_no_legal_matroska(server, stream, what, body, text):
         assert_error(server, stream, put, 4006, error.get("FragmentTimecode"), text)
 
 
+@pytest.mark.parametrize("rest", [pm.block(0) + pm.cluster(120), pm.cluster(120)])
+def test_4000_the_rest_of_a_broken_upload_is_asked_for_again(server, stream, rest):
+    """What kvssink sends first when a server comes back; told 4006, it would discard a fragment."""
+    with upload(server, stream) as put:
+        put.send(rest)
+        assert_error(server, stream, put, 4000, None, r"at byte 0: the stream does not start")
+
+
 def test_4006_a_block_after_the_end_tag_leaves_the_commit_standing(server, stream):
     base = pm.now_ms()
     with upload(server, stream) as put:

@@ -36,6 +36,18 @@ TEST(e4000_the_body_ends_inside_an_element)
     assert_fault(&rig, "4000@100#1", "SimpleBlock (0xA3) at byte ");
 }
 
+/* 4006 would make kvssink discard the rest of the fragment it was in when its server went away. */
+TEST(e4000_the_rest_of_an_upload_that_broke)
+{
+    struct rig rig;
+    rig_start(&rig);
+    MAKE_RAW(&rig.in, "\xA3\x85\x81\x00\x00\x00x");
+    assert_fault(&rig, "4000@-#-", "SimpleBlock (0xA3) at byte 0");
+    rig_start(&rig);
+    make_cluster(&rig.in, 100);
+    assert_fault(&rig, "4000@-#-", "Cluster (0x1F43B675) at byte 0");
+}
+
 TEST(e4000_a_newer_upload_has_the_stream)
 {
     struct rig rig;
@@ -391,6 +403,7 @@ TEST(every_error_has_its_name)
 }
 
 TESTS_MAIN(TEST_OF(e4000_the_body_ends_inside_an_element),
+           TEST_OF(e4000_the_rest_of_an_upload_that_broke),
            TEST_OF(e4000_a_newer_upload_has_the_stream),
            TEST_OF(e4001_a_fragment_of_too_many_bytes),
            TEST_OF(e4001_a_fragment_of_too_many_frames),
