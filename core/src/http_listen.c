@@ -59,6 +59,12 @@ static int parse_endpoint(const char *text, struct endpoint *ret, struct kn_err 
     return 0;
 }
 
+int kn_http_address_check(const char *address, struct kn_err *err)
+{
+    struct endpoint at;
+    return parse_endpoint(address, &at, err);
+}
+
 static void set_port(struct endpoint *at, uint16_t port)
 {
     if (at->address.ss_family == AF_INET6)

@@ -153,6 +153,27 @@ static int load_flags(struct server_config *config, const struct server_args *ar
     return 0;
 }
 
+static int check_addresses(const struct server_settings *s, struct kn_err *err)
+{
+    const struct {
+        const char *name, *address;
+    } rows[] = {
+        {"api",        s->api       },
+        {"ingest",     s->ingest    },
+        {"console",    s->console   },
+        {"api_tls",    s->api_tls   },
+        {"ingest_tls", s->ingest_tls},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
+        if (server_address_is_off(rows[i].address))
+            continue;
+        int code = kn_http_address_check(rows[i].address, err);
+        if (code < 0)
+            return kn_fail_at(err, code, rows[i].name);
+    }
+    return 0;
+}
+
 /* What one row cannot say. */
 static int check(const struct server_settings *s, struct kn_err *err)
 {
@@ -172,7 +193,7 @@ static int check(const struct server_settings *s, struct kn_err *err)
                        "ingest: PutMedia without TLS on %s needs --plain-ingest-anywhere, since "
                        "its body is not signed; --ingest-tls is the safe way",
                        s->ingest);
-    return 0;
+    return check_addresses(s, err);
 }
 
 int server_config_load(struct server_config *config, const struct server_args *args,

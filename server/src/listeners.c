@@ -76,7 +76,7 @@ static int certificate_open(struct server_listeners *listeners,
     /* libcurl offers HTTP/2 by ALPN and would take it, which AWS's producers cannot speak. */
     if (code == 0)
         code = kn_tls_new(listeners->cert_path, key, false, &listeners->ingest_tls, err);
-    return code;
+    return code < 0 && *settings->tls_cert ? kn_fail_at(err, -EINVAL, "tls_cert, tls_key") : code;
 }
 
 /* --- listeners -------------------------------------------------------------------------------- */

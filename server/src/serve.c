@@ -134,9 +134,10 @@ static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
         return SERVER_EXIT_FAILED;
     s->listeners.api_door = (struct server_door){settings, s->api_router};
     s->listeners.ingest_door = (struct server_door){settings, s->ingest_router};
-    if (server_listeners_open(&s->listeners, settings, s->http, &s->ports, err) < 0)
-        return SERVER_EXIT_ADDRESS;
-    return SERVER_EXIT_OK;
+    int code = server_listeners_open(&s->listeners, settings, s->http, &s->ports, err);
+    return code == 0         ? SERVER_EXIT_OK
+           : code == -EINVAL ? SERVER_EXIT_USAGE /* a certificate that is none */
+                             : SERVER_EXIT_ADDRESS;
 }
 
 static const char *or_null(const char *text)

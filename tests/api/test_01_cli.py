@@ -63,6 +63,8 @@ def test_version():
     (["serve", "--console-threads", "100000"], "console_threads"),
     (["serve", "--account", "12"], "account"),
     (["serve", "--tls-cert", "/nowhere.pem"], "together"),
+    (["serve", "--ingest-tls", "localhost"], "ADDRESS:PORT"),
+    (["serve", "--console", "example.org:80"], "example.org"),
     (["credentials"], "create, list or revoke"),
     (["credentials", "paint"], "create, list or revoke"),
     (["help", "frobnicate"], "frobnicate"),
@@ -164,7 +166,19 @@ def test_an_unwritable_folder_ends_with_3(tmp_path):
 
 def test_an_address_without_a_port_is_refused(tmp_path):
     done = kinema.run("serve", "--data", tmp_path, "--api", "nonsense", check=False)
-    assert done.returncode in (USAGE, ADDRESS) and "nonsense" in done.stderr
+    assert done.returncode == USAGE and "nonsense" in done.stderr
+    assert not list(tmp_path.iterdir())  # said before the data folder is made
+
+
+def test_a_certificate_that_is_none_ends_with_2_and_names_it(tmp_path):
+    bad = tmp_path / "bad.pem"
+    bad.write_text("no certificate")
+    for path in (bad, tmp_path / "missing.pem"):
+        done = kinema.run("serve", "--data", tmp_path / "data", "--api", "127.0.0.1:0", "--ingest",
+                          "127.0.0.1:0", "--console", "127.0.0.1:0", "--api-tls", "127.0.0.1:0",
+                          "--tls-cert", path, "--tls-key", path, check=False)
+        assert done.returncode == USAGE
+        assert "tls_cert" in done.stderr and path.name in done.stderr
 
 
 def test_plain_ingest_off_loopback_wants_a_flag(tmp_path):

@@ -39,6 +39,9 @@ struct kn_http_server;
 int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
                        struct kn_http_server **ret, struct kn_err *err) KN_MUSTUSE;
 
+/* 0, or -EINVAL: not ADDRESS:PORT with an IPv4 address, an [IPv6] one or localhost. */
+int kn_http_address_check(const char *address, struct kn_err *err) KN_MUSTUSE;
+
 struct kn_http_listen {
     const char *name;    /* label in metrics and logs: "api", "ingest" */
     const char *address; /* "127.0.0.1:4566", "[::1]:0" */
