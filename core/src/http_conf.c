@@ -25,8 +25,10 @@ const struct kn_conf_key kn_http_conf_keys[] = {
             "Threads for work that may wait for the disk or the catalogue."),
     ROW_U64(worker_queue_max, 16, 1 << 20, 4096, "count",
             "Jobs that may wait for a worker; past it, requests are answered with 503."),
-    ROW_U64(connections_max, 16, 1 << 20, 20000, "count",
-            "Open connections of all wire listeners together; more are closed at once."),
+    ROW_U64(
+        connections_max, 16, 1 << 20, 20000, "count",
+        "Open connections of all wire listeners together; past it, a new one takes the place of "
+        "the one that has been idle longest."),
     ROW_U64(connections_per_peer_max, 0, 1 << 20, 0, "count",
             "Open connections from one address (IPv6: one /64 network); 0 is no limit."),
     ROW_U64(head_bytes_max, 4096, 128 << 10, 64 << 10, "bytes",
@@ -43,6 +45,12 @@ const struct kn_conf_key kn_http_conf_keys[] = {
             "A peer that takes no byte of its answer for so long is disconnected."),
     ROW_U64(tls_handshake_timeout_ms, 100, HOUR, 10 * SECOND, "ms",
             "From connecting to the end of the TLS handshake."),
+    ROW_U64(gather_timeout_ms, 100, HOUR, 60 * SECOND, "ms",
+            "From the headers of an API call to the end of its body; uploads of media have no such "
+            "limit."),
+    ROW_U64(held_bytes_max, 1 << 20, UINT64_C(64) << 30, 256 << 20, "bytes",
+            "Unfinished requests in memory over all connections: headers and bodies of API calls. "
+            "Past it, those that hold more than 16 KiB are answered with 503."),
     ROW_U64(h2_streams_max, 1, 4096, 256, "count", "Requests at once on one HTTP/2 connection."),
 };
 

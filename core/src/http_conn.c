@@ -4,8 +4,7 @@
  * Whatever happens to it (an event, a wake-up, a deadline) only queues it; kn_http_conn_run then
  * does all there is to do in one fixed order: read, let the protocol work, write, set the timer.
  */
-#include "http_conn.h"
-
+#include "http_guard.h"
 #include "http_h2.h"
 #include "http_io.h"
 #include "http_server_impl.h"
@@ -49,6 +48,16 @@ static void link_conn(struct kn_http_conn *conn)
     loop->conns = conn;
 }
 
+/* When there are too many connections, one that is idle makes room. */
+static int join_peers(struct kn_http_conn *conn, const struct sockaddr *address)
+{
+    struct kn_http_peers *peers = &conn->loop->server->peers;
+    int r = kn_http_peers_add(peers, address, &conn->peer_slot);
+    if (r == -ENOSPC && kn_http_guard_make_room(conn->loop))
+        r = kn_http_peers_add(peers, address, &conn->peer_slot);
+    return r;
+}
+
 int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct sockaddr *address)
 {
     struct kn_http_loop *loop = acceptor->loop;
@@ -75,7 +84,7 @@ int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct soc
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = &conn->watch};
-    int r = kn_http_peers_add(&loop->server->peers, address, &conn->peer_slot);
+    int r = join_peers(conn, address);
     if (r == 0 && conn->listener->tls)
         r = kn_http_tls_attach(conn);
     if (r == 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -112,6 +121,7 @@ void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
     if (conn->proto)
         conn->proto->gone(conn, why);
     kn_http_timer_clear(&conn->loop->timers, &conn->timer);
+    kn_http_guard_leave(conn);
     if (conn->ssl)
         kn_http_tls_free(conn);
     close(conn->fd); /* leaves the epoll set by that */
@@ -451,6 +461,7 @@ void kn_http_conn_run(struct kn_http_conn *conn)
         kn_http_conn_close(conn, KN_HTTP_PEER_GONE);
         return;
     }
+    kn_http_guard_update(conn);
     if (wants_input(conn) && (conn->readable || (conn->in.len > 0 && !conn->in_short)))
         kn_http_conn_queue(conn);
     set_timer(conn);

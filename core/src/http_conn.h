@@ -75,6 +75,11 @@ struct kn_http_conn {
     int64_t read_mark_ns, write_mark_ns; /* when bytes last passed, or waiting began */
     int64_t read_due_ns, write_due_ns;
 
+    bool is_idle; /* no request is in progress: in the loop's list, longest idle first */
+    int64_t idle_since_ns;
+    struct kn_http_conn *idle_next, *idle_prev;
+    size_t held_bytes; /* of its unfinished requests, as counted */
+
     bool is_loopback;
     uint32_t peer_slot; /* in the server's table of peers */
     char peer[KN_HTTP_PEER_BYTES];

@@ -67,7 +67,7 @@ static void request_begin(struct kn_http_conn *conn, const struct kn_h1_head *he
     h1->length_left = head->length;
     h1->phase = has_body ? KN_H1_BODY : KN_H1_WAIT;
     req->continue_due = head->expect_100 && has_body && !head->minor_0;
-    conn->read_mark_ns = conn->loop->now_ns;
+    conn->read_mark_ns = h1->since_ns = conn->loop->now_ns;
 
     if (kn_http_req_head(&req->base) < 0)
         return;
@@ -251,8 +251,11 @@ static int64_t h1_read_due_ns(struct kn_http_conn *conn)
         uint64_t ms = h1->head_begun ? conf->head_timeout_ms : conf->idle_timeout_ms;
         return h1->since_ns + (int64_t) ms * 1000000;
     }
-    if (h1->phase == KN_H1_BODY && !h1->req->base.paused)
-        return conn->read_mark_ns + (int64_t) conf->body_timeout_ms * 1000000;
+    if (h1->phase == KN_H1_BODY && !h1->req->base.paused) {
+        int64_t due_ns = conn->read_mark_ns + (int64_t) conf->body_timeout_ms * 1000000;
+        int64_t all_ns = h1->since_ns + (int64_t) conf->gather_timeout_ms * 1000000;
+        return h1->req->base.collecting ? kn_min_i64(due_ns, all_ns) : due_ns;
+    }
     return h1->left ? left_due_ns(conn) : INT64_MAX;
 }
 

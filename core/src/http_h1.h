@@ -22,7 +22,7 @@ struct kn_h1 {
     bool head_begun;  /* bytes of a head are here */
     bool left;        /* the peer has closed its half; is it still there? */
     size_t scan;      /* how far the head's end was looked for */
-    int64_t since_ns; /* waiting for a head, or reading it, since */
+    int64_t since_ns; /* waiting for a head, reading it, or reading the body, since */
     int64_t left_ns;  /* when it closed its half */
     bool chunked_body;
     struct kn_h1_chunked chunked;

@@ -56,12 +56,22 @@ static struct kn_h2_req *stream_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
+/* The peer asks, and does not take the answers. */
+static bool owes_reading(const struct kn_h2 *h2)
+{
+    size_t bytes = 0;
+    for (const struct kn_h2_req *req = h2->requests; req; req = req->next)
+        bytes += req->out.len - req->out_at;
+    return bytes > KN_H2_ANSWER_BYTES_MAX;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
     struct kn_http_conn *conn = ctx;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    struct kn_h2_req *req = conn->loop->draining ? NULL : kn_h2_req_new(conn, frame->hd.stream_id);
+    bool refused = conn->loop->draining || owes_reading(conn->h2);
+    struct kn_h2_req *req = refused ? NULL : kn_h2_req_new(conn, frame->hd.stream_id);
     if (!req)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                          NGHTTP2_REFUSED_STREAM);
@@ -92,7 +102,7 @@ static void request_begin(struct kn_h2_req *req, bool has_body)
     }
     req->begun = true;
     req->continue_due = req->continue_due && has_body;
-    req->conn->read_mark_ns = req->loop->now_ns;
+    req->conn->read_mark_ns = req->since_ns = req->loop->now_ns;
     if (kn_http_req_head(&req->base) < 0) {
         kn_h2_touch(req);
         return;
@@ -128,15 +138,19 @@ static bool is_idle_frame(const nghttp2_frame *frame)
     }
 }
 
+static int end_flood(struct kn_http_conn *conn, const nghttp2_frame *frame)
+{
+    kn_log_warn("http2_flood", "peer=%.*s frame=%u", (int) conn->peer_len, conn->peer,
+                frame->hd.type);
+    kn_metric_add(conn->listener->parse_errors, 1);
+    return nghttp2_session_terminate_session(conn->h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
     struct kn_http_conn *conn = ctx;
-    if (is_idle_frame(frame) && !count_idle_frame(conn->h2)) {
-        kn_log_warn("http2_flood", "peer=%.*s frame=%u", (int) conn->peer_len, conn->peer,
-                    frame->hd.type);
-        kn_metric_add(conn->listener->parse_errors, 1);
-        return nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-    }
+    if (is_idle_frame(frame) && !count_idle_frame(conn->h2))
+        return end_flood(conn, frame);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct kn_h2_req *req = stream_of(session, frame->hd.stream_id);
@@ -178,7 +192,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
-    (void) ctx;
+    struct kn_http_conn *conn = ctx;
+    /* A peer can make us reset its streams as cheaply as it resets them itself (CVE-2025-8671). */
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        !count_idle_frame(conn->h2))
+        return end_flood(conn, frame);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     struct kn_h2_req *req = stream_of(session, frame->hd.stream_id);
@@ -357,6 +375,11 @@ static int64_t h2_read_due_ns(struct kn_http_conn *conn)
                (int64_t) conf->idle_timeout_ms * 1000000;
     int64_t due_ns = INT64_MAX;
     for (const struct kn_h2_req *req = h2->requests; req; req = req->next) {
+        bool in_head = !req->begun && req->base.answer == KN_HTTP_UNANSWERED;
+        if (in_head || (req->base.collecting && !req->peer_ended)) {
+            uint64_t ms = in_head ? conf->head_timeout_ms : conf->gather_timeout_ms;
+            due_ns = kn_min_i64(due_ns, req->since_ns + (int64_t) ms * 1000000);
+        }
         if (!req->peer_ended && !req->base.paused)
             due_ns =
                 kn_min_i64(due_ns, conn->read_mark_ns + (int64_t) conf->body_timeout_ms * 1000000);

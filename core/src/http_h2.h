@@ -15,6 +15,7 @@ enum {
     KN_H2_IDLE_FRAMES = 2000,      /* frames that move no request: allowed in a burst, */
     KN_H2_IDLE_FRAMES_PER_S = 200, /* and in the long run (rapid reset, ping, settings floods) */
     KN_H2_SPARES = 256,
+    KN_H2_ANSWER_BYTES_MAX = 8 << 20, /* whole answers a peer has not taken: no new request then */
 };
 
 struct kn_h2 {
@@ -40,6 +41,7 @@ struct kn_h2_req {
     bool is_touched, deferred, continue_due;
     bool peer_ended;         /* END_STREAM came; the rest of the body may still be in `in` */
     bool answer_sent;        /* END_STREAM went */
+    int64_t since_ns;        /* reading the head, then the body, since */
     int64_t linger_until_ns; /* and an upload that still goes on is dropped until then */
     size_t lingered_bytes;
     struct kn_buf head; /* names and values, each ending in NUL; kept for the next request */

@@ -67,6 +67,7 @@ struct kn_h2_req *kn_h2_req_new(struct kn_http_conn *conn, int32_t id)
     req->conn = conn;
     req->loop = loop;
     req->id = id;
+    req->since_ns = loop->now_ns;
     req->host_at = SIZE_MAX;
     req->head.max = 2 * loop->conf->head_bytes_max;
     req->out.max = KN_HTTP_OUT_BYTES_MAX;

@@ -4,7 +4,7 @@
  * and no loop hands one to another. SO_REUSEPORT would also let a second server of the same user
  * join the port and take half of the cameras, so the port is first bound without it.
  */
-#include "http_conn.h"
+#include "http_guard.h"
 #include "http_server_impl.h"
 
 #include <arpa/inet.h>
@@ -120,6 +120,10 @@ static struct kn_metric_family refused = {.kind = KN_COUNTER,
                                           .name = "kinema_http_connections_refused_total",
                                           .help = "Connections closed at once, at a limit",
                                           .labels = {"listener"}};
+static struct kn_metric_family evicted = {.kind = KN_COUNTER,
+                                          .name = "kinema_http_connections_evicted_total",
+                                          .help = "Idle connections closed for new ones",
+                                          .labels = {"listener"}};
 static struct kn_metric_family requests = {
     .kind = KN_COUNTER,
     .name = "kinema_http_requests_total",
@@ -143,6 +147,7 @@ static void metrics_of(struct kn_http_listener *listener)
     struct kn_str name = kn_str_from(listener->name);
     listener->connections = kn_metric_series(&connections, &name);
     listener->refused = kn_metric_series(&refused, &name);
+    listener->evicted = kn_metric_series(&evicted, &name);
     listener->parse_errors = kn_metric_series(&parse_errors, &name);
     listener->bytes_in = kn_metric_series(&bytes, (struct kn_str[]){name, KN_STR("in")});
     listener->bytes_out = kn_metric_series(&bytes, (struct kn_str[]){name, KN_STR("out")});
@@ -241,7 +246,10 @@ static void acceptor_event(struct kn_http_watch *watch, uint32_t events)
         int fd =
             accept4(acceptor->fd, (struct sockaddr *) &address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            bool full = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+            if (full && kn_http_guard_make_room(acceptor->loop))
+                continue;
+            if (full)
                 pause_accepting(acceptor, errno);
             if (errno == ECONNABORTED || errno == EINTR)
                 continue;

@@ -40,7 +40,7 @@ struct kn_http_listener {
     const struct kn_http_ops *ops;
     void *ctx;
     int *fds; /* one a loop */
-    struct kn_metric *connections, *bytes_in, *bytes_out, *parse_errors, *refused;
+    struct kn_metric *connections, *bytes_in, *bytes_out, *parse_errors, *refused, *evicted;
     struct kn_metric *requests[6]; /* by the first digit of the status */
 };
 
@@ -84,10 +84,11 @@ struct kn_http_loop {
     struct kn_http_acceptor acceptors[KN_HTTP_LISTENERS_MAX];
     unsigned acceptor_count;
 
-    struct kn_http_conn *conns;          /* all of them */
-    struct kn_http_conn *run, **run_end; /* to be run this turn */
-    struct kn_http_conn *dead;           /* to be freed at the end of the turn */
-    size_t request_count;                /* not yet gone, also without a connection */
+    struct kn_http_conn *conns;                  /* all of them */
+    struct kn_http_conn *run, **run_end;         /* to be run this turn */
+    struct kn_http_conn *dead;                   /* to be freed at the end of the turn */
+    struct kn_http_conn *idle_first, *idle_last; /* without a request, longest idle first */
+    size_t request_count;                        /* not yet gone, also without a connection */
 
     struct kn_http_mail stop_mail;
     _Atomic int64_t drain_ms; /* set before stop_mail is posted */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connection ceilings. Addresses are counted in a hash table of fixed size with a seeded hash; an
- * IPv6 peer counts by its /64, since that is what one host is given. Entries stay until their count
- * is 0 and are then reused by whoever hashes along them.
+ * IPv6 peer counts by its /64, since that is what one host is given. An entry whose count is 0 is
+ * reused by whoever hashes along it; those at the end of a run are freed.
  */
 #include "http_peers.h"
 
@@ -81,7 +81,7 @@ int kn_http_peers_add(struct kn_http_peers *peers, const struct sockaddr *addres
 {
     KN_LOCKED(&peers->lock);
     if (peers->count >= peers->max)
-        return -EDQUOT;
+        return -ENOSPC;
     if (peers->table_size > 0) {
         struct kn_http_peer *peer = find_locked(peers, key_of(address));
         if (peer->count >= peers->per_peer_max)
@@ -101,8 +101,16 @@ void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot)
         return;
     KN_LOCKED(&peers->lock);
     peers->count--;
-    if (peers->table_size > 0)
-        peers->table[slot].count--;
+    if (peers->table_size == 0)
+        return;
+    peers->table[slot].count--;
+    /* The end of a run of entries is freed, so that searches do not grow with all who ever came. */
+    uint32_t mask = peers->table_size - 1;
+    while (peers->table[slot].used && peers->table[slot].count == 0 &&
+           !peers->table[(slot + 1) & mask].used) {
+        peers->table[slot].used = false;
+        slot = (slot - 1) & mask;
+    }
 }
 
 size_t kn_http_peer_name(const struct sockaddr *address, char *dst, size_t cap,

@@ -19,7 +19,7 @@ struct kn_http_peers {
 
 int kn_http_peers_init(struct kn_http_peers *peers, uint64_t max, uint64_t per_peer_max) KN_MUSTUSE;
 void kn_http_peers_done(struct kn_http_peers *peers);
-/* -EDQUOT when a limit would be passed. */
+/* -EDQUOT: too many of this address; -ENOSPC: too many of all. */
 int kn_http_peers_add(struct kn_http_peers *peers, const struct sockaddr *address,
                       uint32_t *ret_slot) KN_MUSTUSE;
 void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot);

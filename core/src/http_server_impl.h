@@ -11,6 +11,7 @@ struct kn_http_server {
     struct kn_clock *clock;
     struct kn_pool *workers;
     struct kn_http_peers peers;
+    _Atomic int64_t held_bytes; /* of unfinished requests, over all connections */
     struct kn_http_loop *loops;
     unsigned loop_count;
     struct kn_http_listener *listeners[KN_HTTP_LISTENERS_MAX];

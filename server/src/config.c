@@ -84,7 +84,8 @@ static const struct kn_conf_key server_keys[] = {
        .unit = "",
        .help = "One line an event to standard error: key=value text, or JSON."},
     NUMBER(open_files_min, 64, 1048576, 16384, "count",
-           "The limit on open files is raised to this, or as far as the system allows."),
+           "The limit on open files is raised to this, or to what all connections and their chunk "
+           "files need, or as far as the system allows; then fewer connections are served."),
     NUMBER(console_threads, 1, 64, 4, "count", "Threads of the console listener."),
     NUMBER(console_connections_max, 8, 65536, 512, "count",
            "Connections the console listener serves at a time."),

@@ -25,6 +25,11 @@
 #include "storage/credential.h"
 #include "storage/stream.h"
 
+enum {
+    OPEN_FILES_SPARE = 256, /* catalogue, logs, listeners, and the like */
+    CONNECTIONS_LEAST = 16
+};
+
 struct serve {
     struct server_config *config;
     struct kn_clock *clock;
@@ -57,22 +62,36 @@ static void signals_block(sigset_t *set)
     (void) signal(SIGPIPE, SIG_IGN);
 }
 
-/* Each camera is a socket and a file; the usual soft limit of 1024 would end at 500 of them. */
-static void open_files_raise(uint64_t wanted)
+static uint64_t open_files_raise(uint64_t wanted)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return wanted;
+    struct rlimit most = {.rlim_cur = wanted, .rlim_max = kn_max_u64(wanted, limit.rlim_max)};
+    if (setrlimit(RLIMIT_NOFILE, &most) == 0)
+        return wanted;
+    most = (struct rlimit){.rlim_cur = kn_min_u64(wanted, limit.rlim_max), limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &most) == 0 ? most.rlim_cur : limit.rlim_cur;
+}
+
+/* Each camera is a socket and a file; the usual soft limit of 1024 would end at 500 of them. Where
+ * the system allows no more, there are fewer connections, so that a flood of them never takes the
+ * descriptors that chunks are written with. */
+static void open_files_share(struct server_config *config)
+{
+    const uint64_t others =
+        config->server.console_connections_max + config->storage.open_chunks_max + OPEN_FILES_SPARE;
+    uint64_t connections = config->http.connections_max;
+    uint64_t wanted = kn_max_u64(config->server.open_files_min, 2 * connections + others);
+    uint64_t got = open_files_raise(wanted);
+    if (got >= wanted)
         return;
-    struct rlimit more = {.rlim_cur = kn_min_u64(wanted, limit.rlim_max),
-                          .rlim_max = limit.rlim_max};
-    if (limit.rlim_max < wanted) {
-        struct rlimit most = {.rlim_cur = wanted, .rlim_max = wanted};
-        if (setrlimit(RLIMIT_NOFILE, &most) == 0)
-            return;
-    }
-    if (setrlimit(RLIMIT_NOFILE, &more) == 0 && more.rlim_cur < wanted)
-        kn_log_warn("open_files_low", "limit=%" PRIu64 " wanted=%" PRIu64, (uint64_t) more.rlim_cur,
-                    wanted);
+    uint64_t left = got > others ? (got - others) / 2 : 0;
+    config->http.connections_max = kn_min_u64(connections, kn_max_u64(left, CONNECTIONS_LEAST));
+    kn_log_warn("open_files_low",
+                "limit=%" PRIu64 " wanted=%" PRIu64 " connections_max=%" PRIu64
+                " said=\"fewer connections than http_connections_max are served\"",
+                got, wanted, config->http.connections_max);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -350,7 +369,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,
                  (enum kn_log_format) config->server.log_format);
     signals_block(&s->signals);
-    open_files_raise(config->server.open_files_min);
+    open_files_share(config);
     enum server_exit code = start(s, &err);
     if (code != SERVER_EXIT_OK) {
         server_complain("%s", *err.text ? err.text : "cannot start");

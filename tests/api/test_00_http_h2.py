@@ -186,6 +186,28 @@ def test_a_rapid_reset_flood_ends_the_connection(server):
     server.wait_state(lambda state: state["live"] == 0)
 
 
+def test_a_flood_of_resets_that_we_are_made_to_send_ends_the_connection(server):
+    """CVE-2025-8671: each stream is opened and then broken, so that the server resets it."""
+    block = hpack.Encoder().encode(HEAD[:1] + [(":path", "/park")] + HEAD[2:])
+    flood(server, lambda i: frame(1, 0x5, 2 * i + 1, block) +
+          frame(8, 0, 2 * i + 1, b"\x7f\xff\xff\xff"))
+    server.wait_state(lambda state: state["live"] == 0)
+
+
+def test_answers_a_peer_does_not_take_keep_it_from_asking_more(server):
+    client = wire.H2Client(server, "h2c")
+    client.state.update_settings({4: 0})  # no window: every answer stays with the server
+    client.flush()
+    client.next(h2.events.SettingsAcknowledged)
+    streams = [client.request("GET", "/hello?size=5000000") for _ in range(4)]
+    reset = client.next(h2.events.StreamReset)
+    assert reset.stream_id == streams[2]
+    assert reset.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+    assert client.next(h2.events.StreamReset).stream_id == streams[3]
+    client.sock.close()
+    server.wait_state(lambda state: state["live"] == 0)
+
+
 def test_a_ping_flood_ends_the_connection(server):
     flood(server, lambda i: frame(6, 0, 0, b"12345678"))
 

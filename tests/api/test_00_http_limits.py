@@ -112,6 +112,20 @@ def test_an_h2_peer_that_opens_no_window_is_disconnected(server):
     server.wait_state(lambda state: state["live"] == 0)
 
 
+def test_an_h2_head_that_drips_is_disconnected(server):
+    client = wire.H2Client(server, "h2c")
+    client.sock.sendall(b"\x00\x3f\xff\x01\x00\x00\x00\x00\x01\x82\x40\x01x\x7f\xff\x7f")
+    began = time.monotonic()
+    try:
+        while time.monotonic() < began + 4:
+            client.sock.sendall(b"y")
+            time.sleep(0.02)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert time.monotonic() - began < 4, "dripped on and on"
+    server.wait_state(lambda state: state["live"] == 0)
+
+
 def test_a_handshake_that_stops_is_closed(server):
     with socket.create_connection(("127.0.0.1", server.ports["tls"]), timeout=5) as sock:
         sock.sendall(b"\x16\x03\x01\x02\x00")
@@ -126,19 +140,28 @@ def test_an_idle_h2_connection_says_goaway(server):
     assert client.next(h2.events.ConnectionTerminated).error_code == 0
 
 
-def test_connections_beyond_the_limit_are_closed_and_others_served():
-    server = wire.Wire(http_connections_max=20)
-    kept = [server.connect() for _ in range(20)]
-    for sock in kept:
-        sock.sendall(GET)
-        assert wire.Reader(sock).answer().status == 200
+def uploading(server):
+    """A connection with a request in progress."""
+    sock = server.connect()
+    sock.sendall(b"POST /duplex?every=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    reader = wire.Reader(sock)
+    assert reader.head()[0] == 200
+    return sock, reader
+
+
+def test_connections_beyond_the_limit_are_closed_while_all_others_are_busy():
+    server = wire.Wire(http_connections_max=20, http_loops=1)
+    kept = [uploading(server) for _ in range(20)]
     with server.connect() as sock:
         try:
             sock.sendall(GET)
         except (BrokenPipeError, ConnectionResetError):
             pass
         assert wire.Reader(sock).to_end() == b""
-    kept.pop().close()
+    for sock, reader in kept:
+        sock.sendall(b"1\r\nx\r\n")
+        assert reader.chunk() == b"ack 1\n"
+    kept.pop()[0].close()
     deadline = time.monotonic() + 5
     while True:
         with server.connect() as sock:
@@ -146,10 +169,88 @@ def test_connections_beyond_the_limit_are_closed_and_others_served():
             if wire.Reader(sock).to_end_or_answer():
                 break
         assert time.monotonic() < deadline
-    for sock in kept:
+    for sock, _ in kept:
+        sock.close()
+    server.stop()
+
+
+def test_a_new_connection_takes_the_place_of_the_one_idle_longest():
+    server = wire.Wire(http_connections_max=20, http_loops=1)
+    busy, busy_reader = uploading(server)
+    idle = [server.connect() for _ in range(19)]
+    for sock in idle[::-1]:  # so that the last one made has been idle longest
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+    with server.connect() as sock:
+        sock.sendall(GET)
+        assert wire.Reader(sock).answer().status == 200
+        assert wire.Reader(idle[-1]).to_end() == b""
+    for sock in idle[:-1]:
         sock.sendall(GET)
         assert wire.Reader(sock).answer().status == 200
         sock.close()
+    busy.sendall(b"1\r\nx\r\n")
+    assert busy_reader.chunk() == b"ack 1\n"
+    busy.close()
+    server.stop()
+
+
+def test_a_gathered_body_must_end_in_time_however_steadily_it_drips():
+    server = wire.Wire(http_gather_timeout_ms=600)
+    with server.connect() as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n")
+        began = time.monotonic()
+        try:
+            while time.monotonic() < began + 5:
+                sock.sendall(b"x")
+                time.sleep(0.02)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert time.monotonic() - began < 5, "dripped on and on"
+    upload = wire.upload(server, "plain", "/duplex?every=1")  # media may take its time
+    began = time.monotonic()
+    while time.monotonic() < began + 1:
+        upload.send(b"x")
+        assert upload.receive().startswith(b"ack ")
+        time.sleep(0.05)
+    server.wait_state(lambda state: state["timeout"] == 1)
+    upload.sock.close()
+    server.stop()
+
+
+def test_unfinished_bodies_have_a_common_ceiling_that_small_requests_do_not_feel():
+    server = wire.Wire(http_held_bytes_max=1 << 20, http_loops=1)
+    greedy = []
+    for _ in range(10):
+        sock = server.connect()
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n")
+        try:
+            sock.sendall(b"x" * 150000)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        server.state()  # answered after these bytes were read
+        greedy.append(sock)
+    small = server.connect()
+    small.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n" + b"y" * 9000)
+    assert wire.Reader(small).answer().body == b"y" * 9000
+    server.wait_state(lambda state: state["error"] > 0 and state["live"] <= 7)
+    served = 0
+    for sock in greedy:
+        try:
+            sock.sendall(b"x" * 50000)
+            answer = wire.Reader(sock).to_end_or_answer()
+            assert not answer or answer.status in (200, 503)
+            served += bool(answer) and answer.status == 200
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the answer was lost to a reset
+        sock.close()
+    assert 1 <= served <= 6, "seven times 150,000 bytes pass a MiB"
+    server.wait_state(lambda state: state["live"] == 0)
+    with server.connect() as sock:  # what was held has been given back
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n" +
+                     b"z" * 500000)
+        assert wire.Reader(sock).answer().body == b"z" * 500000
+    small.close()
     server.stop()
 
 

@@ -21,6 +21,8 @@ struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
     uint64_t body_timeout_ms;  /* no body byte for so long, unless the handler paused it */
     uint64_t write_timeout_ms; /* peer takes nothing for so long */
     uint64_t tls_handshake_timeout_ms;
+    uint64_t gather_timeout_ms; /* of a body that is gathered whole */
+    uint64_t held_bytes_max;    /* of unfinished requests, over all connections */
     uint64_t h2_streams_max;
 };
 extern const struct kn_conf_key kn_http_conf_keys[];
