@@ -275,6 +275,7 @@ TEST(live_lists_the_newest_and_counts_by_ordinal)
            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:103\n"
            "#EXT-X-INDEPENDENT-SEGMENTS\n" MAP TWO("4") TWO("5") TWO("6"));
     s.discontinuity = PLAYBACK_DISCONTINUITY_WHERE_BROKEN;
+    s.clock = PLAYBACK_PRODUCER_CLOCK;
     expect(&s, 12000, NULL,
            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:103\n"
            "#EXT-X-DISCONTINUITY-SEQUENCE:7\n#EXT-X-INDEPENDENT-SEGMENTS\n" MAP TWO("4")
@@ -289,32 +290,71 @@ TEST(live_lists_the_newest_and_counts_by_ordinal)
            "#EXTINF:2.000,\ngetTSFragment.ts?FragmentNumber=N6&SessionToken=TOKEN~\n");
 }
 
-/* Both sequence numbers of a fragment are the same in whichever window it stands. */
+/* By the server's clock a fragment comes when the network lets it: what the index knows of the
+ * producer's clock is not enough. */
+TEST(live_by_the_servers_clock_says_where_fragments_do_not_meet)
+{
+    setup();
+    static const int64_t jitter_ms[] = {0, 50, 120, 120, 60, 60};
+    for (int i = 0; i < 6; i++)
+        put(2000 * i)->number.server_ts_ms += jitter_ms[i];
+    struct playback_session s = session_of(PLAYBACK_LIVE);
+    struct playback_pace pace = {.passed = 0};
+    s.discontinuity = PLAYBACK_DISCONTINUITY_WHERE_BROKEN;
+    s.from_seq = 1;
+    s.results_max = 4;
+    expect(&s, 12000, &pace,
+           "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:102\n"
+           "#EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-INDEPENDENT-SEGMENTS\n" DISCONTINUE MAP TWO("3")
+               TWO("4") DISCONTINUE TWO("5") TWO("6"));
+    s.results_max = 2;
+    expect(&s, 12000, &pace,
+           "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:104\n"
+           "#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n" DISCONTINUE MAP TWO("5")
+               TWO("6"));
+}
+
+/* Both sequence numbers of a fragment are the same in whichever window it stands, also when what is
+ * kept of a session gets lost. */
+static void check_sequence_numbers(struct playback_session s, bool lost)
+{
+    uint64_t seen[FRAGMENTS_MAX] = {0}, seen_break[FRAGMENTS_MAX] = {0}, broken = 0;
+    struct playback_pace pace = {.passed = 0};
+    setup();
+    s.results_max = 4;
+    s.opened_ms -= 3600000; /* a replay need not wait */
+    for (int i = 0; i < 60; i++) {
+        struct storage_fragment *f = put(2000 * i);
+        f->discontinuity += (uint64_t) (i % 7 == 3) + (i % 11 == 5 ? 2 : 0);
+        f->number.server_ts_ms += i % 5 == 4 ? 90 : 0;
+        if (lost)
+            pace = (struct playback_pace){.passed = 0};
+        struct playback_list *list = list_at(&s, 2000 * i, &pace);
+        uint64_t breaks = list->discontinuity_sequence;
+        for (size_t k = 0; k < list->count; k++) {
+            uint64_t seq = list->entries[k].number.seq;
+            breaks += list->entries[k].discontinuities;
+            broken += list->entries[k].discontinuities;
+            if (seen[seq]) {
+                assert_int_equal(seen[seq], list->sequence + k);
+                assert_int_equal(seen_break[seq], breaks);
+            }
+            seen[seq] = list->sequence + k;
+            seen_break[seq] = breaks;
+        }
+        playback_list_unref(list);
+    }
+    assert_int_equal(broken > 0, s.discontinuity != PLAYBACK_DISCONTINUITY_NEVER);
+}
+
 TEST(sequence_numbers_of_a_fragment_never_change_as_the_window_slides)
 {
-    for (int mode = 0; mode < 3; mode++) {
-        uint64_t seen[FRAGMENTS_MAX] = {0}, seen_break[FRAGMENTS_MAX] = {0};
-        setup();
-        struct playback_session s = session_of(PLAYBACK_LIVE);
-        s.discontinuity = (enum playback_discontinuity) mode;
-        s.results_max = 4;
-        for (int i = 0; i < 30; i++) {
-            struct storage_fragment *f = put(2000 * i);
-            f->discontinuity += (uint64_t) (i % 7 == 3) + (i % 11 == 5 ? 2 : 0);
-            struct playback_list *list = list_at(&s, 2000 * i, NULL);
-            uint64_t breaks = list->discontinuity_sequence;
-            for (size_t k = 0; k < list->count; k++) {
-                uint64_t seq = list->entries[k].number.seq;
-                breaks += list->entries[k].discontinuities;
-                if (seen[seq]) {
-                    assert_int_equal(seen[seq], list->sequence + k);
-                    assert_int_equal(seen_break[seq], breaks);
-                }
-                seen[seq] = list->sequence + k;
-                seen_break[seq] = breaks;
-            }
-            playback_list_unref(list);
-        }
+    for (unsigned i = 0; i < 24; i++) {
+        struct playback_session s = session_of(i & 1 ? PLAYBACK_LIVE : PLAYBACK_LIVE_REPLAY);
+        s.clock = i & 2 ? PLAYBACK_PRODUCER_CLOCK : PLAYBACK_SERVER_CLOCK;
+        s.discontinuity = (enum playback_discontinuity)(i / 8);
+        s.from_seq = s.mode == PLAYBACK_LIVE;
+        check_sequence_numbers(s, i & 4);
     }
 }
 
@@ -543,6 +583,7 @@ TESTS_MAIN(TEST_OF(on_demand_is_a_closed_list_from_zero),
            TEST_OF(a_break_of_more_than_50_ms_is_said_where_it_is),
            TEST_OF(new_codec_parameters_get_a_map_and_the_old_ones_their_old_one),
            TEST_OF(live_lists_the_newest_and_counts_by_ordinal),
+           TEST_OF(live_by_the_servers_clock_says_where_fragments_do_not_meet),
            TEST_OF(sequence_numbers_of_a_fragment_never_change_as_the_window_slides),
            TEST_OF(live_holds_through_a_pause_and_begins_anew_after_a_long_one),
            TEST_OF(a_late_fragment_stands_as_a_gap_and_stays_one),

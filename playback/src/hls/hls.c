@@ -142,17 +142,18 @@ static int list_on_demand(struct playback *playback, const struct playback_list_
     return 0;
 }
 
-static int list_replay(struct playback *playback, struct playback_list_in *in,
-                       struct playback_list **ret, bool nowait)
+/* What a session has passed is kept, so that its next request does not begin at its start. */
+static int list_paced(struct playback *playback, struct playback_list_in *in,
+                      struct playback_list **ret, bool nowait)
 {
     const struct playback_session *s = in->session;
     struct playback_cache_key key;
     set_key(&key, PLAYBACK_CACHED_PACE, s);
     key.words[0] = (uint64_t) s->from_ms;
     key.words[1] = (uint64_t) s->to_ms;
-    key.words[2] = (uint64_t) s->opened_ms;
+    key.words[2] = s->mode == PLAYBACK_LIVE ? s->from_seq : (uint64_t) s->opened_ms;
     key.words[3] = s->results_max;
-    key.track = (uint32_t) s->clock;
+    key.track = (uint32_t) s->clock << 4 | (uint32_t) s->discontinuity;
     struct playback_pace pace = {.after_seq = 0};
     struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
     if (found)
@@ -182,10 +183,11 @@ int playback_hls_list(struct playback *playback, const struct playback_session *
                                   .session = session,
                                   .now_ms = kn_wall_ms(playback->clock),
                                   .hole_ms = (int64_t) playback->conf.session_live_window_ms};
-    if (session->mode == PLAYBACK_LIVE)
+    bool counts = session->from_seq && playback_list_counts_breaks(session);
+    if (session->mode == PLAYBACK_LIVE && !counts)
         return playback_list_make(&in, ret, nowait);
-    if (session->mode == PLAYBACK_LIVE_REPLAY)
-        return list_replay(playback, &in, ret, nowait);
+    if (session->mode != PLAYBACK_ON_DEMAND)
+        return list_paced(playback, &in, ret, nowait);
     return list_on_demand(playback, &in, ret, nowait);
 }
 

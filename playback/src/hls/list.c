@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The window of a session (KVS developer guide, HLS; RFC 8216, 6.2). Media sequence numbers are the
- * fragments' ordinals and discontinuity sequence numbers come from the index too, so that neither
- * steps back when the server restarts: players freeze when they do.
+ * fragments' ordinals, and discontinuity sequence numbers come from the index too or are counted
+ * from the session's first fragment, so that neither steps back when the server restarts: players
+ * freeze when they do.
  *
  * LIVE lists the newest fragments. What is already listed never changes: its EXTINF is the
  * fragment's own length, and one that came late stands as a gap. LIVE_REPLAY lists from the start
@@ -27,12 +28,21 @@ struct maker {
     const struct playback_session *session;
     struct playback_list *list;
     bool nowait;
-    bool any; /* the rest is of the last entry */
+    bool any; /* these two are of the last entry */
     uint64_t header;
     uint16_t map;
+    bool follows; /* these two are of the fragment before, listed or passed */
     uint64_t discontinuity;
     int64_t end_ms;
+    bool counts; /* breaks, in in->pace */
 };
+
+bool playback_list_counts_breaks(const struct playback_session *session)
+{
+    return session->discontinuity == PLAYBACK_DISCONTINUITY_WHERE_BROKEN &&
+           (session->mode == PLAYBACK_LIVE_REPLAY ||
+            (session->mode == PLAYBACK_LIVE && session->clock == PLAYBACK_SERVER_CLOCK));
+}
 
 uint32_t playback_duration_ms(const struct storage_fragment *fragment)
 {
@@ -90,19 +100,24 @@ static int grow(struct playback_list *list)
     return 0;
 }
 
+static bool is_hole(int64_t ms)
+{
+    return ms > PLAYBACK_CONTIGUOUS_MS || ms < -PLAYBACK_CONTIGUOUS_MS;
+}
+
 static unsigned discontinuities(const struct maker *m, const struct storage_fragment *fragment,
                                 int64_t start_ms, bool new_map)
 {
     if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_ALWAYS)
         return 1;
-    if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER || !m->any)
+    if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER || !m->follows)
         return 0;
-    if (m->session->mode != PLAYBACK_ON_DEMAND) { /* as many as the index counts: see the top */
-        uint64_t more = fragment->discontinuity - m->discontinuity;
-        return more > PLAYBACK_DISCONTINUITIES_MAX ? PLAYBACK_DISCONTINUITIES_MAX : (unsigned) more;
-    }
-    int64_t hole = start_ms - m->end_ms;
-    return new_map || hole > PLAYBACK_CONTIGUOUS_MS || hole < -PLAYBACK_CONTIGUOUS_MS;
+    if (m->session->mode == PLAYBACK_ON_DEMAND)
+        return new_map || is_hole(start_ms - m->end_ms);
+    if (m->counts) /* a new session or header, or they do not meet in the session's clock */
+        return fragment->discontinuity != m->discontinuity || is_hole(start_ms - m->end_ms);
+    uint64_t more = fragment->discontinuity - m->discontinuity; /* as many as the index counts */
+    return more > PLAYBACK_DISCONTINUITIES_MAX ? PLAYBACK_DISCONTINUITIES_MAX : (unsigned) more;
 }
 
 static int add(struct maker *m, const struct storage_fragment *fragment, unsigned flags)
@@ -129,9 +144,18 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
                                 .map = m->map};
     m->any = true;
     m->header = fragment->header;
+    m->follows = true;
     m->discontinuity = fragment->discontinuity;
     m->end_ms = start_ms + duration_ms;
     return 0;
+}
+
+/* The first entry follows what the session has passed. */
+static void follow(struct maker *m, const struct playback_pace *pace)
+{
+    m->follows = pace->passed > 0;
+    m->discontinuity = pace->discontinuity;
+    m->end_ms = pace->end_ms;
 }
 
 static void finish(struct maker *m)
@@ -149,6 +173,8 @@ static void finish(struct maker *m)
         return;
     if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_ALWAYS)
         list->discontinuity_sequence = list->sequence;
+    else if (m->counts)
+        list->discontinuity_sequence = m->in->pace->breaks;
     else if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_WHERE_BROKEN)
         list->discontinuity_sequence =
             list->entries[0].discontinuity - list->entries[0].discontinuities;
@@ -177,19 +203,57 @@ static size_t live_begin(const struct maker *m, const struct storage_fragment *f
     return from;
 }
 
+/* Counts the breaks from the session's first fragment up to the window. */
+static int pass_breaks(struct maker *m, uint64_t window_seq)
+{
+    enum {
+        STEP = 64
+    };
+    struct playback_pace *pace = m->in->pace;
+    struct storage_query query = {.order = STORAGE_BY_NUMBER};
+    struct storage_fragment found[STEP];
+    size_t count = 0;
+    if (pace->after_seq >= window_seq || pace->after_seq + 1 < m->session->from_seq)
+        *pace = (struct playback_pace){.after_seq = m->session->from_seq - 1};
+    for (bool more = pace->after_seq + 1 < window_seq, again = false; more; again = true) {
+        if (again && m->nowait)
+            return -EAGAIN;
+        query.after_seq = pace->after_seq;
+        int r = storage_find(m->in->storage, &m->session->stream, &query, found, STEP, &count,
+                             m->nowait);
+        if (r < 0)
+            return r;
+        more = count == STEP;
+        for (size_t i = 0; i < count; i++) {
+            if (found[i].number.seq >= window_seq) {
+                more = false;
+                break;
+            }
+            int64_t start_ms = playback_start_ms(&found[i], m->session->clock);
+            follow(m, pace);
+            pace->breaks += discontinuities(m, &found[i], start_ms, false);
+            pace->passed++;
+            pace->after_seq = found[i].number.seq;
+            pace->discontinuity = found[i].discontinuity;
+            pace->end_ms = start_ms + playback_duration_ms(&found[i]);
+        }
+    }
+    follow(m, pace);
+    return 0;
+}
+
 static int add_live(struct maker *m, const struct storage_fragment *found, size_t count)
 {
     size_t from = live_begin(m, found, count);
     bool may_be_late = m->session->clock == PLAYBACK_PRODUCER_CLOCK;
     if (from < count)
         m->list->sequence = found[from].ordinal;
-    for (size_t i = from; i < count; i++) {
+    int r = m->counts && from < count ? pass_breaks(m, found[from].number.seq) : 0;
+    for (size_t i = from; r == 0 && i < count; i++) {
         bool late = may_be_late && is_late(found, i, m->session->clock);
-        int r = add(m, &found[i], late ? PLAYBACK_ENTRY_GAP : 0);
-        if (r < 0)
-            return r;
+        r = add(m, &found[i], late ? PLAYBACK_ENTRY_GAP : 0);
     }
-    return 0;
+    return r;
 }
 
 static int make_live(struct maker *m)
@@ -267,6 +331,9 @@ static void slide(struct maker *m, uint64_t max, uint64_t first_count)
         pace->passed++;
         pace->after_seq = gone->number.seq;
         pace->newest_ms = gone->start_ms;
+        pace->breaks += gone->discontinuities;
+        pace->discontinuity = gone->discontinuity;
+        pace->end_ms = gone->start_ms + gone->duration_ms;
     }
     list->count -= drop;
     if (drop)
@@ -298,6 +365,7 @@ static int make_replay(struct maker *m)
     int64_t waited_ms = pace->passed_ms;
     int64_t newest_ms = pace->passed ? pace->newest_ms : INT64_MIN;
     struct pages pages;
+    follow(m, pace);
     pages_init(&pages, m->session, pace->after_seq);
     for (uint64_t index = pace->passed;;) {
         const struct storage_fragment *fragment;
@@ -411,6 +479,7 @@ int playback_list_make(const struct playback_list_in *in, struct playback_list *
         return -ENOMEM;
     list->refs = 1;
     struct maker m = {.in = in, .session = in->session, .list = list, .nowait = nowait};
+    m.counts = in->pace && playback_list_counts_breaks(in->session);
     int r = in->session->mode == PLAYBACK_LIVE          ? make_live(&m)
             : in->session->mode == PLAYBACK_LIVE_REPLAY ? make_replay(&m)
                                                         : make_on_demand(&m);

@@ -46,22 +46,30 @@ struct playback_list { /* immutable once made; counted */
 void playback_list_unref(struct playback_list *list);
 KN_DEFINE_CLEANUP(struct playback_list *, playback_list_unref)
 
-/* Where the pacing of a LIVE_REPLAY session stands, so that a request goes on from the last one.
- * All zero: at its start. */
+/* What a session has passed, so that a request goes on from the last one: the pacing of
+ * LIVE_REPLAY, and the breaks that are counted from its start. All zero: at its start; it can be
+ * made anew. */
 struct playback_pace {
     uint64_t after_seq; /* the window begins after this fragment */
     uint64_t passed;    /* fragments before the window */
     uint64_t first_ordinal;
-    int64_t passed_ms; /* their time since the first had to wait */
-    int64_t newest_ms; /* the largest start among them */
+    int64_t passed_ms;      /* their time since the first had to wait */
+    int64_t newest_ms;      /* the largest start among them */
+    uint64_t breaks;        /* discontinuities among them */
+    uint64_t discontinuity; /* of the last of them, as the index counts */
+    int64_t end_ms;         /* of the last of them */
 };
+
+/* Does a sliding playlist count its breaks itself? By PRODUCER_TIMESTAMP in LIVE the index has
+ * counted them: its breaks are those of the producer's clock, in the order of numbers. */
+bool playback_list_counts_breaks(const struct playback_session *session);
 
 struct playback_list_in {
     struct storage *storage;
     const struct playback_session *session;
     int64_t now_ms;
     int64_t hole_ms;            /* LIVE: a longer hole ends the window */
-    struct playback_pace *pace; /* LIVE_REPLAY: updated */
+    struct playback_pace *pace; /* LIVE_REPLAY, and where breaks are counted: updated; else NULL */
 };
 
 /* -EAGAIN with nowait; -ENOENT: the stream is gone. A list of none is no error. Any thread. */
