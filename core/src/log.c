@@ -10,6 +10,7 @@
 
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/json.h"
 
 enum {
     LINE_BYTES_MAX = 2048,
@@ -109,20 +110,23 @@ static bool admit(const char *name, int64_t second, unsigned *ret_suppressed)
     return yes;
 }
 
-static void append_json_text(struct kn_buf *line, const char *text)
+/* By the JSON writer, since text may be cut inside a character, or never have been UTF-8. */
+static void append_json(struct kn_buf *line, const char *when, const char *level, const char *event,
+                        const char *text)
 {
-    (void) kn_buf_append_byte(line, '"');
-    for (; *text; text++) {
-        unsigned char c = (unsigned char) *text;
+    struct kn_json_writer w;
 
-        if (c == '"' || c == '\\')
-            (void) kn_buf_append_byte(line, '\\');
-        if (c < 0x20)
-            (void) kn_buf_printf(line, "\\u%04x", c);
-        else
-            (void) kn_buf_append_byte(line, c);
-    }
-    (void) kn_buf_append_byte(line, '"');
+    kn_json_writer_init(&w, line);
+    kn_json_object_begin(&w);
+    kn_json_key(&w, "time");
+    kn_json_text(&w, when);
+    kn_json_key(&w, "level");
+    kn_json_text(&w, level);
+    kn_json_key(&w, "event");
+    kn_json_text(&w, event);
+    kn_json_key(&w, "text");
+    kn_json_text(&w, text);
+    kn_json_object_end(&w);
 }
 
 static void emit(enum kn_log_level level, int64_t now_ms, const char *event, const char *text)
@@ -134,15 +138,10 @@ static void emit(enum kn_log_level level, int64_t now_ms, const char *event, con
 
     kn_buf_init(&line, 8 * LINE_BYTES_MAX);
     kn_time_iso8601(now_ms, when);
-    if (log_format == KN_LOG_JSON) {
-        (void) kn_buf_printf(&line,
-                             "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"text\":", when,
-                             names[level], event);
-        append_json_text(&line, text);
-        (void) kn_buf_append_byte(&line, '}');
-    } else {
+    if (log_format == KN_LOG_JSON)
+        append_json(&line, when, names[level], event, text);
+    else
         (void) kn_buf_printf(&line, "%s %-5s %s %s", when, names[level], event, text);
-    }
     (void) kn_buf_append_byte(&line, '\n');
     n = write(log_fd, line.ptr, line.len);
     (void) n; /* nobody is left to tell when this fails */
