@@ -11,7 +11,7 @@
  * any process, the entry's record is looked at once more, on a thread that may block; so a revoked
  * key is refused from the next request on, and nothing is polled.
  */
-#include "storage/credential.h"
+#include "credential_record.h"
 
 #include <stdatomic.h>
 
@@ -102,6 +102,15 @@ static int decode(struct kn_str id, struct kn_bytes record, struct key_block **r
     atomic_init(&block->key.refs, 1);
     *ret = block;
     return 0;
+}
+
+int storage_credential_decode(struct kn_str id, struct kn_bytes record, struct kn_key **ret)
+{
+    struct key_block *block;
+    int r = decode(id, record, &block);
+    if (r == 0)
+        *ret = &block->key;
+    return r;
 }
 
 void storage_credential_free(struct kn_key *key)
