@@ -39,7 +39,12 @@ int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStre
         .tag_count = tags_of(&in->Tags, tags),
     };
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
-    int r = storage_stream_create(ingest->storage, &settings, &stream);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < settings.tag_count; i++)
+        r = ingest_tag_key_check(call, tags[i].key);
+    if (r < 0)
+        return r;
+    r = storage_stream_create(ingest->storage, &settings, &stream);
     if (r == -EEXIST)
         return kn_api_fault(call, "ResourceInUseException",
                             "The stream " KN_STR_FMT " already exists.",

@@ -60,9 +60,20 @@ int ingest_stream_change_fault(struct kn_api_call *call, int r)
     case -ESTALE:
         return kn_api_fault(call, "VersionMismatchException",
                             "The stream version that you specified is not the latest version.");
+    case -EACCES:
+        return kn_api_fault(call, "ResourceInUseException",
+                            "The stream has a legal hold and cannot be deleted.");
     default:
         return r;
     }
+}
+
+int ingest_tag_key_check(struct kn_api_call *call, struct kn_str key)
+{
+    if (!kn_str_starts_with(key, KN_STR("kinema:")))
+        return 0;
+    return kn_api_fault(call, "InvalidArgumentException",
+                        "Tag keys that begin with kinema: are set by the server's own operations.");
 }
 
 struct kn_str ingest_stream_arn(struct kn_api_call *call, const struct storage_stream *stream)

@@ -17,9 +17,13 @@ int ingest_stream_find_active(struct ingest *ingest, struct kn_api_call *call, s
                               struct kn_str arn, struct storage_stream **ret) KN_MUSTUSE;
 /* Raises "The requested stream is not found or not active." */
 int ingest_stream_not_found(struct kn_api_call *call) KN_MUSTUSE;
-/* What a refused change of a stream's settings is answered with: for -ENOENT, -EBUSY and -ESTALE
- * the fault, otherwise r itself. */
+/* What a refused change of a stream's settings is answered with: for -ENOENT, -EBUSY, -ESTALE
+ * and -EACCES the fault, otherwise r itself. */
 int ingest_stream_change_fault(struct kn_api_call *call, int r) KN_MUSTUSE;
+
+/* Raises a fault for keys that only our own operations set: a producer that may tag its stream must
+ * not reach what they say, such as how much of it is kept. */
+int ingest_tag_key_check(struct kn_api_call *call, struct kn_str key) KN_MUSTUSE;
 
 /* In the call's arena; ptr NULL when that is spent. */
 struct kn_str ingest_stream_arn(struct kn_api_call *call, const struct storage_stream *stream);

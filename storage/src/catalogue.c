@@ -278,6 +278,7 @@ int storage_catalogue_open(const char *dir, const struct storage_conf *conf, str
     cat->clock = clock;
     kn_lock_init(&cat->lock);
     kn_cond_init(&cat->work);
+    storage_holds_init(&cat->holds);
 
     int r = storage_meta_open(path, conf->catalogue_bytes_max, &cat->meta, err);
     if (r == 0) {
@@ -285,6 +286,8 @@ int storage_catalogue_open(const char *dir, const struct storage_conf *conf, str
         struct loading load = {.cat = cat, .err = &said};
         kn_buf_init(&load.orphans, MIB(256));
         r = load_all(&load);
+        if (r == 0)
+            r = storage_holds_load(&cat->holds, cat->meta, &said);
         kn_buf_done(&load.orphans);
         free(load.named);
         if (r < 0)
@@ -308,6 +311,7 @@ void storage_catalogue_close(struct storage_catalogue *cat)
     free(cat->by_name);
     free(cat->by_id);
     storage_meta_close(cat->meta);
+    storage_holds_done(&cat->holds);
     kn_cond_done(&cat->work);
     kn_lock_done(&cat->lock);
     free(cat);

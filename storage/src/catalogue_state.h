@@ -4,6 +4,7 @@
 #define STORAGE_SRC_CATALOGUE_STATE_H
 
 #include "catalogue.h"
+#include "hold.h"
 #include "stream_snapshot.h"
 
 #include "core/thread.h"
@@ -22,6 +23,7 @@ struct storage_creation {
 struct storage_catalogue {
     struct storage_meta *meta;
     struct kn_clock *clock;
+    struct storage_holds holds;
 
     struct kn_lock lock; /* a leaf: held for memory only, never over a call into LMDB */
     /* Guarded by lock. The same snapshots in two orders; each holds one reference, by by_name. */

@@ -101,11 +101,15 @@ static int create_file(struct storage_chunk *chunk, struct kn_bytes image)
         return -ENOMEM;
     int r =
         storage_chunk_path_of(chunk->storage->dir, &chunk->stream, &chunk->index.head.name, path);
-    if (r == 0)
+    for (int attempt = 0; r == 0 && attempt < 3; attempt++) {
         r = make_folders(fs, path);
-    if (r == 0)
-        r = fs->ops->open(fs, path->file, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE,
-                          &chunk->file);
+        if (r == 0)
+            r = fs->ops->open(fs, path->file, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE,
+                              &chunk->file);
+        if (r != -ENOENT) /* retention has just removed the day's folder, which was empty */
+            break;
+        r = attempt < 2 ? 0 : r;
+    }
     if (r == 0)
         r = storage_chunk_allocate(chunk, image.len);
     if (r == 0)

@@ -26,12 +26,11 @@ static void add(struct spans *s, int64_t from_ms, int64_t to_ms, uint64_t fragme
     }
 }
 
-static void add_entries(struct spans *s, const struct storage_cursor *c,
-                        const struct storage_chunk *chunk, int64_t from_ms, int64_t to_ms)
+static void add_entries(struct spans *s, const struct storage_chunk *chunk, int64_t from_ms,
+                        int64_t to_ms)
 {
     uint32_t at = storage_index_at_server(&chunk->index, from_ms);
-    uint32_t after = storage_index_after_seq(&chunk->index, c->floor_seq);
-    for (at = at > after ? at : after; at < chunk->index.count && !s->full; at++) {
+    for (; at < chunk->index.count && !s->full; at++) {
         struct storage_fragment f;
         storage_cursor_fragment(chunk, at, &f);
         if (f.number.server_ts_ms > to_ms)
@@ -40,40 +39,43 @@ static void add_entries(struct spans *s, const struct storage_cursor *c,
     }
 }
 
-static bool counts_whole(const struct storage_chunk_row *row, const struct storage_cursor *c,
-                         const struct spans *s, int64_t from_ms, int64_t to_ms)
+static bool counts_whole(const struct storage_chunk_row *row, const struct spans *s,
+                         int64_t from_ms, int64_t to_ms)
 {
-    return row->first_seq > c->floor_seq && row->first_server_ts_ms >= from_ms &&
-           row->last_server_ts_ms <= to_ms && row->gap_ms_max <= s->gap_ms;
+    return row->first_server_ts_ms >= from_ms && row->last_server_ts_ms <= to_ms &&
+           row->gap_ms_max <= s->gap_ms;
 }
 
 static int walk(struct storage_cursor *c, int64_t from_ms, int64_t to_ms, struct spans *s)
 {
     const struct storage_directory *dir = &c->log->directory;
-    uint64_t after_seq = c->floor_seq;
-    size_t at = storage_directory_after(dir, after_seq);
+    uint64_t after_seq = 0;
+    size_t at =
+        storage_directory_at_server(dir, c->exempt ? from_ms : kn_max_i64(from_ms, c->floor_ts_ms));
     while (at < dir->count && !s->full) {
         const struct storage_chunk_row *row = &dir->rows[at];
-        if (row->count == 0 || row->last_server_ts_ms < from_ms) {
+        int64_t row_from_ms = kn_max_i64(from_ms, storage_cursor_floor(c, row));
+        if (row->count == 0 || row->last_server_ts_ms < row_from_ms) {
             at++;
             continue;
         }
         if (row->first_server_ts_ms > to_ms)
             break;
         uint64_t last_seq = row->last_seq;
-        if (counts_whole(row, c, s, from_ms, to_ms)) {
+        if (counts_whole(row, s, row_from_ms, to_ms)) {
             add(s, row->first_server_ts_ms, row->last_end_ms, row->count, row->bytes);
         } else {
             struct storage_chunk *chunk;
             int r = storage_cursor_chunk(c, row, &chunk);
             if (r == 1) {
-                at = storage_directory_after(dir, after_seq);
+                at = kn_max_u64(storage_directory_after(dir, after_seq),
+                                storage_directory_at_server(dir, from_ms));
                 continue;
             }
             if (r < 0 && r != -ENOENT && r != -EBADMSG)
                 return r;
             if (r == 0)
-                add_entries(s, c, chunk, from_ms, to_ms);
+                add_entries(s, chunk, row_from_ms, to_ms);
         }
         after_seq = last_seq;
         at++;
@@ -90,7 +92,7 @@ int storage_coverage(struct storage *storage, const struct storage_id *stream, i
     if (r < 0)
         return r;
     struct spans s = {.out = out, .cap = cap, .gap_ms = kn_max_i64(gap_ms, 0)};
-    r = walk(&c, kn_max_i64(from_ms, c.floor_ts_ms), to_ms, &s);
+    r = walk(&c, from_ms, to_ms, &s);
     storage_cursor_close(&c);
     if (r == 0)
         *ret_count = s.count;

@@ -30,9 +30,18 @@ int storage_cursor_open(struct storage *storage, const struct storage_id *stream
         kn_lock_give(&log->lock);
         return -ENOENT;
     }
-    *ret = (struct storage_cursor){.log = log, .nowait = nowait, .floor_seq = log->trim_seq};
+    *ret = (struct storage_cursor){
+        .log = log,
+        .nowait = nowait,
+        .exempt = log->hold_count > 0 || log->directory.kept_count > 0,
+    };
     ret->floor_ts_ms = retention_ms ? kn_wall_ms(storage->clock) - retention_ms : INT64_MIN;
     return 0;
+}
+
+int64_t storage_cursor_floor(const struct storage_cursor *c, const struct storage_chunk_row *row)
+{
+    return c->exempt && (row->kept || storage_log_holds(c->log, row)) ? INT64_MIN : c->floor_ts_ms;
 }
 
 void storage_cursor_close(struct storage_cursor *c)

@@ -9,10 +9,10 @@ struct storage_cursor {
     struct storage_log *log;
     bool nowait;
     struct storage_chunk *pin; /* a reference: the chunk last acquired */
-    /* What retention hides, logically: fragments up to floor_seq, and those begun before floor_ts.
-     */
-    uint64_t floor_seq;
+    /* What retention hides before it is removed: fragments begun before floor_ts_ms, but for those
+     * in rows that a hold keeps. exempt: there may be such rows. */
     int64_t floor_ts_ms;
+    bool exempt;
 };
 
 /* Finds the log, loads it if need be, and takes its lock. -ENOENT: no such stream, or it is being
@@ -20,6 +20,9 @@ struct storage_cursor {
 int storage_cursor_open(struct storage *storage, const struct storage_id *stream, bool nowait,
                         struct storage_cursor *ret) KN_MUSTUSE;
 void storage_cursor_close(struct storage_cursor *c);
+
+/* The age floor for this row's fragments. */
+int64_t storage_cursor_floor(const struct storage_cursor *c, const struct storage_chunk_row *row);
 
 /* The chunk of a row, borrowed until the next call. 0; 1: the lock was released meanwhile and the
  * row may be gone: look again, the next call will not wait; -EAGAIN; -ENOENT and -EBADMSG: its file

@@ -11,20 +11,47 @@ enum {
     ROW_VERSION = 1,
     INTENT_VERSION = 1,
     NUMBERS_VERSION = 1,
+    ROW_KEPT = 1,
     SEQ_DIGITS = 16
 };
 
 int storage_directory_reserve(struct storage_directory *dir)
 {
-    if (dir->count < dir->cap)
+    size_t gap = dir->base ? (size_t) (dir->rows - dir->base) : 0;
+    if (gap + dir->count < dir->cap)
         return 0;
+    if (gap > dir->cap / 2) {
+        memmove(dir->base, dir->rows, dir->count * sizeof(*dir->rows));
+        dir->rows = dir->base;
+        return 0;
+    }
     size_t cap = dir->cap ? dir->cap * 2 : 8;
-    struct storage_chunk_row *rows = realloc(dir->rows, cap * sizeof(*rows));
-    if (!rows)
+    struct storage_chunk_row *base = realloc(dir->base, cap * sizeof(*base));
+    if (!base)
         return -ENOMEM;
-    dir->rows = rows;
+    dir->base = base;
+    dir->rows = base + gap;
     dir->cap = cap;
     return 0;
+}
+
+/* The sums of the directory with the row, or without it again. */
+static void add_sums(struct storage_directory *dir, const struct storage_chunk_row *row)
+{
+    dir->fragments += row->count;
+    dir->bytes += row->bytes;
+    dir->memory_count += row->live && row->live->memory;
+    dir->kept_count += row->kept;
+    dir->kept_bytes += row->kept ? row->bytes : 0;
+}
+
+static void drop_sums(struct storage_directory *dir, const struct storage_chunk_row *row)
+{
+    dir->fragments -= row->count;
+    dir->bytes -= row->bytes;
+    dir->memory_count -= row->live && row->live->memory;
+    dir->kept_count -= row->kept;
+    dir->kept_bytes -= row->kept ? row->bytes : 0;
 }
 
 /* First row whose chunk is not older than seq. */
@@ -51,19 +78,17 @@ void storage_directory_insert(struct storage_directory *dir, const struct storag
 {
     size_t at = lower_bound(dir, row->name.seq);
     if (at < dir->count && dir->rows[at].name.seq == row->name.seq) {
-        dir->fragments -= dir->rows[at].count;
-        dir->bytes -= dir->rows[at].bytes;
+        drop_sums(dir, &dir->rows[at]);
         storage_chunk_unref(dir->rows[at].live);
     } else {
-        kn_assert(dir->count < dir->cap);
+        kn_assert(dir->base && (size_t) (dir->rows - dir->base) + dir->count < dir->cap);
         memmove(&dir->rows[at + 1], &dir->rows[at], (dir->count - at) * sizeof(*row));
         if (dir->count == 0)
             dir->producer_ascends = true;
         dir->count++;
     }
     dir->rows[at] = *row;
-    dir->fragments += row->count;
-    dir->bytes += row->bytes;
+    add_sums(dir, row);
     if (!ascends(dir, at) || (at + 1 < dir->count && !ascends(dir, at + 1)))
         dir->producer_ascends = false;
 }
@@ -74,19 +99,30 @@ void storage_directory_remove(struct storage_directory *dir, size_t at, size_t c
     if (!count) /* an empty directory has no rows to move */
         return;
     for (size_t i = at; i < at + count; i++) {
-        dir->fragments -= dir->rows[i].count;
-        dir->bytes -= dir->rows[i].bytes;
+        drop_sums(dir, &dir->rows[i]);
         storage_chunk_unref(dir->rows[i].live);
     }
-    memmove(&dir->rows[at], &dir->rows[at + count],
-            (dir->count - at - count) * sizeof(dir->rows[0]));
+    size_t after = dir->count - at - count;
+    if (at <= after) { /* the usual case, and half a million rows need not move for it */
+        memmove(&dir->rows[count], &dir->rows[0], at * sizeof(dir->rows[0]));
+        dir->rows += count;
+    } else {
+        memmove(&dir->rows[at], &dir->rows[at + count], after * sizeof(dir->rows[0]));
+    }
     dir->count -= count;
+}
+
+void storage_directory_keep(struct storage_directory *dir, struct storage_chunk_row *row)
+{
+    drop_sums(dir, row);
+    row->kept = true;
+    add_sums(dir, row);
 }
 
 void storage_directory_done(struct storage_directory *dir)
 {
     storage_directory_remove(dir, 0, dir->count);
-    free(dir->rows);
+    free(dir->base);
     *dir = (struct storage_directory){0};
 }
 
@@ -98,8 +134,7 @@ struct storage_chunk_row *storage_directory_find(struct storage_directory *dir, 
     return &dir->rows[at];
 }
 
-/* Rows without fragments (open, or emptied by damage) stand at their chunk's own number. */
-static uint64_t last_seq(const struct storage_chunk_row *row)
+uint64_t storage_row_last_seq(const struct storage_chunk_row *row)
 {
     return row->count ? row->last_seq : row->name.seq;
 }
@@ -109,7 +144,7 @@ size_t storage_directory_after(const struct storage_directory *dir, uint64_t seq
     size_t low = 0, high = dir->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (last_seq(&dir->rows[middle]) <= seq)
+        if (storage_row_last_seq(&dir->rows[middle]) <= seq)
             low = middle + 1;
         else
             high = middle;
@@ -248,6 +283,7 @@ void storage_chunk_row_encode(const struct storage_chunk_row *row,
     kn_put_u64le(dst + 104, row->next_ordinal);
     kn_put_u64le(dst + 112, row->next_discontinuity);
     kn_put_u32le(dst + 120, row->gap_ms_max);
+    kn_put_u32le(dst + 124, row->kept ? ROW_KEPT : 0);
 }
 
 int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *ret)
@@ -273,6 +309,7 @@ int storage_chunk_row_decode(struct kn_bytes value, struct storage_chunk_row *re
         .next_ordinal = storage_get_u64(p + 104),
         .next_discontinuity = storage_get_u64(p + 112),
         .gap_ms_max = storage_get_u32(p + 120),
+        .kept = storage_get_u32(p + 124) & ROW_KEPT,
     };
     if (row.name.server_ts_ms < 0 || row.name.seq >> 60)
         return -EBADMSG;

@@ -25,20 +25,28 @@ struct storage_chunk_row {
     uint64_t bytes;                                 /* of fragments, as sent */
     uint64_t next_ordinal, next_discontinuity;
     struct storage_chunk *live; /* a reference while the chunk is not just a sealed file */
+    bool kept;                  /* a hold keeps it though the trim horizon has passed it */
 };
 
 struct storage_directory {
     struct storage_chunk_row *rows;
-    size_t count, cap;
+    size_t count;
+    struct storage_chunk_row *base; /* the allocation: removal at the front leaves a gap there */
+    size_t cap;
+    size_t memory_count, kept_count; /* rows that live in memory only; rows that are kept */
+    uint64_t kept_bytes;
     bool producer_ascends; /* chunk ranges of producer time do not overlap and rise */
     uint64_t fragments, bytes;
 };
 
-/* Makes room for one more row, so that the next insert cannot fail. */
+/* What is in it is what readers see: rows behind the horizon that no hold keeps are never in it.
+ *
+ * Makes room for one more row, so that the next insert cannot fail. */
 int storage_directory_reserve(struct storage_directory *dir) KN_MUSTUSE;
 /* By name.seq; replaces a row of that name. Room has been reserved. */
 void storage_directory_insert(struct storage_directory *dir, const struct storage_chunk_row *row);
 void storage_directory_remove(struct storage_directory *dir, size_t at, size_t count);
+void storage_directory_keep(struct storage_directory *dir, struct storage_chunk_row *row);
 void storage_directory_done(struct storage_directory *dir);
 /* The row of the chunk; NULL. */
 struct storage_chunk_row *storage_directory_find(struct storage_directory *dir, uint64_t chunk_seq);
@@ -49,6 +57,8 @@ size_t storage_directory_at_server(const struct storage_directory *dir, int64_t 
 /* Counts a fragment in. */
 void storage_directory_count(struct storage_directory *dir, struct storage_chunk_row *row,
                              const struct storage_fragment *fragment);
+/* Rows without fragments (open, or emptied by damage) stand at their chunk's own number. */
+uint64_t storage_row_last_seq(const struct storage_chunk_row *row);
 /* The row a whole index makes. */
 void storage_chunk_row_of(const struct storage_chunk *chunk, struct storage_chunk_row *ret);
 

@@ -25,9 +25,8 @@ struct result {
 static struct bounds bounds_of(const struct storage_cursor *c, const struct storage_query *q)
 {
     struct bounds b = {
-        .after_seq = c->floor_seq,
         .last_seq = UINT64_MAX,
-        .from_ms = c->floor_ts_ms,
+        .from_ms = c->exempt ? INT64_MIN : c->floor_ts_ms,
         .to_ms = INT64_MAX,
         .producer_from_ms = INT64_MIN,
         .producer_to_ms = INT64_MAX,
@@ -36,7 +35,7 @@ static struct bounds bounds_of(const struct storage_cursor *c, const struct stor
     if (down && q->after_seq > 0)
         b.last_seq = q->after_seq - 1;
     else if (!down)
-        b.after_seq = kn_max_u64(b.after_seq, q->after_seq);
+        b.after_seq = q->after_seq;
     if (q->order == STORAGE_BY_SERVER_TS) {
         b.from_ms = kn_max_i64(b.from_ms, q->from_ms);
         b.to_ms = q->to_ms;
@@ -46,6 +45,15 @@ static struct bounds bounds_of(const struct storage_cursor *c, const struct stor
         b.producer_to_ms = q->to_ms;
     }
     return b;
+}
+
+/* The bounds within one row, whose age floor may be another than its neighbour's. */
+static struct bounds bounds_in(const struct storage_cursor *c, const struct storage_chunk_row *row,
+                               const struct bounds *b)
+{
+    struct bounds in = *b;
+    in.from_ms = kn_max_i64(in.from_ms, storage_cursor_floor(c, row));
+    return in;
 }
 
 static bool row_may_hold(const struct storage_chunk_row *row, const struct bounds *b)
@@ -159,7 +167,8 @@ static int walk_up(struct storage_cursor *c, struct bounds *b, struct result *re
         struct storage_chunk_row *row = &dir->rows[at];
         if (past(dir, row, b))
             break;
-        if (!row_may_hold(row, b)) {
+        struct bounds in = bounds_in(c, row, b);
+        if (!row_may_hold(row, &in)) {
             at++;
             continue;
         }
@@ -167,7 +176,8 @@ static int walk_up(struct storage_cursor *c, struct bounds *b, struct result *re
         uint64_t row_last = row->last_seq;
         int r = storage_cursor_chunk(c, row, &chunk);
         if (r == 0 && chunk->index.count > 0) {
-            take_up(res, chunk, b);
+            take_up(res, chunk, &in);
+            b->after_seq = in.after_seq;
         } else if (r == 1) {
             at = first_row(dir, b);
             continue;
@@ -193,7 +203,8 @@ static int walk_down(struct storage_cursor *c, struct bounds *b, struct result *
         if (row->count > 0 &&
             (row->last_server_ts_ms < b->from_ms || row->last_seq <= b->after_seq))
             break;
-        if (!row_may_hold(row, b)) {
+        struct bounds in = bounds_in(c, row, b);
+        if (!row_may_hold(row, &in)) {
             at--;
             continue;
         }
@@ -201,7 +212,8 @@ static int walk_down(struct storage_cursor *c, struct bounds *b, struct result *
         uint64_t row_first = row->first_seq;
         int r = storage_cursor_chunk(c, row, &chunk);
         if (r == 0 && chunk->index.count > 0) {
-            take_down(res, chunk, b);
+            take_down(res, chunk, &in);
+            b->last_seq = in.last_seq;
         } else if (r == 1) {
             at = dir->count; /* rows may have come or gone: the bounds tell where we were */
             continue;
@@ -365,13 +377,11 @@ static void consider(struct nearest *best, const struct storage_fragment *f,
     }
 }
 
-static void consider_chunk(const struct storage_cursor *c, const struct storage_chunk *chunk,
-                           int64_t at_ms, struct nearest *best)
+static void consider_chunk(const struct storage_chunk *chunk, int64_t floor_ts_ms, int64_t at_ms,
+                           struct nearest *best)
 {
     const struct storage_index *index = &chunk->index;
-    uint32_t first = storage_index_after_seq(index, c->floor_seq), end = index->count;
-    uint32_t aged = storage_index_at_server(index, c->floor_ts_ms);
-    first = aged > first ? aged : first;
+    uint32_t first = storage_index_at_server(index, floor_ts_ms), end = index->count;
     if (index->producer_ascends &&
         index->count > 0) { /* the last start ≤ at, and one on each side */
         uint32_t at = storage_index_at_producer(index, at_ms + 1);
@@ -417,7 +427,7 @@ static int consider_row(struct storage_cursor *c, struct storage_chunk_row *row,
     struct storage_chunk *chunk;
     int r = storage_cursor_chunk(c, row, &chunk);
     if (r == 0)
-        consider_chunk(c, chunk, at_ms, best);
+        consider_chunk(chunk, storage_cursor_floor(c, row), at_ms, best);
     return r == -ENOENT || r == -EBADMSG ? 0 : r;
 }
 
@@ -488,7 +498,7 @@ static int find_at_producer(struct storage_cursor *c, int64_t at_ms, struct stor
 {
     struct nearest best = {0};
     for (const struct storage_arrival *a = c->log->first; a; a = a->next) {
-        if (a->state != STORAGE_DONE && a->fragment.number.seq > c->floor_seq)
+        if (a->state != STORAGE_DONE)
             consider(&best, &a->fragment, a->next ? &a->next->fragment : NULL, at_ms);
     }
     int r = consider_spanning(c, at_ms, &best);

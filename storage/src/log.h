@@ -13,6 +13,7 @@
 #include "chunk.h"
 #include "directory.h"
 #include "frames.h"
+#include "hold.h"
 
 #include "core/gate.h"
 #include "storage/writer.h"
@@ -89,6 +90,15 @@ struct storage_log {
     struct storage_numbers stored; /* guarded by slow: what the catalogue says */
     uint64_t stored_version;       /* guarded by slow; 0: no such key yet */
     bool stored_read;              /* guarded by slow */
+    /* Guarded by slow. Retention is done with chunks up to this one (they went or are kept); and
+     * when the oldest after them ended, if that is known. */
+    uint64_t swept_seq;
+    bool front_known;
+    int64_t front_end_ms;
+
+    /* Changed with slow and lock held. */
+    struct storage_hold_range *holds;
+    size_t hold_count;
 
     struct kn_lock lock; /* all below */
     bool loaded;
@@ -101,7 +111,7 @@ struct storage_log {
     uint32_t epoch;
     int64_t last_server_ts_ms;
     uint64_t next_ordinal, discontinuity;
-    uint64_t trim_seq; /* fragments up to and with it are gone for every reader */
+    uint64_t trim_seq; /* the horizon: fragments up to it are gone, but for chunks that are kept */
     struct storage_writer *writer;
     struct storage_chunk *open; /* a reference; NULL: the next fragment makes one */
     struct storage_arrival *first, *last;
@@ -117,6 +127,11 @@ struct storage_log {
 
 /* Makes ready for reading and writing: the chunk directory, the numbers. Idempotent. Blocks. */
 int storage_log_load(struct storage_log *log) KN_MUSTUSE;
+
+/* Legal holds (hold.c): a buffer to read them into, and reading them; whether one covers a row. */
+struct storage_hold_range *storage_log_holds_room(void) KN_MUSTUSE;
+void storage_log_install_holds(struct storage_log *log, struct storage_hold_range *room);
+bool storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row);
 
 /* Queues an operation; op NULL (no memory) is the caller's to handle before planning anything. */
 struct storage_op *storage_op_new(enum storage_op_kind kind, struct storage_chunk *chunk);

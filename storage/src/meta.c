@@ -372,23 +372,32 @@ static void lead_locked(struct storage_meta *meta)
         kn_cond_signal(&meta->first->wake); /* leads next */
 }
 
-static int change(struct storage_meta *meta, struct change *c)
+static void enqueue_locked(struct storage_meta *meta, struct change *c)
 {
     kn_assert(c->key.len > 0 && c->key.len <= STORAGE_META_KEY_BYTES_MAX);
-    if (c->value.len > STORAGE_META_VALUE_BYTES_MAX)
-        return -EMSGSIZE;
     kn_cond_init(&c->wake);
-    kn_lock_take(&meta->lock);
     *meta->last = c;
     meta->last = &c->next;
+}
+
+static void await_locked(struct storage_meta *meta, struct change *c)
+{
     while (!c->done) {
         if (meta->leading)
             kn_cond_wait(&c->wake, &meta->lock);
         else
             lead_locked(meta);
     }
-    kn_lock_give(&meta->lock);
     kn_cond_done(&c->wake);
+}
+
+static int change(struct storage_meta *meta, struct change *c)
+{
+    if (c->value.len > STORAGE_META_VALUE_BYTES_MAX)
+        return -EMSGSIZE;
+    KN_LOCKED(&meta->lock);
+    enqueue_locked(meta, c);
+    await_locked(meta, c);
     return c->result;
 }
 
@@ -406,6 +415,33 @@ int storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t
 {
     struct change c = {.remove = true, .key = key, .expect = expect};
     return change(meta, &c);
+}
+
+void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
+                             size_t count)
+{
+    struct change *all = calloc(count, sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        struct storage_meta_change *at = &changes[i];
+        struct change one = {
+            .remove = at->remove, .key = at->key, .value = at->value, .expect = at->expect};
+        kn_assert(at->value.len <= STORAGE_META_VALUE_BYTES_MAX);
+        if (all)
+            all[i] = one;
+        else /* no memory: a flush each */
+            at->result = change(meta, &one);
+    }
+    if (!all)
+        return;
+    kn_lock_take(&meta->lock);
+    for (size_t i = 0; i < count; i++)
+        enqueue_locked(meta, &all[i]);
+    for (size_t i = 0; i < count; i++) {
+        await_locked(meta, &all[i]);
+        changes[i].result = all[i].result;
+    }
+    kn_lock_give(&meta->lock);
+    free(all);
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */

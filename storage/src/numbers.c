@@ -85,6 +85,12 @@ struct load {
     struct storage_log *log;
 };
 
+/* Trimmed, and not kept: no reader may see it again. */
+static bool behind_horizon(const struct storage_log *log, const struct storage_chunk_row *row)
+{
+    return storage_row_last_seq(row) <= log->stored.trim_seq && !row->kept;
+}
+
 static int load_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
 {
     (void) version;
@@ -94,6 +100,8 @@ static int load_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint6
     struct storage_chunk_row row;
     if (storage_chunk_key_parse(key, &id, &seq) < 0 || storage_chunk_row_decode(value, &row) < 0)
         return -EBADMSG;
+    if (behind_horizon(load->log, &row)) /* a crash came before its file went */
+        return 0;
     int r = storage_directory_reserve(&load->directory);
     if (r < 0)
         return r;
@@ -110,6 +118,10 @@ static int install_locked(struct storage_log *log, struct load *load)
         if (r < 0)
             return r;
         struct storage_chunk_row row = from->rows[i];
+        /* It was given up when a flush failed, and younger chunks have been trimmed since. */
+        if (row.live && !row.live->memory && behind_horizon(log, &row) &&
+            !storage_log_holds(log, &row))
+            continue;
         if (row.live)
             storage_chunk_ref(row.live);
         storage_directory_insert(to, &row);

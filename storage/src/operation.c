@@ -378,10 +378,18 @@ static void run_sealed(struct storage_log *log, struct storage_op *op)
     uint8_t value[STORAGE_CHUNK_ROW_BYTES];
     char key[STORAGE_CHUNK_KEY_BYTES];
     storage_chunk_row_of(chunk, &row);
-    storage_chunk_row_encode(&row, value);
     uint64_t version;
-    int r = storage_meta_put(meta, storage_chunk_key('c', &chunk->stream, row.name.seq, key),
+    kn_lock_take(&log->slow);
+    int r = storage_numbers_read(log);
+    if (r == 0) {
+        /* One that a failed flush left open may be sealed when the horizon has passed it. */
+        row.kept =
+            storage_row_last_seq(&row) <= log->stored.trim_seq && storage_log_holds(log, &row);
+        storage_chunk_row_encode(&row, value);
+        r = storage_meta_put(meta, storage_chunk_key('c', &chunk->stream, row.name.seq, key),
                              (struct kn_bytes){value, sizeof(value)}, 0, &version);
+    }
+    kn_lock_give(&log->slow);
     if (r == 0 || r == -EEXIST)
         r = storage_meta_remove(meta, storage_chunk_key('o', &chunk->stream, row.name.seq, key), 0);
     if (r < 0 && r != -ENOENT)
@@ -396,6 +404,8 @@ static void run_sealed(struct storage_log *log, struct storage_op *op)
         there->file_bytes = row.file_bytes;
         there->live = NULL;
         storage_chunk_unref(live);
+        if (row.kept)
+            storage_directory_keep(&log->directory, there);
     }
     kn_lock_give(&log->lock);
     if (known)

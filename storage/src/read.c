@@ -18,7 +18,7 @@ static int chunk_of(struct storage *storage, const struct storage_id *stream,
     int r = storage_cursor_open(storage, stream, nowait, &c);
     if (r < 0)
         return r;
-    r = f->number.seq <= c.floor_seq ? -ENOENT : 1;
+    r = 1;
     while (r == 1) {
         struct storage_chunk_row *row = storage_directory_find(&c.log->directory, f->chunk);
         r = row ? storage_cursor_chunk(&c, row, ret) : -ENOENT;
@@ -253,12 +253,17 @@ int storage_stream_stats(struct storage *storage, const struct storage_id *strea
         .bytes = dir->bytes,
         .uploading = c.log->writer != NULL,
     };
-    for (size_t i = 0; i < dir->count; i++) {
-        if (dir->rows[i].count == 0)
-            continue;
-        if (stats.chunks++ == 0)
-            stats.oldest_server_ts_ms = kn_max_i64(dir->rows[i].first_server_ts_ms, c.floor_ts_ms);
-        stats.newest_server_ts_ms = dir->rows[i].last_server_ts_ms;
+    size_t first = 0, end = dir->count; /* rows without fragments are few, and mostly at the end */
+    while (first < end && dir->rows[first].count == 0)
+        first++;
+    while (end > first && dir->rows[end - 1].count == 0)
+        end--;
+    if (end > first) {
+        const struct storage_chunk_row *row = &dir->rows[first];
+        stats.chunks = end - first;
+        stats.oldest_server_ts_ms =
+            kn_max_i64(row->first_server_ts_ms, storage_cursor_floor(&c, row));
+        stats.newest_server_ts_ms = dir->rows[end - 1].last_server_ts_ms;
     }
     storage_cursor_close(&c);
     *ret = stats;

@@ -3,138 +3,47 @@
  * The keeper: a thread that removes what retention no longer covers, seals chunks that have grown
  * old, trims streams kept in memory and watches the volume's free space.
  *
- * Removal goes horizon first: the trim horizon is stored, readers stop seeing the fragments, then
- * files go, then their keys. Each step may be repeated after a crash. Work is cut into slices of
- * retention_slice_chunks, so that uploads are not kept waiting.
+ * Three rules, each taking the oldest first and none taking an open chunk: a stream's age, a
+ * stream's bytes, and the volume's free space over all streams. What a hold covers stays under all
+ * of them (sweep.c). Work is cut into slices of retention_slice_chunks, and after each the keeper
+ * rests as long as it worked, so that uploads are not kept waiting; only a volume that is short of
+ * space allows it no rest.
  */
-#include "log.h"
-#include "storage_metrics.h"
+#include "sweep.h"
 
 #include <stdio.h>
 
+#include "core/log.h"
+
 enum {
     STREAMS_PAGE = 64,
-    PATH_BYTES_MAX = 4096
+    PATH_BYTES_MAX = 4096,
+    REST_MS_MAX = 1000,
+    WATCH_MS = 1000, /* between two looks at the free space */
 };
 
-/* --- one stream's chunks on disk
- * ------------------------------------------------------------------ */
-struct expired {
-    struct storage_chunk_row *rows;
-    size_t count, max;
-    int64_t before_ms; /* chunks whose newest fragment ended before this go */
+/* One round's sums, told in the log at its end. */
+struct round {
+    struct storage *storage;
+    int64_t now_ms;
+    uint64_t kept_bytes;
+    struct storage_swept total[STORAGE_RULES];
 };
 
-static int collect(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+/* --- one stream's chunks in memory -------------------------------------------------------------
+ */
+static void trim_memory(struct storage_log *log, struct round *round)
 {
-    (void) key;
-    (void) version;
-    struct expired *expired = ctx;
-    struct storage_chunk_row row;
-    if (storage_chunk_row_decode(value, &row) < 0)
-        return -EBADMSG;
-    if (row.count > 0 && row.last_end_ms >= expired->before_ms)
-        return -ECANCELED; /* they are in order: the rest is younger */
-    if (expired->count < expired->max)
-        expired->rows[expired->count++] = row;
-    return 0;
-}
-
-/* The horizon grows to the newest of them, stored before anything goes. */
-static int raise_horizon(struct storage_log *log, const struct expired *expired)
-{
-    KN_LOCKED(&log->slow);
-    int r = storage_numbers_read(log);
-    if (r < 0)
-        return r;
-    const struct storage_chunk_row *last = &expired->rows[expired->count - 1];
-    uint64_t seq = last->count ? last->last_seq : last->name.seq;
-    struct storage_numbers before = log->stored;
-    struct storage_numbers *n = &log->stored;
-    n->trim_seq = kn_max_u64(n->trim_seq, seq);
-    n->reserved_seq = kn_max_u64(n->reserved_seq, seq + 1);
-    n->trim_server_ts_ms = kn_max_i64(n->trim_server_ts_ms, last->last_server_ts_ms);
-    n->ordinal = kn_max_u64(n->ordinal, last->next_ordinal);
-    n->discontinuity = kn_max_u64(n->discontinuity, last->next_discontinuity);
-    r = storage_numbers_put(log);
-    if (r < 0) {
-        log->stored = before;
-        return r;
-    }
-    kn_lock_take(&log->lock);
-    log->trim_seq = kn_max_u64(log->trim_seq, n->trim_seq);
-    for (size_t i = 0; i < expired->count; i++) {
-        struct storage_chunk_row *row =
-            storage_directory_find(&log->directory, expired->rows[i].name.seq);
-        if (row)
-            storage_directory_remove(&log->directory, (size_t) (row - log->directory.rows), 1);
-    }
-    kn_lock_give(&log->lock);
-    return 0;
-}
-
-static int remove_chunk(struct storage_log *log, const struct storage_number *name, char family)
-{
-    struct storage *storage = log->storage;
-    struct kn_fs *fs = storage->fs;
-    struct storage_chunk_path *path = malloc(sizeof(*path));
-    if (!path)
-        return -ENOMEM;
-    char key[STORAGE_CHUNK_KEY_BYTES];
-    storage_sealed_forget(storage, &log->id, name->seq);
-    int r = storage_chunk_path_of(storage->dir, &log->id, name, path);
-    if (r == 0)
-        r = fs->ops->unlink(fs, path->file);
-    if (r == 0)
-        r = fs->ops->sync_dir(fs, path->day); /* or a power cut brings back a file nobody knows */
-    if (r == 0 || r == -ENOENT) {
-        r = storage_meta_remove(storage->meta, storage_chunk_key(family, &log->id, name->seq, key),
-                                0);
-        (void) fs->ops->rmdir(fs, path->day); /* goes with its last chunk */
-    }
-    free(path);
-    return r == -ENOENT ? 0 : r;
-}
-
-/* One slice; true: there may be more. */
-static bool trim_slice(struct storage_log *log, int64_t before_ms)
-{
-    struct storage *storage = log->storage;
-    struct expired expired = {.max = storage->conf.retention_slice_chunks, .before_ms = before_ms};
-    expired.rows = calloc(expired.max, sizeof(*expired.rows));
-    if (!expired.rows)
-        return false;
-    char prefix[STORAGE_CHUNK_KEY_BYTES];
-    int r = storage_meta_list(storage->meta, storage_chunk_prefix('c', &log->id, prefix),
-                              (struct kn_bytes){NULL, 0}, expired.max, collect, &expired);
-    bool more = false;
-    if ((r >= 0 || r == -ECANCELED) && expired.count > 0 && raise_horizon(log, &expired) == 0) {
-        uint64_t fragments = 0;
-        more = expired.count == expired.max;
-        for (size_t i = 0; i < expired.count; i++) {
-            fragments += expired.rows[i].count;
-            if (remove_chunk(log, &expired.rows[i].name, 'c') < 0)
-                more = false; /* the next round tries again */
-        }
-        storage_metrics_trimmed(expired.count, fragments);
-        kn_gate_bump(&log->gate);
-    }
-    free(expired.rows);
-    return more;
-}
-
-/* --- one stream's chunks in memory
- * ------------------------------------------------------------------- */
-static void trim_memory(struct storage_log *log, int64_t now_ms)
-{
+    int64_t now_ms = round->now_ms;
+    struct storage_swept *total = &round->total[STORAGE_RULE_MEMORY];
     const struct storage_conf *conf = &log->storage->conf;
     bool any = false;
     kn_lock_take(&log->lock);
     struct storage_directory *dir = &log->directory;
     uint64_t bytes = 0;
-    for (size_t i = 0; i < dir->count; i++)
+    for (size_t i = 0; dir->memory_count > 0 && i < dir->count; i++)
         bytes += dir->rows[i].live && dir->rows[i].live->memory ? dir->rows[i].bytes : 0;
-    for (size_t i = 0; i < dir->count;) {
+    for (size_t i = 0; dir->memory_count > 0 && i < dir->count;) {
         struct storage_chunk_row *row = &dir->rows[i];
         bool memory = row->live && row->live->memory;
         bool old =
@@ -146,7 +55,10 @@ static void trim_memory(struct storage_log *log, int64_t now_ms)
         }
         bytes -= row->bytes;
         log->trim_seq = kn_max_u64(log->trim_seq, row->count ? row->last_seq : row->name.seq);
-        storage_metrics_trimmed(1, row->count);
+        storage_metrics_trimmed(STORAGE_RULE_MEMORY, 1, row->count, row->bytes);
+        total->chunks++;
+        total->fragments += row->count;
+        total->bytes += row->bytes;
         storage_directory_remove(dir, i, 1);
         any = true;
     }
@@ -168,8 +80,8 @@ static void seal_aged(struct storage_log *log, int64_t now_ms)
         storage_chunk_close_locked(log, chunk);
 }
 
-/* --- the volume
- * --------------------------------------------------------------------------------------- */
+/* --- the volume ---------------------------------------------------------------------------------
+ */
 static void ballast_path(const struct storage *storage, char dst[PATH_BYTES_MAX])
 {
     snprintf(dst, PATH_BYTES_MAX, "%s/ballast", storage->dir);
@@ -198,12 +110,14 @@ static void make_ballast(struct storage *storage)
         drop_ballast(storage);
 }
 
-void storage_space_check(struct storage *storage)
+/* false: a volume that cannot say is judged by its writes */
+static bool space_check(struct storage *storage, uint64_t *ret_free_bytes)
 {
     struct kn_fs_space space;
     int r = storage->fs->ops->space(storage->fs, storage->dir, &space);
     if (r < 0)
-        return; /* a volume that cannot say is judged by its writes */
+        return false;
+    *ret_free_bytes = space.free_bytes;
     storage_metrics_space(space.free_bytes, space.total_bytes);
     storage_metrics_window(storage->blocks.used_bytes);
     uint64_t floor = storage->conf.volume_free_bytes_min;
@@ -217,17 +131,82 @@ void storage_space_check(struct storage *storage)
             space.free_bytes > floor + floor / 8 + 2 * storage->conf.ballast_bytes)
             make_ballast(storage);
     }
+    return true;
 }
 
-/* --- the thread
- * ---------------------------------------------------------------------------------------- */
-static void keep_stream(struct storage *storage, const struct storage_stream *stream,
-                        int64_t now_ms)
+void storage_space_check(struct storage *storage)
 {
+    uint64_t free_bytes;
+    (void) space_check(storage, &free_bytes);
+}
+
+/* --- the rules ----------------------------------------------------------------------------------
+ */
+/* As long as the slice took: uploads have the disk half of the time. */
+static void rest(struct storage *storage, int64_t since_ns)
+{
+    int64_t worked_ns = kn_mono_ns(storage->clock) - since_ns;
+    KN_LOCKED(&storage->keeper_lock);
+    if (!storage->keeper_stopping && storage->keeper_started && worked_ns > 0)
+        (void) kn_cond_wait_for(&storage->keeper_wake, &storage->keeper_lock,
+                                kn_min_i64(worked_ns, (int64_t) REST_MS_MAX * 1000000));
+}
+
+/* Slice after slice until the rule has nothing left. */
+static void sweep(struct round *round, struct storage_log *log, struct storage_sweep what)
+{
+    struct storage_swept swept = {.more = true};
+    while (swept.more && what.bytes > 0 && !round->storage->stopping) {
+        int64_t since_ns = kn_mono_ns(round->storage->clock);
+        if (storage_sweep_slice(log, &what, &swept, round->total) < 0)
+            return; /* the next round tries again */
+        what.bytes -= kn_min_u64(what.bytes, swept.taken_bytes);
+        if (swept.more)
+            rest(round->storage, since_ns);
+    }
+}
+
+static bool front_is_older(struct storage_log *log, int64_t before_ms)
+{
+    KN_LOCKED(&log->slow);
+    return !log->front_known || log->front_end_ms < before_ms;
+}
+
+/* Bytes of fragments that count against a stream's limit: what holds keep does not. */
+static int counted_bytes(struct storage_log *log, uint64_t *ret)
+{
+    int r = storage_log_load(log);
+    if (r < 0)
+        return r;
+    KN_LOCKED(&log->lock);
+    *ret = log->directory.bytes - log->directory.kept_bytes;
+    return 0;
+}
+
+static void apply_rules(struct round *round, const struct storage_stream *stream,
+                        struct storage_log *log)
+{
+    const struct storage_conf *conf = &round->storage->conf;
+    /* Retention 0 after there were chunks: those keep no longer than memory would. */
+    int64_t kept_ms = stream->retention_hours ? (int64_t) stream->retention_hours * 3600 * 1000
+                                              : (int64_t) conf->memory_stream_ms_max;
+    int64_t before_ms = round->now_ms - kept_ms;
+    if (front_is_older(log, before_ms))
+        sweep(round, log, (struct storage_sweep){STORAGE_RULE_AGE, before_ms, UINT64_MAX});
+    uint64_t limit = stream->retention_bytes ? stream->retention_bytes : conf->stream_bytes_max;
+    uint64_t bytes;
+    if (limit > 0 && stream->retention_hours > 0 && counted_bytes(log, &bytes) == 0 &&
+        bytes > limit)
+        sweep(round, log, (struct storage_sweep){STORAGE_RULE_BYTES, INT64_MAX, bytes - limit});
+}
+
+static void keep_stream(struct round *round, const struct storage_stream *stream)
+{
+    struct storage *storage = round->storage;
     struct storage_log *log = storage_log_peek(storage, &stream->id);
     if (log) {
-        seal_aged(log, now_ms);
-        trim_memory(log, now_ms);
+        seal_aged(log, round->now_ms);
+        trim_memory(log, round);
     }
     if (stream->status != STORAGE_STREAM_ACTIVE)
         return;
@@ -235,24 +214,23 @@ static void keep_stream(struct storage *storage, const struct storage_stream *st
         log = storage_log_of(storage, &stream->id);
     if (!log)
         return;
-    /* Retention 0 after there were chunks: those keep no longer than memory would. */
-    int64_t kept_ms = stream->retention_hours ? (int64_t) stream->retention_hours * 3600 * 1000
-                                              : (int64_t) storage->conf.memory_stream_ms_max;
-    while (!storage->stopping && trim_slice(log, now_ms - kept_ms))
-        ;
+    apply_rules(round, stream, log);
+    KN_LOCKED(&log->lock);
+    round->kept_bytes += log->directory.kept_bytes;
 }
 
-void storage_keeper_round(struct storage *storage)
+typedef void stream_fn(struct round *round, const struct storage_stream *stream, void *ctx);
+
+static void each_stream(struct round *round, stream_fn *each, void *ctx)
 {
+    struct storage *storage = round->storage;
     struct storage_stream *page[STREAMS_PAGE];
     char name[STORAGE_STREAM_NAME_BYTES_MAX];
     struct kn_str after = {name, 0};
-    storage_space_check(storage);
-    int64_t now_ms = kn_wall_ms(storage->clock);
     for (size_t count = STREAMS_PAGE; count == STREAMS_PAGE && !storage->stopping;) {
         count = storage_stream_list(storage, KN_STR(""), after, page, STREAMS_PAGE);
-        for (size_t i = 0; i < count; i++)
-            keep_stream(storage, page[i], now_ms);
+        for (size_t i = 0; i < count && !storage->stopping; i++)
+            each(round, page[i], ctx);
         if (count > 0) {
             after.len = page[count - 1]->name.len;
             memcpy(name, page[count - 1]->name.ptr, after.len);
@@ -262,19 +240,185 @@ void storage_keeper_round(struct storage *storage)
     }
 }
 
+static void say(const struct round *round)
+{
+    for (size_t rule = 0; rule < STORAGE_RULES; rule++) {
+        const struct storage_swept *total = &round->total[rule];
+        if (total->chunks > 0)
+            kn_log_info("retention_deleted",
+                        "rule=%s chunks=%" PRIu64 " fragments=%" PRIu64 " bytes=%" PRIu64,
+                        storage_rule_text[rule], total->chunks, total->fragments, total->bytes);
+    }
+}
+
+/* --- the oldest of all streams ------------------------------------------------------------------
+ */
+struct oldest { /* a heap, by the time its stream's oldest chunk ended */
+    struct {
+        int64_t end_ms;
+        struct storage_log *log;
+    } * items;
+    size_t count, cap;
+};
+
+static void swap_items(struct oldest *heap, size_t a, size_t b)
+{
+    struct storage_log *log = heap->items[a].log;
+    int64_t end_ms = heap->items[a].end_ms;
+    heap->items[a] = heap->items[b];
+    heap->items[b].log = log;
+    heap->items[b].end_ms = end_ms;
+}
+
+static void sink(struct oldest *heap, size_t at)
+{
+    for (;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < heap->count; child++) {
+            if (heap->items[child].end_ms < heap->items[least].end_ms)
+                least = child;
+        }
+        if (least == at)
+            return;
+        swap_items(heap, at, least);
+        at = least;
+    }
+}
+
+static void add_front(struct round *round, const struct storage_stream *stream, void *ctx)
+{
+    struct oldest *heap = ctx;
+    struct storage_log *log = storage_log_of(round->storage, &stream->id);
+    int64_t end_ms;
+    if (stream->status != STORAGE_STREAM_ACTIVE || !log || storage_sweep_front(log, &end_ms) < 0)
+        return;
+    if (heap->count == heap->cap) {
+        size_t cap = heap->cap ? heap->cap * 2 : 64;
+        void *items = realloc(heap->items, cap * sizeof(*heap->items));
+        if (!items)
+            return;
+        heap->items = items;
+        heap->cap = cap;
+    }
+    heap->items[heap->count].end_ms = end_ms;
+    heap->items[heap->count++].log = log;
+}
+
+/* What the second oldest stream's oldest chunk allows the first to lose in one go. */
+static int64_t next_end_ms(const struct oldest *heap)
+{
+    int64_t end_ms = INT64_MAX - 1;
+    for (size_t child = 1; child <= 2 && child < heap->count; child++)
+        end_ms = kn_min_i64(end_ms, heap->items[child].end_ms);
+    return end_ms;
+}
+
+/* What is still missing up to `aim`: files that have gone count at once, also where a file system
+ * gives their blocks back later. */
+static uint64_t missing(struct storage *storage, uint64_t aim, uint64_t before, uint64_t removed)
+{
+    uint64_t free_bytes = before;
+    (void) space_check(storage, &free_bytes);
+    free_bytes = kn_max_u64(free_bytes, before + removed);
+    return aim > free_bytes ? aim - free_bytes : 0;
+}
+
+/* Removes the oldest of all streams until `aim` is free; true: it is. */
+static bool relieve(struct round *round, uint64_t free_bytes, uint64_t aim)
+{
+    struct storage *storage = round->storage;
+    struct oldest heap = {0};
+    each_stream(round, add_front, &heap);
+    for (size_t i = heap.count; i-- > 0;)
+        sink(&heap, i);
+    uint64_t removed = 0, wanted = missing(storage, aim, free_bytes, removed);
+    while (heap.count > 0 && wanted > 0 && !storage->stopping) {
+        struct storage_log *log = heap.items[0].log;
+        int64_t end_ms = heap.items[0].end_ms, next_ms;
+        struct storage_sweep what = {STORAGE_RULE_SPACE, next_end_ms(&heap) + 1, wanted};
+        struct storage_swept swept;
+        int r = storage_sweep_slice(log, &what, &swept, round->total);
+        removed += swept.file_bytes;
+        wanted = missing(storage, aim, free_bytes, removed);
+        if (r < 0 || storage_sweep_front(log, &next_ms) < 0 ||
+            (next_ms == end_ms && swept.chunks == 0 && !swept.more))
+            heap.items[0] = heap.items[--heap.count];
+        else
+            heap.items[0].end_ms = next_ms;
+        sink(&heap, 0);
+    }
+    free(heap.items);
+    return wanted == 0;
+}
+
+/* The rule of space: before uploads are refused, the oldest chunks go. */
+static void watch_space(struct storage *storage)
+{
+    const struct storage_conf *conf = &storage->conf;
+    uint64_t floor = conf->volume_free_bytes_min, margin = conf->volume_margin_bytes, free_bytes;
+    if (!space_check(storage, &free_bytes) || floor == 0 || margin == 0 ||
+        free_bytes >= floor + margin)
+        return;
+    struct round round = {.storage = storage, .now_ms = kn_wall_ms(storage->clock)};
+    uint64_t aim = floor + kn_max_u64(margin + margin / 4, floor / 8);
+    bool exhausted = !relieve(&round, free_bytes, aim) && !storage->stopping;
+    say(&round);
+    if (exhausted != storage->exhausted && exhausted)
+        kn_log_warn("retention_exhausted",
+                    "free_bytes=%" PRIu64 " what=held or open chunks only are left to remove",
+                    free_bytes);
+    storage->exhausted = exhausted;
+    storage_metrics_exhausted(exhausted);
+    (void) space_check(storage, &free_bytes);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------
+ */
+static void keep_one(struct round *round, const struct storage_stream *stream, void *ctx)
+{
+    (void) ctx;
+    keep_stream(round, stream);
+}
+
+void storage_keeper_round(struct storage *storage)
+{
+    int64_t since_ns = kn_mono_ns(storage->clock);
+    watch_space(storage);
+    struct round round = {.storage = storage, .now_ms = kn_wall_ms(storage->clock)};
+    each_stream(&round, keep_one, NULL);
+    say(&round);
+    storage_metrics_round(kn_mono_ns(storage->clock) - since_ns, round.kept_bytes);
+}
+
+/* Between two rounds the volume is looked at each second, if it is watched. */
+static void wait_for_work(struct storage *storage, int64_t *next_ns)
+{
+    int64_t left_ns = *next_ns - kn_mono_ns(storage->clock);
+    int64_t watch_ns = storage->watches ? (int64_t) WATCH_MS * 1000000 : INT64_MAX;
+    if (left_ns > 0 && !storage->keeper_due && !storage->keeper_stopping)
+        (void) kn_cond_wait_for(&storage->keeper_wake, &storage->keeper_lock,
+                                kn_min_i64(left_ns, watch_ns));
+}
+
 static void *keeper_main(void *arg)
 {
     struct storage *storage = arg;
+    int64_t interval_ns = (int64_t) storage->conf.retention_interval_ms * 1000000;
+    int64_t next_ns = kn_mono_ns(storage->clock) + interval_ns;
     kn_lock_take(&storage->keeper_lock);
     while (!storage->keeper_stopping) {
-        if (!storage->keeper_due)
-            (void) kn_cond_wait_for(&storage->keeper_wake, &storage->keeper_lock,
-                                    (int64_t) storage->conf.retention_interval_ms * 1000000);
+        wait_for_work(storage, &next_ns);
         if (storage->keeper_stopping)
             break;
+        bool due = storage->keeper_due || kn_mono_ns(storage->clock) >= next_ns;
         storage->keeper_due = false;
         kn_lock_give(&storage->keeper_lock);
-        storage_keeper_round(storage);
+        if (due) {
+            storage_keeper_round(storage);
+            next_ns = kn_mono_ns(storage->clock) + interval_ns;
+        } else if (storage->watches) {
+            watch_space(storage);
+        }
         kn_lock_take(&storage->keeper_lock);
     }
     kn_lock_give(&storage->keeper_lock);
@@ -284,6 +428,8 @@ static void *keeper_main(void *arg)
 int storage_keeper_start(struct storage *storage)
 {
     storage_space_check(storage);
+    storage->watches =
+        storage->conf.volume_free_bytes_min > 0 && storage->conf.volume_margin_bytes > 0;
     int r = kn_thread_start(&storage->keeper, "storage-keep", keeper_main, storage);
     storage->keeper_started = r == 0;
     return r;
@@ -306,104 +452,4 @@ void storage_keeper_wake(struct storage *storage)
     KN_LOCKED(&storage->keeper_lock);
     storage->keeper_due = true;
     kn_cond_signal(&storage->keeper_wake);
-}
-
-/* --- deletion of a stream
- * -------------------------------------------------------------------------------- */
-struct doomed {
-    struct storage_number *names;
-    size_t count, max;
-    bool intents;
-};
-
-static int collect_all(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
-{
-    (void) key;
-    (void) version;
-    struct doomed *doomed = ctx;
-    struct storage_chunk_row row;
-    struct storage_intent intent;
-    int r = doomed->intents ? storage_intent_decode(value, &intent)
-                            : storage_chunk_row_decode(value, &row);
-    if (r < 0)
-        return r;
-    if (doomed->count == doomed->max)
-        return -ECANCELED;
-    doomed->names[doomed->count++] = doomed->intents ? intent.head.name : row.name;
-    return 0;
-}
-
-/* Removes the chunks of one key family, slice by slice. */
-static int drop_family(struct storage_log *log, char family)
-{
-    struct storage *storage = log->storage;
-    struct doomed doomed = {.max = storage->conf.retention_slice_chunks, .intents = family == 'o'};
-    doomed.names = calloc(doomed.max, sizeof(*doomed.names));
-    if (!doomed.names)
-        return -ENOMEM;
-    int r = 0;
-    do {
-        char prefix[STORAGE_CHUNK_KEY_BYTES];
-        doomed.count = 0;
-        r = storage_meta_list(storage->meta, storage_chunk_prefix(family, &log->id, prefix),
-                              (struct kn_bytes){NULL, 0}, doomed.max, collect_all, &doomed);
-        if (r == -ECANCELED)
-            r = 0;
-        for (size_t i = 0; i < doomed.count && r >= 0; i++)
-            r = storage->stopping ? -ESHUTDOWN : remove_chunk(log, &doomed.names[i], family);
-    } while (r >= 0 && doomed.count > 0);
-    free(doomed.names);
-    return r < 0 ? r : 0;
-}
-
-/* Readers and writers see nothing of it any more; what is on its way ends first. */
-static void close_log(struct storage_log *log)
-{
-    kn_lock_take(&log->lock);
-    log->dropped = true;
-    if (log->open)
-        storage_chunk_close_locked(log, log->open);
-    kn_lock_give(&log->lock);
-    kn_gate_bump(&log->gate);
-}
-
-/* Operations of this log that are under way end by themselves; none is begun after `dropped`. */
-static bool is_quiet(struct storage_log *log)
-{
-    KN_LOCKED(&log->lock);
-    bool sealing = false;
-    for (size_t i = 0; i < log->directory.count; i++) {
-        const struct storage_chunk *live = log->directory.rows[i].live;
-        sealing |= live && !live->memory && live->state == STORAGE_CHUNK_CLOSING;
-    }
-    return !log->scheduled && !log->first && !sealing;
-}
-
-int storage_log_drop(struct storage *storage, const struct storage_id *id)
-{
-    struct storage_log *log = storage_log_of(storage, id);
-    if (!log)
-        return -ENOMEM;
-    close_log(log);
-    if (!is_quiet(log))
-        return storage->stopping ? -ESHUTDOWN : -EAGAIN;
-    kn_lock_take(&log->lock);
-    storage_directory_remove(&log->directory, 0, log->directory.count);
-    kn_lock_give(&log->lock);
-    int r = drop_family(log, 'o');
-    if (r == 0)
-        r = drop_family(log, 'c');
-    if (r < 0)
-        return r;
-    struct storage_chunk_path *path = malloc(sizeof(*path));
-    if (!path)
-        return -ENOMEM;
-    struct storage_number any = {0};
-    r = storage_chunk_path_of(storage->dir, id, &any, path);
-    if (r == 0)
-        (void) storage->fs->ops->rmdir(storage->fs, path->stream); /* what is not ours stays */
-    free(path);
-    char key[STORAGE_CHUNK_KEY_BYTES];
-    r = storage_meta_remove(storage->meta, storage_numbers_key(id, key), 0);
-    return r == -ENOENT ? 0 : r;
 }

@@ -38,6 +38,7 @@ static void log_free(struct storage_log *log)
     storage_chunk_unref(log->open);
     storage_chunk_unref(log->fence_due);
     storage_directory_done(&log->directory);
+    free(log->holds);
     kn_gate_done(&log->gate);
     kn_lock_done(&log->lock);
     kn_lock_done(&log->slow);
@@ -57,6 +58,12 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     kn_gate_init(&log->gate);
     kn_lock_init(&log->lock);
     kn_lock_init(&log->slow);
+    struct storage_hold_range *room = storage_log_holds_room();
+    if (!room) {
+        log_free(log);
+        return NULL;
+    }
+    storage_log_install_holds(log, room);
     kn_lock_take(&storage->lock);
     struct storage_log **bucket = &storage->logs[bucket_of(id)], *there = *bucket;
     while (there && memcmp(&there->id, id, sizeof(*id)) != 0)

@@ -61,8 +61,10 @@ struct storage {
     struct kn_cond keeper_wake;
     bool keeper_due; /* guarded by keeper_lock: a round before its time */
     bool keeper_stopping;
-    bool failed;  /* opening did not succeed: no mark of a clean end */
-    bool ballast; /* the keeper's: the file is there */
+    bool failed;    /* opening did not succeed: no mark of a clean end */
+    bool ballast;   /* the keeper's: the file is there */
+    bool watches;   /* there is a rule of space */
+    bool exhausted; /* the keeper's: short of space, and nothing may go */
 };
 
 /* The log of a stream; made when absent. NULL: no memory. */

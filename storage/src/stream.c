@@ -345,6 +345,13 @@ static int mark_deleting(void *ctx, const struct storage_stream *now,
 int storage_stream_delete(struct storage *storage, struct kn_str name, struct kn_str expect_version)
 {
     struct deletion deletion = {.expect_version = expect_version};
+    struct storage_holds *holds = &storage->catalogue->holds;
+    KN_LOCKED(&holds->change); /* no hold comes between looking and deleting */
+    struct storage_stream *now = find_name(storage->catalogue, name);
+    bool held = now && storage_holds_count(holds, &now->id) > 0;
+    storage_stream_unref(now);
+    if (held)
+        return -EACCES;
     int r = change_stream(storage->catalogue, name, mark_deleting, &deletion);
     if (r == 0)
         storage_catalogue_wake(storage->catalogue);

@@ -178,6 +178,32 @@ static int read_tags(struct kn_reader *in, struct storage_stream *stream, struct
     return 0;
 }
 
+int storage_retention_bytes_parse(struct kn_str value, uint64_t *ret)
+{
+    uint64_t bytes = 0;
+    if (value.len == 0 || value.len > 19)
+        return -EINVAL;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] < '0' || value.ptr[i] > '9')
+            return -EINVAL;
+        bytes = bytes * 10 + (uint64_t) (value.ptr[i] - '0');
+    }
+    if (bytes == 0 || bytes > UINT64_C(1) << 62)
+        return -EINVAL;
+    *ret = bytes;
+    return 0;
+}
+
+/* A value that is no number was tagged before it meant anything: no limit. */
+static void find_limits(struct storage_stream *stream)
+{
+    for (size_t i = 0; i < stream->tag_count; i++) {
+        if (kn_str_eq(stream->tags[i].key, KN_STR(STORAGE_RETENTION_BYTES_TAG)) &&
+            storage_retention_bytes_parse(stream->tags[i].value, &stream->retention_bytes) < 0)
+            stream->retention_bytes = 0;
+    }
+}
+
 static int read_record(struct kn_reader *in, struct snapshot *snapshot)
 {
     int r = read_fixed(in, &snapshot->stream);
@@ -189,6 +215,7 @@ static int read_record(struct kn_reader *in, struct snapshot *snapshot)
     if (r == 0)
         r = read_optional(in, &extra);
     snapshot->stream.extra = kn_bytes_of(extra);
+    find_limits(&snapshot->stream);
     return r == 0 && kn_reader_left(in) > 0 ? -EBADMSG : r;
 }
 

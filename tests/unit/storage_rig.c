@@ -14,6 +14,7 @@ struct storage_conf rig_conf(void)
     assert_ok(kn_conf_defaults(&table, 1));
     conf.ballast_bytes = 0;
     conf.volume_free_bytes_min = 0;
+    conf.volume_margin_bytes = 0;
     conf.catalogue_bytes_max = MIB(64);
     conf.io_threads = 2;
     conf.linger_ms = 0;

@@ -6,7 +6,8 @@
  * server. Durable when a function returns. All block: never on an event loop. Any thread.
  *
  * Key families: "s/<id>" stream, "n/<name>" name → id, "k/<access key id>" key,
- * "c/<stream id><first seq>" chunk, "q/<id>" reserved numbers and trim horizon.
+ * "c/<stream id><first seq>" chunk, "q/<id>" reserved numbers and trim horizon,
+ * "h/<stream id><hold name>" legal hold.
  */
 #ifndef STORAGE_META_H
 #define STORAGE_META_H
@@ -33,6 +34,16 @@ int storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_b
                      uint64_t expect, uint64_t *ret_version) KN_MUSTUSE;
 int storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t expect)
     KN_MUSTUSE; /* expect 0: any; -ENOENT, -ESTALE */
+/* Many changes at once: each is judged alone, as by put and remove, and all are paid for with one
+ * flush. No more than that: after a crash some may have been made and others not. */
+struct storage_meta_change {
+    struct kn_bytes key, value; /* borrowed for the call */
+    bool remove;
+    uint64_t expect;
+    int result;
+};
+void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
+                             size_t count);
 typedef int storage_meta_fn(void *ctx, struct kn_bytes key, struct kn_bytes value,
                             uint64_t version);
 /* In key order, keys that start with prefix and are greater than after. each < 0 stops. */

@@ -28,6 +28,8 @@ struct storage_conf { /* every member is a row of storage_conf_keys */
     uint64_t window_total_bytes_max;
     uint64_t linger_ms;             /* most a commit waits for company */
     uint64_t volume_free_bytes_min; /* the floor below which ingest stops */
+    uint64_t volume_margin_bytes;   /* above it: the oldest chunks go when less than both is free */
+    uint64_t stream_bytes_max;      /* of a stream that has no limit of its own; 0: none */
     uint64_t ballast_bytes;
     uint64_t catalogue_bytes_max;    /* LMDB map size */
     uint64_t open_chunks_max;        /* cached for reading */

@@ -14,6 +14,12 @@ enum {
     STORAGE_RETENTION_HOURS_MAX = 87600, /* ten years; KVS, UpdateDataRetention */
 };
 
+/* A tag whose value, decimal digits, is the most bytes of fragments that the stream keeps on disk:
+ * a tag, so that AWS's tools can set it. */
+#define STORAGE_RETENTION_BYTES_TAG "kinema:retention-bytes"
+/* -EINVAL: the value is not a number from 1 to 2^62. */
+int storage_retention_bytes_parse(struct kn_str value, uint64_t *ret) KN_MUSTUSE;
+
 enum storage_stream_status {
     STORAGE_STREAM_ACTIVE,
     STORAGE_STREAM_DELETING, /* unreadable; its chunks are being unlinked */
@@ -34,7 +40,8 @@ struct storage_stream { /* immutable; all views point into the same allocation *
     bool warm; /* storage tier: kept and reported, no other effect */
     size_t tag_count;
     const struct storage_tag *tags; /* sorted by key */
-    struct kn_bytes extra;          /* settings of later modules: opaque here */
+    uint64_t retention_bytes; /* from the tag STORAGE_RETENTION_BYTES_TAG; 0: no limit of its own */
+    struct kn_bytes extra;    /* settings of later modules: opaque here */
 };
 
 /* Borrow with ref/unref around any use that outlives the call. Any thread, never blocks.
@@ -75,7 +82,7 @@ int storage_stream_update(struct storage *storage, struct kn_str name, struct kn
                           storage_stream_edit_fn *edit, void *ctx) KN_MUSTUSE;
 
 /* Unreadable when it returns; chunks go in the background, and are found again after a crash.
- * -ESTALE as above, -EBUSY: it is being deleted already. */
+ * -ESTALE as above, -EBUSY: it is being deleted already, -EACCES: it has a legal hold. */
 int storage_stream_delete(struct storage *storage, struct kn_str name, struct kn_str expect_version)
     KN_MUSTUSE;
 
@@ -84,5 +91,35 @@ int storage_stream_delete(struct storage *storage, struct kn_str name, struct kn
 size_t storage_stream_list(struct storage *storage, struct kn_str prefix, struct kn_str after,
                            struct storage_stream **out, size_t cap);
 size_t storage_stream_count(struct storage *storage);
+
+/* --- legal holds -------------------------------------------------------------------------------
+ * What a stream recorded in [from, to] of server time stays, whatever retention says, until the
+ * hold is lifted. Whole chunks are kept, so that up to ten minutes on either side stay too. What is
+ * trimmed already does not come back. Chunk files only: a stream with retention 0 has none. */
+enum {
+    STORAGE_HOLD_NAME_BYTES_MAX = 128,
+    STORAGE_HOLD_REASON_BYTES_MAX = 4096,
+    STORAGE_HOLD_BY_BYTES_MAX = 256,
+    STORAGE_STREAM_HOLDS_MAX = 100,
+    STORAGE_HOLDS_MAX = 10000, /* of all streams: they are kept in memory */
+};
+struct storage_hold {
+    struct kn_str name; /* within the stream */
+    struct kn_str reason, by;
+    int64_t from_ms, to_ms; /* INT64_MAX: until it is lifted */
+    int64_t created_ms;
+};
+/* Both are durable when they return, and block. put: every fragment in the range that a reader can
+ * see when it returns stays; created_ms is filled in. -ENOENT no such stream; -EBUSY it is being
+ * deleted; -EEXIST a hold of that name is there; -EDQUOT too many; -EINVAL. */
+int storage_hold_put(struct storage *storage, const struct storage_id *stream,
+                     struct storage_hold *hold) KN_MUSTUSE;
+int storage_hold_remove(struct storage *storage, const struct storage_id *stream,
+                        struct kn_str name) KN_MUSTUSE; /* -ENOENT */
+/* In order of name, those after `after`. Never blocks; each is called under a lock and borrows. */
+typedef int storage_hold_fn(void *ctx, const struct storage_hold *hold);
+int storage_hold_list(struct storage *storage, const struct storage_id *stream, struct kn_str after,
+                      storage_hold_fn *each, void *ctx) KN_MUSTUSE;
+size_t storage_hold_count(struct storage *storage, const struct storage_id *stream);
 
 #endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removing the oldest chunks of a stream, in slices; see sweep.c. */
+#ifndef STORAGE_SRC_SWEEP_H
+#define STORAGE_SRC_SWEEP_H
+
+#include "log.h"
+#include "storage_metrics.h"
+
+struct storage_sweep {
+    enum storage_rule rule;
+    int64_t before_ms; /* chunks whose newest fragment ended before this … */
+    uint64_t bytes;    /* … until so many bytes are taken: of fragments, or of files (SPACE) */
+};
+
+struct storage_swept {
+    uint64_t chunks, fragments, bytes, file_bytes; /* removed */
+    uint64_t taken_bytes;                          /* towards storage_sweep.bytes */
+    bool more;                                     /* the slice was full: there may be more */
+};
+
+/* Removes at most retention_slice_chunks. Adds to *total (by rule, STORAGE_RULES of them) what it
+ * removed. Blocks; one thread at a time a log. */
+int storage_sweep_slice(struct storage_log *log, const struct storage_sweep *what,
+                        struct storage_swept *ret, struct storage_swept *total) KN_MUSTUSE;
+/* When the oldest chunk that may go ended; -ENOENT: there is none. */
+int storage_sweep_front(struct storage_log *log, int64_t *ret_end_ms) KN_MUSTUSE;
+
+#endif
