@@ -14,6 +14,7 @@ void storage_arrival_free(struct storage_arrival *a)
         storage_block_give(&a->log->storage->blocks, a->first);
     kn_buf_done(&a->frames);
     storage_chunk_unref(a->chunk);
+    storage_chunk_unref(a->awaits);
     free(a);
 }
 

@@ -35,6 +35,8 @@ struct storage_chunk {
     enum storage_chunk_state state;
     uint32_t arrivals; /* fragments on their way into it */
     bool seal_queued;
+    bool
+        unflushed; /* recovered: what it holds may lie in the page cache only, until it is sealed */
     struct storage_index index; /* visible fragments; immutable once sealed */
     uint64_t durable_upto;
     uint64_t plan_end; /* where the next bytes go */

@@ -553,10 +553,17 @@ static bool equal_in_chunk(const struct storage_chunk *chunk, const struct stora
     return false;
 }
 
+/* What recovery found but no flush has proven: only when the flush that seals it is under way. */
+static bool may_be_believed(const struct storage_chunk *chunk)
+{
+    return !chunk->unflushed || (chunk->state == STORAGE_CHUNK_CLOSING && chunk->sealed_bytes > 0);
+}
+
 /* A producer that reconnects sends again what was not acknowledged: recent chunks only. */
 bool storage_log_find_equal(struct storage_log *log, const struct storage_arrival *a,
-                            struct storage_fragment *ret)
+                            struct storage_fragment *ret, struct storage_chunk **ret_awaits)
 {
+    *ret_awaits = NULL;
     if (a->chunk->memory)
         return false;
     int64_t producer = a->fragment.producer_ts_ms;
@@ -585,8 +592,10 @@ bool storage_log_find_equal(struct storage_log *log, const struct storage_arriva
             at = dir->count;
             continue;
         }
-        if (r == 0)
+        if (r == 0 && may_be_believed(chunk))
             found = equal_in_chunk(chunk, a, ret);
+        if (found && chunk->unflushed)
+            *ret_awaits = storage_chunk_ref(chunk);
         chunks++;
         below_seq = name_seq;
         at = kn_min_u64(at - 1, dir->count);

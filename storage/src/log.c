@@ -183,7 +183,7 @@ static void take_back_ordinals_locked(struct storage_log *log, struct storage_ch
 {
     uint64_t ordinal = log->next_ordinal, discontinuity = log->discontinuity;
     for (struct storage_arrival *a = log->first; a; a = a->next) {
-        if (a->state != STORAGE_WRITTEN)
+        if (a->state != STORAGE_WRITTEN || a->duplicate)
             continue;
         if (a->chunk != chunk)
             return;
@@ -210,9 +210,10 @@ void storage_log_flushed(struct storage_log *log, struct storage_chunk *chunk, u
         storage_chunk_fail_locked(log, chunk, -EIO);
     } else {
         chunk->durable_upto = kn_max_u64(chunk->durable_upto, tail);
+        chunk->unflushed = false;
     }
     for (struct storage_arrival *a = log->first; a; a = a->next) {
-        if (a->chunk != chunk || a->state != STORAGE_WRITTEN)
+        if ((a->awaits ? a->awaits : a->chunk) != chunk || a->state != STORAGE_WRITTEN)
             continue;
         if (result < 0 || a->tail <= tail) {
             a->state = STORAGE_DONE;

@@ -38,6 +38,8 @@ struct storage_arrival {
     enum storage_arrival_state state;
     bool abandoned;
     bool duplicate;
+    struct storage_chunk
+        *awaits; /* duplicate of what this recovered chunk holds: not flushed yet */
     bool flush_soon;
     int result;
     struct storage_fragment fragment;
@@ -172,8 +174,9 @@ void storage_writer_finish(struct storage_writer *w); /* OP_CLOSED */
 void storage_writers_wake(struct storage_log *log);   /* budget was given back */
 void storage_writer_tell(struct storage_arrival *arrival);
 
-/* An equal fragment that is persisted already (same producer time, length, checksum). Blocks. */
+/* An equal fragment that is persisted already (same producer time, length, checksum), or will be
+ * once ret_awaits, a reference or NULL, has been flushed. Blocks. */
 bool storage_log_find_equal(struct storage_log *log, const struct storage_arrival *arrival,
-                            struct storage_fragment *ret);
+                            struct storage_fragment *ret, struct storage_chunk **ret_awaits);
 
 #endif

@@ -255,9 +255,13 @@ static int build_record_locked(struct storage_log *log, struct storage_arrival *
 static void finish_commit(struct storage_log *log, struct storage_arrival *a, int result)
 {
     kn_lock_take(&log->lock);
+    bool unproven = result == 0 && a->awaits && a->awaits->unflushed;
+    if (unproven && a->awaits->state == STORAGE_CHUNK_FENCED)
+        result = -EIO; /* its flush has failed since we looked, and no other will come */
     a->result = result;
     bool wait = result == 0 && !a->duplicate && !a->chunk->memory;
-    a->state = wait ? STORAGE_WRITTEN : STORAGE_DONE;
+    bool wait_for_other = result == 0 && unproven;
+    a->state = wait || wait_for_other ? STORAGE_WRITTEN : STORAGE_DONE;
     if (result == 0 && !a->duplicate) {
         a->tail = a->fragment.offset + a->fragment.bytes + a->fragment.record_bytes;
         a->chunk->previous = a->fragment.offset + a->fragment.bytes;
@@ -291,7 +295,7 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
         finish_commit(log, a, a->chunk->error);
         return;
     }
-    if (storage_log_find_equal(log, a, &stored)) {
+    if (storage_log_find_equal(log, a, &stored, &a->awaits)) {
         int r = skip_duplicate(a);
         if (r < 0)
             fail(log, a->chunk, r);

@@ -85,6 +85,7 @@ static int adopt(struct storage *storage, struct storage_chunk *chunk)
     row.live = storage_chunk_ref(chunk);
     storage_directory_insert(&log->directory, &row);
     chunk->state = STORAGE_CHUNK_CLOSING;
+    chunk->unflushed = true;
     storage_chunk_close_locked(log, chunk);
     return 0;
 }

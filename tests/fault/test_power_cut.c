@@ -36,6 +36,7 @@ struct notes { /* shared between the processes of a round */
     struct note notes[NOTES_MAX];
     char failure[400];
     uint32_t found;
+    uint32_t duplicates; /* acknowledged as stored before */
 };
 
 struct bench {
@@ -275,6 +276,39 @@ static int run_judge(struct bench *b)
     return r < 0 || result.problems > 0 || result.fragments != b->notes->found;
 }
 
+/* --- after a crash
+ * ------------------------------------------------------------------------------------------- */
+/* A producer comes back and sends again what it was not told of; the process ends right after. */
+static int run_resender(struct bench *b, unsigned fail_flush)
+{
+    struct kn_fake_clock clock;
+    struct storage *storage;
+    uint32_t count = b->notes->count;
+    if (fail_flush) /* the one that seals what recovery found */
+        sim_disk_fail_at(b->disk, 0, SIM_SYNC, -EIO, false);
+    if (open_storage(b, &clock, &storage) < 0)
+        return 3;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct note note = b->notes->notes[i];
+        char name[8];
+        snprintf(name, sizeof(name), "s%u", note.stream);
+        struct storage_id id = rig_stream(storage, name, 24);
+        struct rig_upload up;
+        if (note.acked || rig_upload_open(&up, storage, &id, false) < 0)
+            continue;
+        struct capture media = made(note.salt);
+        rig_upload_header(&up, &media);
+        (void) upload_one(b, &up, &media, note.salt, note.session, note.stream);
+        note_acks(b->notes, &up);
+        for (size_t k = 0; k < up.commit_count; k++)
+            b->notes->duplicates += up.commits[k].result == 0 && up.commits[k].duplicate;
+        rig_upload_close(&up);
+        rig_upload_done(&up);
+        capture_done(&media);
+    }
+    return 0;
+}
+
 /* --- rounds
  * -------------------------------------------------------------------------------------------------
  */
@@ -375,6 +409,39 @@ TEST(nothing_acknowledged_is_lost_at_a_power_cut)
     bench_done(&b);
 }
 
+/* Killed, so the page cache keeps all; then power is cut right after the acknowledgements. */
+static uint32_t resend_round(struct bench *b, int64_t cut_at, bool fail_flush)
+{
+    bench_fresh(b);
+    b->notes->duplicates = 0;
+    sim_disk_cut_at(b->disk, cut_at);
+    int status = in_child(b, run_uploader, 4);
+    assert_true(status == 0 || status == SIM_CUT_EXIT);
+    sim_disk_heal(b->disk);
+    status = in_child(b, run_resender, fail_flush);
+    if (status != 0)
+        print_error("cut at %" PRId64 ": resender: %d: %s\n", cut_at, status, b->notes->failure);
+    assert_int_equal(status, 0);
+    sim_disk_power_cut(b->disk, (uint64_t) cut_at);
+    status = in_child(b, judge_child, 0);
+    if (status != 0)
+        print_error("cut at %" PRId64 ": %s\n", cut_at, b->notes->failure);
+    assert_int_equal(status, 0);
+    return b->notes->duplicates;
+}
+
+TEST(what_recovery_found_is_acknowledged_to_a_resender_only_once_it_is_flushed)
+{
+    struct bench b = bench_new();
+    uint32_t flushed = 0, failed = 0;
+    for (int64_t cut_at = 20; cut_at < 260; cut_at += 24) {
+        flushed += resend_round(&b, cut_at, false);
+        failed += resend_round(&b, cut_at, true);
+    }
+    assert_true(failed < flushed); /* of the chunk that could not be flushed, none */
+    bench_done(&b);
+}
+
 static void expect_killed(const char *mutant, enum sim_lie lie)
 {
     struct bench b = bench_new();
@@ -442,6 +509,7 @@ TEST(failing_names_and_folders_lose_nothing_acknowledged)
 }
 
 TESTS_MAIN(TEST_OF(nothing_acknowledged_is_lost_at_a_power_cut),
+           TEST_OF(what_recovery_found_is_acknowledged_to_a_resender_only_once_it_is_flushed),
            TEST_OF(a_missing_flush_of_data_is_noticed),
            TEST_OF(a_missing_flush_of_folders_is_noticed),
            TEST_OF(a_failing_flush_is_never_acknowledged),
