@@ -41,6 +41,8 @@ const struct kn_conf_key kn_http_conf_keys[] = {
             "A connection kept alive is closed when no request comes for so long."),
     ROW_U64(body_timeout_ms, 100, 24 * HOUR, 120 * SECOND, "ms",
             "No byte of a body for so long ends the request, unless the server itself paused it."),
+    ROW_U64(pace_ms, 0, SECOND, 40, "ms",
+            "A live upload that nobody watches is read this often, not at each frame; 0: at each."),
     ROW_U64(write_timeout_ms, 100, 24 * HOUR, 60 * SECOND, "ms",
             "A peer that takes no byte of its answer for so long is disconnected."),
     ROW_U64(tls_handshake_timeout_ms, 100, HOUR, 10 * SECOND, "ms",

@@ -82,8 +82,7 @@ int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct soc
     kn_metric_add(conn->listener->connections, 1);
     int on = 1;
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = &conn->watch};
+    struct epoll_event event = {.events = KN_HTTP_CONN_EVENTS, .data.ptr = &conn->watch};
     int r = join_peers(conn, address);
     if (r == 0 && conn->listener->tls)
         r = kn_http_tls_attach(conn);
@@ -125,6 +124,7 @@ void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
     if (conn->ssl)
         kn_http_tls_free(conn);
     close(conn->fd); /* leaves the epoll set by that */
+    kn_http_pace_closed(conn);
     conn->fd = -1;
     kn_http_peers_remove(&conn->loop->server->peers, conn->peer_slot);
     kn_metric_add(conn->listener->connections, -1);
@@ -336,6 +336,7 @@ static void read_once(struct kn_http_conn *conn)
         return;
     }
     conn->read_mark_ns = conn->loop->now_ns;
+    conn->pace.bytes += (uint64_t) n;
     kn_metric_add(conn->listener->bytes_in, n);
     if (kept > 0) {
         memcpy(buf, conn->in.ptr, kept);
@@ -464,5 +465,6 @@ void kn_http_conn_run(struct kn_http_conn *conn)
     kn_http_guard_update(conn);
     if (wants_input(conn) && (conn->readable || (conn->in.len > 0 && !conn->in_short)))
         kn_http_conn_queue(conn);
+    kn_http_pace_settle(conn);
     set_timer(conn);
 }

@@ -8,6 +8,7 @@
 
 #include "http_h1.h"
 #include "http_loop.h"
+#include "http_pace.h"
 
 #include "core/buf.h"
 
@@ -19,6 +20,9 @@ enum {
     KN_HTTP_LEFT_MS = 2000,
     KN_HTTP_PEER_BYTES = 56,
 };
+
+/* Registered once; edge-triggered in both directions. */
+#define KN_HTTP_CONN_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 struct kn_http_proto {
     bool (*wants_input)(struct kn_http_conn *conn);
@@ -70,6 +74,7 @@ struct kn_http_conn {
     size_t out_at; /* bytes of out already written */
     size_t lingered_bytes;
 
+    struct kn_http_pace pace;
     struct kn_http_timer timer;
     int64_t phase_ns;                    /* when this phase began */
     int64_t read_mark_ns, write_mark_ns; /* when bytes last passed, or waiting began */

@@ -304,6 +304,13 @@ static void h1_deadline(struct kn_http_req *base, int64_t in_ms)
     kn_http_loop_deadline(KN_CONTAINER_OF(base, struct kn_h1_req, base)->loop, base, in_ms);
 }
 
+static void h1_pace(struct kn_http_req *base, bool paced)
+{
+    struct kn_h1_req *req = KN_CONTAINER_OF(base, struct kn_h1_req, base);
+    if (req->conn)
+        kn_http_pace_allow(req->conn, paced);
+}
+
 static void h1_gate_wait(struct kn_http_req *base, struct kn_gate *gate, uint64_t seen)
 {
     kn_http_loop_gate_wait(KN_CONTAINER_OF(base, struct kn_h1_req, base)->loop, base, gate, seen);
@@ -316,5 +323,6 @@ const struct kn_http_backend kn_h1_backend = {
     .reply_file = h1_reply_file,
     .touch = h1_touch,
     .deadline = h1_deadline,
+    .pace = h1_pace,
     .gate_wait = h1_gate_wait,
 };

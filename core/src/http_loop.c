@@ -74,7 +74,7 @@ static int open_buffers(struct kn_http_loop *loop)
 
 int kn_http_loop_open(struct kn_http_loop *loop)
 {
-    loop->epoll_fd = -1;
+    loop->epoll_fd = loop->pacer.epoll_fd = -1;
     loop->run_end = &loop->run;
     loop->date_s = -1;
     loop->box_watch.event = box_event;
@@ -93,7 +93,7 @@ int kn_http_loop_open(struct kn_http_loop *loop)
     if (loop->epoll_fd < 0 ||
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->box->event_fd, &event) < 0)
         return -EIO;
-    return 0;
+    return kn_http_pacer_open(loop);
 }
 
 void kn_http_loop_close(struct kn_http_loop *loop)
@@ -107,6 +107,7 @@ void kn_http_loop_close(struct kn_http_loop *loop)
     free(loop->read_buf);
     free(loop->headers);
     kn_http_timers_done(&loop->timers);
+    kn_http_pacer_close(loop);
     if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);
     if (loop->box)
@@ -223,6 +224,7 @@ static void *loop_main(void *arg)
     while (!loop->draining || loop->conns || loop->dead || loop->request_count > 0)
         turn(loop);
     kn_http_timer_clear(&loop->timers, &loop->drain_timer);
+    kn_http_timer_clear(&loop->timers, &loop->pacer.timer);
     return NULL;
 }
 

@@ -7,6 +7,7 @@
 #define CORE_SRC_HTTP_LOOP_H
 
 #include "http_mailbox.h"
+#include "http_pace.h"
 #include "http_timer.h"
 
 #include "core/http_server.h"
@@ -81,6 +82,7 @@ struct kn_http_loop {
 
     int64_t now_ns; /* of this turn */
     struct kn_http_timers timers;
+    struct kn_http_pacer pacer;
     struct kn_http_acceptor acceptors[KN_HTTP_LISTENERS_MAX];
     unsigned acceptor_count;
 

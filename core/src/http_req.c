@@ -212,6 +212,12 @@ void kn_http_resume_body(struct kn_http_req *req)
     req->backend->touch(req);
 }
 
+void kn_http_pace_body(struct kn_http_req *req, bool paced)
+{
+    if (req->backend->pace)
+        req->backend->pace(req, paced);
+}
+
 /* --- the answer -------------------------------------------------------------------------- */
 void kn_http_reply(struct kn_http_req *req, int status, const struct kn_http_header *headers,
                    size_t header_count, struct kn_bytes body)

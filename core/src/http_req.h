@@ -28,6 +28,7 @@ struct kn_http_backend {
                        size_t header_count, const struct kn_http_file *file);
     void (*touch)(struct kn_http_req *req); /* something changed: look at it soon */
     void (*deadline)(struct kn_http_req *req, int64_t in_ms);
+    void (*pace)(struct kn_http_req *req, bool paced); /* NULL: there is nothing to pace */
     void (*gate_wait)(struct kn_http_req *req, struct kn_gate *gate, uint64_t seen);
 };
 

@@ -42,6 +42,7 @@ enum {
     OPEN_RETRY_MS = 100,
     STREAM_CHECK_MS = 1000, /* is the stream still there? */
     WAIT_CHECK_MS = 250,
+    FOLLOWED_MS = 2000, /* a viewer that is just taking frames does not wait; it will again */
 };
 #define NS_PER_MS INT64_C(1000000)
 
@@ -75,6 +76,7 @@ struct ingest_upload {
     bool final_due;
     struct ingest_ack final; /* the ERROR */
     int64_t started_ns, idle_ns, checked_ns, guard_ns;
+    int64_t followed_until_ns; /* a viewer waited for what came next not long before */
     uint64_t bytes, submitted, answered_commits;
     int64_t submitted_ns[INGEST_PENDING_MAX];
 
@@ -521,10 +523,19 @@ static void read_mail(struct ingest_upload *u)
     close_if_quiet(u);
 }
 
+/* Frames that nobody waits for may be taken a few times a second, together. */
+static void set_pace(struct ingest_upload *u, int64_t now)
+{
+    if (storage_writer_is_followed(u->writer))
+        u->followed_until_ns = now + FOLLOWED_MS * NS_PER_MS;
+    kn_http_pace_body(u->req, now >= u->followed_until_ns);
+}
+
 static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
 {
     int64_t now = now_ns(u);
     atomic_store(&u->sitter.last_byte_ns, now);
+    set_pace(u, now);
     if (now - u->checked_ns >= STREAM_CHECK_MS * NS_PER_MS) {
         u->checked_ns = now;
         if (!stream_is_active(u)) {

@@ -569,6 +569,11 @@ int storage_writer_mark(struct storage_writer *w, const struct storage_frame *fr
     return r;
 }
 
+bool storage_writer_is_followed(struct storage_writer *w)
+{
+    return kn_gate_is_awaited(&w->log->gate);
+}
+
 /* --- the end of a fragment
  * --------------------------------------------------------------------------------------- */
 static int check_commit(const struct storage_arrival *a, const struct storage_commit *commit)

@@ -75,16 +75,21 @@ def threads_cpu_s(pid):
 
 
 def kernel_cpu_s():
-    """Seconds of all kernel threads (write-back, journal): what a server makes others do."""
-    total = 0
+    """{pid: seconds} of all kernel threads (write-back, journal): what a server makes others do."""
+    found = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 if (entry / "stat").read_text().rsplit(")", 1)[1].split()[1] == "2":
-                    total += int((entry / "schedstat").read_text().split()[0])
+                    found[entry.name] = int((entry / "schedstat").read_text().split()[0]) / 1e9
             except (FileNotFoundError, ProcessLookupError):
                 continue
-    return total / 1e9
+    return found
+
+
+def kernel_cpu_since_s(before):
+    """What kernel threads have run since; what those that ended meanwhile did is not known."""
+    return sum(s - before.get(pid, 0) for pid, s in kernel_cpu_s().items())
 
 
 def private_bytes(pid):
@@ -190,7 +195,8 @@ class Bench:
         self.number, self.quick = number, quick
         self.ours_first = number % 2 == 0
         self.stack = contextlib.ExitStack()
-        self.parent, self.kept = folder, kept or self.folder()
+        self.parent = folder
+        self.kept = kept or self.folder()
 
     def __enter__(self):
         return self

@@ -35,7 +35,7 @@ def kinema(bench, streams, seconds, *args):
         seen = load("put_load", server.ingest_port, streams, seconds, "--api-port", server.api_port,
                     *args, at_half=lambda: half.update(bytes=server.private_bytes()))
         return {**seen, "cpu_s": server.cpu_s() - before, "idle_bytes": idle,
-                "kernel_cpu_s": harness.kernel_cpu_s() - kernel, "half_bytes": half["bytes"],
+                "kernel_cpu_s": harness.kernel_cpu_since_s(kernel), "half_bytes": half["bytes"],
                 "threads": harness.threads_cpu_s(server.pid)}
 
 
@@ -51,7 +51,7 @@ def nginx_rtmp(bench, streams, seconds, *args):
         if recorded < 0.98 * seen["bytes"]:
             raise RuntimeError(f"nginx-rtmp recorded {recorded} of {seen['bytes']} bytes")
         return {**seen, "cpu_s": server.cpu_s() - before, "idle_bytes": idle,
-                "kernel_cpu_s": harness.kernel_cpu_s() - kernel, "half_bytes": half["bytes"]}
+                "kernel_cpu_s": harness.kernel_cpu_since_s(kernel), "half_bytes": half["bytes"]}
 
 
 def kept_real_time(seen, seconds):

@@ -88,6 +88,12 @@ ssize_t storage_writer_part(struct storage_writer *w, const void *ptr, size_t le
     return (ssize_t) n;
 }
 
+bool storage_writer_is_followed(struct storage_writer *w)
+{
+    kn_assert(w == &the_writer);
+    return fake.followed;
+}
+
 int storage_writer_mark(struct storage_writer *w, const struct storage_frame *frame)
 {
     struct fake_fragment *f = open_fragment();

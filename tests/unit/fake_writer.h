@@ -40,6 +40,7 @@ struct fake_writer {
     uint64_t taken;   /* bytes it took in all */
     unsigned shorts;
     int fail_header, fail_begin, fail_part, fail_commit, fail_mark; /* returned instead */
+    bool followed;                                                  /* a reader waits for more */
     bool memory;                                                    /* retention 0 */
 };
 extern struct fake_writer fake;

@@ -14,7 +14,7 @@
 struct kn_http_req {
     uint64_t ref;
     uint32_t bits; /* wake-ups to deliver */
-    bool streaming, close_after, resumed, paused;
+    bool streaming, close_after, resumed, paused, paced;
     int status;
     int64_t deadline_ms; /* on the fake clock; INT64_MAX none */
     void *ctx;
@@ -71,6 +71,11 @@ void kn_http_resume_body(struct kn_http_req *req)
 {
     req->resumed = true;
     req->paused = false;
+}
+
+void kn_http_pace_body(struct kn_http_req *req, bool paced)
+{
+    req->paced = paced;
 }
 
 void kn_http_deadline(struct kn_http_req *req, int64_t in_ms)
@@ -556,6 +561,35 @@ TEST(a_deleted_stream_is_4008_whatever_storage_said)
     world_stop();
 }
 
+TEST(frames_may_wait_until_a_viewer_does_and_again_2_s_after_it_stopped)
+{
+    world_start();
+    struct kn_http_req req;
+    upload_start(&req, 0);
+    struct kn_buf b = body_of(1, true);
+    upload_send(&req, &b);
+    assert_true(req.paced);
+
+    fake.followed = true;
+    make_fragment(&b, 2000);
+    upload_send(&req, &b);
+    assert_false(req.paced);
+
+    fake.followed = false;
+    pass(1000);
+    make_fragment(&b, 3000);
+    upload_send(&req, &b);
+    assert_false(req.paced); /* it may just be taking what came */
+    pass(1500);
+    make_fragment(&b, 4000);
+    upload_send(&req, &b);
+    assert_true(req.paced);
+    commits_call_back(0);
+    upload_gone(&req);
+    kn_buf_done(&b);
+    world_stop();
+}
+
 TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(a_full_disk_is_504_before_and_5001_after_the_200),
            TEST_OF(a_failed_commit_is_5001_and_what_came_before_is_persisted),
@@ -568,4 +602,5 @@ TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(a_waiting_one_is_seated_when_the_first_leaves),
            TEST_OF(a_silent_holder_is_fenced_after_2_s_a_talking_one_never),
            TEST_OF(a_writer_outside_the_seats_is_waited_for),
-           TEST_OF(a_deleted_stream_is_4008_whatever_storage_said))
+           TEST_OF(a_deleted_stream_is_4008_whatever_storage_said),
+           TEST_OF(frames_may_wait_until_a_viewer_does_and_again_2_s_after_it_stopped))

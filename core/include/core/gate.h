@@ -18,13 +18,15 @@ struct kn_gate_waiter {
 struct kn_gate {
     struct kn_lock lock;
     _Atomic uint64_t value;
+    _Atomic uint32_t waiter_count;
     struct kn_gate_waiter waiters; /* list head */
 };
 
 void kn_gate_init(struct kn_gate *gate);
 void kn_gate_done(struct kn_gate *gate); /* nobody may wait any more */
 uint64_t kn_gate_value(struct kn_gate *gate);
-void kn_gate_bump(struct kn_gate *gate); /* value + 1, wakes all waiters; any thread */
+void kn_gate_bump(struct kn_gate *gate);       /* value + 1, wakes all waiters; any thread */
+bool kn_gate_is_awaited(struct kn_gate *gate); /* somebody has joined; true for a moment only */
 
 /* Joins when the value is still `seen` and returns true; false: it has moved, do not wait.
  * A waiter stays joined, and may be woken again, until it leaves. Any thread. */

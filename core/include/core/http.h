@@ -91,6 +91,10 @@ void kn_http_collect(struct kn_http_req *req, size_t max);
 struct kn_bytes kn_http_body(struct kn_http_req *req); /* after end() */
 void kn_http_resume_body(struct kn_http_req *req);     /* data() may be called again */
 
+/* paced: many small pieces of the body may be taken together, http_pace_ms later at most. To be
+ * said for each request; false is how it begins. */
+void kn_http_pace_body(struct kn_http_req *req, bool paced);
+
 /* --- the answer -------------------------------------------------------------------------- */
 /* Whole answer; header and body bytes are copied. date, content-length and connection are added. */
 void kn_http_reply(struct kn_http_req *req, int status, const struct kn_http_header *headers,

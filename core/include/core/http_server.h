@@ -19,6 +19,7 @@ struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
     uint64_t head_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t body_timeout_ms;  /* no body byte for so long, unless the handler paused it */
+    uint64_t pace_ms;          /* kn_http_pace_body; 0: never */
     uint64_t write_timeout_ms; /* peer takes nothing for so long */
     uint64_t tls_handshake_timeout_ms;
     uint64_t gather_timeout_ms; /* of a body that is gathered whole */

@@ -55,6 +55,9 @@ ssize_t storage_writer_part(struct storage_writer *w, const void *ptr, size_t le
  * that ends here, NULL for other elements. */
 int storage_writer_mark(struct storage_writer *w, const struct storage_frame *frame) KN_MUSTUSE;
 
+/* Somebody waits for what comes next (storage_tail_gate): it should be handed over at once. */
+bool storage_writer_is_followed(struct storage_writer *w);
+
 struct storage_commit {
     uint32_t cluster_offset; /* bytes of Tags before the Cluster */
     uint64_t cluster_bytes;

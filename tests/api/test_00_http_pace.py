@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A body that comes in small pieces and may wait is read a few times a second, not at each piece."""
+
+import re
+import time
+
+import pytest
+
+import wire
+
+PIECE = b"x" * 100
+WATCHED_S = 1.2  # a body is paced once it has been slow for a second
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = wire.Wire(http_pace_ms=200, http_loops=1)
+    yield one
+    one.stop()
+
+
+def begin(server, listener, length, query="?paced=1&every=100000000"):
+    sock = server.connect(listener)
+    sock.sendall(b"POST /duplex%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                 b"Content-Length: %d\r\n\r\n" % (query.encode(), length))
+    return sock
+
+
+def drip(sock, pieces, step_s=0.005):
+    """A piece each 5 ms, as a camera sends frames."""
+    due = time.monotonic()
+    for _ in range(pieces):
+        sock.sendall(PIECE)
+        due += step_s
+        time.sleep(max(0, due - time.monotonic()))
+
+
+def end(sock):
+    """(bytes, calls of data())"""
+    said = wire.Reader(sock).to_end()
+    found = re.search(rb"end (\d+) in (\d+) calls", said)
+    assert found, said
+    return int(found[1]), int(found[2])
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_small_pieces_are_taken_together(server, listener):
+    pieces = 500
+    with begin(server, listener, pieces * len(PIECE)) as sock:
+        drip(sock, pieces)
+        got, calls = end(sock)
+    assert got == pieces * len(PIECE)
+    assert calls < 0.8 * pieces, "each piece was read by itself to the end"
+
+
+def test_a_body_that_turns_fast_is_not_held_back(server):
+    slow, fast = int(WATCHED_S / 0.005) + 100, 64 << 20
+    with begin(server, "plain", slow * len(PIECE) + fast) as sock:
+        drip(sock, slow)
+        began = time.monotonic()
+        sock.sendall(b"y" * fast)
+        got, _ = end(sock)
+        took = time.monotonic() - began
+    assert got == slow * len(PIECE) + fast
+    # at the pace alone, a look each 200 ms, a kernel's buffer of a few MB would need many seconds
+    assert took < 5
+
+
+def test_a_paced_peer_that_leaves_is_noticed(server):
+    def live():
+        with server.connect() as state:
+            state.sendall(b"GET /state HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            return int(re.search(rb"live=(\d+)", wire.Reader(state).to_end())[1])
+
+    before = live()
+    sock = begin(server, "plain", 1 << 20)
+    drip(sock, int(WATCHED_S / 0.005) + 50)
+    assert live() == before + 1
+    sock.close()
+    deadline = time.monotonic() + 10
+    while live() != before and time.monotonic() < deadline:
+        pass
+    assert live() == before
+
+
+def test_a_kept_alive_connection_is_prompt_for_its_next_request(server):
+    pieces = int(WATCHED_S / 0.005) + 100
+    length = pieces * len(PIECE)
+    with server.connect() as sock:
+        sock.sendall(b"POST /duplex?paced=1&every=100000000 HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Length: %d\r\n\r\n" % length)
+        drip(sock, pieces)
+        reader = wire.Reader(sock)
+        assert b"calls" in reader.answer().body
+        took = []
+        for _ in range(20):
+            began = time.monotonic()
+            sock.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert reader.answer().status == 200
+            took.append(time.monotonic() - began)
+    assert sorted(took)[10] < 0.1
