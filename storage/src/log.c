@@ -8,6 +8,8 @@
 #include "operation.h"
 #include "storage_metrics.h"
 
+#include "core/log.h"
+
 enum {
     RUN_MAX = 64
 }; /* operations before other streams get their turn */
@@ -98,18 +100,32 @@ void storage_chunk_close_locked(struct storage_log *log, struct storage_chunk *c
     maybe_seal_locked(log, chunk);
 }
 
-void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int error)
+/* The closed list of errors: what a disk can say is no space or a failure. */
+int storage_disk_error(int r)
 {
-    kn_lock_assert_held(&log->lock);
-    if (chunk->error || chunk->state == STORAGE_CHUNK_FENCED)
-        return;
-    chunk->error = error;
-    if (error == -ENOSPC) {
-        log->storage->no_space = true;
-        storage_keeper_wake(log->storage);
-        storage_chunk_close_locked(log, chunk); /* what is in it is good: room to seal is kept */
-        return;
-    }
+    return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : r == -ENOMEM ? -ENOMEM : -EIO;
+}
+
+static void say_failed(const struct storage_log *log, const struct storage_chunk *chunk, int error)
+{
+    char id[STORAGE_ID_TEXT_BYTES], number[STORAGE_NUMBER_TEXT_BYTES];
+    storage_id_text(&log->id, id);
+    storage_number_format(&chunk->index.head.name, number);
+    if (chunk->durable_upto == 0)
+        kn_log_error("chunk_not_made", "stream_id=%s chunk=%s err=%s", id, number,
+                     kn_errname(error));
+    else
+        kn_log_error("chunk_fenced",
+                     "stream_id=%s chunk=%s err=%s durable_bytes=%" PRIu64
+                     " said=\"a write or a flush failed: nothing behind the durable bytes is "
+                     "acknowledged, and uploads go on in a new chunk\"",
+                     id, number, kn_errname(error), chunk->durable_upto);
+}
+
+/* What was flushed is kept and stays readable; nothing is added, not even a footer. */
+static void fence_locked(struct storage_log *log, struct storage_chunk *chunk, int why)
+{
+    chunk->error = storage_disk_error(why) == -ENOMEM ? -ENOMEM : -EIO;
     chunk->state = STORAGE_CHUNK_FENCED;
     if (log->open == chunk) {
         log->open = NULL;
@@ -118,11 +134,33 @@ void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *ch
     if (chunk->memory)
         return;
     storage_metrics_fenced();
+    say_failed(log, chunk, why);
     struct storage_op *op = storage_op_new(STORAGE_OP_FENCE, chunk);
     if (op)
         storage_log_push_locked(log, op);
     else if (!log->fence_due)
         log->fence_due = storage_chunk_ref(chunk);
+}
+
+void storage_chunk_fence_locked(struct storage_log *log, struct storage_chunk *chunk, int why)
+{
+    kn_lock_assert_held(&log->lock);
+    if (chunk->state != STORAGE_CHUNK_FENCED)
+        fence_locked(log, chunk, why);
+}
+
+void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int why)
+{
+    kn_lock_assert_held(&log->lock);
+    if (chunk->error || chunk->state == STORAGE_CHUNK_FENCED)
+        return;
+    if (storage_disk_error(why) != -ENOSPC) {
+        fence_locked(log, chunk, why);
+        return;
+    }
+    chunk->error = -ENOSPC;
+    storage_space_refused(log->storage);
+    storage_chunk_close_locked(log, chunk); /* what is in it is good: room to seal is kept */
 }
 
 /* --- telling results ----------------------------------------------------------------------------
@@ -205,9 +243,7 @@ void storage_log_flushed(struct storage_log *log, struct storage_chunk *chunk, u
         result = -EIO; /* a write has failed meanwhile: what is trusted is stored already */
     if (result < 0) {
         take_back_ordinals_locked(log, chunk);
-        if (chunk->state != STORAGE_CHUNK_FENCED)
-            chunk->error = 0; /* also one that is full: its footer is not to be trusted either */
-        storage_chunk_fail_locked(log, chunk, -EIO);
+        storage_chunk_fence_locked(log, chunk, result); /* one that is full too: its footer */
     } else {
         chunk->durable_upto = kn_max_u64(chunk->durable_upto, tail);
         chunk->unflushed = false;

@@ -146,8 +146,11 @@ void storage_log_deliver(struct storage_log *log);
 /* The committer's report: everything of the chunk up to tail is durable, or the flush failed. */
 void storage_log_flushed(struct storage_log *log, struct storage_chunk *chunk, uint64_t tail,
                          bool footer, int result);
-/* A write failed: the chunk takes no more. */
-void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int error);
+/* A write failed, for that reason: the chunk takes no more. */
+void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *chunk, int why);
+/* A flush or the seal failed: what is behind durable_upto is not to be trusted. */
+void storage_chunk_fence_locked(struct storage_log *log, struct storage_chunk *chunk, int why);
+int storage_disk_error(int r);
 /* No more fragments for the chunk; it is sealed once those on their way have ended. */
 void storage_chunk_close_locked(struct storage_log *log, struct storage_chunk *chunk);
 

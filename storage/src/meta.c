@@ -19,6 +19,9 @@
 #include "core/thread.h"
 
 enum {
+    PATH_BYTES_MAX = 4096,
+    READER_BYTES = 64,         /* LMDB's: a cache line each, */
+    READERS_HEAD_BYTES = 4096, /* behind less than a page */
     VERSION_BYTES = 8,
     VERSION_BATCH_BITS = 12,
     BATCH_MAX = 1 << VERSION_BATCH_BITS,
@@ -118,9 +121,30 @@ static int make_dir(const char *dir)
     return fs->ops->sync_dir(fs, parent);
 }
 
+/* LMDB maps its table of readers from a file with holes: a reader that came to a new page of it on
+ * a full disk would be killed by SIGBUS. Before LMDB opens it, since closing any descriptor of that
+ * file drops the locks this process has on it. */
+static int reserve_readers(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    int n = snprintf(path, sizeof path, "%s/lock.mdb", dir);
+    if (n < 0 || (size_t) n >= sizeof path)
+        return ENAMETOOLONG;
+    struct kn_fs *fs = kn_fs_system();
+    struct kn_file *file;
+    int r = fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE, &file);
+    if (r < 0)
+        return -r;
+    r = fs->ops->allocate(file, 0, READERS_MAX * READER_BYTES + READERS_HEAD_BYTES);
+    fs->ops->close(file);
+    return -r;
+}
+
 static int open_env(struct storage_meta *meta, const char *dir, uint64_t bytes_max)
 {
     int rc = mdb_env_create(&meta->env);
+    if (!rc)
+        rc = reserve_readers(dir);
     if (rc)
         return rc;
     uint64_t page = 4096;

@@ -13,16 +13,10 @@ enum {
     IOV_MAX_OURS = 64
 };
 
-/* The closed list of errors: what a disk can say is no space or a failure. */
-static int disk_error(int r)
-{
-    return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : r == -ENOMEM ? -ENOMEM : -EIO;
-}
-
 static void fail(struct storage_log *log, struct storage_chunk *chunk, int error)
 {
     kn_lock_take(&log->lock);
-    storage_chunk_fail_locked(log, chunk, disk_error(error));
+    storage_chunk_fail_locked(log, chunk, error);
     kn_lock_give(&log->lock);
 }
 
@@ -301,7 +295,7 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
             fail(log, a->chunk, r);
         a->duplicate = r == 0;
         a->stored = stored;
-        finish_commit(log, a, r < 0 ? disk_error(r) : 0);
+        finish_commit(log, a, r < 0 ? storage_disk_error(r) : 0);
         return;
     }
     struct kn_buf record;
@@ -316,7 +310,7 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
     kn_buf_done(&record);
     if (r < 0)
         fail(log, a->chunk, r);
-    finish_commit(log, a, r < 0 ? disk_error(r) : 0);
+    finish_commit(log, a, r < 0 ? storage_disk_error(r) : 0);
 }
 
 static void run_void(struct storage_log *log, struct storage_op *op)
@@ -363,8 +357,7 @@ static void run_seal(struct storage_log *log, struct storage_op *op)
     int r = storage_chunk_seal(chunk, &footer_offset, &bytes);
     kn_lock_take(&log->lock);
     if (r < 0) {
-        chunk->error = 0;
-        storage_chunk_fail_locked(log, chunk, -EIO);
+        storage_chunk_fence_locked(log, chunk, r);
     } else {
         chunk->footer_offset = footer_offset;
         chunk->sealed_bytes = bytes;

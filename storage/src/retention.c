@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper: a thread that removes what retention no longer covers, seals chunks that have grown
- * old, trims streams kept in memory and watches the volume's free space.
+ * old, trims streams kept in memory and has the volume looked at (volume.c).
  *
  * Three rules, each taking the oldest first and none taking an open chunk: a stream's age, a
  * stream's bytes, and the volume's free space over all streams. What a hold covers stays under all
@@ -11,13 +11,10 @@
  */
 #include "sweep.h"
 
-#include <stdio.h>
-
 #include "core/log.h"
 
 enum {
     STREAMS_PAGE = 64,
-    PATH_BYTES_MAX = 4096,
     REST_MS_MAX = 1000,
     WATCH_MS = 1000, /* between two looks at the free space */
 };
@@ -78,66 +75,6 @@ static void seal_aged(struct storage_log *log, int64_t now_ms)
                                     : log->storage->conf.chunk_ms_max;
     if (now_ms - chunk->first_server_ts_ms >= (int64_t) ms_max)
         storage_chunk_close_locked(log, chunk);
-}
-
-/* --- the volume ---------------------------------------------------------------------------------
- */
-static void ballast_path(const struct storage *storage, char dst[PATH_BYTES_MAX])
-{
-    snprintf(dst, PATH_BYTES_MAX, "%s/ballast", storage->dir);
-}
-
-static void drop_ballast(struct storage *storage)
-{
-    char path[PATH_BYTES_MAX];
-    ballast_path(storage, path);
-    (void) storage->fs->ops->unlink(storage->fs, path);
-    storage->ballast = false;
-}
-
-/* Blocks set aside while there is plenty. */
-static void make_ballast(struct storage *storage)
-{
-    char path[PATH_BYTES_MAX];
-    ballast_path(storage, path);
-    struct kn_file *file;
-    int r = storage->fs->ops->open(storage->fs, path, KN_FS_WRITE | KN_FS_CREATE, &file);
-    if (r < 0)
-        return;
-    storage->ballast = file->fs->ops->allocate(file, 0, storage->conf.ballast_bytes) == 0;
-    file->fs->ops->close(file);
-    if (!storage->ballast)
-        drop_ballast(storage);
-}
-
-/* false: a volume that cannot say is judged by its writes */
-static bool space_check(struct storage *storage, uint64_t *ret_free_bytes)
-{
-    struct kn_fs_space space;
-    int r = storage->fs->ops->space(storage->fs, storage->dir, &space);
-    if (r < 0)
-        return false;
-    *ret_free_bytes = space.free_bytes;
-    storage_metrics_space(space.free_bytes, space.total_bytes);
-    storage_metrics_window(storage->blocks.used_bytes);
-    uint64_t floor = storage->conf.volume_free_bytes_min;
-    if (space.free_bytes < floor) {
-        storage->no_space = true;
-        if (storage->ballast)
-            drop_ballast(storage);
-    } else if (space.free_bytes >= floor + floor / 8) {
-        storage->no_space = false;
-        if (!storage->ballast && storage->conf.ballast_bytes > 0 &&
-            space.free_bytes > floor + floor / 8 + 2 * storage->conf.ballast_bytes)
-            make_ballast(storage);
-    }
-    return true;
-}
-
-void storage_space_check(struct storage *storage)
-{
-    uint64_t free_bytes;
-    (void) space_check(storage, &free_bytes);
 }
 
 /* --- the rules ----------------------------------------------------------------------------------
@@ -318,7 +255,7 @@ static int64_t next_end_ms(const struct oldest *heap)
 static uint64_t missing(struct storage *storage, uint64_t aim, uint64_t before, uint64_t removed)
 {
     uint64_t free_bytes = before;
-    (void) space_check(storage, &free_bytes);
+    (void) storage_space_look(storage, &free_bytes);
     free_bytes = kn_max_u64(free_bytes, before + removed);
     return aim > free_bytes ? aim - free_bytes : 0;
 }
@@ -356,7 +293,7 @@ static void watch_space(struct storage *storage)
 {
     const struct storage_conf *conf = &storage->conf;
     uint64_t floor = conf->volume_free_bytes_min, margin = conf->volume_margin_bytes, free_bytes;
-    if (!space_check(storage, &free_bytes) || floor == 0 || margin == 0 ||
+    if (!storage_space_look(storage, &free_bytes) || floor == 0 || margin == 0 ||
         free_bytes >= floor + margin)
         return;
     struct round round = {.storage = storage, .now_ms = kn_wall_ms(storage->clock)};
@@ -369,7 +306,7 @@ static void watch_space(struct storage *storage)
                     free_bytes);
     storage->exhausted = exhausted;
     storage_metrics_exhausted(exhausted);
-    (void) space_check(storage, &free_bytes);
+    (void) storage_space_look(storage, &free_bytes);
 }
 
 /* --- the thread ---------------------------------------------------------------------------------
@@ -427,7 +364,7 @@ static void *keeper_main(void *arg)
 
 int storage_keeper_start(struct storage *storage)
 {
-    storage_space_check(storage);
+    storage_space_start(storage);
     storage->watches =
         storage->conf.volume_free_bytes_min > 0 && storage->conf.volume_margin_bytes > 0;
     int r = kn_thread_start(&storage->keeper, "storage-keep", keeper_main, storage);

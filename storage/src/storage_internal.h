@@ -53,6 +53,7 @@ struct storage {
     _Atomic uint64_t work; /* operations and flushes not yet done */
 
     _Atomic bool no_space; /* the volume is below its floor: begin refuses */
+    _Atomic bool refused;  /* the volume refused a write: no new chunks */
     _Atomic bool stopping;
 
     bool keeper_started;
@@ -65,6 +66,7 @@ struct storage {
     bool ballast;   /* the keeper's: the file is there */
     bool watches;   /* there is a rule of space */
     bool exhausted; /* the keeper's: short of space, and nothing may go */
+    bool full_said; /* the keeper's: the log says that the volume is full */
 };
 
 /* The log of a stream; made when absent. NULL: no memory. */
@@ -103,7 +105,13 @@ void storage_keeper_stop(struct storage *storage);
 void storage_keeper_wake(struct storage *storage);
 /* One round, as the thread does it; for tests and for start. */
 void storage_keeper_round(struct storage *storage);
+
+/* The volume (volume.c). look: false when it cannot say, which leaves it to be judged by its
+ * writes. refused: a write met ENOSPC. */
+void storage_space_start(struct storage *storage);
+bool storage_space_look(struct storage *storage, uint64_t *ret_free_bytes);
 void storage_space_check(struct storage *storage);
+void storage_space_refused(struct storage *storage);
 
 /* Chunks that were open when the last run ended. Blocks; before any other use. */
 int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)

@@ -2,6 +2,7 @@
 /* Counters and gauges of the data folder. */
 #include "storage_metrics.h"
 
+#include "core/fs.h"
 #include "core/metrics.h"
 #include "storage/storage.h"
 
@@ -72,6 +73,16 @@ static struct kn_metric_family families[] = {
      NULL                                                                                                                                                                   },
     {KN_GAUGE,     "kinema_storage_window_bytes",     "Memory of fragments in flight.",                                          {0}, NULL, 0,                          NULL},
     {KN_GAUGE,     "kinema_storage_free_bytes",       "Free space of the data volume.",                                          {0}, NULL, 0,                          NULL},
+    {KN_GAUGE,
+     "kinema_storage_free_inodes",                    "Free inodes of the data volume, where it counts them.",
+     {0},
+     NULL,                                                                                                                                  0,
+     NULL                                                                                                                                                                   },
+    {KN_GAUGE,
+     "kinema_storage_volume_full",                    "1 while uploads are refused for want of space.",
+     {0},
+     NULL,                                                                                                                                  0,
+     NULL                                                                                                                                                                   },
     {KN_GAUGE,     "kinema_storage_volume_bytes",     "Size of the data volume.",                                                {0}, NULL, 0,                          NULL},
     {KN_GAUGE,     "kinema_storage_recovered_chunks", "Chunks recovered at start.",                                              {0}, NULL, 0,                          NULL},
     {KN_GAUGE,
@@ -108,6 +119,8 @@ enum family {
     EXHAUSTED,
     WINDOW_BYTES,
     FREE_BYTES,
+    FREE_INODES,
+    VOLUME_FULL,
     VOLUME_BYTES,
     RECOVERED_CHUNKS,
     RECOVERED_CUT,
@@ -190,10 +203,16 @@ void storage_metrics_window(uint64_t used_bytes)
     kn_metric_set(metric(WINDOW_BYTES), (double) used_bytes);
 }
 
-void storage_metrics_space(uint64_t free_bytes, uint64_t total_bytes)
+void storage_metrics_space(const struct kn_fs_space *space)
 {
-    kn_metric_set(metric(FREE_BYTES), (double) free_bytes);
-    kn_metric_set(metric(VOLUME_BYTES), (double) total_bytes);
+    kn_metric_set(metric(FREE_BYTES), (double) space->free_bytes);
+    kn_metric_set(metric(FREE_INODES), (double) space->free_inodes);
+    kn_metric_set(metric(VOLUME_BYTES), (double) space->total_bytes);
+}
+
+void storage_metrics_full(bool full)
+{
+    kn_metric_set(metric(VOLUME_FULL), full ? 1 : 0);
 }
 
 void storage_metrics_recovered(const struct storage_report *report)

@@ -28,7 +28,9 @@ void storage_metrics_trimmed(enum storage_rule rule, uint64_t chunks, uint64_t f
 void storage_metrics_round(int64_t took_ns, uint64_t kept_bytes);
 void storage_metrics_exhausted(bool exhausted);
 void storage_metrics_window(uint64_t used_bytes);
-void storage_metrics_space(uint64_t free_bytes, uint64_t total_bytes);
+struct kn_fs_space;
+void storage_metrics_space(const struct kn_fs_space *space);
+void storage_metrics_full(bool full);
 struct storage_report;
 void storage_metrics_recovered(const struct storage_report *report);
 

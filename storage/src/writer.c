@@ -57,8 +57,6 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     storage_stream_unref(settings);
     if (!active)
         return -ENOENT;
-    if (storage->no_space)
-        return -ENOSPC;
     struct storage_log *log = storage_log_of(storage, stream);
     struct storage_writer *w = calloc(1, sizeof(*w));
     struct storage_op *op = storage_op_new(STORAGE_OP_RESERVE, NULL);
@@ -69,10 +67,14 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     }
     *w = (struct storage_writer){.storage = storage, .log = log, .events = *events, .ctx = ctx};
     KN_LOCKED(&log->lock);
-    if (log->dropped || (log->writer && !fence)) {
+    int r = log->dropped                                            ? -ENOENT
+            : log->writer && !fence                                 ? -EBUSY
+            : storage->no_space || (storage->refused && !log->open) ? -ENOSPC
+                                                                    : 0;
+    if (r < 0) {
         free(w);
         storage_op_free(op);
-        return log->dropped ? -ENOENT : -EBUSY;
+        return r;
     }
     if (log->writer)
         fence_locked(log, log->writer);
@@ -256,6 +258,8 @@ static int new_chunk_locked(struct storage_log *log, struct storage_writer *w, b
         .discontinuity = log->discontinuity,
         .epoch = log->epoch,
     };
+    if (w->storage->refused && !memory)
+        return -ENOSPC;
     kn_random(head.id, sizeof(head.id));
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     int r = storage_directory_reserve(&log->directory);
