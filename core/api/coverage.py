@@ -18,7 +18,7 @@ MODULES = ("ingest", "playback")
 
 HEAD = """# API coverage
 
-Every operation of Amazon Kinesis Video Streams, and what this server does with it. Made by `core/api/coverage.py` from the operation files (`<module>/api/*.json`); do not edit.
+Every operation of Amazon Kinesis Video Streams, and what this server does with it; those under *Kinema* are our own. Made by `core/api/coverage.py` from the operation files (`<module>/api/*.json`); do not edit.
 
 *Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here.
 

@@ -251,6 +251,7 @@ int storage_stream_stats(struct storage *storage, const struct storage_id *strea
     struct storage_stream_stats stats = {
         .fragments = dir->fragments,
         .bytes = dir->bytes,
+        .kept_bytes = dir->kept_bytes,
         .uploading = c.log->writer != NULL,
     };
     size_t first = 0, end = dir->count; /* rows without fragments are few, and mostly at the end */

@@ -137,6 +137,8 @@ def load_ours():
         found, reader = opfile.read_module(
             sorted(glob.glob(str(kinema.ROOT / module / "api" / "*.json"))))
         for operation in found:
+            if operation.group == "Kinema":
+                continue  # our own, in no model of Amazon's
             operations[operation.name] = (operation, reader.patterns)
     return operations
 

@@ -115,6 +115,7 @@ int storage_coverage(struct storage *storage, const struct storage_id *stream, i
 
 struct storage_stream_stats {
     uint64_t fragments, bytes, chunks;
+    uint64_t kept_bytes; /* of those, what holds keep behind the trim horizon */
     int64_t oldest_server_ts_ms, newest_server_ts_ms; /* 0: none */
     bool uploading;
 };
