@@ -97,6 +97,7 @@ struct storage_log {
     uint64_t swept_seq;
     bool front_known;
     int64_t front_end_ms;
+    bool sweep_again; /* guarded by slow: something could not be removed */
 
     /* Changed with slow and lock held. */
     struct storage_hold_range *holds;

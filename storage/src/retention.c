@@ -103,12 +103,6 @@ static void sweep(struct round *round, struct storage_log *log, struct storage_s
     }
 }
 
-static bool front_is_older(struct storage_log *log, int64_t before_ms)
-{
-    KN_LOCKED(&log->slow);
-    return !log->front_known || log->front_end_ms < before_ms;
-}
-
 /* Bytes of fragments that count against a stream's limit: what holds keep does not. */
 static int counted_bytes(struct storage_log *log, uint64_t *ret)
 {
@@ -128,7 +122,7 @@ static void apply_rules(struct round *round, const struct storage_stream *stream
     int64_t kept_ms = stream->retention_hours ? (int64_t) stream->retention_hours * 3600 * 1000
                                               : (int64_t) conf->memory_stream_ms_max;
     int64_t before_ms = round->now_ms - kept_ms;
-    if (front_is_older(log, before_ms))
+    if (storage_sweep_begin(log, before_ms))
         sweep(round, log, (struct storage_sweep){STORAGE_RULE_AGE, before_ms, UINT64_MAX});
     uint64_t limit = stream->retention_bytes ? stream->retention_bytes : conf->stream_bytes_max;
     uint64_t bytes;
@@ -185,6 +179,9 @@ static void say(const struct round *round)
             kn_log_info("retention_deleted",
                         "rule=%s chunks=%" PRIu64 " fragments=%" PRIu64 " bytes=%" PRIu64,
                         storage_rule_text[rule], total->chunks, total->fragments, total->bytes);
+        if (total->failed > 0)
+            kn_log_warn("retention_failed", "rule=%s files=%" PRIu64, storage_rule_text[rule],
+                        total->failed);
     }
 }
 

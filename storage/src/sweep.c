@@ -267,6 +267,7 @@ static void count_removed(const struct slice *s, struct storage_swept *ret,
 {
     for (size_t i = 0; i < s->count; i++) {
         const struct pick *pick = &s->picks[i];
+        ret->failed += pick->failed;
         if (pick->fate == STAYS || pick->failed)
             continue;
         enum storage_rule rule = pick->fate == LET_GO ? STORAGE_RULE_LIFTED : s->what->rule;
@@ -281,7 +282,7 @@ static void count_removed(const struct slice *s, struct storage_swept *ret,
     }
 }
 
-static int remove_all(struct slice *s)
+static void remove_all(struct slice *s)
 {
     struct storage_chunk_path *path = calloc(2, sizeof(*path));
     int r = path ? 0 : -ENOMEM;
@@ -293,9 +294,8 @@ static int remove_all(struct slice *s)
     kn_gate_bump(&s->log->gate);
     if (r < 0) { /* they are gone for readers; the next round finds their rows again */
         KN_LOCKED(&s->log->slow);
-        s->log->swept_seq = 0;
+        s->log->sweep_again = true;
     }
-    return r;
 }
 
 int storage_sweep_slice(struct storage_log *log, const struct storage_sweep *what,
@@ -308,14 +308,24 @@ int storage_sweep_slice(struct storage_log *log, const struct storage_sweep *wha
         return -ENOMEM;
     int r = decide(&s);
     if (s.count > 0) {
-        int removed = remove_all(&s);
+        remove_all(&s);
         count_removed(&s, ret, total);
-        r = r < 0 ? r : removed;
     }
+    total[what->rule].failed += ret->failed;
     ret->taken_bytes = s.taken_bytes;
     ret->more = s.more;
     free(s.picks);
     return r;
+}
+
+bool storage_sweep_begin(struct storage_log *log, int64_t before_ms)
+{
+    KN_LOCKED(&log->slow);
+    if (log->sweep_again) {
+        log->sweep_again = log->front_known = false;
+        log->swept_seq = 0;
+    }
+    return !log->front_known || log->front_end_ms < before_ms;
 }
 
 struct front {

@@ -15,13 +15,17 @@ struct storage_sweep {
 struct storage_swept {
     uint64_t chunks, fragments, bytes, file_bytes; /* removed */
     uint64_t taken_bytes;                          /* towards storage_sweep.bytes */
-    bool more;                                     /* the slice was full: there may be more */
+    uint64_t failed; /* could not be removed: tried again next round */
+    bool more;       /* the slice was full: there may be more */
 };
 
 /* Removes at most retention_slice_chunks. Adds to *total (by rule, STORAGE_RULES of them) what it
  * removed. Blocks; one thread at a time a log. */
 int storage_sweep_slice(struct storage_log *log, const struct storage_sweep *what,
                         struct storage_swept *ret, struct storage_swept *total) KN_MUSTUSE;
+/* At the start of a round: what could not be removed is looked for again. true: the stream may
+ * have chunks that ended before the time. */
+bool storage_sweep_begin(struct storage_log *log, int64_t before_ms);
 /* When the oldest chunk that may go ended; -ENOENT: there is none. */
 int storage_sweep_front(struct storage_log *log, int64_t *ret_end_ms) KN_MUSTUSE;
 
