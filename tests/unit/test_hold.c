@@ -287,8 +287,8 @@ TEST(a_kept_chunk_whose_removal_was_cut_short_does_not_come_back_for_a_new_hold)
     storage_work_wait(f.storage);
     storage_keeper_round(f.storage);
     assert_listed(&f, "0 1 2");
+    volume.unlink_fails = true; /* before the lift, which wakes the keeper */
     assert_ok(lift(&f, "first"));
-    volume.unlink_fails = true;
     storage_keeper_round(f.storage);
     assert_listed(&f, "");
 
