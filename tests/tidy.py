@@ -100,6 +100,34 @@ def check_listed(paths):
             folder = os.path.dirname(folder)
 
 
+UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def constants(paths):
+    """name -> the expressions the C sources give it, in enums and defines."""
+    found = {}
+    for path in paths:
+        if path.endswith((".c", ".h")) and not path.startswith("tests/"):
+            for name, value in re.findall(r"^ *([A-Z][A-Z0-9_]+) = ([^,/\n]+)", read(path) or "", re.M):
+                found.setdefault(name, set()).add(value.strip())
+    return found
+
+
+def check_limits(paths):
+    """What docs/limits.md says of constants and settings is what the code says."""
+    path = "docs/limits.md"
+    known, settings = constants(paths), read("docs/config.md")
+    for n, line in enumerate(read(path).split("\n"), 1):
+        for name, value, unit in re.findall(r"`([A-Z][A-Z0-9_]+)` = (\d+) ?([KMG]iB)?", line):
+            wanted = int(value) * UNITS[unit]
+            given = {eval(v) for v in known.get(name, ()) if re.fullmatch(r"[\d x<>()|+*-]+", v)}
+            if wanted not in given:
+                say(path, n, f"{name} is {sorted(given) or 'not'} in the code")
+        for name in re.findall(r"`([a-z][a-z0-9_]+)`", line):
+            if f"| `{name}` |" not in settings:
+                say(path, n, f"there is no setting {name}")
+
+
 def main():
     paths = tracked()
     for path in paths:
@@ -107,6 +135,7 @@ def main():
         if text is not None:
             check_text(path, text)
     check_listed(paths)
+    check_limits(paths)
     for line in findings:
         print(line)
     print(f"{len(paths)} files, {len(findings)} findings")

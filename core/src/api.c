@@ -215,6 +215,14 @@ static void hand_over(struct kn_api_call_state *state)
     state->take_ops = NULL; /* from now on theirs */
 }
 
+/* The engine below has its own copy of the answer: a peer that takes its time holds only that. */
+static void release(struct kn_api_call_state *state)
+{
+    kn_buf_done(&state->answer);
+    kn_arena_done(&state->arena);
+    state->in = state->out = NULL;
+}
+
 static void finish(struct kn_api_call_state *state)
 {
     state->step = KN_API_STEP_DONE;
@@ -223,12 +231,15 @@ static void finish(struct kn_api_call_state *state)
         state->take_ops->gone(state->call.req, state->take_ctx, KN_HTTP_ERROR);
         state->take_ops = NULL;
     }
+    if (!state->raised.name && state->take_ops) {
+        hand_over(state);
+        return;
+    }
     if (state->raised.name)
         kn_api_reply_fault(state);
-    else if (state->take_ops)
-        hand_over(state);
     else
         kn_api_reply_answer(state);
+    release(state);
 }
 
 static void run_on_worker(struct kn_api_call_state *state, enum kn_api_step step,
