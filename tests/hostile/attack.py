@@ -109,7 +109,7 @@ def half_open(port, count, size):
 
 
 def resets(port, count, size):
-    """Connections torn at any moment, as fast as they go."""
+    """Connections torn at any moment: `size` a second, or as fast as they go."""
     pieces = [b"", b"G", HEAD, HEAD + b"Content-Length: 5\r\n\r\n{}", HEAD + b"Content-Length: 2\r\n\r\n{}"]
     done = 0
     say_ready(count)
@@ -122,6 +122,8 @@ def resets(port, count, size):
         except OSError:
             pass
         done += 1
+        if size:
+            time.sleep(1 / size)
 
 
 def garbage(port, count, size):
