@@ -123,6 +123,8 @@ int kn_time_parse_amz(struct kn_str s, int64_t *ret_wall_ms)
         digits(p + 6, 2, &tm.tm_mday) < 0 || digits(p + 9, 2, &tm.tm_hour) < 0 ||
         digits(p + 11, 2, &tm.tm_min) < 0 || digits(p + 13, 2, &tm.tm_sec) < 0)
         return -EINVAL;
+    if (tm.tm_year < 1970) /* kn_time_amz could not write it back */
+        return -EINVAL;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
     back = tm;

@@ -88,6 +88,7 @@ TEST(times_are_written_in_every_form)
     assert_int_equal(kn_time_parse_amz(KN_STR("20260231T204955Z"), &ms), -EINVAL);
     assert_int_equal(kn_time_parse_amz(KN_STR("20261122T256099Z"), &ms), -EINVAL);
     assert_int_equal(kn_time_parse_amz(KN_STR("20261122 204955Z"), &ms), -EINVAL);
+    assert_int_equal(kn_time_parse_amz(KN_STR("02261122T204955Z"), &ms), -EINVAL);
 }
 
 TEST(the_empty_view_of_nothing_has_an_end_and_a_rest)
