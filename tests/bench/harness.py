@@ -120,6 +120,11 @@ def tool(name, *args, **options):
     return json.loads(run(BUILD / "bench" / name, *args, **options).splitlines()[-1])
 
 
+def settle(path):
+    """Writes what is dirty on the file system of path, and waits; others may be slow on purpose."""
+    run("sync", "-f", path)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -225,7 +230,7 @@ class Bench:
                             *["--kill"] * kill)
                 shutil.rmtree(data, ignore_errors=True)
                 shutil.copytree(making, data)
-            os.sync()
+            settle(data)
             facts.write_text(json.dumps(made))
         return data, json.loads(facts.read_text())["media_bytes"]
 
@@ -259,7 +264,7 @@ class Bench:
         """Calls both, who goes first alternating between rounds; (what ours gave, what peer gave).
         What is dirty in the page cache is written before each, so that neither pays for the other."""
         def settled(measure):
-            os.sync()
+            settle(self.kept)
             return measure()
 
         if self.ours_first:

@@ -33,7 +33,7 @@ def measure(bench):
         folder = bench.folder()
         source, target = folder / "source", folder / "target"
         source.write_bytes(os.urandom(1 << 20) * (size >> 20))
-        os.sync()
+        harness.settle(folder)
         start = time.monotonic()
         with open(target, "wb") as out:
             subprocess.run(["cat", source], stdout=out, check=True)
