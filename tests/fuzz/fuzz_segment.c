@@ -107,7 +107,8 @@ static void try_ts(struct kn_reader in)
         struct playback_ts_packet packet = {.track = flags & 1, .key = flags & 2};
         packet.shown = (int64_t) take(&in, flags & 4 ? 8 : 4);
         packet.decoded = flags & 8 ? (int64_t) take(&in, 8) : packet.shown;
-        packet.len = kn_min_u64(take(&in, 1), kn_reader_left(&in));
+        uint64_t len = take(&in, 1);
+        packet.len = kn_min_u64(len, kn_reader_left(&in));
         struct kn_bytes bytes = {0};
         (void) !kn_read_bytes(&in, packet.len, &bytes);
         packet.bytes = bytes.ptr;
