@@ -38,6 +38,7 @@ struct storage_arrival {
     enum storage_arrival_state state;
     bool abandoned;
     bool duplicate;
+    bool voided; /* a duplicate: its place in the file is no longer its bytes */
     struct storage_chunk
         *awaits; /* duplicate of what this recovered chunk holds: not flushed yet */
     bool flush_soon;

@@ -273,9 +273,13 @@ static void finish_commit(struct storage_log *log, struct storage_arrival *a, in
     storage_chunk_unref(chunk);
 }
 
-/* Leaves a Void where the bytes of an equal fragment would have been. */
-static int skip_duplicate(struct storage_arrival *a)
+/* Leaves a Void where the bytes of an equal fragment would have been. Readers in flight are told
+ * first (read.c): what they read from the file afterwards is not the fragment's. */
+static int skip_duplicate(struct storage_log *log, struct storage_arrival *a)
 {
+    kn_lock_take(&log->lock);
+    a->voided = true;
+    kn_lock_give(&log->lock);
     uint64_t bytes = a->fragment.bytes + a->fragment.record_bytes;
     int r = storage_chunk_allocate(a->chunk, a->fragment.offset + bytes);
     return r < 0 ? r : storage_chunk_void(a->chunk, a->fragment.offset, bytes);
@@ -290,7 +294,7 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
         return;
     }
     if (storage_log_find_equal(log, a, &stored, &a->awaits)) {
-        int r = skip_duplicate(a);
+        int r = skip_duplicate(log, a);
         if (r < 0)
             fail(log, a->chunk, r);
         a->duplicate = r == 0;

@@ -62,7 +62,7 @@ static ssize_t read_file(struct storage_chunk *chunk, uint64_t off, uint64_t lim
 }
 
 /* What of an arrival can be read at off: from memory (> 0), or where in the file (0 and
- * *ret_limit > 0), or nothing yet (0 and 0). -ECANCELED: it is no more. */
+ * *ret_limit > 0), or nothing yet (0 and 0). -ECANCELED: it is no more, or a Void lies there. */
 static ssize_t read_arrival(struct storage_log *log, const struct storage_fragment *f, uint64_t off,
                             const struct iovec *iov, int n, struct storage_chunk **ret_chunk,
                             uint64_t *ret_limit)
@@ -76,9 +76,20 @@ static ssize_t read_arrival(struct storage_log *log, const struct storage_fragme
         return 0;
     if (off >= a->window_start)
         return (ssize_t) storage_arrival_copy_locked(a, off, iov, n);
+    if (a->voided)
+        return -ECANCELED;
     *ret_limit = kn_min_u64(a->window_start, a->visible) - off;
     *ret_chunk = storage_chunk_ref(a->chunk);
     return 0;
+}
+
+/* Whether what was just read from an arrival's place in the file is still its bytes: it is under
+ * way, and no Void has been begun over it. */
+static bool still_there(struct storage_log *log, uint64_t seq)
+{
+    KN_LOCKED(&log->lock);
+    struct storage_arrival *a = storage_arrival_find_locked(log, seq);
+    return a && !a->voided;
 }
 
 ssize_t storage_read(struct storage *storage, const struct storage_id *stream,
@@ -91,11 +102,16 @@ ssize_t storage_read(struct storage *storage, const struct storage_id *stream,
     if (f.flags & STORAGE_FRAGMENT_IN_FLIGHT) {
         uint64_t limit;
         ssize_t got = log ? read_arrival(log, &f, off, iov, iov_count, &chunk, &limit) : -ENOENT;
-        if (got == 0 && limit > 0)
-            return read_file(chunk, f.offset + off, limit, iov, iov_count, nowait);
-        if (got != -ECANCELED)
+        if (got == 0 && limit > 0) {
+            got = read_file(chunk, f.offset + off, limit, iov, iov_count, nowait);
+            if (got < 0 || still_there(log, f.number.seq))
+                return got;
+        } else if (got != -ECANCELED) {
             return got;
-        /* It has ended since: stored by now, or given up. */
+        }
+        /* It has ended since: stored by now, found to be a duplicate, or given up. */
+        storage_chunk_unref(chunk);
+        chunk = NULL;
         int r = chunk_of(storage, stream, &f, nowait, &chunk);
         if (r == 0)
             r = committed(log, chunk, f.number.seq, &f);

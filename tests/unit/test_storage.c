@@ -6,6 +6,56 @@
 
 static const char capture_name[] = "media/captures/c164_h264_abs_eofr_meta.mkv";
 
+/* The real disk, whose flushes can be made to wait. */
+static struct slow_disk {
+    struct kn_fs fs;
+    struct kn_fs_ops ops;
+    struct kn_lock lock;
+    struct kn_cond moved;
+    bool held; /* guarded by lock */
+} slow;
+
+static int slow_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
+{
+    (void) fs;
+    int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
+    if (r == 0)
+        (*ret)->fs = &slow.fs;
+    return r;
+}
+
+static int slow_sync(struct kn_file *file)
+{
+    kn_lock_take(&slow.lock);
+    while (slow.held)
+        kn_cond_wait(&slow.moved, &slow.lock);
+    kn_lock_give(&slow.lock);
+    return kn_fs_system()->ops->sync(file);
+}
+
+static void slow_hold(bool held)
+{
+    KN_LOCKED(&slow.lock);
+    slow.held = held;
+    kn_cond_broadcast(&slow.moved);
+}
+
+static void slow_start(void)
+{
+    slow = (struct slow_disk){.ops = *kn_fs_system()->ops};
+    slow.ops.open = slow_open;
+    slow.ops.sync = slow_sync;
+    slow.fs.ops = &slow.ops;
+    kn_lock_init(&slow.lock);
+    kn_cond_init(&slow.moved);
+}
+
+static void slow_stop(void)
+{
+    kn_cond_done(&slow.moved);
+    kn_lock_done(&slow.lock);
+}
+
 struct fixture {
     struct temp_dir dir;
     struct storage_conf conf;
@@ -19,8 +69,8 @@ struct fixture {
 static void open_storage(struct fixture *f)
 {
     struct kn_err err = {0};
-    int r = storage_open(f->dir.path, &f->conf, kn_fs_system(), &f->clock.clock, &f->storage,
-                         &f->report, &err);
+    struct kn_fs *fs = slow.fs.ops ? &slow.fs : kn_fs_system();
+    int r = storage_open(f->dir.path, &f->conf, fs, &f->clock.clock, &f->storage, &f->report, &err);
     if (r < 0)
         print_error("%s\n", err.text);
     assert_ok(r);
@@ -240,6 +290,54 @@ TEST(a_fragment_sent_again_is_acknowledged_under_its_old_number)
     teardown(&f);
 }
 
+/* Its place in the file becomes a Void while it waits for the flush of what came before it. */
+TEST(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told)
+{
+    struct fixture f;
+    slow_start();
+    setup(&f);
+    storage_close(f.storage);
+    f.conf.part_bytes = KIB(4); /* most of it is written before it is complete */
+    open_storage(&f);
+    upload_all(&f, 0);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 0, 7777)); /* its chunk is made */
+    rig_upload_settle(&up);
+    slow_hold(true);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 1, 7777));
+    const struct capture_fragment *again = &f.capture.fragments[2];
+    assert_true(again->end - again->start > KIB(16));
+    int64_t ms = (int64_t) (again->timecode * (f.capture.timestamp_scale_ns / 1000) / 1000);
+    struct storage_fragment begun;
+    assert_ok(rig_upload_begin(&up, again->timecode, ms, 0, &begun));
+    assert_ok(rig_upload_parts(&up, &f.capture, again, 0, again->mark_count));
+    assert_ok(rig_upload_commit(&up, again));
+
+    uint8_t bytes[KIB(4)];
+    struct iovec iov = {bytes, sizeof bytes};
+    ssize_t n;
+    do { /* until it is known to be a duplicate */
+        n = storage_read(f.storage, &f.stream, &begun, 0, &iov, 1, false);
+        if (n > 0)
+            assert_memory_equal(bytes, f.capture.bytes + again->start, (size_t) n);
+    } while (n >= 0);
+    assert_int_equal(n, -ECANCELED);
+    assert_int_equal(up.commit_count, 1); /* nobody was told yet */
+
+    slow_hold(false);
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+    assert_true(up.commits[2].duplicate);
+    assert_ok(up.commits[2].result);
+    assert_ok(rig_compare(f.storage, &f.stream, &up.commits[2].fragment, &f.capture, 2));
+    rig_upload_done(&up);
+    teardown(&f);
+    slow_stop();
+    slow.fs.ops = NULL;
+}
+
 TEST(a_newcomer_fences_the_writer_before_it)
 {
     struct fixture f;
@@ -454,15 +552,16 @@ TEST(a_folder_is_held_by_one_server)
     teardown(&f);
 }
 
-TESTS_MAIN(TEST_OF(a_folder_is_held_by_one_server),
-           TEST_OF(what_was_committed_is_found_and_read_back),
-           TEST_OF(it_is_all_there_after_a_restart),
-           TEST_OF(numbers_and_times_go_on_rising_after_a_restart_with_the_clock_set_back),
-           TEST_OF(a_fragment_in_flight_is_read_from_memory_and_from_the_file),
-           TEST_OF(an_aborted_fragment_is_gone_and_its_reader_is_told),
-           TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
-           TEST_OF(a_newcomer_fences_the_writer_before_it),
-           TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
-           TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
-           TEST_OF(retention_zero_keeps_fragments_in_memory_only),
-           TEST_OF(many_streams_at_once_keep_apart))
+TESTS_MAIN(
+    TEST_OF(a_folder_is_held_by_one_server), TEST_OF(what_was_committed_is_found_and_read_back),
+    TEST_OF(it_is_all_there_after_a_restart),
+    TEST_OF(numbers_and_times_go_on_rising_after_a_restart_with_the_clock_set_back),
+    TEST_OF(a_fragment_in_flight_is_read_from_memory_and_from_the_file),
+    TEST_OF(an_aborted_fragment_is_gone_and_its_reader_is_told),
+    TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
+    TEST_OF(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told),
+    TEST_OF(a_newcomer_fences_the_writer_before_it),
+    TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
+    TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
+    TEST_OF(retention_zero_keeps_fragments_in_memory_only),
+    TEST_OF(many_streams_at_once_keep_apart))
