@@ -16,7 +16,7 @@ enum stage {
 };
 
 struct pending { /* a commit under way */
-    uint64_t timecode;
+    uint64_t cluster_at, timecode;
     struct storage_number number;
 };
 
@@ -28,6 +28,7 @@ struct ingest_assembler {
     struct kn_bytes owed; /* of ev.raw (or lead), not yet with the writer */
     struct kn_buf lead;   /* Tags and Cluster head, until the Timestamp is known */
     size_t lead_tags_bytes;
+    uint64_t cluster_at; /* offset of the fragment's Cluster in the upload */
     struct ingest_fragment fragment;
     bool stopping;
     enum ingest_error stop_error;
@@ -108,17 +109,24 @@ static int raise_err(struct ingest_assembler *a, const struct kn_err *err)
     return raise_fault(a, (enum ingest_error) a->fragment.error, err->text);
 }
 
-/* At the element being worked on. */
-static int raise_at(struct ingest_assembler *a, enum ingest_error error, const char *what)
+static int raise_of(struct ingest_assembler *a, enum ingest_error error, uint32_t id,
+                    uint64_t offset, const char *what)
 {
     char text[KN_ERR_TEXT_BYTES_MAX];
-    snprintf(text, sizeof text, "%s (0x%X) at byte %" PRIu64 ": %s", kn_mkv_name(a->ev.id),
-             (unsigned) a->ev.id, a->ev.offset, what);
+    snprintf(text, sizeof text, "%s (0x%X) at byte %" PRIu64 ": %s", kn_mkv_name(id), (unsigned) id,
+             offset, what);
     return raise_fault(a, error, text);
 }
 
-/* What a writer's error means to the client. */
-static int raise_writer(struct ingest_assembler *a, int r, const char *what)
+/* At the element being worked on. */
+static int raise_at(struct ingest_assembler *a, enum ingest_error error, const char *what)
+{
+    return raise_of(a, error, a->ev.id, a->ev.offset, what);
+}
+
+/* What a writer's error means to the client; of the element with this id at offset. */
+static int raise_writer_of(struct ingest_assembler *a, uint32_t id, uint64_t offset, int r,
+                           const char *what)
 {
     enum ingest_error error = INGEST_INTERNAL_ERROR;
     if (r == -EAGAIN)
@@ -133,7 +141,12 @@ static int raise_writer(struct ingest_assembler *a, int r, const char *what)
         error = INGEST_MAX_FRAGMENT_SIZE_REACHED; /* more than storage's index can say */
     char text[96];
     snprintf(text, sizeof text, "storage: %s: %s", what, kn_errname(r));
-    return raise_fault(a, error, text);
+    return raise_of(a, error, id, offset, text);
+}
+
+static int raise_writer(struct ingest_assembler *a, int r, const char *what)
+{
+    return raise_writer_of(a, a->ev.id, a->ev.offset, r, what);
 }
 
 static bool is_of_a_segment(uint32_t id)
@@ -163,7 +176,9 @@ static int raise_parser(struct ingest_assembler *a, int r, const struct kn_err *
 
 void ingest_assembler_fail(struct ingest_assembler *a, enum ingest_error error, const char *text)
 {
-    (void) raise_fault(a, error, text);
+    uint64_t offset = 0;
+    uint32_t id = kn_mkv_parser_at(a->parser, &offset);
+    (void) (id ? raise_of(a, error, id, offset, text) : raise_fault(a, error, text));
 }
 
 void ingest_assembler_blame(struct ingest_assembler *a, enum ingest_error error)
@@ -219,10 +234,10 @@ static int commit(struct ingest_assembler *a, bool end_tag, bool soon)
     c.flush_soon = soon;
     int r = storage_writer_commit(a->conf.writer, &c);
     if (r < 0)
-        return raise_writer(a, r, "commit");
+        return raise_writer_of(a, KN_MKV_CLUSTER, a->cluster_at, r, "commit");
     kn_assert(a->pending_count < INGEST_PENDING_MAX);
     a->pending[(a->pending_first + a->pending_count) % INGEST_PENDING_MAX] =
-        (struct pending){a->fragment.begin.timecode, a->fragment.stored.number};
+        (struct pending){a->cluster_at, a->fragment.begin.timecode, a->fragment.stored.number};
     a->pending_count++;
     a->committed++;
     ingest_fragment_closed(&a->fragment);
@@ -246,7 +261,7 @@ static int begin(struct ingest_assembler *a)
         return raise_err(a, &err);
     int r = storage_writer_begin(a->conf.writer, &a->fragment.begin, &a->fragment.stored);
     if (r < 0)
-        return raise_writer(a, r, "begin");
+        return raise_writer_of(a, KN_MKV_CLUSTER, a->cluster_at, r, "begin");
     ingest_fragment_opened(&a->fragment, (uint32_t) a->lead_tags_bytes);
     ack(a, INGEST_ACK_BUFFERING, a->fragment.begin.timecode, &a->fragment.stored.number);
     return 0;
@@ -266,7 +281,7 @@ void ingest_assembler_committed(struct ingest_assembler *a, const struct storage
     }
     drop_open(a);
     a->fault.set = a->fault.silent = false; /* what came later gives way */
-    (void) raise_writer(a, result, "commit");
+    (void) raise_writer_of(a, KN_MKV_CLUSTER, p.cluster_at, result, "commit");
     a->fault.ack.has_timecode = a->fault.ack.has_number = true;
     a->fault.ack.timecode = p.timecode;
     a->fault.ack.number = p.number;
@@ -300,7 +315,8 @@ static int header(struct ingest_assembler *a)
     if (ingest_fragment_header(&a->fragment, &parsed, &err) < 0)
         return raise_err(a, &err);
     r = storage_writer_header(a->conf.writer, a->ev.raw, &parsed);
-    return r < 0 ? raise_writer(a, r, "header") : 0;
+    /* the event lies where the Cluster has ended it */
+    return r < 0 ? raise_writer_of(a, KN_MKV_EBML, a->ev.offset, r, "header") : 0;
 }
 
 /* Tags: counted, then part of the open fragment, or kept for the next one. */
@@ -344,6 +360,7 @@ static int cluster_before(struct ingest_assembler *a)
             return r;
     }
     ingest_fragment_reset(&a->fragment);
+    a->cluster_at = a->ev.offset;
     return lead_add(a, a->ev.raw);
 }
 

@@ -331,7 +331,7 @@ TEST(e5000_what_storage_cannot_explain)
     start(&rig);
     make_fragment(&rig.in, 100);
     fake.fail_header = -ENOMEM;
-    assert_fault(&rig, "5000@-#-", "storage: header: ENOMEM");
+    assert_fault(&rig, "5000@-#-", "EBML (0x1A45DFA3) at byte 0: storage: header: ENOMEM");
 }
 
 TEST(e5001_no_space_or_a_failing_disk)
@@ -340,9 +340,12 @@ TEST(e5001_no_space_or_a_failing_disk)
     for (size_t i = 0; i < KN_ARRAY_LEN(codes); i++) {
         struct rig rig;
         start(&rig);
+        char text[96];
+        snprintf(text, sizeof text, "Timestamp (0xE7) at byte %zu: storage: part: %s",
+                 rig.in.len + 4 + KN_MKV_SIZE_UNKNOWN_BYTES, kn_errname(codes[i]));
         make_fragment(&rig.in, 100);
         fake.fail_part = codes[i];
-        assert_fault(&rig, "5001@100#1", "storage: part: ");
+        assert_fault(&rig, "5001@100#1", text);
     }
 }
 
@@ -350,6 +353,9 @@ TEST(e5001_a_commit_that_fails_later_names_its_own_fragment)
 {
     struct rig rig;
     start(&rig);
+    char text[96];
+    snprintf(text, sizeof text, "Cluster (0x1F43B675) at byte %zu: storage: commit: EIO",
+             rig.in.len);
     make_fragment(&rig.in, 100);
     make_fragment(&rig.in, 300);
     ssize_t n = ingest_assembler_feed(rig.a, kn_buf_bytes(&rig.in));
@@ -357,6 +363,7 @@ TEST(e5001_a_commit_that_fails_later_names_its_own_fragment)
     rig_complete(&rig, -EIO);
 
     assert_string_equal(rig_fault(&rig), "5001@100#1");
+    assert_string_equal(ingest_assembler_fault(rig.a)->text, text);
     assert_string_equal(rig_acks(&rig), "B100#1 R100#1 B300#2 "); /* never PERSISTED */
     assert_int_equal(fake_writer_count(FAKE_ABORTED), 1);
     rig_stop(&rig);
