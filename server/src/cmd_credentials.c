@@ -249,6 +249,8 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     return SERVER_EXIT_USAGE;
 }
 
+static const char *const reads[] = {"data", "catalogue_bytes_max", NULL};
+
 const struct server_command server_command_credentials = {
     .name = "credentials",
     .words = "create | list | revoke ID",
@@ -260,5 +262,6 @@ const struct server_command server_command_credentials = {
     .options = options,
     .option_count = KN_ARRAY_LEN(options),
     .settings = true,
+    .reads = reads,
     .run = run,
 };

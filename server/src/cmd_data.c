@@ -26,13 +26,18 @@ static enum server_exit run_check(struct server_config *config, const struct ser
     return result.problems > 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
+static const char *const check_reads[] = {"data", NULL};
+
 const struct server_command server_command_check = {
     .name = "check",
     .words = "",
     .summary = "verify a data folder that no server holds",
-    .about = "Reads every chunk whole and compares records, checksums and catalogue; changes "
-             "nothing.\nOne line a problem; ends with 1 when there is any.",
+    .about =
+        "Reads every chunk whole and compares records, checksums and catalogue; changes "
+        "nothing.\nOne line a problem; ends with 1 when there is any, with 3 when a server has the "
+        "folder: stop it first.\nWhile a check reads, no server can start on the folder.",
     .settings = true,
+    .reads = check_reads,
     .run = run_check,
 };
 

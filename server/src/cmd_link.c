@@ -86,6 +86,8 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     return SERVER_EXIT_OK;
 }
 
+static const char *const reads[] = {"data", "console", "no_auth", "catalogue_bytes_max", NULL};
+
 const struct server_command server_command_link = {
     .name = "console-link",
     .words = "",
@@ -96,5 +98,6 @@ const struct server_command server_command_link = {
     .options = options,
     .option_count = KN_ARRAY_LEN(options),
     .settings = true,
+    .reads = reads,
     .run = run,
 };

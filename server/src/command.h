@@ -22,6 +22,8 @@ struct server_command {
     const struct server_option *options;
     size_t option_count;
     bool settings; /* every setting is a flag of it */
+    /* those it reads, which its help names, ending with NULL; without: the server's own */
+    const char *const *reads;
     enum server_exit (*run)(struct server_config *config, const struct server_args *args);
 };
 

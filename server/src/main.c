@@ -79,6 +79,16 @@ static void write_help(FILE *out)
                    "or unusable, 4 address in use.\n");
 }
 
+static bool is_read(const struct server_command *command, size_t table, const char *name)
+{
+    if (!command->reads)
+        return table == 0; /* its own; kinema config lists the modules' too */
+    for (const char *const *read = command->reads; *read; read++)
+        if (kn_str_eq(kn_str_from(*read), kn_str_from(name)))
+            return true;
+    return false;
+}
+
 static void write_command_help(const struct server_command *command,
                                const struct server_config *config)
 {
@@ -93,8 +103,10 @@ static void write_command_help(const struct server_command *command,
     write_options(common, KN_ARRAY_LEN(common));
     (void) printf("\nSettings (each is also a line of kinema.conf and an environment variable; "
                   "kinema config says more):\n");
-    for (size_t t = 0; t < 1; t++)
+    for (size_t t = 0; t < SERVER_CONFIG_TABLES; t++)
         for (size_t k = 0; k < config->tables[t].count; k++) {
+            if (!is_read(command, t, config->tables[t].keys[k].name))
+                continue;
             char flag[64];
             (void) snprintf(flag, sizeof flag, "--%s", config->tables[t].keys[k].name);
             for (char *c = flag + 2; *c; c++)

@@ -130,7 +130,8 @@ static enum server_exit open_data(struct serve *s, struct kn_err *err)
     int code = storage_open(settings->data, &s->config->storage, kn_fs_system(), s->clock,
                             &s->storage, &report, err);
     if (code == -EBUSY) {
-        (void) kn_fail(err, code, "data folder %s: another server has it", settings->data);
+        (void) kn_fail(err, code, "data folder %s: another server has it, or a check reads it",
+                       settings->data);
         return SERVER_EXIT_DATA;
     }
     if (code < 0)

@@ -8,6 +8,7 @@
 #include "scan.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "core/crypto.h"
 
@@ -317,13 +318,18 @@ int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *
     c.nowhere.dir = strdup(dir);
     if (!c.nowhere.dir)
         return kn_fail(err, -ENOMEM, "out of memory");
-    int r = storage_meta_open(path, MAP_BYTES, &meta, err);
+    int lock_fd = -1;
+    int r = storage_folder_take(dir, true, &lock_fd, err);
+    if (r == 0)
+        r = storage_meta_open(path, MAP_BYTES, &meta, err);
     if (r == 0) {
         r = check_all(&c, meta);
         if (r < 0)
             kn_fail(err, r, "check of %s: %s", dir, kn_errname(r));
         storage_meta_close(meta);
     }
+    if (lock_fd >= 0)
+        close(lock_fd);
     free(c.nowhere.dir);
     free(c.list);
     if (r < 0)

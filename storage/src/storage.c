@@ -103,17 +103,21 @@ void storage_work_wait(struct storage *storage)
 
 /* --- opening
  * --------------------------------------------------------------------------------------- */
-static int take_folder(struct storage *storage, struct kn_err *err)
+int storage_folder_take(const char *dir, bool shared, int *ret_fd, struct kn_err *err)
 {
     char path[PATH_BYTES_MAX];
-    int n = snprintf(path, sizeof(path), "%s/kinema.lock", storage->dir);
+    int n = snprintf(path, sizeof(path), "%s/kinema.lock", dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return kn_fail(err, -EMSGSIZE, "the folder's path is too long");
-    storage->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (storage->lock_fd < 0)
+    int fd = open(path, (shared ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0600);
+    if (fd < 0 && (!shared || errno != ENOENT))
         return kn_fail(err, errno == ENOENT ? -ENOENT : -EIO, "%s: %s", path, kn_errname(errno));
-    if (flock(storage->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return kn_fail(err, -EBUSY, "another server has %s", storage->dir);
+    if (fd >= 0 && flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
+        close(fd);
+        return kn_fail(err, -EBUSY,
+                       shared ? "a server has %s: stop it first" : "another server has %s", dir);
+    }
+    *ret_fd = fd;
     return 0;
 }
 
@@ -160,7 +164,7 @@ static int start_threads(struct storage *storage, struct kn_err *err)
 
 static int open_all(struct storage *storage, struct storage_report *report, struct kn_err *err)
 {
-    int r = take_folder(storage, err);
+    int r = storage_folder_take(storage->dir, false, &storage->lock_fd, err);
     if (r == 0)
         r = make_chunks_folder(storage, err);
     if (r == 0)

@@ -117,4 +117,8 @@ void storage_space_refused(struct storage *storage);
 int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)
     KN_MUSTUSE;
 
+/* The folder's lock, until the descriptor is closed: a server's alone, or shared by those who only
+ * read (-1 where no server has ever been). -EBUSY: err says who has it. */
+int storage_folder_take(const char *dir, bool shared, int *ret_fd, struct kn_err *err) KN_MUSTUSE;
+
 #endif

@@ -42,6 +42,17 @@ def test_each_command_explains_itself(command):
         assert out.startswith(f"kinema {command}")
 
 
+@pytest.mark.parametrize("command, settings", [
+    ("check", {"data"}),
+    ("credentials", {"data", "catalogue-bytes-max"}),
+    ("console-link", {"data", "console", "no-auth", "catalogue-bytes-max"}),
+])
+def test_help_lists_only_the_settings_that_a_command_reads(command, settings):
+    listed = kinema.run(command, "--help").stdout.split("\nSettings ")[1]
+    assert set(re.findall(r"^  --(\S+)", listed, re.M)) == settings
+    assert len(re.findall(r"^  --(\S+)", kinema.run("serve", "--help").stdout, re.M)) > 20
+
+
 def test_no_command_is_a_usage_error():
     done = kinema.run(check=False)
     assert done.returncode == USAGE and "Usage:" in done.stderr and done.stdout == ""
@@ -349,3 +360,9 @@ def test_check_of_a_sound_folder(make_server):
     server.stop()
     out = kinema.run("check", "--data", server.data).stdout
     assert re.search(r"^checked streams=\d+ .*problems=0$", out, re.M)
+
+
+def test_check_of_a_folder_that_a_server_has_ends_with_3_and_says_so(server):
+    done = kinema.run("check", "--data", server.data, check=False)
+    assert done.returncode == DATA and done.stdout == ""
+    assert f"a server has {server.data}: stop it first" in done.stderr

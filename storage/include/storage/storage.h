@@ -79,8 +79,8 @@ typedef void storage_say_fn(void *ctx, const char *line);
 struct storage_check_result {
     uint64_t streams, chunks, fragments, bytes, problems;
 };
-/* Reads every chunk whole and compares records, checksums and catalogue. Works on a folder no
- * server holds, changes nothing. say gets one line a problem, and progress. */
+/* Reads every chunk whole and compares records, checksums and catalogue. -EBUSY: a server
+ * holds it. Changes nothing. say gets one line a problem, and progress. */
 int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *ctx,
                   struct storage_check_result *ret, struct kn_err *err) KN_MUSTUSE;
 /* A chunk file in words: header, fragments, records, frames. */
