@@ -88,7 +88,8 @@ int storage_coverage(struct storage *storage, const struct storage_id *stream, i
                      size_t *ret_count)
 {
     struct storage_cursor c;
-    int r = storage_cursor_open(storage, stream, false, &c);
+    struct storage_reach reach = {0, from_ms};
+    int r = storage_cursor_open(storage, stream, false, &reach, &c);
     if (r < 0)
         return r;
     struct spans s = {.out = out, .cap = cap, .gap_ms = kn_max_i64(gap_ms, 0)};

@@ -2,8 +2,31 @@
 /* Walking the chunks of a log; see cursor.h. */
 #include "cursor.h"
 
+static bool reaches_locked(const struct storage_log *log, const struct storage_reach *reach)
+{
+    return log->loaded || (log->numbered && reach &&
+                           (reach->seq >= log->tail_seq || reach->from_ms >= log->tail_ts_ms));
+}
+
+bool storage_cursor_reaches(const struct storage_cursor *c, const struct storage_reach *reach)
+{
+    return reaches_locked(c->log, reach);
+}
+
+/* Without the lock: the tail first, which is mostly enough. */
+static int load(struct storage_log *log, const struct storage_reach *reach)
+{
+    int r = reach ? storage_log_load_tail(log) : 0;
+    kn_lock_take(&log->lock);
+    bool enough = reaches_locked(log, reach);
+    kn_lock_give(&log->lock);
+    if (r == 0 && !enough)
+        r = storage_log_load(log);
+    return r < 0 && r != -ENOMEM ? -EIO : r;
+}
+
 int storage_cursor_open(struct storage *storage, const struct storage_id *stream, bool nowait,
-                        struct storage_cursor *ret)
+                        const struct storage_reach *reach, struct storage_cursor *ret)
 {
     struct storage_stream *settings = storage_stream_find_id(storage, stream);
     if (!settings)
@@ -17,13 +40,13 @@ int storage_cursor_open(struct storage *storage, const struct storage_id *stream
     if (!log)
         return -ENOMEM;
     kn_lock_take(&log->lock);
-    if (!log->loaded) {
+    while (!reaches_locked(log, reach)) { /* another's load may have shortened it again */
         kn_lock_give(&log->lock);
         if (nowait)
             return -EAGAIN;
-        int r = storage_log_load(log);
+        int r = load(log, reach);
         if (r < 0)
-            return r == -ENOMEM ? r : -EIO;
+            return r;
         kn_lock_take(&log->lock);
     }
     if (log->dropped) {
@@ -33,8 +56,10 @@ int storage_cursor_open(struct storage *storage, const struct storage_id *stream
     *ret = (struct storage_cursor){
         .log = log,
         .nowait = nowait,
-        .exempt = log->hold_count > 0 || log->directory.kept_count > 0,
+        .exempt = log->hold_count > 0 || log->directory.kept_count > 0 || log->cold.kept_count > 0,
     };
+    log->cursors++;
+    log->used = ++storage->uses;
     ret->floor_ts_ms = retention_ms ? kn_wall_ms(storage->clock) - retention_ms : INT64_MIN;
     return 0;
 }
@@ -46,6 +71,7 @@ int64_t storage_cursor_floor(const struct storage_cursor *c, const struct storag
 
 void storage_cursor_close(struct storage_cursor *c)
 {
+    c->log->cursors--;
     kn_lock_give(&c->log->lock);
     storage_chunk_unref(c->pin);
     c->pin = NULL;

@@ -5,6 +5,13 @@
 
 #include "log.h"
 
+/* How far back a question looks: chunks named before `seq`, and fragments before `from_ms`, do not
+ * matter to it. Either is enough. */
+struct storage_reach {
+    uint64_t seq;
+    int64_t from_ms;
+};
+
 struct storage_cursor {
     struct storage_log *log;
     bool nowait;
@@ -15,10 +22,13 @@ struct storage_cursor {
     bool exempt;
 };
 
-/* Finds the log, loads it if need be, and takes its lock. -ENOENT: no such stream, or it is being
- * deleted; -EAGAIN with nowait. On success storage_cursor_close gives the lock back. */
+/* Finds the log, loads what reach asks for (NULL: all) if need be, and takes its lock. -ENOENT: no
+ * such stream, or it is being deleted; -EAGAIN with nowait. On success storage_cursor_close gives
+ * the lock back. */
 int storage_cursor_open(struct storage *storage, const struct storage_id *stream, bool nowait,
-                        struct storage_cursor *ret) KN_MUSTUSE;
+                        const struct storage_reach *reach, struct storage_cursor *ret) KN_MUSTUSE;
+/* Whether the directory that is in memory reaches as far. */
+bool storage_cursor_reaches(const struct storage_cursor *c, const struct storage_reach *reach);
 void storage_cursor_close(struct storage_cursor *c);
 
 /* The age floor for this row's fragments. */

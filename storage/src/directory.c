@@ -76,7 +76,9 @@ static bool ascends(const struct storage_directory *dir, size_t at)
 
 void storage_directory_insert(struct storage_directory *dir, const struct storage_chunk_row *row)
 {
-    size_t at = lower_bound(dir, row->name.seq);
+    /* Rows come in order when a directory is read. */
+    bool last = dir->count > 0 && dir->rows[dir->count - 1].name.seq < row->name.seq;
+    size_t at = last ? dir->count : lower_bound(dir, row->name.seq);
     if (at < dir->count && dir->rows[at].name.seq == row->name.seq) {
         drop_sums(dir, &dir->rows[at]);
         storage_chunk_unref(dir->rows[at].live);
@@ -110,6 +112,20 @@ void storage_directory_remove(struct storage_directory *dir, size_t at, size_t c
         memmove(&dir->rows[at], &dir->rows[at + count], after * sizeof(dir->rows[0]));
     }
     dir->count -= count;
+}
+
+void storage_directory_fit(struct storage_directory *dir)
+{
+    size_t cap = dir->count + dir->count / 2 + 8;
+    if (cap >= dir->cap)
+        return;
+    memmove(dir->base, dir->rows, dir->count * sizeof(*dir->rows));
+    dir->rows = dir->base;
+    struct storage_chunk_row *base = realloc(dir->base, cap * sizeof(*base));
+    if (!base)
+        return;
+    dir->base = dir->rows = base;
+    dir->cap = cap;
 }
 
 void storage_directory_keep(struct storage_directory *dir, struct storage_chunk_row *row)

@@ -46,6 +46,8 @@ int storage_directory_reserve(struct storage_directory *dir) KN_MUSTUSE;
 /* By name.seq; replaces a row of that name. Room has been reserved. */
 void storage_directory_insert(struct storage_directory *dir, const struct storage_chunk_row *row);
 void storage_directory_remove(struct storage_directory *dir, size_t at, size_t count);
+/* Gives back memory that it does not need. */
+void storage_directory_fit(struct storage_directory *dir);
 void storage_directory_keep(struct storage_directory *dir, struct storage_chunk_row *row);
 void storage_directory_done(struct storage_directory *dir);
 /* The row of the chunk; NULL. */

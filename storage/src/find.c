@@ -273,17 +273,26 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
                  const struct storage_query *query, struct storage_fragment *out, size_t cap,
                  size_t *ret_count, bool nowait)
 {
-    struct storage_cursor c;
-    int r = storage_cursor_open(storage, stream, nowait, &c);
-    if (r == -ENOENT) {
-        *ret_count = 0;
-        return 0;
-    }
-    if (r < 0)
-        return r;
-    struct result res = {out, cap, 0};
-    r = find_locked(&c, query, &res);
-    storage_cursor_close(&c);
+    struct storage_reach reach = {query->after_seq, INT64_MIN}, all_new = {UINT64_MAX, INT64_MAX};
+    if (query->order == STORAGE_BY_SERVER_TS)
+        reach = (struct storage_reach){query->newest_first ? 0 : query->after_seq, query->from_ms};
+    bool down = query->newest_first && query->order != STORAGE_BY_PRODUCER_TS;
+    const struct storage_reach *asked = down ? &all_new : &reach;
+    struct result res;
+    int r;
+    do {
+        struct storage_cursor c;
+        r = storage_cursor_open(storage, stream, nowait, asked, &c);
+        res = (struct result){out, cap, 0};
+        if (r < 0)
+            break;
+        r = find_locked(&c, query, &res);
+        /* From the newest on down: what is in memory may have been enough. */
+        asked = r == 0 && res.count < cap && !storage_cursor_reaches(&c, &reach) ? &reach : NULL;
+        storage_cursor_close(&c);
+    } while (asked);
+    if (r == -ENOENT)
+        r = 0;
     if (r == 0)
         *ret_count = res.count;
     return r;
@@ -518,7 +527,9 @@ int storage_find_at(struct storage *storage, const struct storage_id *stream,
 {
     kn_assert(order != STORAGE_BY_NUMBER);
     struct storage_cursor c;
-    int r = storage_cursor_open(storage, stream, nowait, &c);
+    struct storage_reach reach = {0, at_ms};
+    int r = storage_cursor_open(storage, stream, nowait,
+                                order == STORAGE_BY_SERVER_TS ? &reach : NULL, &c);
     if (r < 0)
         return r;
     r = order == STORAGE_BY_SERVER_TS ? find_at_server(&c, at_ms, ret)
@@ -600,6 +611,7 @@ bool storage_log_find_equal(struct storage_log *log, const struct storage_arriva
         below_seq = name_seq;
         at = kn_min_u64(at - 1, dir->count);
     }
-    storage_cursor_close(&c);
+    kn_lock_give(&log->lock);
+    storage_chunk_unref(c.pin);
     return found;
 }

@@ -83,6 +83,13 @@ struct storage_op {
     struct storage_chunk_header header;
 };
 
+/* Sums of rows that are in the catalogue only. */
+struct storage_cold {
+    bool known;
+    uint64_t chunks, fragments, bytes, kept_count, kept_bytes;
+    int64_t oldest_ms;
+};
+
 struct storage_log {
     struct storage *storage;
     struct storage_id id;
@@ -97,7 +104,7 @@ struct storage_log {
      * when the oldest after them ended, if that is known. */
     uint64_t swept_seq;
     bool front_known;
-    int64_t front_end_ms;
+    int64_t front_end_ms, front_start_ms;
     bool sweep_again; /* guarded by slow: something could not be removed */
 
     /* Changed with slow and lock held. */
@@ -105,7 +112,13 @@ struct storage_log {
     size_t hold_count;
 
     struct kn_lock lock; /* all below */
-    bool loaded;
+    bool numbered;       /* numbers are known, and the newest rows are in the directory */
+    bool loaded;        /* the directory is whole; otherwise older rows are in the catalogue only */
+    uint64_t tail_seq;  /* while it is not: all chunks from this name on are in the directory … */
+    int64_t tail_ts_ms; /* … and all fragments from this server time on */
+    unsigned cursors;   /* readers that walk it: it is not shortened meanwhile */
+    uint64_t used;      /* storage.uses when it was last walked */
+    struct storage_cold cold;
     bool dropped; /* the stream is being deleted */
     int load_error;
     struct storage_chunk *fence_due; /* a reference: its fence could not be stored yet */
@@ -129,8 +142,10 @@ struct storage_log {
     bool hungry;                     /* guarded by storage.lock */
 };
 
-/* Makes ready for reading and writing: the chunk directory, the numbers. Idempotent. Blocks. */
+/* Makes ready for reading all of it: the numbers and every row (load.c). Idempotent. Blocks. */
 int storage_log_load(struct storage_log *log) KN_MUSTUSE;
+/* Makes ready for writing and for reading what is new: the numbers and the newest rows. */
+int storage_log_load_tail(struct storage_log *log) KN_MUSTUSE;
 
 /* Legal holds (hold.c): a buffer to read them into, and reading them; whether one covers a row. */
 struct storage_hold_range *storage_log_holds_room(void) KN_MUSTUSE;

@@ -524,6 +524,52 @@ static int read_page(struct storage_meta *meta, struct kn_bytes prefix, struct k
     return r;
 }
 
+/* The last key below what follows the prefix. */
+static int seek_last(MDB_cursor *cursor, struct kn_bytes prefix, MDB_val *k, MDB_val *stored)
+{
+    uint8_t beyond[STORAGE_META_KEY_BYTES_MAX + 1];
+    memcpy(beyond, prefix.ptr, prefix.len);
+    beyond[prefix.len] = 0xff; /* no key of ours goes on with it: they are text */
+    *k = (MDB_val){prefix.len + 1, beyond};
+    int rc = mdb_cursor_get(cursor, k, stored, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        return mdb_cursor_get(cursor, k, stored, MDB_LAST);
+    return rc ? rc : mdb_cursor_get(cursor, k, stored, MDB_PREV);
+}
+
+static int read_last(struct storage_meta *meta, struct kn_bytes prefix, size_t limit,
+                     struct kn_buf *page, size_t *ret_count)
+{
+    MDB_txn *txn;
+    int rc = begin(meta, MDB_RDONLY, &txn);
+    if (rc)
+        return error_of(rc);
+    MDB_cursor *cursor = NULL;
+    MDB_val k, stored;
+    rc = mdb_cursor_open(txn, meta->dbi, &cursor);
+    if (!rc)
+        rc = seek_last(cursor, prefix, &k, &stored);
+    int r = 0;
+    size_t count = 0;
+    for (; !rc && r == 0 && count < limit; rc = mdb_cursor_get(cursor, &k, &stored, MDB_PREV)) {
+        uint64_t version;
+        struct kn_bytes value;
+        if (!kn_str_starts_with((struct kn_str){k.mv_data, k.mv_size}, kn_str_of(prefix)))
+            break;
+        r = split(&stored, &version, &value);
+        if (r == 0)
+            r = page_append(page, &k, version, value);
+        count++;
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    end_read(meta, txn);
+    if (r == 0 && rc && rc != MDB_NOTFOUND)
+        r = error_of(rc);
+    *ret_count = count;
+    return r;
+}
+
 static int page_next(struct kn_reader *in, uint64_t *version, struct kn_bytes *key,
                      struct kn_bytes *value)
 {
@@ -569,6 +615,27 @@ int storage_meta_list(struct storage_meta *meta, struct kn_bytes prefix, struct 
     struct kn_buf page;
     kn_buf_init(&page, LIST_PAGE_BYTES_MAX);
     int r = list_pages(meta, prefix, after, limit, each, ctx, &page);
+    kn_buf_done(&page);
+    return r;
+}
+
+int storage_meta_list_last(struct storage_meta *meta, struct kn_bytes prefix, size_t limit,
+                           storage_meta_fn *each, void *ctx)
+{
+    kn_assert(prefix.len > 0 && prefix.len < STORAGE_META_KEY_BYTES_MAX &&
+              limit <= STORAGE_META_LAST_MAX);
+    struct kn_buf page;
+    kn_buf_init(&page, LIST_PAGE_BYTES_MAX);
+    size_t count = 0;
+    int r = read_last(meta, prefix, limit, &page, &count);
+    struct kn_reader in = kn_reader_of(kn_buf_bytes(&page));
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        struct kn_bytes key, value;
+        uint64_t version;
+        r = page_next(&in, &version, &key, &value);
+        if (r == 0)
+            r = each(ctx, key, value, version);
+    }
     kn_buf_done(&page);
     return r;
 }

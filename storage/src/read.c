@@ -15,7 +15,8 @@ static int chunk_of(struct storage *storage, const struct storage_id *stream,
                     const struct storage_fragment *f, bool nowait, struct storage_chunk **ret)
 {
     struct storage_cursor c;
-    int r = storage_cursor_open(storage, stream, nowait, &c);
+    struct storage_reach reach = {f->chunk, INT64_MIN};
+    int r = storage_cursor_open(storage, stream, nowait, &reach, &c);
     if (r < 0)
         return r;
     r = 1;
@@ -260,14 +261,20 @@ int storage_stream_stats(struct storage *storage, const struct storage_id *strea
                          struct storage_stream_stats *ret, bool nowait)
 {
     struct storage_cursor c;
-    int r = storage_cursor_open(storage, stream, nowait, &c);
+    static const struct storage_reach all_new = {UINT64_MAX, INT64_MAX};
+    int r = storage_cursor_open(storage, stream, nowait, &all_new, &c);
+    if (r == 0 && !c.log->loaded && !c.log->cold.known) { /* the sums need every row, once */
+        storage_cursor_close(&c);
+        r = storage_cursor_open(storage, stream, nowait, NULL, &c);
+    }
     if (r < 0)
         return r;
     const struct storage_directory *dir = &c.log->directory;
+    const struct storage_cold *cold = &c.log->cold;
     struct storage_stream_stats stats = {
-        .fragments = dir->fragments,
-        .bytes = dir->bytes,
-        .kept_bytes = dir->kept_bytes,
+        .fragments = dir->fragments + cold->fragments,
+        .bytes = dir->bytes + cold->bytes,
+        .kept_bytes = dir->kept_bytes + cold->kept_bytes,
         .uploading = c.log->writer != NULL,
     };
     size_t first = 0, end = dir->count; /* rows without fragments are few, and mostly at the end */
@@ -282,6 +289,10 @@ int storage_stream_stats(struct storage *storage, const struct storage_id *strea
             kn_max_i64(row->first_server_ts_ms, storage_cursor_floor(&c, row));
         stats.newest_server_ts_ms = dir->rows[end - 1].last_server_ts_ms;
     }
+    stats.chunks += cold->chunks;
+    if (cold->chunks > 0)
+        stats.oldest_server_ts_ms =
+            c.exempt ? cold->oldest_ms : kn_max_i64(cold->oldest_ms, c.floor_ts_ms);
     storage_cursor_close(&c);
     *ret = stats;
     return 0;

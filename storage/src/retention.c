@@ -106,11 +106,15 @@ static void sweep(struct round *round, struct storage_log *log, struct storage_s
 /* Bytes of fragments that count against a stream's limit: what holds keep does not. */
 static int counted_bytes(struct storage_log *log, uint64_t *ret)
 {
-    int r = storage_log_load(log);
+    kn_lock_take(&log->lock);
+    bool known = log->loaded || log->cold.known;
+    kn_lock_give(&log->lock);
+    int r = known ? 0 : storage_log_load(log);
     if (r < 0)
         return r;
     KN_LOCKED(&log->lock);
-    *ret = log->directory.bytes - log->directory.kept_bytes;
+    *ret =
+        log->directory.bytes - log->directory.kept_bytes + log->cold.bytes - log->cold.kept_bytes;
     return 0;
 }
 
@@ -147,7 +151,7 @@ static void keep_stream(struct round *round, const struct storage_stream *stream
         return;
     apply_rules(round, stream, log);
     KN_LOCKED(&log->lock);
-    round->kept_bytes += log->directory.kept_bytes;
+    round->kept_bytes += log->directory.kept_bytes + log->cold.kept_bytes;
 }
 
 typedef void stream_fn(struct round *round, const struct storage_stream *stream, void *ctx);

@@ -47,6 +47,7 @@ struct storage {
     size_t sealed_count;
     struct storage_cached_header headers[STORAGE_HEADERS_CACHED];
     uint64_t tick;
+    _Atomic uint64_t uses;      /* walks of directories so far */
     struct kn_cond idle;        /* work has become 0 */
     struct storage_log *hungry; /* logs whose writer waits for the node's budget */
 

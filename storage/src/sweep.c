@@ -27,7 +27,8 @@ struct pick {
     struct storage_chunk_row row;
     uint64_t version;
     enum fate fate;
-    bool failed; /* its file could not be removed: the next round tries again */
+    bool leftover; /* gone for readers before this run of the keeper: a crash came between */
+    bool failed;   /* its file could not be removed: the next round tries again */
     char key[STORAGE_CHUNK_KEY_BYTES];
     uint8_t value[STORAGE_CHUNK_ROW_BYTES];
 };
@@ -84,9 +85,11 @@ static int choose(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_
     }
     if (!behind && !is_due(s, &pick.row)) {
         s->log->front_end_ms = pick.row.last_end_ms;
+        s->log->front_start_ms = pick.row.first_server_ts_ms;
         s->log->front_known = true;
         return -ECANCELED; /* they are in order: the rest is younger */
     }
+    pick.leftover = behind && !pick.row.kept;
     pick.fate = behind ? (pick.row.kept ? LET_GO : GOES) : held ? STAYS : GOES;
     s->taken_bytes += bytes_of(s, &pick);
     s->picks[s->count++] = pick;
@@ -163,6 +166,26 @@ static int raise_horizon(struct slice *s)
     return r;
 }
 
+/* The sums of a row that is not in memory. */
+static void hide_cold_locked(struct storage_log *log, const struct pick *pick)
+{
+    struct storage_cold *cold = &log->cold;
+    if (log->loaded || !cold->known || pick->leftover)
+        return;
+    if (pick->fate == STAYS) {
+        cold->kept_count++;
+        cold->kept_bytes += pick->row.bytes;
+        return;
+    }
+    cold->chunks -= kn_min_u64(cold->chunks, 1);
+    cold->fragments -= kn_min_u64(cold->fragments, pick->row.count);
+    cold->bytes -= kn_min_u64(cold->bytes, pick->row.bytes);
+    if (pick->fate == LET_GO) {
+        cold->kept_count -= kn_min_u64(cold->kept_count, 1);
+        cold->kept_bytes -= kn_min_u64(cold->kept_bytes, pick->row.bytes);
+    }
+}
+
 static void hide(struct slice *s)
 {
     struct storage_log *log = s->log;
@@ -171,11 +194,15 @@ static void hide(struct slice *s)
     log->trim_seq = kn_max_u64(log->trim_seq, log->stored.trim_seq);
     for (size_t i = 0; i < s->count; i++) {
         struct storage_chunk_row *row = storage_directory_find(dir, s->picks[i].row.name.seq);
-        if (row && s->picks[i].fate == STAYS)
+        if (!row)
+            hide_cold_locked(log, &s->picks[i]);
+        else if (s->picks[i].fate == STAYS)
             storage_directory_keep(dir, row);
-        else if (row)
+        else
             storage_directory_remove(dir, (size_t) (row - dir->rows), 1);
     }
+    if (log->front_known && log->cold.kept_count == 0)
+        log->cold.oldest_ms = log->front_start_ms;
 }
 
 static int decide(struct slice *s)

@@ -18,7 +18,8 @@ struct storage_meta;
 
 enum {
     STORAGE_META_KEY_BYTES_MAX = 400,
-    STORAGE_META_VALUE_BYTES_MAX = 1 << 20
+    STORAGE_META_VALUE_BYTES_MAX = 1 << 20,
+    STORAGE_META_LAST_MAX = 256
 };
 
 int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta **ret,
@@ -49,6 +50,9 @@ typedef int storage_meta_fn(void *ctx, struct kn_bytes key, struct kn_bytes valu
 /* In key order, keys that start with prefix and are greater than after. each < 0 stops. */
 int storage_meta_list(struct storage_meta *meta, struct kn_bytes prefix, struct kn_bytes after,
                       size_t limit, storage_meta_fn *each, void *ctx) KN_MUSTUSE;
+/* The last keys that start with prefix, the last first; at most STORAGE_META_LAST_MAX. */
+int storage_meta_list_last(struct storage_meta *meta, struct kn_bytes prefix, size_t limit,
+                           storage_meta_fn *each, void *ctx) KN_MUSTUSE;
 /* Grows with every change by any process; cheap, from mapped memory. */
 uint64_t storage_meta_generation(struct storage_meta *meta);
 

@@ -33,6 +33,7 @@ struct storage_conf { /* every member is a row of storage_conf_keys */
     uint64_t ballast_bytes;
     uint64_t catalogue_bytes_max;    /* LMDB map size */
     uint64_t open_chunks_max;        /* cached for reading */
+    uint64_t directory_bytes_max;    /* memory of rows of old chunks, all streams */
     uint64_t retention_slice_chunks; /* unlinked in one go */
     uint64_t retention_interval_ms;
     uint64_t memory_stream_bytes_max; /* retention 0: 200 MB */
