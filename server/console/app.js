@@ -539,8 +539,10 @@ class StreamView {
     }
     this.info = info;
     this.timeline.offset = info.nowMs - Date.now();
-    const cannot = undecodable(info.now);
-    if (cannot) { this.player.stop(); this.message(cannot, true); }
+    const cannot = undecodable(info.now); // live; older recordings may be of another codec
+    const live = !this.started || this.player.mode === 'LIVE';
+    if (cannot && live) this.player.stop();
+    if (cannot && (live || !this.playing)) this.message(cannot, true);
     else if (!info.canPlay) this.message('Your access key may not play this stream.', true);
     else if (!this.started && info.newestMs) this.live();
     else if (!this.started) this.message(this.waiting());

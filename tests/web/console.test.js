@@ -175,6 +175,16 @@ test('a camera that this browser cannot decode is explained, not played', {skip:
   await shot('hevc');
 });
 
+test('what that camera recorded before, as H.264, plays', {skip: !hevc}, async () => {
+  await page.waitForFunction(() => window.kinemaView.info?.oldestMs);
+  await page.evaluate(() => window.kinemaView.jump(window.kinemaView.info.oldestMs));
+  await playing(page, '#video');
+  assert.equal(await page.textContent('#message'), '');
+  await shot('hevc-before');
+  await page.evaluate(() => window.kinemaView.jump(window.kinemaView.info.newestMs));
+  await page.waitForFunction(() => /H\.265/.test(document.querySelector('#message')?.textContent));
+});
+
 test('logging out ends it', async () => {
   await page.goto(`${base}/#/`);
   await page.click('#logout');

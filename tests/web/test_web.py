@@ -130,14 +130,16 @@ def test_chromium_plays_every_mode(modules, shots, server, camera, silent):
 
 @pytest.fixture(scope="session")
 def hevc(server):
-    """A stream of H.265, which Debian's Chromium cannot decode; None without the shared captures."""
-    path = kinema.CAPTURES / "c164_h265_abs_eofr_meta.mkv"
-    if not path.exists():
+    """A camera that sent H.264 and then H.265, which Debian's Chromium cannot decode; None without
+    the shared captures."""
+    paths = [kinema.CAPTURES / f"c164_{codec}_abs_eofr_meta.mkv" for codec in ("h264", "h265")]
+    if not all(path.exists() for path in paths):
         return None
     stream = server.create_stream("h265-yard")
-    with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
-        upload.finish(path.read_bytes())
-        assert upload.error() is None
+    for path in paths:
+        with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+            upload.finish(path.read_bytes())
+            assert upload.error() is None
     return stream
 
 
