@@ -181,6 +181,14 @@ static void give_out_back(struct kn_http_conn *conn)
     kn_http_loop_give_buf(conn->loop, &conn->out);
 }
 
+void kn_http_conn_take_out(struct kn_http_conn *conn, uint8_t *dst)
+{
+    size_t len = kn_http_conn_out_left(conn);
+    if (len > 0)
+        memcpy(dst, conn->out.ptr + conn->out_at, len);
+    give_out_back(conn);
+}
+
 void kn_http_conn_write_through(struct kn_http_conn *conn, const void *ptr, size_t len)
 {
     const uint8_t *at = ptr;
@@ -222,7 +230,7 @@ bool kn_http_conn_flush(struct kn_http_conn *conn)
         return false;
     if (conn->out.ptr)
         give_out_back(conn);
-    return true;
+    return !conn->ssl || kn_http_tls_flush(conn);
 }
 
 ssize_t kn_http_conn_send_file(struct kn_http_conn *conn, int fd, uint64_t off, uint64_t len)
@@ -452,7 +460,7 @@ void kn_http_conn_run(struct kn_http_conn *conn)
         return;
     if (conn->read_due_ns <= conn->loop->now_ns || conn->write_due_ns <= conn->loop->now_ns)
         check_timeouts(conn);
-    if (conn->phase == KN_HTTP_HANDSHAKE)
+    if (conn->phase == KN_HTTP_HANDSHAKE && kn_http_tls_flush(conn))
         handshake(conn);
     if (conn->phase == KN_HTTP_SERVING || conn->phase == KN_HTTP_LINGERING)
         work(conn);

@@ -55,6 +55,8 @@ struct kn_http_conn {
     int fd;
     struct ssl_st *ssl;
     bool tls_broken, tls_closed; /* no close_notify may be sent; it was sent */
+    struct kn_buf tls_out;       /* records that the socket did not take yet */
+    size_t tls_out_at;
     enum kn_http_phase phase;
     bool readable, writable; /* until the kernel says EAGAIN */
     bool peer_closed;        /* EPOLLRDHUP was seen */
@@ -112,6 +114,8 @@ void kn_http_conn_append(struct kn_http_conn *conn, const void *ptr, size_t len)
 bool kn_http_conn_room(struct kn_http_conn *conn, size_t more);
 /* Adds a large piece: writes what the socket takes at once and keeps a copy of the rest only. */
 void kn_http_conn_write_through(struct kn_http_conn *conn, const void *ptr, size_t len);
+/* Copies out's bytes to dst and empties it. */
+void kn_http_conn_take_out(struct kn_http_conn *conn, uint8_t *dst);
 /* Writes out; true when it is empty. */
 bool kn_http_conn_flush(struct kn_http_conn *conn);
 /* Sends part of a file: bytes sent; -EAGAIN; -EIO the socket or the file failed. */

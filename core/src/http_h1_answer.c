@@ -5,6 +5,7 @@
  * chunk a pull, for as long as the socket takes it. So what waits for a slow peer is one buffer.
  */
 #include "http_h1_req.h"
+#include "http_io.h"
 #include "http_status.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ enum {
     BODY_COPIED_MAX = 16 << 10, /* longer ones go from the caller's memory */
     PULL_BYTES_MAX = 0xffff,    /* at most four digits of chunk size */
     PULL_BYTES_MIN = 8 << 10,   /* less room than this is not offered */
+    STAGE_BYTES_MIN = 64 << 10, /* shorter answers are gathered in the output */
     CHUNK_HEAD_BYTES = 6,       /* "ffff\r\n" */
     CHUNK_TAIL_BYTES = 2,
     TURN_BYTES_MAX = 1 << 20, /* of one connection, then the others have their turn */
@@ -194,6 +196,23 @@ static void stream_ended(struct kn_h1_req *req)
     req->base.answer_complete = true;
 }
 
+/* What a pull has said: what is not a count of bytes is dealt with and becomes 0. */
+static size_t pulled(struct kn_h1_req *req, ssize_t n)
+{
+    if (n == KN_HTTP_EOF)
+        stream_ended(req);
+    if (n == KN_HTTP_FAIL)
+        req->base.aborted = true;
+    if (n <= 0)
+        return 0;
+    if (req->base.length_left != KN_HTTP_LENGTH_UNKNOWN) {
+        req->base.length_left -= (uint64_t) n;
+        if (req->base.length_left == 0)
+            req->base.answer_complete = true;
+    }
+    return (size_t) n;
+}
+
 /* One pull into the output. Returns bytes; 0: nothing more now. */
 static size_t pull_once(struct kn_h1_req *req)
 {
@@ -204,25 +223,35 @@ static size_t pull_once(struct kn_h1_req *req)
         return 0;
     size_t cap = kn_min_u64(conn->out.cap - conn->out.len - frame, PULL_BYTES_MAX);
     cap = kn_min_u64(cap, req->base.length_left);
-    ssize_t n = kn_http_req_pull(&req->base, conn->out.ptr + conn->out.len + head, cap);
-    if (n == KN_HTTP_EOF) {
-        stream_ended(req);
-        return 0;
-    }
-    if (n == KN_HTTP_FAIL)
-        req->base.aborted = true;
-    if (n <= 0)
+    uint8_t *to = conn->out.ptr + conn->out.len + head;
+    size_t n = pulled(req, kn_http_req_pull(&req->base, to, cap));
+    if (n == 0)
         return 0;
     if (req->answer_chunked)
-        frame_chunk(&conn->out, (size_t) n);
+        frame_chunk(&conn->out, n);
     else
-        conn->out.len += (size_t) n;
-    if (req->base.length_left != KN_HTTP_LENGTH_UNKNOWN) {
-        req->base.length_left -= (uint64_t) n;
-        if (req->base.length_left == 0)
-            req->base.answer_complete = true;
-    }
-    return (size_t) n;
+        conn->out.len += n;
+    return n;
+}
+
+/* One pull of about as much as the socket takes, into memory that the loop keeps for that, and from
+ * there into the socket: few large pieces cost the fewest system calls and wake the peer least,
+ * and a slow peer is not left with a large buffer. */
+static size_t pull_staged(struct kn_h1_req *req)
+{
+    struct kn_http_conn *conn = req->conn;
+    size_t head = kn_http_conn_out_left(conn);
+    uint8_t *stage = kn_http_loop_stage(conn->loop);
+    if (!stage || head > KN_HTTP_STAGE_HEAD_BYTES)
+        return pull_once(req);
+    size_t cap = kn_max_u64(kn_http_io_room(conn), STAGE_BYTES_MIN);
+    cap = kn_min_u64(kn_min_u64(cap, KN_HTTP_STAGE_BYTES), req->base.length_left);
+    size_t n = pulled(req, kn_http_req_pull(&req->base, stage + head, cap));
+    if (n == 0)
+        return 0;
+    kn_http_conn_take_out(conn, stage);
+    kn_http_conn_write_through(conn, stage, head + n);
+    return n;
 }
 
 static void produce_stream(struct kn_h1_req *req)
@@ -240,9 +269,11 @@ static void produce_stream(struct kn_h1_req *req)
         if (left > 0 && conn->out.cap - conn->out.len < PULL_BYTES_MAX / 2 &&
             !kn_http_conn_flush(conn))
             break;
-        if (!conn->writable)
+        if (!conn->writable || (conn->ssl && !kn_http_tls_flush(conn)))
             break;
-        sent += pull_once(req);
+        bool staged = !req->answer_chunked && base->length_left != KN_HTTP_LENGTH_UNKNOWN &&
+                      base->length_left >= STAGE_BYTES_MIN;
+        sent += staged ? pull_staged(req) : pull_once(req);
     }
     (void) kn_http_conn_flush(conn);
 }

@@ -3,6 +3,7 @@
 #include "http_io.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -52,18 +53,34 @@ static void *unconst(const void *ptr) /* iov_base is not const, sendmsg does not
     return u.out;
 }
 
+ssize_t kn_http_io_send2(struct kn_http_conn *conn, struct kn_bytes first, struct kn_bytes second)
+{
+    struct iovec iov[2] = {
+        {unconst(first.ptr),  first.len },
+        {unconst(second.ptr), second.len}
+    };
+    size_t skip = first.len == 0;
+    struct msghdr msg = {.msg_iov = iov + skip, .msg_iovlen = 2 - skip};
+    return wrote(conn, sendmsg(conn->fd, &msg, MSG_NOSIGNAL));
+}
+
 ssize_t kn_http_io_write2(struct kn_http_conn *conn, struct kn_bytes first, struct kn_bytes second)
 {
     if (conn->ssl || first.len == 0) {
         struct kn_bytes piece = first.len > 0 ? first : second;
         return kn_http_io_write(conn, piece.ptr, piece.len);
     }
-    struct iovec iov[2] = {
-        {unconst(first.ptr),  first.len },
-        {unconst(second.ptr), second.len}
-    };
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    return wrote(conn, sendmsg(conn->fd, &msg, MSG_NOSIGNAL));
+    return kn_http_io_send2(conn, first, second);
+}
+
+size_t kn_http_io_room(const struct kn_http_conn *conn)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 ||
+        info[SK_MEMINFO_WMEM_QUEUED] >= info[SK_MEMINFO_SNDBUF])
+        return 0;
+    return info[SK_MEMINFO_SNDBUF] - info[SK_MEMINFO_WMEM_QUEUED];
 }
 
 ssize_t kn_http_io_send_file(struct kn_http_conn *conn, int fd, uint64_t off, size_t len)

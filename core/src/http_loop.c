@@ -105,6 +105,8 @@ void kn_http_loop_close(struct kn_http_loop *loop)
     while (loop->spare_count > 0)
         free(loop->spares[--loop->spare_count].ptr);
     free(loop->read_buf);
+    free(loop->stage);
+    kn_buf_done(&loop->records);
     free(loop->headers);
     kn_http_timers_done(&loop->timers);
     kn_http_pacer_close(loop);
@@ -147,6 +149,14 @@ void kn_http_loop_give_buf(struct kn_http_loop *loop, struct kn_buf *buf)
         return;
     }
     kn_buf_done(buf);
+}
+
+uint8_t *kn_http_loop_stage(struct kn_http_loop *loop)
+{
+    const size_t bytes = KN_HTTP_STAGE_HEAD_BYTES + KN_HTTP_STAGE_BYTES;
+    if (!loop->stage && (loop->stage = malloc(bytes)))
+        memset(loop->stage, 0, bytes); /* all page faults now, not one by one under answers */
+    return loop->stage;
 }
 
 /* --- one turn ---------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@ enum {
     KN_HTTP_READ_BYTES = 128 << 10,     /* asked of the kernel at once */
     KN_HTTP_READ_BUF_BYTES = 384 << 10, /* with what a connection had left over before it */
     KN_HTTP_OUT_BUF_BYTES = 80 << 10,   /* a pooled output buffer */
+    KN_HTTP_STAGE_BYTES = 1 << 20,      /* of a long answer at once */
+    KN_HTTP_STAGE_HEAD_BYTES = 4 << 10, /* and its head before it */
     KN_HTTP_OUT_BYTES_MAX = 256 << 20,  /* a whole answer that had to be copied */
     KN_HTTP_SPARES = 64,                /* pooled output buffers kept */
     KN_HTTP_SPARES_FIRST = 4,           /* of them touched before serving */
@@ -102,6 +104,8 @@ struct kn_http_loop {
     struct kn_http_loop_gate *gate_spares;
 
     uint8_t *read_buf;
+    uint8_t *stage;        /* head and bytes of a long answer; of use within one call only */
+    struct kn_buf records; /* TLS records on their way into a socket; likewise */
     struct kn_http_spare spares[KN_HTTP_SPARES];
     unsigned spare_count;
     struct kn_http_header *headers; /* room for headers_max, for the head being read */
@@ -124,6 +128,7 @@ void kn_http_loop_stop(struct kn_http_loop *loop,
 const char *kn_http_loop_date(struct kn_http_loop *loop);
 struct kn_buf kn_http_loop_take_buf(struct kn_http_loop *loop);
 void kn_http_loop_give_buf(struct kn_http_loop *loop, struct kn_buf *buf);
+uint8_t *kn_http_loop_stage(struct kn_http_loop *loop); /* made at first use; NULL: no memory */
 
 /* Backend functions shared by HTTP/1.1 and HTTP/2. */
 void kn_http_loop_gate_wait(struct kn_http_loop *loop, struct kn_http_req *req,

@@ -3,19 +3,31 @@
  * TLS for the wire engine: OpenSSL on the loop's own non-blocking sockets. 1.2 and 1.3, AEAD suites
  * with ephemeral keys only, the server's order, no renegotiation, close_notify before each close.
  * Idle connections give their record buffers back (design/http-layer.md 4: 14.6 KB each).
+ *
+ * What OpenSSL writes goes into the loop's buffer of records and leaves by one system call for many
+ * records (OpenSSL itself makes one a record of 16 KiB). What a socket does not take then waits in
+ * the connection, and nothing more is encrypted before it has left.
  */
 #include "http_io.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "core/crypto.h"
 #include "core/http_server.h"
 
+enum {
+    RECORD_PLAIN_BYTES = 16 << 10,  /* most that a record holds: RFC 8446, 5.1 */
+    RECORDS_BYTES_MAX = 512 << 10,  /* written at once */
+    RECORDS_SLACK_BYTES = 64 << 10, /* the last record, alerts */
+};
+
 struct kn_tls {
     SSL_CTX *ctx;
+    BIO_METHOD *records; /* how OpenSSL hands its records to us */
     bool h2;
 };
 
@@ -57,6 +69,7 @@ static int set_up(struct kn_tls *tls, struct kn_err *err)
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_read_ahead(ctx, 1); /* a record's head and body by one system call */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no memory held */
@@ -69,6 +82,90 @@ static int set_up(struct kn_tls *tls, struct kn_err *err)
     return 0;
 }
 
+/* --- records out ------------------------------------------------------------------------- */
+static int take_record(BIO *bio, const char *ptr, int len)
+{
+    struct kn_http_conn *conn = BIO_get_data(bio);
+    return kn_buf_append(&conn->loop->records, ptr, (size_t) len) < 0 ? -1 : len;
+}
+
+static long control(BIO *bio, int command, long number, void *ptr)
+{
+    (void) bio;
+    (void) number;
+    (void) ptr;
+    return command == BIO_CTRL_FLUSH; /* it is sent when the call into OpenSSL has returned */
+}
+
+static BIO_METHOD *new_records(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "records");
+    if (method && BIO_meth_set_write(method, take_record) == 1 &&
+        BIO_meth_set_ctrl(method, control) == 1)
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+static int prepare_records(struct kn_http_loop *loop)
+{
+    const size_t bytes = RECORDS_BYTES_MAX + RECORDS_SLACK_BYTES;
+    if (loop->records.ptr)
+        return 0;
+    kn_buf_init(&loop->records, 2 * bytes);
+    int r = kn_buf_reserve(&loop->records, bytes);
+    if (r == 0)
+        memset(loop->records.ptr, 0, loop->records.cap); /* page faults now */
+    return r;
+}
+
+static size_t waiting(const struct kn_http_conn *conn)
+{
+    return conn->tls_out.len - conn->tls_out_at;
+}
+
+/* What is waiting and what OpenSSL has just written, as far as the socket takes it; the rest of it
+ * waits. */
+static int send_records(struct kn_http_conn *conn)
+{
+    struct kn_buf *records = &conn->loop->records;
+    size_t at = 0;
+    int r = 0;
+    while (r == 0 && conn->writable && waiting(conn) + records->len - at > 0) {
+        struct kn_bytes first = {NULL, waiting(conn)};
+        if (first.len > 0)
+            first.ptr = conn->tls_out.ptr + conn->tls_out_at;
+        ssize_t n =
+            kn_http_io_send2(conn, first, (struct kn_bytes){records->ptr + at, records->len - at});
+        if (n < 0) {
+            r = n == -EAGAIN ? 0 : (int) n;
+            break;
+        }
+        size_t of_first = kn_min_u64((size_t) n, first.len);
+        conn->tls_out_at += of_first;
+        at += (size_t) n - of_first;
+    }
+    if (waiting(conn) == 0 && conn->tls_out.ptr) {
+        conn->tls_out_at = 0;
+        kn_http_loop_give_buf(conn->loop, &conn->tls_out);
+    }
+    if (r == 0 && at < records->len) {
+        if (!conn->tls_out.ptr)
+            conn->tls_out = kn_http_loop_take_buf(conn->loop);
+        r = kn_buf_append(&conn->tls_out, records->ptr + at, records->len - at);
+    }
+    kn_buf_clear(records);
+    return r;
+}
+
+bool kn_http_tls_flush(struct kn_http_conn *conn)
+{
+    if (waiting(conn) > 0 && conn->writable && send_records(conn) < 0)
+        conn->failed = true;
+    return !conn->failed && waiting(conn) == 0;
+}
+
+/* --- settings ---------------------------------------------------------------------------- */
 int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
                struct kn_err *err)
 {
@@ -77,7 +174,8 @@ int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_t
         return kn_fail(err, -ENOMEM, "no memory for TLS");
     tls->h2 = h2;
     tls->ctx = SSL_CTX_new(TLS_server_method());
-    int r = tls->ctx ? set_up(tls, err) : fail_tls(err, "TLS");
+    tls->records = new_records();
+    int r = tls->ctx && tls->records ? set_up(tls, err) : fail_tls(err, "TLS");
     if (r == 0 && SSL_CTX_use_certificate_chain_file(tls->ctx, cert_path) != 1)
         r = fail_tls(err, cert_path);
     if (r == 0 && SSL_CTX_use_PrivateKey_file(tls->ctx, key_path, SSL_FILETYPE_PEM) != 1)
@@ -97,15 +195,25 @@ void kn_tls_free(struct kn_tls *tls)
     if (!tls)
         return;
     SSL_CTX_free(tls->ctx);
+    BIO_meth_free(tls->records);
     free(tls);
 }
 
 /* --- on a connection --------------------------------------------------------------------- */
 int kn_http_tls_attach(struct kn_http_conn *conn)
 {
-    conn->ssl = SSL_new(conn->listener->tls->ctx);
-    if (!conn->ssl || SSL_set_fd(conn->ssl, conn->fd) != 1)
+    const struct kn_tls *tls = conn->listener->tls;
+    BIO *in = BIO_new_socket(conn->fd, BIO_NOCLOSE), *out = BIO_new(tls->records);
+    conn->ssl = SSL_new(tls->ctx);
+    if (!conn->ssl || !in || !out || prepare_records(conn->loop) < 0) {
+        BIO_free(in);
+        BIO_free(out);
         return -ENOMEM;
+    }
+    BIO_set_data(out, conn);
+    BIO_set_init(out, 1);
+    SSL_set0_rbio(conn->ssl, in);
+    SSL_set0_wbio(conn->ssl, out);
     SSL_set_accept_state(conn->ssl);
     return 0;
 }
@@ -133,11 +241,12 @@ static int outcome(struct kn_http_conn *conn, int result)
 int kn_http_tls_handshake(struct kn_http_conn *conn)
 {
     ERR_clear_error();
-    int r = SSL_do_handshake(conn->ssl);
-    if (r == 1)
-        return 0;
-    r = outcome(conn, r);
-    return r == -EAGAIN ? r : -EPROTO;
+    int result = SSL_do_handshake(conn->ssl);
+    int r = result == 1 ? 0 : outcome(conn, result);
+    int sent = send_records(conn); /* an alert too */
+    if (result == 1)
+        return sent < 0 ? -EPROTO : 0;
+    return r == -EAGAIN && sent == 0 ? r : -EPROTO;
 }
 
 bool kn_http_tls_chose_h2(struct kn_http_conn *conn)
@@ -154,8 +263,9 @@ void kn_http_tls_close_notify(struct kn_http_conn *conn)
         return;
     conn->tls_closed = true;
     ERR_clear_error();
-    (void) SSL_shutdown(conn->ssl); /* sends it; the peer's answer is not waited for */
+    (void) SSL_shutdown(conn->ssl); /* the peer's answer is not waited for */
     ERR_clear_error();
+    (void) send_records(conn);
 }
 
 void kn_http_tls_free(struct kn_http_conn *conn)
@@ -163,18 +273,17 @@ void kn_http_tls_free(struct kn_http_conn *conn)
     kn_http_tls_close_notify(conn);
     SSL_free(conn->ssl);
     conn->ssl = NULL;
+    kn_http_loop_give_buf(conn->loop, &conn->tls_out);
 }
 
 /* One record at a time comes out of SSL_read; they are gathered so that a body is handed on in
  * large pieces. */
-ssize_t kn_http_tls_read(struct kn_http_conn *conn, void *dst, size_t cap)
+static ssize_t read_records(struct kn_http_conn *conn, uint8_t *dst, size_t cap)
 {
-    uint8_t *at = dst;
     size_t got = 0;
-    ERR_clear_error();
     while (got < cap) {
         int want = (int) kn_min_u64(cap - got, INT_MAX);
-        int n = SSL_read(conn->ssl, at + got, want);
+        int n = SSL_read(conn->ssl, dst + got, want);
         if (n > 0) {
             got += (size_t) n;
             continue;
@@ -190,12 +299,35 @@ ssize_t kn_http_tls_read(struct kn_http_conn *conn, void *dst, size_t cap)
     return (ssize_t) got;
 }
 
-ssize_t kn_http_tls_write(struct kn_http_conn *conn, const void *ptr, size_t len)
+ssize_t kn_http_tls_read(struct kn_http_conn *conn, void *dst, size_t cap)
 {
     ERR_clear_error();
-    int n = SSL_write(conn->ssl, ptr, (int) kn_min_u64(len, 1 << 30));
-    if (n > 0)
-        return n;
-    int r = outcome(conn, n);
+    ssize_t n = read_records(conn, dst, cap);
+    if (conn->loop->records.len > 0 && send_records(conn) < 0) /* an answer to a key update */
+        return -EIO;
+    return n;
+}
+
+ssize_t kn_http_tls_write(struct kn_http_conn *conn, const void *ptr, size_t len)
+{
+    const uint8_t *from = ptr;
+    size_t taken = 0;
+    int r = 0;
+    if (!kn_http_tls_flush(conn))
+        return conn->failed ? -EIO : -EAGAIN;
+    ERR_clear_error();
+    while (r == 0 && taken < len && conn->loop->records.len < RECORDS_BYTES_MAX) {
+        int n =
+            SSL_write(conn->ssl, from + taken, (int) kn_min_u64(len - taken, RECORD_PLAIN_BYTES));
+        if (n > 0)
+            taken += (size_t) n;
+        else
+            r = outcome(conn, n);
+    }
+    int sent = send_records(conn);
+    if (sent < 0)
+        return -EIO;
+    if (taken > 0)
+        return (ssize_t) taken;
     return r == 0 ? -EIO : r;
 }

@@ -7,7 +7,7 @@
 #include "cursor.h"
 
 enum {
-    IOV_MAX_OURS = 64
+    IOV_MAX_OURS = 1024 /* IOV_MAX: a large piece of a segment is hundreds of frames */
 };
 
 /* The chunk a fragment lies in; a reference. Takes and gives the log's lock itself. */
@@ -43,20 +43,32 @@ static int committed(struct storage_log *log, const struct storage_chunk *chunk,
     return 0;
 }
 
+/* How many of the vectors lie within `limit` bytes; *ret_cut: bytes of the next one that do. */
+static int vectors_within(const struct iovec *iov, int n, uint64_t limit, size_t *ret_cut)
+{
+    int whole = 0;
+    n = n < IOV_MAX_OURS ? n : IOV_MAX_OURS;
+    while (whole < n && iov[whole].iov_len <= limit)
+        limit -= iov[whole++].iov_len;
+    *ret_cut = whole < n ? (size_t) limit : 0;
+    return whole;
+}
+
 /* Reads [off, off + Σ iov) of the chunk's file, at most `limit` bytes. */
 static ssize_t read_file(struct storage_chunk *chunk, uint64_t off, uint64_t limit,
                          const struct iovec *iov, int n, bool nowait)
 {
-    struct iovec part[IOV_MAX_OURS];
-    int count = 0;
-    for (int i = 0; i < n && count < IOV_MAX_OURS && limit > 0; i++) {
-        size_t len = kn_min_u64(iov[i].iov_len, limit);
-        part[count++] = (struct iovec){iov[i].iov_base, len};
-        limit -= len;
+    size_t cut;
+    int count = vectors_within(iov, n, limit, &cut);
+    struct iovec first;
+    if (count == 0 && cut > 0) { /* the rest comes with the next call */
+        first = (struct iovec){iov[0].iov_base, cut};
+        iov = &first;
+        count = 1;
     }
     if (count == 0)
         return 0;
-    ssize_t r = chunk->file->fs->ops->preadv(chunk->file, part, count, off, nowait);
+    ssize_t r = chunk->file->fs->ops->preadv(chunk->file, iov, count, off, nowait);
     if (r == 0)
         return -EIO; /* the index promised bytes here */
     return r;
