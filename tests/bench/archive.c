@@ -153,16 +153,21 @@ static void open_upload(struct storage *storage, struct upload *up, unsigned n)
     up->id = stream->id;
     storage_stream_unref(stream);
     must(storage_writer_open(storage, &up->id, false, &events, up, &up->w), "writer");
-    static const uint8_t avcc[] = {1,    0x42, 0xc0, 0x1e, 0xff, 0xe1, 0,    4,    0x67, 0x42,
-                                   0xc0, 0x1e, 1,    0,    4,    0x68, 0xce, 0x3c, 0x80};
+    static const uint8_t avcc[] = {/* baseline, 1920 x 1080, 30 a second */
+                                   0x01, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0x00, 0x19, 0x67, 0x42,
+                                   0xc0, 0x28, 0xda, 0x01, 0xe0, 0x08, 0x9f, 0x97, 0x01, 0x10,
+                                   0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0xc0,
+                                   0xf1, 0x83, 0x2a, 0x01, 0x00, 0x04, 0x68, 0xce, 0x3c, 0x80};
     struct kn_buf header;
     struct kn_mkv_header parsed = {.timestamp_scale_ns = 1000000, .track_count = 1};
-    parsed.tracks[0] = (struct kn_mkv_track){.number = 1,
-                                             .type = KN_MKV_VIDEO,
-                                             .codec_id = "V_MPEG4/ISO/AVC",
-                                             .codec_private = {avcc, sizeof avcc},
-                                             .pixel_width = 1920,
-                                             .pixel_height = 1080};
+    parsed.tracks[0] = (struct kn_mkv_track){
+        .number = 1,
+        .type = KN_MKV_VIDEO,
+        .codec_id = "V_MPEG4/ISO/AVC",
+        .codec_private = {avcc, sizeof avcc},
+        .pixel_width = 1920,
+        .pixel_height = 1080
+    };
     kn_buf_init(&header, 1 << 16);
     must(kn_mkv_write_header(&header, &parsed, KN_STR("bench")), "header");
     must(storage_writer_header(up->w, kn_buf_bytes(&header), &parsed), "header");

@@ -66,8 +66,8 @@ static void write_segment(int fd, const struct storage_fragment *fragment, unsig
     must(playback_hls_segment(playback, &session, fragment, track, &rendered, NULL, false),
          "segment");
     for (uint64_t pos = 0; pos < rendered->segment->bytes;) {
-        ssize_t n = playback_mp4_segment_read(rendered->segment, &source, pos, piece, PIECE_BYTES,
-                                              false);
+        ssize_t n =
+            playback_mp4_segment_read(rendered->segment, &source, pos, piece, PIECE_BYTES, false);
         must(n, "read");
         put(fd, piece, (size_t) n);
         pos += (uint64_t) n;

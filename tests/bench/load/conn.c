@@ -186,27 +186,15 @@ static void feed(struct load_conn *conn, const uint8_t *at, size_t len)
 void load_conn_run(struct load_conn *conn)
 {
     for (;;) {
-        bool drop = !conn->ssl && conn->state == LOAD_LENGTH && !conn->keep_body;
-        ssize_t n;
         errno = 0;
-        if (conn->ssl)
-            n = SSL_read(conn->ssl, read_buf, READ_BYTES);
-        else if (drop) /* tcp(7): the bytes are discarded, not copied */
-            n = recv(conn->fd, NULL, (size_t) conn->left, MSG_TRUNC);
-        else
-            n = recv(conn->fd, read_buf, READ_BYTES, 0);
+        ssize_t n = conn->ssl ? SSL_read(conn->ssl, read_buf, READ_BYTES)
+                              : recv(conn->fd, read_buf, READ_BYTES, 0);
         if (n <= 0 && conn->ssl && SSL_get_error(conn->ssl, (int) n) == SSL_ERROR_WANT_READ)
             return;
         if (n < 0 && !conn->ssl && errno == EAGAIN)
             return;
         if (n <= 0)
             load_die("the server closed");
-        if (drop) {
-            conn->bytes += (uint64_t) n;
-            conn->left -= (uint64_t) n;
-            feed(conn, NULL, 0);
-        } else {
-            feed(conn, read_buf, (size_t) n);
-        }
+        feed(conn, read_buf, (size_t) n);
     }
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A keep-alive HTTP/1.1 client connection of the load generator, plain or TLS, on one epoll. Bodies
- * that nobody reads are dropped inside the kernel, so that the client takes little of the machine
- * it shares with the server. */
+/* A keep-alive HTTP/1.1 client connection of the load generator, plain or TLS, on one epoll. */
 #ifndef BENCH_LOAD_CONN_H
 #define BENCH_LOAD_CONN_H
 
