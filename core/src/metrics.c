@@ -82,12 +82,29 @@ static unsigned hash_text(const char *text)
     return h % BUCKETS;
 }
 
+/* Where updates go that no memory could be found for: counting must not stop the work it counts. */
+static struct kn_metric *nowhere(enum kn_metric_kind kind)
+{
+    static struct kn_metric_family families[] = {
+        [KN_COUNTER] = {.kind = KN_COUNTER},
+        [KN_GAUGE] = {.kind = KN_GAUGE},
+        [KN_HISTOGRAM] = {.kind = KN_HISTOGRAM}, /* no bounds: all is in the last bucket */
+    };
+    static struct kn_metric counter = {.family = &families[KN_COUNTER]};
+    static struct kn_metric gauge = {.family = &families[KN_GAUGE]};
+    static struct kn_metric histogram = {.family = &families[KN_HISTOGRAM], .buckets = {0}};
+
+    return kind == KN_COUNTER ? &counter : kind == KN_GAUGE ? &gauge : &histogram;
+}
+
 static struct kn_metric_state *state_locked(struct kn_metric_family *family)
 {
+    kn_assert(family->bound_count <= BOUNDS_MAX);
     if (!family->state) {
         struct kn_metric_state *state = calloc(1, sizeof *state);
 
-        kn_assert(state && family->bound_count <= BOUNDS_MAX);
+        if (!state)
+            return NULL;
         state->family = family;
         state->next = registry.families;
         registry.families = state;
@@ -112,10 +129,14 @@ static struct kn_metric *make_locked(struct kn_metric_state *state, const char *
     struct kn_metric *m = calloc(1, sizeof *m + buckets * sizeof m->buckets[0]);
     unsigned at = hash_text(labels);
 
-    kn_assert(m);
+    if (!m)
+        return NULL;
     m->family = family;
     m->labels = strdup(labels);
-    kn_assert(m->labels);
+    if (!m->labels) {
+        free(m);
+        return NULL;
+    }
     m->next = state->series[at];
     state->series[at] = m;
     state->count++;
@@ -128,6 +149,8 @@ static struct kn_metric *series_locked(struct kn_metric_family *family, const st
     struct kn_metric *m = NULL;
     struct kn_buf labels;
 
+    if (!state)
+        return nowhere(family->kind);
     kn_buf_init(&labels, KIB(8));
     write_labels(&labels, family, values);
     if (!labels.error) {
@@ -135,16 +158,17 @@ static struct kn_metric *series_locked(struct kn_metric_family *family, const st
         if (!m && state->count < KN_METRICS_SERIES_MAX)
             m = make_locked(state, (const char *) labels.ptr);
     }
-    if (!m) { /* too many series, or a monstrous label */
-        kn_buf_clear(&labels);
+    if (!m) { /* too many series, a monstrous label, or no memory */
+        kn_buf_done(&labels);
+        kn_buf_init(&labels, KIB(8));
         write_labels(&labels, family, NULL);
-        kn_assert(!labels.error);
-        m = find_locked(state, (const char *) labels.ptr);
-        if (!m)
+        if (!labels.error)
+            m = find_locked(state, (const char *) labels.ptr);
+        if (!labels.error && !m)
             m = make_locked(state, (const char *) labels.ptr);
     }
     kn_buf_done(&labels);
-    return m;
+    return m ? m : nowhere(family->kind);
 }
 
 struct kn_metric *kn_metric_series(struct kn_metric_family *family, const struct kn_str *values)

@@ -12,6 +12,8 @@ void storage_arrival_free(struct storage_arrival *a)
         return;
     if (a->first)
         storage_block_give(&a->log->storage->blocks, a->first);
+    storage_op_free(a->void_op);
+    storage_op_free(a->abandon_op);
     kn_buf_done(&a->frames);
     storage_chunk_unref(a->chunk);
     storage_chunk_unref(a->awaits);

@@ -4,6 +4,7 @@
  * compared with their checksums, the index with the records, the catalogue's row with the index;
  * and every file is looked for in the catalogue. Changes nothing.
  */
+#include "catalogue_state.h"
 #include "frames.h"
 #include "scan.h"
 
@@ -27,6 +28,7 @@ struct known { /* a chunk the catalogue names */
 };
 
 struct check {
+    struct storage_meta *meta;
     struct storage nowhere; /* dir and fs, for paths and files */
     struct storage_check_result result;
     storage_say_fn *say;
@@ -187,6 +189,32 @@ static int open_open(struct check *c, const struct known *k, const char *path,
     return 0;
 }
 
+static int get(struct check *c, struct kn_bytes key, struct kn_buf *value)
+{
+    uint64_t version;
+    return storage_meta_get(c->meta, key, value, &version);
+}
+
+/* Its stream is being deleted, or it lies behind the horizon: the file goes before its row. */
+static bool is_on_its_way_out(struct check *c, const struct known *k)
+{
+    struct kn_buf value;
+    struct storage_numbers numbers;
+    struct storage_stream *stream = NULL;
+    char key[STORAGE_CHUNK_KEY_BYTES], name[STORAGE_STREAM_KEY_BYTES];
+    kn_buf_init(&value, STORAGE_META_VALUE_BYTES_MAX);
+    bool out = get(c, storage_numbers_key(&k->stream, key), &value) == 0 &&
+               storage_numbers_decode(kn_buf_bytes(&value), &numbers) == 0 &&
+               storage_row_last_seq(&k->row) <= numbers.trim_seq && !k->row.kept;
+    kn_buf_clear(&value);
+    if (!out && get(c, storage_stream_key(&k->stream, name), &value) == 0 &&
+        storage_stream_decode(&k->stream, kn_buf_bytes(&value), 0, &stream) == 0)
+        out = stream->status == STORAGE_STREAM_DELETING;
+    storage_stream_unref(stream);
+    kn_buf_done(&value);
+    return out;
+}
+
 static int check_chunk(struct check *c, const struct known *k, struct kn_buf *buf)
 {
     struct storage_chunk_path *path = malloc(sizeof(*path));
@@ -197,7 +225,8 @@ static int check_chunk(struct check *c, const struct known *k, struct kn_buf *bu
     if (r == 0)
         r = k->open ? open_open(c, k, path->file, &chunk) : open_sealed(c, k, path->file, &chunk);
     bool unborn = k->open && (r == -ENOENT || r == -ENODATA); /* a crash before its first flush */
-    if (r < 0 && r != -ENOMEM && !unborn)
+    bool going = !k->open && r == -ENOENT && is_on_its_way_out(c, k);
+    if (r < 0 && r != -ENOMEM && !unborn && !going)
         line(c, true, "problem chunk file=%s error=%s", path->file, kn_errname(r));
     for (uint32_t i = 0; r == 0 && i < chunk->index.count; i++)
         check_fragment(c, chunk, i, path->file, buf);
@@ -289,12 +318,12 @@ static int check_files(struct check *c)
     return r == -ENOENT ? 0 : r;
 }
 
-static int check_all(struct check *c, struct storage_meta *meta)
+static int check_all(struct check *c)
 {
     struct kn_bytes start = {NULL, 0};
-    int r = storage_meta_list(meta, kn_bytes_of(KN_STR("c/")), start, SIZE_MAX, on_sealed, c);
+    int r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("c/")), start, SIZE_MAX, on_sealed, c);
     if (r >= 0)
-        r = storage_meta_list(meta, kn_bytes_of(KN_STR("o/")), start, SIZE_MAX, on_open, c);
+        r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("o/")), start, SIZE_MAX, on_open, c);
     if (r < 0)
         return r;
     if (c->count > 0)
@@ -311,7 +340,6 @@ int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *
     }; /* LMDB takes the larger of this and what is there */
     struct check c = {.nowhere = {.fs = fs}, .say = say, .ctx = ctx};
     char path[PATH_BYTES_MAX];
-    struct storage_meta *meta;
     int n = snprintf(path, sizeof(path), "%s/catalogue", dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return kn_fail(err, -EMSGSIZE, "the folder's path is too long");
@@ -321,12 +349,12 @@ int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *
     int lock_fd = -1;
     int r = storage_folder_take(dir, true, &lock_fd, err);
     if (r == 0)
-        r = storage_meta_open(path, MAP_BYTES, &meta, err);
+        r = storage_meta_open(path, MAP_BYTES, &c.meta, err);
     if (r == 0) {
-        r = check_all(&c, meta);
+        r = check_all(&c);
         if (r < 0)
             kn_fail(err, r, "check of %s: %s", dir, kn_errname(r));
-        storage_meta_close(meta);
+        storage_meta_close(c.meta);
     }
     if (lock_fd >= 0)
         close(lock_fd);

@@ -140,6 +140,51 @@ int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image)
     return 0;
 }
 
+/* --- going ----------------------------------------------------------------------------------- */
+/* A file that is not there may have been unlinked by a run that ended before its flush. */
+int storage_chunk_unlink(struct kn_fs *fs, const struct storage_chunk_path *path)
+{
+    int r = fs->ops->unlink(fs, path->file);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    r = fs->ops->sync_dir(fs, path->day);
+    return r == -ENOENT ? 0 : r;
+}
+
+struct folder {
+    struct kn_fs *fs;
+    const char *path;
+};
+
+static int remove_day(void *ctx, const char *name, bool is_dir)
+{
+    const struct folder *stream = ctx;
+    char path[STORAGE_CHUNK_PATH_BYTES_MAX];
+    int n = snprintf(path, sizeof(path), "%s/%s", stream->path, name);
+    if (is_dir && n > 0 && (size_t) n < sizeof(path))
+        (void) stream->fs->ops->rmdir(stream->fs, path);
+    return 0;
+}
+
+int storage_chunk_remove_folders(struct storage *storage, const struct storage_id *stream)
+{
+    struct kn_fs *fs = storage->fs;
+    struct storage_number any = {0};
+    struct storage_chunk_path *path = malloc(sizeof(*path));
+    if (!path)
+        return -ENOMEM;
+    int r = storage_chunk_path_of(storage->dir, stream, &any, path);
+    if (r == 0) {
+        struct folder folder = {fs, path->stream};
+        (void) fs->ops->list(fs, path->stream, remove_day, &folder);
+        (void) fs->ops->rmdir(fs, path->stream); /* what is not ours stays */
+        snprintf(path->file, sizeof(path->file), "%s/chunks", storage->dir);
+        r = fs->ops->sync_dir(fs, path->file);
+    }
+    free(path);
+    return r;
+}
+
 int storage_chunk_allocate(struct storage_chunk *chunk, uint64_t end)
 {
     uint64_t footer = storage_footer_bytes(chunk->written + 64, chunk->index.header_count + 2) +

@@ -86,6 +86,12 @@ int storage_chunk_path_of(const char *dir, const struct storage_id *stream,
                           const struct storage_number *name, struct storage_chunk_path *ret)
     KN_MUSTUSE;
 
+/* Removes the file, durably: only then may its key go. 0 also when it is not there. */
+int storage_chunk_unlink(struct kn_fs *fs, const struct storage_chunk_path *path) KN_MUSTUSE;
+/* Removes the folders of a stream without chunks, durably; those with files of others stay. */
+int storage_chunk_remove_folders(struct storage *storage, const struct storage_id *stream)
+    KN_MUSTUSE;
+
 /* What a chunk begins with: EBML, Segment, head record, room for a SeekHead, header record, and the
  * sender's elements with SeekHead, Cues, CRC and Void-able rest voided. */
 int storage_chunk_image(struct storage_chunk *chunk, struct kn_bytes header, struct kn_buf *out,

@@ -12,7 +12,7 @@ enum {
     BATCH_MAX = 512
 };
 
-struct round {
+struct storage_commit_round {
     struct storage_chunk *chunks[BATCH_MAX];
     struct storage_log *logs[BATCH_MAX];
     struct kn_file *files[BATCH_MAX];
@@ -23,7 +23,7 @@ struct round {
 };
 
 /* What the flush will cover: all that is in the file now. */
-static void snapshot(struct storage *storage, struct round *round)
+static void snapshot(struct storage *storage, struct storage_commit_round *round)
 {
     for (size_t i = 0; i < round->count; i++) {
         struct storage_chunk *chunk = round->chunks[i];
@@ -38,7 +38,7 @@ static void snapshot(struct storage *storage, struct round *round)
     }
 }
 
-static void flush(struct storage *storage, struct round *round)
+static void flush(struct storage *storage, struct storage_commit_round *round)
 {
     snapshot(storage, round);
     int64_t start_ns = kn_mono_ns(storage->clock);
@@ -52,7 +52,7 @@ static void flush(struct storage *storage, struct round *round)
     }
 }
 
-static void take_batch_locked(struct storage_committer *c, struct round *round)
+static void take_batch_locked(struct storage_committer *c, struct storage_commit_round *round)
 {
     round->count = 0;
     while (c->first && round->count < BATCH_MAX) {
@@ -69,8 +69,7 @@ static void take_batch_locked(struct storage_committer *c, struct round *round)
 static void *committer_main(void *arg)
 {
     struct storage_committer *c = arg;
-    struct round *round = malloc(sizeof(*round));
-    kn_assert(round != NULL); /* at start, once */
+    struct storage_commit_round *round = c->round;
     kn_lock_take(&c->lock);
     for (;;) {
         if (!c->first) {
@@ -90,7 +89,6 @@ static void *committer_main(void *arg)
         kn_lock_take(&c->lock);
     }
     kn_lock_give(&c->lock);
-    free(round);
     return NULL;
 }
 
@@ -99,7 +97,9 @@ int storage_committer_start(struct storage_committer *c, struct storage *storage
     *c = (struct storage_committer){.storage = storage};
     kn_lock_init(&c->lock);
     kn_cond_init(&c->wake);
-    int r = storage_flush_team_start(&c->team, (unsigned) storage->conf.flush_threads);
+    c->round = malloc(sizeof(*c->round));
+    int r = c->round ? storage_flush_team_start(&c->team, (unsigned) storage->conf.flush_threads)
+                     : -ENOMEM;
     if (r < 0)
         return r;
     r = kn_thread_start(&c->thread, "storage-flush", committer_main, c);
@@ -119,6 +119,7 @@ void storage_committer_stop(struct storage_committer *c)
         pthread_join(c->thread, NULL);
         storage_flush_team_stop(&c->team);
     }
+    free(c->round);
     kn_cond_done(&c->wake);
     kn_lock_done(&c->lock);
 }

@@ -14,6 +14,7 @@
 
 struct storage;
 struct storage_chunk;
+struct storage_commit_round;
 
 struct storage_committer {
     struct kn_lock lock;
@@ -25,6 +26,7 @@ struct storage_committer {
     pthread_t thread;
     struct storage *storage;
     struct storage_flush_team team;
+    struct storage_commit_round *round; /* the thread's, made at start */
 };
 
 int storage_committer_start(struct storage_committer *c, struct storage *storage) KN_MUSTUSE;

@@ -6,7 +6,6 @@
 static int remove_chunk(struct storage_log *log, const struct storage_number *name, char family)
 {
     struct storage *storage = log->storage;
-    struct kn_fs *fs = storage->fs;
     struct storage_chunk_path *path = malloc(sizeof(*path));
     if (!path)
         return -ENOMEM;
@@ -14,14 +13,10 @@ static int remove_chunk(struct storage_log *log, const struct storage_number *na
     storage_sealed_forget(storage, &log->id, name->seq);
     int r = storage_chunk_path_of(storage->dir, &log->id, name, path);
     if (r == 0)
-        r = fs->ops->unlink(fs, path->file);
+        r = storage_chunk_unlink(storage->fs, path);
     if (r == 0)
-        r = fs->ops->sync_dir(fs, path->day); /* or a power cut brings back a file nobody knows */
-    if (r == 0 || r == -ENOENT) {
         r = storage_meta_remove(storage->meta, storage_chunk_key(family, &log->id, name->seq, key),
                                 0);
-        (void) fs->ops->rmdir(fs, path->day); /* goes with its last chunk */
-    }
     free(path);
     return r == -ENOENT ? 0 : r;
 }
@@ -111,14 +106,9 @@ int storage_log_drop(struct storage *storage, const struct storage_id *id)
         r = drop_family(log, 'c');
     if (r < 0)
         return r;
-    struct storage_chunk_path *path = malloc(sizeof(*path));
-    if (!path)
-        return -ENOMEM;
-    struct storage_number any = {0};
-    r = storage_chunk_path_of(storage->dir, id, &any, path);
-    if (r == 0)
-        (void) storage->fs->ops->rmdir(storage->fs, path->stream); /* what is not ours stays */
-    free(path);
+    r = storage_chunk_remove_folders(storage, id);
+    if (r < 0)
+        return r;
     char key[STORAGE_CHUNK_KEY_BYTES];
     r = storage_meta_remove(storage->meta, storage_numbers_key(id, key), 0);
     return r == -ENOENT ? 0 : r;

@@ -53,7 +53,8 @@ struct storage_arrival {
     struct kn_buf frames;
     /* The window: bytes [window_start, taken) lie in blocks, those before in the file. */
     struct storage_block *first, *last;
-    bool last_closed; /* the last block is being written: do not add to it */
+    bool last_closed;                        /* the last block is being written: do not add to it */
+    struct storage_op *void_op, *abandon_op; /* made at begin, so that giving up cannot fail */
     uint64_t window_start, taken, visible, submitted;
 };
 

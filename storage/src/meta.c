@@ -12,6 +12,8 @@
  */
 #include "storage/meta.h"
 
+#include "meta_file.h"
+
 #include <lmdb.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -105,22 +107,6 @@ static int split(const MDB_val *stored, uint64_t *ret_version, struct kn_bytes *
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
-static int make_dir(const char *dir)
-{
-    struct kn_fs *fs = kn_fs_system();
-    int r = fs->ops->mkdir(fs, dir);
-    if (r == -EEXIST)
-        return chmod(dir, S_IRWXU) < 0 ? -errno : 0; /* it holds secrets, whoever made it */
-    if (r < 0)
-        return r;
-
-    char parent[4096];
-    int n = snprintf(parent, sizeof parent, "%s/..", dir);
-    if (n < 0 || (size_t) n >= sizeof parent)
-        return -EMSGSIZE;
-    return fs->ops->sync_dir(fs, parent);
-}
-
 /* LMDB maps its table of readers from a file with holes: a reader that came to a new page of it on
  * a full disk would be killed by SIGBUS. Before LMDB opens it, since closing any descriptor of that
  * file drops the locks this process has on it. */
@@ -179,9 +165,10 @@ static int open_env(struct storage_meta *meta, const char *dir, uint64_t bytes_m
 int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta **ret,
                       struct kn_err *err)
 {
-    int r = make_dir(dir);
+    const char *what;
+    int r = storage_meta_file_make(dir, &what);
     if (r < 0)
-        return kn_fail(err, r, "catalogue folder %s: %s", dir, kn_errname(r));
+        return kn_fail(err, r, "catalogue %s %s: %s", what, dir, kn_errname(r));
 
     struct storage_meta *meta = calloc(1, sizeof *meta);
     if (!meta)
@@ -195,11 +182,9 @@ int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta *
     pthread_rwlockattr_destroy(&attr);
 
     int rc = open_env(meta, dir, bytes_max);
-    struct kn_fs *fs = kn_fs_system();
-    r = rc ? error_of(rc) : fs->ops->sync_dir(fs, dir);
-    if (r < 0) {
+    if (rc) {
         storage_meta_close(meta);
-        return kn_fail(err, r, "catalogue %s: %s", dir, rc ? mdb_strerror(rc) : kn_errname(r));
+        return kn_fail(err, error_of(rc), "catalogue %s: %s", dir, mdb_strerror(rc));
     }
     *ret = meta;
     return 0;

@@ -57,17 +57,14 @@ static int put_intent(struct storage_chunk *chunk, bool fenced, uint64_t trusted
 static void discard(struct storage_log *log, struct storage_chunk *chunk)
 {
     struct storage_chunk_path *path = malloc(sizeof(*path));
-    struct kn_fs *fs = chunk->storage->fs;
     char key[STORAGE_CHUNK_KEY_BYTES];
     uint64_t seq = chunk->index.head.name.seq;
     int r = path ? storage_chunk_path_of(chunk->storage->dir, &chunk->stream,
                                          &chunk->index.head.name, path)
                  : -ENOMEM;
     if (r == 0)
-        r = fs->ops->unlink(fs, path->file);
+        r = storage_chunk_unlink(chunk->storage->fs, path);
     if (r == 0)
-        r = fs->ops->sync_dir(fs, path->day);
-    if (r == 0 || r == -ENOENT)
         r = storage_meta_remove(chunk->storage->meta,
                                 storage_chunk_key('o', &chunk->stream, seq, key), 0);
     (void) r; /* what is left of it the next start clears away */

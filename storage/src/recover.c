@@ -58,7 +58,8 @@ static int forget_intent(struct storage *storage, const struct pending *p)
     return r == -ENOENT ? 0 : r;
 }
 
-static bool is_in_catalogue(struct storage *storage, const struct pending *p)
+/* 1: yes, 0: no, or an error. */
+static int is_in_catalogue(struct storage *storage, const struct pending *p)
 {
     char key[STORAGE_CHUNK_KEY_BYTES];
     struct kn_buf value;
@@ -67,7 +68,7 @@ static bool is_in_catalogue(struct storage *storage, const struct pending *p)
     int r = storage_meta_get(storage->meta, storage_chunk_key('c', &p->stream, p->seq, key), &value,
                              &version);
     kn_buf_done(&value);
-    return r == 0;
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
 /* The recovered chunk waits in its log to be sealed by the I/O threads. */
@@ -94,10 +95,8 @@ static int adopt(struct storage *storage, struct storage_chunk *chunk)
 static int drop_unborn(struct storage *storage, const struct pending *p,
                        const struct storage_chunk_path *path)
 {
-    int r = storage->fs->ops->unlink(storage->fs, path->file);
-    if (r == 0)
-        r = storage->fs->ops->sync_dir(storage->fs, path->day);
-    return r < 0 && r != -ENOENT ? r : forget_intent(storage, p);
+    int r = storage_chunk_unlink(storage->fs, path);
+    return r < 0 ? r : forget_intent(storage, p);
 }
 
 static int recover_one(struct recovery *rec, const struct pending *p,
@@ -107,9 +106,7 @@ static int recover_one(struct recovery *rec, const struct pending *p,
     struct storage_scan scan;
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     int r = storage_scan_open_intent(storage, path->file, true, &p->intent, &scan, &chunk);
-    if (r == -ENOENT)
-        return forget_intent(storage, p);
-    if (r == -ENODATA)
+    if (r == -ENOENT || r == -ENODATA)
         return drop_unborn(storage, p, path);
     if (r == 0)
         r = storage_scan_void_gaps(chunk);
@@ -158,12 +155,12 @@ int storage_recover(struct storage *storage, struct storage_report *report, stru
         r = -ENOMEM;
     for (size_t i = 0; i < rec.count && r >= 0; i++) {
         const struct pending *p = &rec.list[i];
-        if (is_in_catalogue(storage, p)) {
-            r = forget_intent(storage, p);
-            continue;
-        }
         r = storage_chunk_path_of(storage->dir, &p->stream, &p->intent.head.name, path);
         if (r == 0)
+            r = is_in_catalogue(storage, p);
+        if (r > 0)
+            r = forget_intent(storage, p);
+        else if (r == 0)
             r = recover_one(&rec, p, path);
         if (r < 0)
             kn_fail(err, r, "%s: %s", path->file, kn_errname(r));

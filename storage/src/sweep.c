@@ -230,14 +230,16 @@ static int decide(struct slice *s)
 
 /* --- removing ----------------------------------------------------------------------------------
  */
-/* Or a power cut brings back a file that nobody knows. Goes with its last chunk. */
+/* Or a power cut brings back a file that nobody knows. Goes with its last chunk; only after a good
+ * flush, since a folder that is gone counts as one without files. */
 static void flush_day(struct storage *storage, const char *day, struct pick *from,
                       const struct pick *end)
 {
     int r = storage->fs->ops->sync_dir(storage->fs, day);
+    if (r == 0)
+        (void) storage->fs->ops->rmdir(storage->fs, day);
     for (; r < 0 && r != -ENOENT && from < end; from++)
         from->failed = true;
-    (void) storage->fs->ops->rmdir(storage->fs, day);
 }
 
 static void unlink_files(struct slice *s, struct storage_chunk_path path[2])

@@ -31,6 +31,7 @@ struct storage_writer {
     bool closing;
     bool wants_writable;
     void (*closed)(void *ctx);
+    struct storage_op *end; /* made at open, so that closing cannot fail */
 };
 
 /* --- open and close
@@ -60,12 +61,15 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     struct storage_log *log = storage_log_of(storage, stream);
     struct storage_writer *w = calloc(1, sizeof(*w));
     struct storage_op *op = storage_op_new(STORAGE_OP_RESERVE, NULL);
-    if (!log || !w || !op) {
+    struct storage_op *end = storage_op_new(STORAGE_OP_CLOSED, NULL);
+    if (!log || !w || !op || !end) {
         free(w);
         storage_op_free(op);
+        storage_op_free(end);
         return -ENOMEM;
     }
-    *w = (struct storage_writer){.storage = storage, .log = log, .events = *events, .ctx = ctx};
+    *w = (struct storage_writer){
+        .storage = storage, .log = log, .events = *events, .ctx = ctx, .end = end};
     KN_LOCKED(&log->lock);
     int r = log->dropped                                            ? -ENOENT
             : log->writer && !fence                                 ? -EBUSY
@@ -74,6 +78,7 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     if (r < 0) {
         free(w);
         storage_op_free(op);
+        storage_op_free(end);
         return r;
     }
     if (log->writer)
@@ -103,8 +108,7 @@ static void finish_if_idle_locked(struct storage_log *log, struct storage_writer
 {
     if (!w->closing || w->pins > 0)
         return;
-    struct storage_op *op = storage_op_new(STORAGE_OP_CLOSED, NULL);
-    kn_assert(op != NULL); /* a hundred bytes; without them ctx could never be released */
+    struct storage_op *op = KN_MOVE(w->end);
     op->writer = w;
     storage_log_push_locked(log, op);
 }
@@ -370,7 +374,13 @@ static struct storage_arrival *arrival_new(struct storage_log *log, struct stora
         return NULL;
     a->log = log;
     a->writer = w;
+    a->void_op = storage_op_new(STORAGE_OP_VOID, NULL);
+    a->abandon_op = storage_op_new(STORAGE_OP_ABANDON, NULL);
     kn_buf_init(&a->frames, STORAGE_FRAME_TABLE_BYTES_MAX);
+    if (!a->void_op || !a->abandon_op) {
+        storage_arrival_free(a);
+        return NULL;
+    }
     return a;
 }
 
@@ -652,8 +662,8 @@ static void freeze_locked(struct storage_log *log, struct storage_arrival *a)
         return;
     uint64_t spanned = kn_max_u64(a->submitted, STORAGE_VOID_BYTES_MAX);
     a->chunk->plan_end += spanned;
-    struct storage_op *op = storage_op_new(STORAGE_OP_VOID, a->chunk);
-    kn_assert(op != NULL); /* a hundred bytes; the chunk's plan cannot go on without */
+    struct storage_op *op = KN_MOVE(a->void_op);
+    op->chunk = storage_chunk_ref(a->chunk);
     op->offset = a->fragment.offset;
     op->upto = spanned;
     storage_log_push_locked(log, op);
@@ -666,8 +676,8 @@ static void abort_arrival_locked(struct storage_log *log, struct storage_writer 
         return;
     w->arrival = NULL;
     freeze_locked(log, a);
-    struct storage_op *op = storage_op_new(STORAGE_OP_ABANDON, a->chunk);
-    kn_assert(op != NULL);
+    struct storage_op *op = KN_MOVE(a->abandon_op);
+    op->chunk = storage_chunk_ref(a->chunk);
     op->arrival = a;
     storage_log_push_locked(log, op);
 }

@@ -33,7 +33,8 @@ struct kn_metric_family {
 
 struct kn_metric; /* one series; lives until the process ends or it is dropped */
 
-/* values: as many as the family has labels. Never NULL. */
+/* values: as many as the family has labels. Never NULL: without memory for a new series its updates
+ * are not counted. */
 struct kn_metric *kn_metric_series(struct kn_metric_family *family, const struct kn_str *values);
 void kn_metric_drop(struct kn_metric_family *family, const struct kn_str *values); /* hides it */
 
