@@ -3,28 +3,33 @@
  * reserved once and touched as needed. */
 #include "sim_disk.h"
 
+#include "sim_thread.h"
+
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/err.h"
+
 enum {
     INODES_MAX = 256,
-    ENTRIES_MAX = 512,
+    ENTRIES_MAX = 1024,
     PATH_BYTES_MAX = 256,
-    FILE_BYTES_MAX = 4 << 20,
+    LATE_MAX = 16,
+    FILE_BYTES_MAX = 1 << 20,
     SECTOR_BYTES = 512,
-    SECTORS = FILE_BYTES_MAX / SECTOR_BYTES,
-};
-
-struct sector { /* bytes [low, high) were written and not flushed; low == high: clean */
-    uint16_t low, high;
+    SECTOR_WORDS = SECTOR_BYTES / 64, /* of the dirty bits */
 };
 
 struct inode {
     bool used, is_dir;
+    unsigned opens; /* by the process under test */
     uint64_t size, durable_size;
-    struct sector sectors[SECTORS];
+    uint64_t touched;                    /* no byte at or after this was ever written */
+    uint64_t dirty[FILE_BYTES_MAX / 64]; /* a bit a byte: written and not flushed */
     uint8_t cache[FILE_BYTES_MAX];
     uint8_t disk[FILE_BYTES_MAX];
 };
@@ -32,19 +37,20 @@ struct inode {
 struct entry { /* a whole path; a folder's entries are those one step below it */
     char path[PATH_BYTES_MAX];
     int now, durable; /* inode, or -1: not there */
+    int tied;         /* the other name of an unsynced rename: both or neither; -1 */
+    bool kept;        /* at the last cut */
 };
 
 struct sim_disk {
     struct kn_fs fs;
     pthread_mutex_t lock;
+    struct sim_plan plan;
+    struct sim_lmdb lmdb;
     struct entry entries[ENTRIES_MAX];
     int entry_count;
-    int64_t calls, fail_calls;
-    int64_t cut_at, fail_at;
-    unsigned fail_kinds;
-    int fail_error;
-    bool fail_for_good, failed;
-    enum sim_lie lie;
+    unsigned lies;
+    char late[LATE_MAX][PATH_BYTES_MAX]; /* SIM_LATE_UNLINK: what is due */
+    unsigned late_count;
     uint64_t free_bytes;
     struct inode inodes[INODES_MAX];
 };
@@ -65,44 +71,47 @@ static struct sim_file *file_of(struct kn_file *file)
     return KN_CONTAINER_OF(file, struct sim_file, base);
 }
 
+static struct inode *inode_of(struct kn_file *file)
+{
+    return &file_of(file)->disk->inodes[file_of(file)->inode];
+}
+
 static void unlock(struct sim_disk **disk)
 {
     pthread_mutex_unlock(&(*disk)->lock);
 }
 #define LOCKED(d)                                                                                  \
+    sim_thread_pause();                                                                            \
     pthread_mutex_lock(&(d)->lock);                                                                \
     KN_CLEANUP(unlock) struct sim_disk *locked_ KN_UNUSED = (d)
 
-/* Counts a call. The process may end here; else 0 or the error due. */
-static int count_call(struct sim_disk *d, enum sim_call call)
+static int step(struct sim_disk *d, enum sim_call call, uint32_t hash)
 {
-    if ((call & SIM_CHANGES) && d->calls++ == d->cut_at)
-        _exit(SIM_CUT_EXIT); /* the lock goes with us: sim_disk_heal makes a new one */
-    if (!(d->fail_kinds & call))
-        return 0;
-    int64_t number = d->fail_calls++;
-    if (number == d->fail_at || (d->fail_for_good && number > d->fail_at)) {
-        d->failed = true;
-        return d->fail_error;
-    }
-    return 0;
+    return sim_plan_step(&d->plan, call, hash);
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------
+ */
 static struct entry *entry_of(struct sim_disk *d, const char *path, bool make)
 {
+    struct entry *spare = NULL;
     for (int i = 0; i < d->entry_count; i++) {
-        if (strcmp(d->entries[i].path, path) == 0)
-            return &d->entries[i];
+        struct entry *e = &d->entries[i];
+        if (strcmp(e->path, path) == 0)
+            return e;
+        if (e->now < 0 && e->durable < 0)
+            spare = e;
     }
     if (!make)
         return NULL;
-    kn_assert(d->entry_count < ENTRIES_MAX && strlen(path) < PATH_BYTES_MAX);
-    struct entry *e = &d->entries[d->entry_count++];
-    snprintf(e->path, sizeof(e->path), "%s", path);
-    e->now = e->durable = -1;
-    return e;
+    if (!spare) {
+        kn_assert(d->entry_count < ENTRIES_MAX);
+        spare = &d->entries[d->entry_count++];
+    }
+    kn_assert(strlen(path) < PATH_BYTES_MAX);
+    snprintf(spare->path, sizeof(spare->path), "%s", path);
+    spare->now = spare->durable = spare->tied = -1;
+    return spare;
 }
 
 static bool is_child(const char *dir, const char *path)
@@ -114,23 +123,22 @@ static bool is_child(const char *dir, const char *path)
 static int new_inode(struct sim_disk *d, bool is_dir)
 {
     for (int i = 0; i < INODES_MAX; i++) {
-        if (d->inodes[i].used)
-            continue;
         struct inode *inode = &d->inodes[i];
-        uint64_t touched = kn_max_u64(inode->size, inode->durable_size);
-        memset(inode->cache, 0, touched);
-        memset(inode->disk, 0, touched);
-        memset(inode->sectors, 0, sizeof(inode->sectors));
+        if (inode->used)
+            continue;
+        memset(inode->cache, 0, inode->touched);
+        memset(inode->disk, 0, inode->touched);
+        memset(inode->dirty, 0, (inode->touched + 63) / 64 * sizeof(inode->dirty[0]));
         inode->used = true;
         inode->is_dir = is_dir;
-        inode->size = inode->durable_size = 0;
+        inode->opens = 0;
+        inode->size = inode->durable_size = inode->touched = 0;
         return i;
     }
     return -ENOSPC;
 }
 
-/* An inode goes once no name leads to it, now or after a cut; open files hold on too long, which
- * only costs memory. */
+/* An inode goes once no name leads to it, now or after a cut, and nobody has it open. */
 static void collect(struct sim_disk *d)
 {
     bool named[INODES_MAX] = {false};
@@ -141,37 +149,46 @@ static void collect(struct sim_disk *d)
             named[d->entries[i].durable] = true;
     }
     for (int i = 0; i < INODES_MAX; i++) {
-        if (!named[i])
+        if (!named[i] && d->inodes[i].opens == 0)
             d->inodes[i].used = false;
     }
+}
+
+static bool has_parent(struct sim_disk *d, const char *path)
+{
+    char parent[PATH_BYTES_MAX];
+    snprintf(parent, sizeof(parent), "%.250s", path);
+    char *slash = strrchr(parent, '/');
+    kn_assert(slash != NULL);
+    *slash = '\0';
+    struct entry *e = entry_of(d, parent, false);
+    /* The data folder itself is not ours: its children have no parent here. */
+    return (e && e->now >= 0) || !strstr(parent, "/chunks");
 }
 
 static int sim_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
 {
     struct sim_disk *d = disk_of(fs);
     LOCKED(d);
-    int r = count_call(d, SIM_OPEN);
+    int r = step(d, SIM_OPEN, sim_hash_text(path) + (uint32_t) flags);
     if (r < 0)
         return r;
     struct entry *e = entry_of(d, path, false);
     bool there = e && e->now >= 0;
     if (there && (flags & KN_FS_EXCLUSIVE))
         return -EEXIST;
-    if (!there) {
-        if (!(flags & KN_FS_CREATE))
-            return -ENOENT;
-        int inode = new_inode(d, false);
-        if (inode < 0)
-            return inode;
-        e = entry_of(d, path, true);
-        e->now = inode;
-    }
+    if (!there && (!(flags & KN_FS_CREATE) || !has_parent(d, path)))
+        return -ENOENT;
+    int inode = there ? e->now : new_inode(d, false);
+    if (inode < 0)
+        return inode;
+    if (!there)
+        entry_of(d, path, true)->now = inode;
     struct sim_file *file = calloc(1, sizeof(*file));
     if (!file)
         return -ENOMEM;
-    file->base.fs = fs;
-    file->disk = d;
-    file->inode = e->now;
+    *file = (struct sim_file){.base = {fs}, .disk = d, .inode = inode};
+    d->inodes[inode].opens++;
     *ret = &file->base;
     return 0;
 }
@@ -180,16 +197,18 @@ static int sim_mkdir(struct kn_fs *fs, const char *path)
 {
     struct sim_disk *d = disk_of(fs);
     LOCKED(d);
-    int r = count_call(d, SIM_MKDIR);
+    int r = step(d, SIM_MKDIR, sim_hash_text(path));
     if (r < 0)
         return r;
-    struct entry *e = entry_of(d, path, true);
-    if (e->now >= 0)
+    struct entry *e = entry_of(d, path, false);
+    if (e && e->now >= 0)
         return -EEXIST;
+    if (!has_parent(d, path))
+        return -ENOENT;
     int inode = new_inode(d, true);
     if (inode < 0)
         return inode;
-    e->now = inode;
+    entry_of(d, path, true)->now = inode;
     return 0;
 }
 
@@ -197,7 +216,7 @@ static int sim_rename(struct kn_fs *fs, const char *from, const char *to)
 {
     struct sim_disk *d = disk_of(fs);
     LOCKED(d);
-    int r = count_call(d, SIM_RENAME);
+    int r = step(d, SIM_RENAME, sim_hash_text(from) ^ sim_hash_text(to));
     if (r < 0)
         return r;
     struct entry *a = entry_of(d, from, false);
@@ -206,20 +225,28 @@ static int sim_rename(struct kn_fs *fs, const char *from, const char *to)
     struct entry *b = entry_of(d, to, true);
     b->now = a->now;
     a->now = -1;
+    a->tied = (int) (b - d->entries);
+    b->tied = (int) (a - d->entries);
+    collect(d);
     return 0;
 }
 
-static int remove_entry(struct kn_fs *fs, const char *path, bool is_dir)
+static int remove_entry(struct kn_fs *fs, const char *path, enum sim_call call)
 {
     struct sim_disk *d = disk_of(fs);
     LOCKED(d);
-    int r = count_call(d, SIM_UNLINK);
+    int r = step(d, call, sim_hash_text(path));
     if (r < 0)
         return r;
     struct entry *e = entry_of(d, path, false);
     if (!e || e->now < 0)
         return -ENOENT;
-    for (int i = 0; is_dir && i < d->entry_count; i++) {
+    if (call == SIM_UNLINK && (d->lies & SIM_LATE_UNLINK)) {
+        kn_assert(d->late_count < LATE_MAX);
+        snprintf(d->late[d->late_count++], sizeof(d->late[0]), "%s", path);
+        return 0;
+    }
+    for (int i = 0; call == SIM_RMDIR && i < d->entry_count; i++) {
         if (d->entries[i].now >= 0 && is_child(path, d->entries[i].path))
             return -EBUSY;
     }
@@ -230,24 +257,30 @@ static int remove_entry(struct kn_fs *fs, const char *path, bool is_dir)
 
 static int sim_unlink(struct kn_fs *fs, const char *path)
 {
-    return remove_entry(fs, path, false);
+    return remove_entry(fs, path, SIM_UNLINK);
 }
 
 static int sim_rmdir(struct kn_fs *fs, const char *path)
 {
-    return remove_entry(fs, path, true);
+    return remove_entry(fs, path, SIM_RMDIR);
 }
 
 static int sim_sync_dir(struct kn_fs *fs, const char *path)
 {
     struct sim_disk *d = disk_of(fs);
     LOCKED(d);
-    int r = count_call(d, SIM_SYNC_DIR);
-    if (r < 0 || d->lie == SIM_NO_DIR_SYNC)
+    int r = step(d, SIM_SYNC_DIR, sim_hash_text(path));
+    if (r < 0 || (d->lies & SIM_NO_DIR_SYNC))
         return r;
+    struct entry *dir = entry_of(d, path, false);
+    if (strstr(path, "/chunks") && (!dir || dir->now < 0))
+        return -ENOENT;
     for (int i = 0; i < d->entry_count; i++) {
-        if (is_child(path, d->entries[i].path))
-            d->entries[i].durable = d->entries[i].now;
+        struct entry *e = &d->entries[i];
+        if (is_child(path, e->path)) {
+            e->durable = e->now;
+            e->tied = -1;
+        }
     }
     collect(d);
     return 0;
@@ -256,15 +289,27 @@ static int sim_sync_dir(struct kn_fs *fs, const char *path)
 static int sim_list(struct kn_fs *fs, const char *path, kn_fs_entry_fn *entry, void *ctx)
 {
     struct sim_disk *d = disk_of(fs);
-    for (int i = 0; i < d->entry_count; i++) {
-        const struct entry *e = &d->entries[i];
-        if (e->now < 0 || !is_child(path, e->path))
-            continue;
-        int r = entry(ctx, e->path + strlen(path) + 1, d->inodes[e->now].is_dir);
-        if (r < 0)
-            return r;
+    char(*names)[PATH_BYTES_MAX] = malloc(sizeof(*names) * ENTRIES_MAX);
+    bool is_dir[ENTRIES_MAX];
+    int count = 0, r = names ? 0 : -ENOMEM;
+    if (r == 0) {
+        LOCKED(d);
+        r = step(d, SIM_LIST, sim_hash_text(path));
+        struct entry *dir = entry_of(d, path, false);
+        if (r == 0 && (!dir || dir->now < 0))
+            r = -ENOENT;
+        for (int i = 0; r == 0 && i < d->entry_count; i++) {
+            const struct entry *e = &d->entries[i];
+            if (e->now < 0 || !is_child(path, e->path))
+                continue;
+            snprintf(names[count], sizeof(names[0]), "%s", e->path + strlen(path) + 1);
+            is_dir[count++] = d->inodes[e->now].is_dir;
+        }
     }
-    return 0;
+    for (int i = 0; r == 0 && i < count; i++)
+        r = entry(ctx, names[i], is_dir[i]);
+    free(names);
+    return r;
 }
 
 static int sim_space(struct kn_fs *fs, const char *path, struct kn_fs_space *ret)
@@ -277,10 +322,16 @@ static int sim_space(struct kn_fs *fs, const char *path, struct kn_fs_space *ret
     return 0;
 }
 
-/* --- files
- * --------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------------
+ */
 static void sim_close(struct kn_file *file)
 {
+    struct sim_disk *d = file_of(file)->disk;
+    {
+        LOCKED(d);
+        inode_of(file)->opens--;
+        collect(d);
+    }
     free(file_of(file));
 }
 
@@ -290,10 +341,10 @@ static ssize_t sim_preadv(struct kn_file *file, const struct iovec *iov, int n, 
     (void) nowait;
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    int r = count_call(d, SIM_READ);
+    int r = step(d, SIM_READ, (uint32_t) off);
     if (r < 0)
         return r;
-    const struct inode *inode = &d->inodes[file_of(file)->inode];
+    const struct inode *inode = inode_of(file);
     ssize_t done = 0;
     for (int i = 0; i < n && off < inode->size; i++) {
         size_t len = kn_min_u64(iov[i].iov_len, inode->size - off);
@@ -304,35 +355,47 @@ static ssize_t sim_preadv(struct kn_file *file, const struct iovec *iov, int n, 
     return done;
 }
 
-static void dirty(struct inode *inode, uint64_t from, uint64_t to)
+static void mark_dirty(struct inode *inode, uint64_t from, uint64_t to)
 {
+    inode->touched = kn_max_u64(inode->touched, to);
     for (uint64_t at = from; at < to;) {
-        uint64_t sector = at / SECTOR_BYTES;
-        uint64_t end = kn_min_u64(to, (sector + 1) * SECTOR_BYTES);
-        uint16_t low = (uint16_t) (at % SECTOR_BYTES);
-        uint16_t high = (uint16_t) (end - sector * SECTOR_BYTES);
-        struct sector *s = &inode->sectors[sector];
-        bool clean = s->low == s->high;
-        s->low = clean || low < s->low ? low : s->low;
-        s->high = clean || high > s->high ? high : s->high;
-        at = end;
+        uint64_t bit = at % 64, len = kn_min_u64(64 - bit, to - at);
+        uint64_t mask = len == 64 ? UINT64_MAX : ((1ull << len) - 1) << bit;
+        inode->dirty[at / 64] |= mask;
+        at += len;
     }
+}
+
+static bool is_dirty(const struct inode *inode, uint64_t at)
+{
+    return inode->dirty[at / 64] >> (at % 64) & 1;
+}
+
+static bool sector_is_dirty(const struct inode *inode, uint64_t sector)
+{
+    for (uint64_t i = 0; i < SECTOR_WORDS; i++) {
+        if (inode->dirty[sector * SECTOR_WORDS + i])
+            return true;
+    }
+    return false;
 }
 
 static ssize_t sim_pwritev(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
 {
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    int r = count_call(d, SIM_WRITE);
+    uint32_t hash = (uint32_t) off;
+    for (int i = 0; i < n; i++)
+        hash = sim_hash(hash, iov[i].iov_base, iov[i].iov_len);
+    int r = step(d, SIM_WRITE, hash);
     if (r < 0)
         return r;
-    struct inode *inode = &d->inodes[file_of(file)->inode];
+    struct inode *inode = inode_of(file);
     ssize_t done = 0;
     for (int i = 0; i < n; i++) {
-        if (off + iov[i].iov_len > FILE_BYTES_MAX)
-            return -ENOSPC;
+        kn_assert(off + iov[i].iov_len <= FILE_BYTES_MAX);
         memcpy(inode->cache + off, iov[i].iov_base, iov[i].iov_len);
-        dirty(inode, off, off + iov[i].iov_len);
+        mark_dirty(inode, off, off + iov[i].iov_len);
         off += iov[i].iov_len;
         done += (ssize_t) iov[i].iov_len;
         inode->size = kn_max_u64(inode->size, off);
@@ -342,24 +405,22 @@ static ssize_t sim_pwritev(struct kn_file *file, const struct iovec *iov, int n,
 
 static int sim_allocate(struct kn_file *file, uint64_t off, uint64_t len)
 {
-    (void) off;
-    (void) len;
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    return count_call(d, SIM_ALLOCATE);
+    return step(d, SIM_ALLOCATE, (uint32_t) (off ^ len)); /* keeps the size: nothing to see */
 }
 
 static int sim_truncate(struct kn_file *file, uint64_t len)
 {
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    int r = count_call(d, SIM_TRUNCATE);
-    if (r < 0)
+    int r = step(d, SIM_TRUNCATE, (uint32_t) len);
+    if (r < 0 || (d->lies & SIM_NO_TRUNCATE))
         return r;
-    struct inode *inode = &d->inodes[file_of(file)->inode];
+    struct inode *inode = inode_of(file);
     if (len < inode->size) {
         memset(inode->cache + len, 0, inode->size - len);
-        dirty(inode, len, inode->size);
+        mark_dirty(inode, len, inode->size);
     }
     inode->size = len;
     return 0;
@@ -367,30 +428,37 @@ static int sim_truncate(struct kn_file *file, uint64_t len)
 
 static int sim_sync_start(struct kn_file *file)
 {
-    (void) file;
-    return 0;
+    struct sim_disk *d = file_of(file)->disk;
+    LOCKED(d);
+    return step(d, SIM_SYNC_START, 0);
+}
+
+static void clean(struct inode *inode)
+{
+    memset(inode->dirty, 0, (inode->touched + 63) / 64 * sizeof(inode->dirty[0]));
 }
 
 static int sim_sync(struct kn_file *file)
 {
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    struct inode *inode = &d->inodes[file_of(file)->inode];
-    int r = count_call(d, SIM_SYNC);
+    struct inode *inode = inode_of(file);
+    int r = step(d, SIM_SYNC, (uint32_t) inode->size);
     if (r < 0) { /* the kernel marks the pages clean all the same */
-        memset(inode->sectors, 0, sizeof(inode->sectors));
-        return r;
+        clean(inode);
+        return d->lies & SIM_SYNC_AGAIN ? 0 : r;
     }
-    if (d->lie == SIM_NO_DATA_SYNC)
+    if (d->lies & SIM_NO_DATA_SYNC)
         return 0;
-    for (uint64_t i = 0; i < SECTORS; i++) {
-        struct sector *s = &inode->sectors[i];
-        if (s->low == s->high)
-            continue;
-        uint64_t at = i * SECTOR_BYTES + s->low;
-        memcpy(inode->disk + at, inode->cache + at, (size_t) (s->high - s->low));
-        *s = (struct sector){0, 0};
+    for (uint64_t i = 0; i < (inode->touched + 63) / 64; i++) {
+        if (inode->dirty[i] == UINT64_MAX)
+            memcpy(inode->disk + i * 64, inode->cache + i * 64, 64);
+        for (uint64_t b = 0; inode->dirty[i] != UINT64_MAX && b < 64; b++) {
+            if (inode->dirty[i] >> b & 1)
+                inode->disk[i * 64 + b] = inode->cache[i * 64 + b];
+        }
     }
+    clean(inode);
     inode->durable_size = inode->size;
     return 0;
 }
@@ -399,8 +467,10 @@ static int sim_size(struct kn_file *file, uint64_t *ret)
 {
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
-    *ret = d->inodes[file_of(file)->inode].size;
-    return 0;
+    int r = step(d, SIM_SIZE, 0);
+    if (r == 0)
+        *ret = inode_of(file)->size;
+    return r;
 }
 
 static int sim_fd(struct kn_file *file)
@@ -430,24 +500,15 @@ static const struct kn_fs_ops sim_ops = {
 };
 
 /* --- the machine around it
- * ---------------------------------------------------------------------------- */
-static void make_lock(struct sim_disk *d)
-{
-    pthread_mutexattr_t attr;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutex_init(&d->lock, &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
+ * ------------------------------------------------------------------------
+ */
 struct sim_disk *sim_disk_new(void)
 {
     struct sim_disk *d = mmap(NULL, sizeof(*d), PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     kn_assert(d != MAP_FAILED);
     d->fs.ops = &sim_ops;
-    d->free_bytes = MIB(512);
-    sim_disk_heal(d);
+    sim_disk_wipe(d);
     return d;
 }
 
@@ -459,10 +520,12 @@ void sim_disk_free(struct sim_disk *d)
 void sim_disk_wipe(struct sim_disk *d)
 {
     d->entry_count = 0;
-    collect(d);
-    d->lie = SIM_HONEST;
+    d->lies = SIM_HONEST;
     d->free_bytes = MIB(512);
-    sim_disk_heal(d);
+    sim_lmdb_wipe(&d->lmdb);
+    d->plan.trace_count = d->plan.trace_hash = 0;
+    d->plan.seen = 0;
+    sim_disk_process_ended(d);
 }
 
 struct kn_fs *sim_disk_fs(struct sim_disk *d)
@@ -470,41 +533,28 @@ struct kn_fs *sim_disk_fs(struct sim_disk *d)
     return &d->fs;
 }
 
-void sim_disk_cut_at(struct sim_disk *d, int64_t at)
+struct sim_plan *sim_disk_plan(struct sim_disk *d)
 {
-    d->cut_at = at;
+    return &d->plan;
 }
 
-void sim_disk_fail_at(struct sim_disk *d, int64_t at, unsigned calls, int error, bool for_good)
+struct sim_lmdb *sim_disk_lmdb(struct sim_disk *d)
 {
-    d->fail_at = at;
-    d->fail_kinds = calls;
-    d->fail_error = error;
-    d->fail_for_good = for_good;
+    return &d->lmdb;
 }
 
-void sim_disk_heal(struct sim_disk *d)
+void sim_disk_lie(struct sim_disk *d, unsigned lies)
 {
-    make_lock(d);
-    d->cut_at = d->fail_at = -1;
-    d->fail_kinds = 0;
-    d->fail_for_good = d->failed = false;
-    d->calls = d->fail_calls = 0;
+    d->lies = lies;
 }
 
-int64_t sim_disk_calls(struct sim_disk *d)
+void sim_disk_unlink_late(struct sim_disk *d)
 {
-    return d->calls;
-}
-
-bool sim_disk_failed(struct sim_disk *d)
-{
-    return d->failed;
-}
-
-void sim_disk_lie(struct sim_disk *d, enum sim_lie lie)
-{
-    d->lie = lie;
+    while (d->late_count > 0) {
+        struct entry *e = entry_of(d, d->late[--d->late_count], false);
+        if (step(d, SIM_UNLINK, 0) == 0 && e)
+            e->now = -1;
+    }
 }
 
 void sim_disk_set_free(struct sim_disk *d, uint64_t free_bytes)
@@ -512,62 +562,79 @@ void sim_disk_set_free(struct sim_disk *d, uint64_t free_bytes)
     d->free_bytes = free_bytes;
 }
 
-static uint64_t coin(uint64_t *state)
+/* The lock went with the process that held it: a new one. */
+void sim_disk_process_ended(struct sim_disk *d)
 {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545F4914F6CDD1Du >> 33;
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&d->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+    for (int i = 0; i < INODES_MAX; i++)
+        d->inodes[i].opens = 0;
+    d->late_count = 0;
+    collect(d);
+    sim_plan_clear(&d->plan);
 }
 
-/* Differing bytes that are not marked dirty were in a sync that failed: kept or lost, like others.
- */
-static void cut_inode(struct inode *inode, uint64_t *state)
+uint64_t sim_disk_coin(uint64_t *random)
 {
-    uint64_t upto = kn_max_u64(inode->size, inode->durable_size);
-    for (uint64_t i = 0; i * SECTOR_BYTES < upto; i++) {
-        uint8_t *disk = inode->disk + i * SECTOR_BYTES, *cache = inode->cache + i * SECTOR_BYTES;
-        struct sector *s = &inode->sectors[i];
-        if (s->low == s->high && memcmp(disk, cache, SECTOR_BYTES) == 0)
-            continue;
-        uint64_t fate = coin(state) % 3;
-        if (fate == 0)
-            memcpy(disk, cache, SECTOR_BYTES);
-        for (uint16_t b = s->low; fate == 1 && b < s->high; b++)
-            disk[b] = (uint8_t) coin(state);
-        *s = (struct sector){0, 0};
-    }
-    if (inode->size > inode->durable_size) {
-        uint64_t grown = inode->size - inode->durable_size;
-        switch (coin(state) % 3) {
-        case 0:
-            inode->durable_size = inode->size;
-            break;
-        case 1:
-            inode->durable_size += coin(state) % grown;
-            break;
-        default:
-            break;
-        }
-    } else if (inode->size < inode->durable_size && coin(state) % 2) {
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return *random * 0x2545F4914F6CDD1Du >> 33;
+}
+
+enum sim_fate sim_disk_fate(uint64_t *random, enum sim_fate fate)
+{
+    return fate == SIM_FATE_RANDOM ? (enum sim_fate)(sim_disk_coin(random) % 3) : fate;
+}
+
+static void cut_size(struct inode *inode, uint64_t *random, enum sim_fate fate)
+{
+    uint64_t low = kn_min_u64(inode->size, inode->durable_size);
+    uint64_t high = kn_max_u64(inode->size, inode->durable_size);
+    if (low == high)
+        return;
+    switch (sim_disk_fate(random, fate)) {
+    case SIM_FATE_KEEP:
         inode->durable_size = inode->size;
+        break;
+    case SIM_FATE_SCRAMBLE: /* somewhere between */
+        inode->durable_size = low + sim_disk_coin(random) % (high - low);
+        break;
+    case SIM_FATE_LOSE:
+    case SIM_FATE_RANDOM:
+        break;
     }
-    if (upto > inode->durable_size)
-        memset(inode->disk + inode->durable_size, 0, upto - inode->durable_size);
-    inode->size = inode->durable_size;
-    memcpy(inode->cache, inode->disk, upto);
 }
 
-void sim_disk_power_cut(struct sim_disk *d, uint64_t seed)
+/* Differing bytes that are not dirty were in a sync that failed: kept or lost, like others. */
+static void cut_inode(struct inode *inode, uint64_t *random, enum sim_fate fate)
 {
-    uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
-    for (int i = 0; i < d->entry_count; i++) {
-        struct entry *e = &d->entries[i];
-        if (e->now != e->durable && coin(&state) % 2)
-            e->durable = e->now;
-        e->now = e->durable;
+    for (uint64_t i = 0; i * SECTOR_BYTES < inode->touched; i++) {
+        uint8_t *disk = inode->disk + i * SECTOR_BYTES, *cache = inode->cache + i * SECTOR_BYTES;
+        if (!sector_is_dirty(inode, i) && memcmp(disk, cache, SECTOR_BYTES) == 0)
+            continue;
+        enum sim_fate one = sim_disk_fate(random, fate);
+        if (one == SIM_FATE_KEEP)
+            memcpy(disk, cache, SECTOR_BYTES);
+        for (uint64_t b = 0; one == SIM_FATE_SCRAMBLE && b < SECTOR_BYTES; b++) {
+            if (is_dirty(inode, i * SECTOR_BYTES + b))
+                disk[b] = (uint8_t) sim_disk_coin(random);
+        }
     }
-    /* What lies in a folder that is not there is not there. */
+    clean(inode);
+    cut_size(inode, random, fate);
+    if (inode->touched > inode->durable_size)
+        memset(inode->disk + inode->durable_size, 0, inode->touched - inode->durable_size);
+    inode->size = inode->durable_size;
+    memcpy(inode->cache, inode->disk, inode->touched);
+}
+
+/* What lies in a folder that is not there is not there. */
+static void cut_orphans(struct sim_disk *d)
+{
     for (int i = 0; i < d->entry_count; i++) {
         struct entry *e = &d->entries[i];
         char parent[PATH_BYTES_MAX];
@@ -576,14 +643,34 @@ void sim_disk_power_cut(struct sim_disk *d, uint64_t seed)
         for (; slash && slash != parent; slash = strrchr(parent, '/')) {
             *slash = '\0';
             struct entry *up = entry_of(d, parent, false);
-            if (up && up->now < 0)
+            bool ours = strstr(parent, "/chunks") != NULL;
+            if (ours && (!up || up->now < 0))
                 e->now = e->durable = -1;
         }
     }
+}
+
+void sim_disk_power_cut(struct sim_disk *d, const char *dir, uint64_t seed, enum sim_fate fate)
+{
+    uint64_t random = seed * 0x9E3779B97F4A7C15u + 1;
+    sim_disk_process_ended(d);
+    for (int i = 0; i < d->entry_count; i++) {
+        struct entry *e = &d->entries[i];
+        bool kept = sim_disk_fate(&random, fate) == SIM_FATE_KEEP;
+        if (e->tied >= 0 && e->tied < i)
+            kept = d->entries[e->tied].kept;
+        e->kept = kept;
+        if (kept)
+            e->durable = e->now;
+        e->now = e->durable;
+    }
+    for (int i = 0; i < d->entry_count; i++)
+        d->entries[i].tied = -1;
+    cut_orphans(d);
     collect(d);
     for (int i = 0; i < INODES_MAX; i++) {
         if (d->inodes[i].used && !d->inodes[i].is_dir)
-            cut_inode(&d->inodes[i], &state);
+            cut_inode(&d->inodes[i], &random, fate);
     }
-    sim_disk_heal(d);
+    sim_lmdb_power_cut(&d->lmdb, dir, &random, fate);
 }

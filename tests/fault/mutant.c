@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Faults by the linker's hand; see mutant.h. */
+#include "mutant.h"
+
+#include "committer.h"
+#include "log.h"
+#include "storage_internal.h"
+
+#include "core/crypto.h"
+#include "storage/meta.h"
+
+static enum mutant now;
+static struct sim_disk *disk;
+
+static const struct {
+    const char *name;
+    unsigned lies;
+} mutants[MUTANT_COUNT] = {
+    [MUTANT_NONE] = {"none",                                              SIM_HONEST      },
+    [MUTANT_NO_DATA_FLUSH] = {"no flush of data",                                  SIM_NO_DATA_SYNC},
+    [MUTANT_NO_FOLDER_FLUSH] = {"no flush of folders",                               SIM_NO_DIR_SYNC },
+    [MUTANT_NO_CATALOGUE_FLUSH] = {"no flush of the catalogue",                         SIM_HONEST      },
+    [MUTANT_NO_CHECKSUM] = {"no checksums",                                      SIM_HONEST      },
+    [MUTANT_ACK_BEFORE_FLUSH] = {"acknowledged before the flush",                     SIM_HONEST      },
+    [MUTANT_ROW_BEFORE_FOOTER] = {"index before data: row before the footer's flush",  SIM_HONEST      },
+    [MUTANT_NO_INTENT] = {"file without an intent",                            SIM_HONEST      },
+    [MUTANT_NUMBERS_NOT_RESERVED] = {"numbers used before they are reserved",             SIM_HONEST      },
+    [MUTANT_HORIZON_NOT_STORED] = {"trim order: files go before the horizon is stored", SIM_HONEST      },
+    [MUTANT_ROW_BEFORE_UNLINK] = {"trim order: row goes before its file",              SIM_LATE_UNLINK },
+    [MUTANT_FLUSH_TRIED_AGAIN] = {"a failed flush tried again and believed",           SIM_SYNC_AGAIN  },
+    [MUTANT_FENCE_NOT_STORED] = {"fence of a failed chunk not stored",                SIM_HONEST      },
+    [MUTANT_DURABLE_TOO_FAR] = {"records claim more was flushed than was",           SIM_HONEST      },
+    [MUTANT_TAIL_NOT_CUT] = {"torn tail not cut",                                 SIM_NO_TRUNCATE },
+    [MUTANT_DELETED_STREAM_KEPT] = {"chunks of a deleted stream kept",                   SIM_HONEST      },
+};
+
+uint32_t __real_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
+void __real_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
+                                  bool soon);
+int __real_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
+                            uint64_t expect, uint64_t *ret_version);
+void __real_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
+                                    size_t count);
+int __real_storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t expect);
+void __real_storage_record_end(struct kn_buf *out, size_t start,
+                               const struct storage_record *record, uint32_t seed);
+int __real_storage_log_drop(struct storage *storage, const struct storage_id *id);
+
+uint32_t __wrap_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
+void __wrap_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
+                                  bool soon);
+int __wrap_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
+                            uint64_t expect, uint64_t *ret_version);
+void __wrap_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
+                                    size_t count);
+int __wrap_storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t expect);
+void __wrap_storage_record_end(struct kn_buf *out, size_t start,
+                               const struct storage_record *record, uint32_t seed);
+int __wrap_storage_log_drop(struct storage *storage, const struct storage_id *id);
+
+const char *mutant_name(enum mutant mutant)
+{
+    return mutants[mutant].name;
+}
+
+void mutant_set(enum mutant mutant, struct sim_disk *d)
+{
+    now = mutant;
+    disk = d;
+    sim_disk_lie(d, mutants[mutant].lies);
+    sim_disk_lmdb(d)->no_sync = mutant == MUTANT_NO_CATALOGUE_FLUSH;
+}
+
+uint32_t __wrap_kn_crc32c(uint32_t crc, struct kn_bytes bytes)
+{
+    return now == MUTANT_NO_CHECKSUM ? 0 : __real_kn_crc32c(crc, bytes);
+}
+
+void __wrap_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
+                                  bool soon)
+{
+    bool footer = chunk->sealed_bytes != 0;
+    __real_storage_committer_add(c, chunk, soon);
+    if ((now == MUTANT_ACK_BEFORE_FLUSH && !footer) || (now == MUTANT_ROW_BEFORE_FOOTER && footer))
+        storage_log_flushed(storage_log_peek(chunk->storage, &chunk->stream), chunk, chunk->tail,
+                            footer, 0);
+}
+
+/* "q/": the numbers of a stream, with its horizon. */
+static int put_numbers(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
+                       uint64_t expect, uint64_t *ret_version)
+{
+    struct storage_numbers numbers;
+    uint8_t changed[STORAGE_NUMBERS_BYTES];
+    kn_assert(storage_numbers_decode(value, &numbers) == 0);
+    if (now == MUTANT_NUMBERS_NOT_RESERVED) {
+        numbers.reserved_seq = 1;
+    } else {
+        numbers.trim_seq = 0;
+        numbers.trim_server_ts_ms = 0;
+        numbers.ordinal = numbers.discontinuity = 0;
+    }
+    storage_numbers_encode(&numbers, changed);
+    return __real_storage_meta_put(meta, key, (struct kn_bytes){changed, sizeof(changed)}, expect,
+                                   ret_version);
+}
+
+int __wrap_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
+                            uint64_t expect, uint64_t *ret_version)
+{
+    bool intent = key.ptr[0] == 'o';
+    if (intent && ((now == MUTANT_NO_INTENT && expect == 0) ||
+                   (now == MUTANT_FENCE_NOT_STORED && expect != 0)))
+        return 0;
+    if (key.ptr[0] == 'q' &&
+        (now == MUTANT_NUMBERS_NOT_RESERVED || now == MUTANT_HORIZON_NOT_STORED))
+        return put_numbers(meta, key, value, expect, ret_version);
+    return __real_storage_meta_put(meta, key, value, expect, ret_version);
+}
+
+int __wrap_storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, uint64_t expect)
+{
+    int r = __real_storage_meta_remove(meta, key, expect);
+    if (now == MUTANT_ROW_BEFORE_UNLINK && (key.ptr[0] == 'c' || key.ptr[0] == 'o'))
+        sim_disk_unlink_late(disk);
+    return r;
+}
+
+void __wrap_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
+                                    size_t count)
+{
+    __real_storage_meta_change_all(meta, changes, count);
+    if (now == MUTANT_ROW_BEFORE_UNLINK)
+        sim_disk_unlink_late(disk);
+}
+
+void __wrap_storage_record_end(struct kn_buf *out, size_t start,
+                               const struct storage_record *record, uint32_t seed)
+{
+    struct storage_record changed = *record;
+    if (now == MUTANT_DURABLE_TOO_FAR)
+        changed.durable_upto = record->offset;
+    __real_storage_record_end(out, start, &changed, seed);
+}
+
+int __wrap_storage_log_drop(struct storage *storage, const struct storage_id *id)
+{
+    return now == MUTANT_DELETED_STREAM_KEPT ? 0 : __real_storage_log_drop(storage, id);
+}

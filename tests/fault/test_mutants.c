@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who watches the watchmen: engines with a fault built in (mutant.h) go through the same rounds as
+ * the real one in test_power_cut.c, and each must be caught. The list is printed.
+ */
+#include "round.h"
+
+#include <time.h>
+
+enum {
+    TRIES_MAX = 2000
+};
+
+static unsigned killed;
+
+static void expect_killed(enum mutant mutant)
+{
+    struct world w = world_new();
+    struct round_result result = {0};
+    uint64_t tries = 0, first = round_first_seed(1);
+    w.mutant = mutant;
+    while (tries < TRIES_MAX && round_run(&w, first + tries, &result))
+        tries++;
+    bool caught = tries < TRIES_MAX;
+    print_message("mutant \"%s\" %s after %" PRIu64 " rounds: %.140s\n", mutant_name(mutant),
+                  caught ? "killed" : "ALIVE", tries + 1, result.why);
+    w.mutant = MUTANT_NONE; /* the real one passes there, so the fault is what was seen */
+    struct round_result real;
+    assert_true(round_run(&w, first + tries, &real));
+    world_done(&w);
+    assert_true(caught);
+    killed++;
+}
+
+TEST(each_mutant_is_killed)
+{
+    for (int mutant = MUTANT_NONE + 1; mutant < MUTANT_COUNT; mutant++)
+        expect_killed((enum mutant) mutant);
+    print_message("mutants killed: %u of %u\n", killed, MUTANT_COUNT - 1);
+}
+
+TESTS_MAIN(TEST_OF(each_mutant_is_killed))
