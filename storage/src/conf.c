@@ -42,7 +42,9 @@ const struct kn_conf_key storage_conf_keys[] = {
     {"retention_interval_ms",   KN_CONF_U64, AT(retention_interval_ms),   100,     3600 * 1000,      30 * 1000,
      NULL,                                                                                                             NULL, "ms",    "Time between two rounds of retention."                                          },
     {"memory_stream_bytes_max", KN_CONF_U64, AT(memory_stream_bytes_max), MIB(1),  GIB(16),          MIB(200),
-     NULL,                                                                                                             NULL, "bytes", "Most that a stream with retention 0 keeps in memory."                           },
+     NULL,                                                                                                             NULL, "bytes",
+     "Most that a stream with retention 0 keeps in memory; the chunk being written, a sixteenth of "
+     "it, may come on top."                                                                                                                                                                                            },
     {"memory_stream_ms_max",    KN_CONF_U64, AT(memory_stream_ms_max),    1000,    3600 * 1000,      300 * 1000,
      NULL,                                                                                                             NULL, "ms",    "Longest that a stream with retention 0 keeps a fragment in memory."             },
 };

@@ -8,6 +8,7 @@
 #include "operation.h"
 
 #include "storage_metrics.h"
+#include "sweep.h"
 
 enum {
     IOV_MAX_OURS = 64
@@ -93,6 +94,9 @@ static void run_create(struct storage_log *log, struct storage_op *op)
     chunk->index.headers[chunk->index.header_count++] = op->header;
     chunk->durable_upto = chunk->tail;
     kn_lock_give(&log->lock);
+    struct storage_swept total = {0};
+    if (chunk->memory) /* a fast upload does not wait for the next round */
+        storage_log_trim_memory(log, kn_wall_ms(log->storage->clock), &total);
 }
 
 static void run_header(struct storage_log *log, struct storage_op *op)

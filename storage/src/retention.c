@@ -29,10 +29,8 @@ struct round {
 
 /* --- one stream's chunks in memory -------------------------------------------------------------
  */
-static void trim_memory(struct storage_log *log, struct round *round)
+void storage_log_trim_memory(struct storage_log *log, int64_t now_ms, struct storage_swept *total)
 {
-    int64_t now_ms = round->now_ms;
-    struct storage_swept *total = &round->total[STORAGE_RULE_MEMORY];
     const struct storage_conf *conf = &log->storage->conf;
     bool any = false;
     kn_lock_take(&log->lock);
@@ -141,7 +139,7 @@ static void keep_stream(struct round *round, const struct storage_stream *stream
     struct storage_log *log = storage_log_peek(storage, &stream->id);
     if (log) {
         seal_aged(log, round->now_ms);
-        trim_memory(log, round);
+        storage_log_trim_memory(log, round->now_ms, &round->total[STORAGE_RULE_MEMORY]);
     }
     if (stream->status != STORAGE_STREAM_ACTIVE)
         return;

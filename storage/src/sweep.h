@@ -29,4 +29,8 @@ bool storage_sweep_begin(struct storage_log *log, int64_t before_ms);
 /* When the oldest chunk that may go ended; -ENOENT: there is none. */
 int storage_sweep_front(struct storage_log *log, int64_t *ret_end_ms) KN_MUSTUSE;
 
+/* Retention 0: the oldest chunks in memory go while there are more bytes, or older ones, than may
+ * be. Adds to total. */
+void storage_log_trim_memory(struct storage_log *log, int64_t now_ms, struct storage_swept *total);
+
 #endif

@@ -503,6 +503,34 @@ TEST(retention_zero_keeps_fragments_in_memory_only)
     teardown(&f);
 }
 
+TEST(retention_zero_keeps_its_bytes_between_the_rounds_of_the_keeper)
+{
+    struct fixture f;
+    setup_with(&f, 0, capture_name);
+    storage_close(f.storage);
+    f.conf.memory_stream_bytes_max = MIB(1);
+    f.conf.retention_interval_ms = 3600 * 1000;
+    open_storage(&f);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    uint64_t sent = 0;
+    for (int round = 0; sent < MIB(5); round++) {
+        for (size_t i = 0; i < whole(&f.capture); i++) {
+            assert_ok(rig_upload_fragment(&up, &f.capture, i, round * 1000000));
+            sent += f.capture.fragments[i].end - f.capture.fragments[i].start;
+            rig_upload_settle(&up);
+            struct storage_stream_stats stats;
+            assert_ok(storage_stream_stats(f.storage, &f.stream, &stats, false));
+            uint64_t bound = MIB(1) + f.capture.fragments[i].end - f.capture.fragments[i].start;
+            assert_true(stats.bytes <= bound);
+        }
+    }
+    rig_upload_close(&up);
+    rig_upload_done(&up);
+    teardown(&f);
+}
+
 TEST(many_streams_at_once_keep_apart)
 {
     struct fixture f;
@@ -567,4 +595,5 @@ TESTS_MAIN(
     TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
     TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
     TEST_OF(retention_zero_keeps_fragments_in_memory_only),
+    TEST_OF(retention_zero_keeps_its_bytes_between_the_rounds_of_the_keeper),
     TEST_OF(many_streams_at_once_keep_apart))
