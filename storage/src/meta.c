@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "core/log.h"
 #include "core/thread.h"
 
 enum {
@@ -57,6 +58,7 @@ struct storage_meta {
     struct kn_lock lock;
     struct change *first, **last; /* guarded by lock: waiting for a leader */
     bool leading;                 /* guarded by lock */
+    bool failing;                 /* the leader's: the last transaction did */
 };
 
 static int error_of(int rc)
@@ -332,9 +334,26 @@ static int commit_one(struct storage_meta *meta, struct change *c)
     return rc;
 }
 
+/* Said once when it begins and once when it is over. By whoever leads. */
+static void say_health(struct storage_meta *meta, int rc)
+{
+    bool failing = rc && rc != MDB_MAP_FULL;
+    if (failing && !meta->failing)
+        kn_log_error(
+            "catalogue_failed",
+            "err=%s what=" KN_LOG_QUOTED
+            " said=\"the change was not made; what needs the catalogue is refused until it "
+            "can be written\"",
+            kn_errname(error_of(rc)), kn_log_quote(kn_str_from(mdb_strerror(rc))));
+    if (!failing && meta->failing)
+        kn_log_info("catalogue_works_again", "said=\"changes are written down again\"");
+    meta->failing = failing;
+}
+
 static void commit_group(struct storage_meta *meta, struct change *first)
 {
     int rc = commit_all(meta, first);
+    say_health(meta, rc);
     if (rc == 0)
         return;
     for (struct change *c = first; c; c = c->next)

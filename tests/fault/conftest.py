@@ -55,25 +55,25 @@ def factory_of(made, kind):
         try:
             one = kind(*args, **options)
         except OSError as problem:
-            pytest.skip(f"not run: this machine mounts no such volume: {problem}")
+            pytest.skip(f"not run: this machine has no such thing: {problem}")
         made.append(one)
         return one
     return make
 
 
 @pytest.fixture
-def loop(volumes_made):
-    return factory_of(volumes_made, volumes.Loop)
+def loop(things_made):
+    return factory_of(things_made, volumes.Loop)
 
 
 @pytest.fixture
-def small(volumes_made):
-    return factory_of(volumes_made, volumes.Tmpfs)
+def small(things_made):
+    return factory_of(things_made, volumes.Tmpfs)
 
 
 @pytest.fixture
-def volumes_made():
+def things_made():
     made = []
     yield made
-    for one in made:
+    for one in reversed(made):
         one.close()

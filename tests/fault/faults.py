@@ -2,6 +2,7 @@
 """What the tests of real faults look at from outside: metrics, processes, the check command."""
 
 import re
+import subprocess
 import time
 import urllib.request
 
@@ -46,3 +47,30 @@ def status(server, field):
     with open(f"/proc/{server.process.pid}/status") as file:
         found = re.search(rf"^{field}:\s+(\d+)( kB)?", file.read(), re.MULTILINE)
     return int(found.group(1)) * (1024 if found.group(2) else 1)
+
+
+class Injector:
+    """strace attached to the running server, tampering with its system calls: what="fdatasync:error=EIO"
+    (strace(1), --inject). Until the with block is left."""
+
+    def __init__(self, server, what):
+        self.server, self.what = server, what
+
+    def __enter__(self):
+        call = self.what.split(":")[0]
+        self.strace = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+             f"inject={self.what}", "-p", str(self.server.process.pid)],
+            stderr=subprocess.PIPE, text=True)
+        wait_until(self.attached, "strace is attached")
+        return self
+
+    def attached(self):
+        assert self.strace.poll() is None, self.strace.stderr.read()
+        with open(f"/proc/{self.server.process.pid}/status") as file:
+            return f"TracerPid:\t{self.strace.pid}\n" in file.read()
+
+    def __exit__(self, *args):
+        self.strace.terminate()
+        self.strace.wait()
+        self.strace.stderr.close()
