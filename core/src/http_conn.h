@@ -63,6 +63,7 @@ struct kn_http_conn {
     bool eof;                /* read() said 0 */
     bool hung_up;            /* EPOLLHUP or EPOLLERR: only what was received is left */
     bool failed;             /* the socket is of no use any more */
+    bool more;               /* what is written now has its continuation right behind it */
     bool finish;             /* close once out is empty */
 
     const struct kn_http_proto *proto; /* NULL until the first bytes have shown it */

@@ -283,7 +283,10 @@ static void produce_file(struct kn_h1_req *req)
     struct kn_http_conn *conn = req->conn;
     struct kn_http_file *file = &req->base.file;
     uint64_t sent = 0;
-    while (file->len > 0 && kn_http_conn_flush(conn)) {
+    conn->more = file->len > 0; /* the head leaves with the first bytes: one packet, one wake-up */
+    bool clear = kn_http_conn_flush(conn);
+    conn->more = false;
+    while (file->len > 0 && clear) {
         if (sent >= TURN_BYTES_MAX) {
             kn_http_conn_queue(conn);
             return;
@@ -298,6 +301,7 @@ static void produce_file(struct kn_h1_req *req)
         file->off += (uint64_t) n;
         file->len -= (uint64_t) n;
         sent += (uint64_t) n;
+        clear = kn_http_conn_flush(conn); /* TLS gathers what it sends there */
     }
     if (file->len == 0) {
         kn_http_req_release_file(&req->base);

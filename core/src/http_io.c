@@ -41,7 +41,7 @@ ssize_t kn_http_io_write(struct kn_http_conn *conn, const void *ptr, size_t len)
 {
     if (conn->ssl)
         return kn_http_tls_write(conn, ptr, len);
-    return wrote(conn, send(conn->fd, ptr, len, MSG_NOSIGNAL));
+    return wrote(conn, send(conn->fd, ptr, len, MSG_NOSIGNAL | (conn->more ? MSG_MORE : 0)));
 }
 
 static void *unconst(const void *ptr) /* iov_base is not const, sendmsg does not write there */

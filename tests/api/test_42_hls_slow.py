@@ -58,6 +58,18 @@ class Viewer:
         return len(self.left) == self.length
 
 
+def test_a_segment_that_many_want_stays_the_same(heavy):
+    server, url = heavy
+    target = hls.playlist(url).segments[0].url
+    first = hls.get(target).body
+    for _ in range(6):  # by now it is sent from memory
+        assert hls.get(target).body == first
+    part = hls.get(target, Range="bytes=100000-200000")
+    assert part.status == 206 and part.body == first[100000:200001]
+    assert hls.get(target, Range="bytes=-5000").body == first[-5000:]
+    assert hls.get(target, method="HEAD").headers["Content-Length"] == str(len(first))
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_slow_viewers_get_every_byte(heavy, tls):
     server, url = heavy

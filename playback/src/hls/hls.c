@@ -6,8 +6,17 @@
  */
 #include "hls/hls.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 enum {
-    LIST_CACHED_MIN = 64
+    LIST_CACHED_MIN = 64,
+    WARM_USES = 3,       /* a segment that is wanted once more is kept in memory, */
+    WARM_AGE_MS = 60000, /* if it is of the live edge: there many want few */
+    WARM_BYTES_MIN = 64 << 10,
+    WARM_BYTES_MAX = 4 << 20,
+    WARM_SEGMENTS_MAX = 64, /* a descriptor each */
+    WARM_PIECE_BYTES = 64 << 10,
 };
 
 int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)
@@ -217,6 +226,10 @@ static void free_rendered(struct playback_cached *base)
 {
     struct playback_rendered *rendered = KN_CONTAINER_OF(base, struct playback_rendered, base);
     playback_mp4_segment_unref(rendered->segment);
+    if (rendered->memory_fd >= 0) {
+        (void) close(rendered->memory_fd);
+        (*rendered->in_memory)--;
+    }
     free(rendered);
 }
 
@@ -296,11 +309,64 @@ int playback_hls_segment(struct playback *playback, const struct playback_sessio
                  .bytes = sizeof *rendered + segment->memory_bytes,
                  .key = key},
         .audio = audio,
-        .segment = segment
+        .segment = segment,
+        .in_memory = &playback->hls->in_memory,
+        .memory_fd = -1
     };
     playback_cache_put(playback->hls->cache, &rendered->base);
     *ret = rendered;
     return 0;
+}
+
+/* The segment's bytes in a file that has no disk: a descriptor, or an error. */
+static int copy_to_memory(const struct playback_mp4_segment *segment,
+                          const struct playback_mp4_source *source)
+{
+    uint8_t *piece = malloc(WARM_PIECE_BYTES);
+    int fd = memfd_create("segment", MFD_CLOEXEC), r = piece && fd >= 0 ? 0 : -ENOMEM;
+    for (uint64_t pos = 0; r == 0 && pos < segment->bytes;) {
+        ssize_t n = playback_mp4_segment_read(segment, source, pos, piece, WARM_PIECE_BYTES, true);
+        if (n <= 0 || write(fd, piece, (size_t) n) != n)
+            r = n < 0 ? (int) n : -EIO;
+        pos += n > 0 ? (uint64_t) n : 0;
+    }
+    free(piece);
+    if (r < 0 && fd >= 0)
+        (void) close(fd);
+    return r < 0 ? r : fd;
+}
+
+void playback_hls_segment_warm(struct playback *playback, const struct playback_mp4_source *source,
+                               struct playback_rendered **rendered)
+{
+    struct playback_rendered *cold = *rendered;
+    struct playback_hls *hls = playback->hls;
+    uint64_t bytes = cold->segment->bytes;
+    int64_t age_ms = kn_wall_ms(playback->clock) - source->fragment.number.server_ts_ms;
+    if (cold->memory_fd >= 0 || cold->uses++ < WARM_USES || age_ms > WARM_AGE_MS ||
+        bytes < WARM_BYTES_MIN || bytes > WARM_BYTES_MAX ||
+        bytes > playback->conf.cache_bytes_max / 4 || hls->in_memory >= WARM_SEGMENTS_MAX)
+        return;
+    struct playback_rendered *warm = calloc(1, sizeof *warm);
+    int fd = warm ? copy_to_memory(cold->segment, source) : -ENOMEM;
+    if (fd < 0) {
+        free(warm);
+        return;
+    }
+    *warm = (struct playback_rendered){
+        .base = {.refs = 1,
+                 .free = free_rendered,
+                 .bytes = cold->base.bytes + bytes,
+                 .key = cold->base.key},
+        .audio = cold->audio,
+        .segment = playback_mp4_segment_ref(cold->segment),
+        .in_memory = &hls->in_memory,
+        .memory_fd = fd
+    };
+    hls->in_memory++;
+    playback_cache_put(hls->cache, &warm->base);
+    playback_cached_unref(&cold->base);
+    *rendered = warm;
 }
 
 /* --- init segments -----------------------------------------------------------------------------

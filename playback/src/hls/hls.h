@@ -13,6 +13,7 @@
 struct playback_hls { /* set up once, then only read; the cache locks itself */
     struct playback_session_key key;
     struct playback_cache *cache;
+    _Atomic int in_memory; /* segments with a memory_fd */
     struct playback_media_metrics metrics;
 };
 int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)
@@ -45,7 +46,14 @@ struct playback_rendered { /* a media segment, ready to be read */
     struct playback_cached base;
     bool audio;
     struct playback_mp4_segment *segment;
+    _Atomic unsigned uses;
+    _Atomic int *in_memory; /* of struct playback_hls */
+    int memory_fd;          /* the whole segment in memory, once many want it; -1: not so */
 };
+/* When the segment is wanted again and again, replaces *rendered by one that lies in memory, for
+ * sendfile. Only bytes that are resident are read; any failure leaves it as it is. */
+void playback_hls_segment_warm(struct playback *playback, const struct playback_mp4_source *source,
+                               struct playback_rendered **rendered);
 int playback_hls_segment(struct playback *playback, const struct playback_session *session,
                          const struct storage_fragment *fragment, uint64_t track,
                          struct playback_rendered **ret, struct kn_err *err, bool nowait)

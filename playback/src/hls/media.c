@@ -49,13 +49,15 @@ int playback_media_prepare(struct playback *playback, const struct playback_sess
         playback_ts_free(ts);
         return -ENOMEM;
     }
-    *media = (struct playback_media){
-        .playback = playback,
-        .source = {.storage = playback->storage, .stream = session->stream, .fragment = fragment},
-        .rendered = rendered,
-        .ts = ts,
-        .end = rendered ? rendered->segment->bytes : 0
-    };
+    const struct playback_mp4_source source = {
+        .storage = playback->storage, .stream = session->stream, .fragment = fragment};
+    if (rendered)
+        playback_hls_segment_warm(playback, &source, &rendered);
+    *media = (struct playback_media){.playback = playback,
+                                     .source = source,
+                                     .rendered = rendered,
+                                     .ts = ts,
+                                     .end = rendered ? rendered->segment->bytes : 0};
     kn_metric_add(playback->hls->metrics.readers, 1);
     *ret = media;
     return 0;
@@ -125,10 +127,17 @@ static void reply_mp4(struct playback_media *media, struct kn_http_req *req)
             (void) snprintf(range, sizeof range, "bytes */%" PRIu64, bytes);
         headers[count++] = (struct kn_http_header){KN_STR("content-range"), kn_str_from(range)};
     }
+    bool whole = !kn_http_is_tls(req) && !kn_http_is_h2(req) && media->rendered->memory_fd >= 0;
+    const struct kn_http_file file = {
+        .fd = media->rendered->memory_fd, .off = media->pos, .len = media->end - media->pos};
     if (r < 0)
         kn_http_reply(req, 416, headers, count, (struct kn_bytes){NULL, 0});
+    else if (whole) /* by sendfile; the descriptor stays as long as media does */
+        kn_http_reply_file(req, r ? 206 : 200, headers, count, &file);
     else
         kn_http_reply_stream(req, r ? 206 : 200, headers, count, media->end - media->pos);
+    if (r >= 0 && whole)
+        kn_metric_add(media->playback->hls->metrics.bytes, (int64_t) file.len);
 }
 
 void playback_media_reply(struct playback_media *media, struct kn_http_req *req)
