@@ -180,6 +180,13 @@ static int sys_sync(struct kn_file *file)
     return result(fdatasync(fd_of(file)));
 }
 
+static int sys_settle(struct kn_file *file)
+{
+    int r = result(fdatasync(fd_of(file)));
+    int forgot = posix_fadvise(fd_of(file), 0, 0, POSIX_FADV_DONTNEED);
+    return r < 0 ? r : -forgot;
+}
+
 static int sys_size(struct kn_file *file, uint64_t *ret)
 {
     struct stat st;
@@ -208,6 +215,7 @@ struct kn_fs *kn_fs_system(void)
         .truncate = sys_truncate,
         .sync_start = sys_sync_start,
         .sync = sys_sync,
+        .settle = sys_settle,
         .size = sys_size,
         .fd = fd_of,
     };

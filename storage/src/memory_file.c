@@ -163,6 +163,7 @@ static const struct kn_fs_ops memory_ops = {
     .truncate = memory_truncate,
     .sync_start = memory_nothing,
     .sync = memory_nothing,
+    .settle = memory_nothing,
     .size = memory_size,
     .fd = memory_fd,
 };

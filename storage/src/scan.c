@@ -172,6 +172,8 @@ int storage_scan_open_intent(struct storage *storage, const char *path, bool wri
     int r = open_file(storage, path, writable, &intent->head, &chunk);
     if (r < 0)
         return r;
+    if (writable) /* also when it says that a flush failed: what is left is the disk's */
+        (void) chunk->file->fs->ops->settle(chunk->file);
     r = read_head(chunk);
     bool damaged = r == -EBADMSG || (r == 0 && memcmp(chunk->index.head.id, intent->head.id,
                                                       sizeof(intent->head.id)) != 0);

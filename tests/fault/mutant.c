@@ -28,7 +28,7 @@ static const struct {
     [MUTANT_HORIZON_NOT_STORED] = {"trim order: files go before the horizon is stored", SIM_HONEST      },
     [MUTANT_ROW_BEFORE_UNLINK] = {"trim order: row goes before its file",              SIM_LATE_UNLINK },
     [MUTANT_FLUSH_TRIED_AGAIN] = {"a failed flush tried again and believed",           SIM_SYNC_AGAIN  },
-    [MUTANT_FENCE_NOT_STORED] = {"fence of a failed chunk not stored",                SIM_HONEST      },
+    [MUTANT_FENCE_NOT_STORED] = {"fence of a failed chunk not stored",                SIM_KEEPS_CACHE },
     [MUTANT_DURABLE_TOO_FAR] = {"records claim more was flushed than was",           SIM_HONEST      },
     [MUTANT_TAIL_NOT_CUT] = {"torn tail not cut",                                 SIM_NO_TRUNCATE },
     [MUTANT_DELETED_STREAM_KEPT] = {"chunks of a deleted stream kept",                   SIM_HONEST      },

@@ -463,6 +463,18 @@ static int sim_sync(struct kn_file *file)
     return 0;
 }
 
+/* What was not written back, or was marked clean by a flush that failed, is not there any more. */
+static int sim_settle(struct kn_file *file)
+{
+    int r = sim_sync(file);
+    struct sim_disk *d = file_of(file)->disk;
+    LOCKED(d);
+    struct inode *inode = inode_of(file);
+    if (!(d->lies & (SIM_NO_DATA_SYNC | SIM_KEEPS_CACHE)))
+        memcpy(inode->cache, inode->disk, inode->touched);
+    return r;
+}
+
 static int sim_size(struct kn_file *file, uint64_t *ret)
 {
     struct sim_disk *d = file_of(file)->disk;
@@ -495,6 +507,7 @@ static const struct kn_fs_ops sim_ops = {
     .truncate = sim_truncate,
     .sync_start = sim_sync_start,
     .sync = sim_sync,
+    .settle = sim_settle,
     .size = sim_size,
     .fd = sim_fd,
 };

@@ -28,6 +28,7 @@ enum sim_lie { /* mutants of the code under test, played by the disk */
     SIM_LATE_UNLINK = 4,  /* files go when sim_disk_unlink_late says so */
     SIM_NO_TRUNCATE = 8,  /* files are never cut */
     SIM_SYNC_AGAIN = 16,  /* a failed flush is tried again, and that one "succeeds" */
+    SIM_KEEPS_CACHE = 32, /* asked to forget what it caches, it does not: that is advice only */
 };
 
 struct sim_disk;

@@ -108,6 +108,34 @@ TEST(a_failing_flush_is_never_acknowledged)
     sweep_all(SIM_SYNC_START, -EIO, 1);
 }
 
+/* The kernel shows bytes in its cache that the disk does not hold, and the process ends before it
+ * could store how far the chunk may be believed. Recovery must not believe what it reads. */
+TEST(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed)
+{
+    struct world w = world_new();
+    struct sweep sweep = {.kinds = SIM_SYNC, .error = -EIO, .stride = 1};
+    struct world_work work = {.seed = seed, .steps = STEPS, .close = true};
+    bool struck = true;
+    int64_t n = 0;
+    for (; struck; n++) {
+        for (int64_t changes = 0; changes < 4; changes++) {
+            world_fresh(&w);
+            arrange(&w, &sweep, n);
+            sim_plan_cut_after_failure(sim_disk_plan(w.disk), changes);
+            int status = world_live(&w, &work);
+            struck = sim_disk_plan(w.disk)->struck;
+            if (status != SIM_EXIT_CUT)
+                must(&w, &sweep, n, "the workload", status, true);
+            sim_disk_process_ended(w.disk);
+            must(&w, &sweep, n, "recovery", world_reopen(&w, (uint64_t) n), false);
+            sim_disk_power_cut(w.disk, w.dir.path, (uint64_t) n, SIM_FATE_LOSE);
+            must(&w, &sweep, n, "the judge", world_judge(&w), false);
+        }
+    }
+    print_message("%" PRId64 " places\n", n);
+    world_done(&w);
+}
+
 TEST(a_failing_flush_of_a_folder_loses_nothing_acknowledged)
 {
     sweep_all(SIM_SYNC_DIR, -EIO, 1);
@@ -171,6 +199,7 @@ TEST(there_is_work_that_makes_every_kind_of_call)
 
 TESTS_MAIN(TEST_OF(there_is_work_that_makes_every_kind_of_call),
            TEST_OF(a_failing_flush_is_never_acknowledged),
+           TEST_OF(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed),
            TEST_OF(a_failing_flush_of_a_folder_loses_nothing_acknowledged),
            TEST_OF(a_failing_write_loses_nothing_acknowledged),
            TEST_OF(a_full_disk_loses_nothing_acknowledged),

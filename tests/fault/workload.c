@@ -56,6 +56,13 @@ static uint64_t draw(struct work *work, uint64_t below)
     return test_random(&work->random) % below;
 }
 
+/* The notes know the time before the keeper can act on it. */
+static void advance(struct work *work, int64_t by_ms)
+{
+    work->world->notes->wall_ms = work->clock.wall_ms + by_ms;
+    kn_fake_clock_advance(&work->clock, by_ms);
+}
+
 /* --- what the storage tells
  * ----------------------------------------------------------------------- */
 static void on_committed(void *ctx, const struct storage_fragment *fragment, bool duplicate,
@@ -310,7 +317,7 @@ static int send_one(struct upload *up, bool repeat, bool plain)
 
 static void step_upload(struct work *work, unsigned name, bool repeat)
 {
-    kn_fake_clock_advance(&work->clock, 1 + (int64_t) draw(work, 900));
+    advance(work, 1 + (int64_t) draw(work, 900));
     if (!work->uploads[name])
         work->uploads[name] = upload_open(work, name, false, new_media(work));
     struct upload *up = work->uploads[name];
@@ -476,8 +483,7 @@ static void note_gone(struct work *work, unsigned name)
 static void step_trim(struct work *work, unsigned name)
 {
     static const int64_t steps_ms[] = {60 * 1000, 3600 * 1000, 23 * 3600 * 1000, 30 * 3600 * 1000};
-    kn_fake_clock_advance(&work->clock, steps_ms[draw(work, KN_ARRAY_LEN(steps_ms))]);
-    work->world->notes->wall_ms = work->clock.wall_ms;
+    advance(work, steps_ms[draw(work, KN_ARRAY_LEN(steps_ms))]);
     if (draw(work, 2)) {
         CALL_VOID(storage_keeper_round(work->storage));
         note_gone(work, name);

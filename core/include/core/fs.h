@@ -49,6 +49,9 @@ struct kn_fs_ops {
     int (*truncate)(struct kn_file *file, uint64_t len);
     int (*sync_start)(struct kn_file *file); /* begin write-back, do not wait */
     int (*sync)(struct kn_file *file);       /* fdatasync */
+    /* sync, then forget what is cached: what is read next is what the disk holds. After a flush
+     * that failed in an earlier life the cache shows bytes that are not there. */
+    int (*settle)(struct kn_file *file);
     int (*size)(struct kn_file *file, uint64_t *ret);
     int (*fd)(struct kn_file *file); /* for sendfile; -1 when there is none */
 };
