@@ -276,9 +276,11 @@ static void finish_commit(struct storage_log *log, struct storage_arrival *a, in
 
 /* Leaves a Void where the bytes of an equal fragment would have been. Readers in flight are told
  * first (read.c): what they read from the file afterwards is not the fragment's. */
-static int skip_duplicate(struct storage_log *log, struct storage_arrival *a)
+static int skip_duplicate(struct storage_log *log, struct storage_arrival *a,
+                          struct storage_chunk *awaits)
 {
     kn_lock_take(&log->lock);
+    a->awaits = awaits;
     a->voided = true;
     kn_lock_give(&log->lock);
     uint64_t bytes = a->fragment.bytes + a->fragment.record_bytes;
@@ -290,12 +292,13 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
 {
     struct storage_arrival *a = op->arrival;
     struct storage_fragment stored;
+    struct storage_chunk *awaits; /* the arrival's, once it is there */
     if (a->chunk->error) {
         finish_commit(log, a, a->chunk->error);
         return;
     }
-    if (storage_log_find_equal(log, a, &stored, &a->awaits)) {
-        int r = skip_duplicate(log, a);
+    if (storage_log_find_equal(log, a, &stored, &awaits)) {
+        int r = skip_duplicate(log, a, awaits);
         if (r < 0)
             fail(log, a->chunk, r);
         a->duplicate = r == 0;
