@@ -163,6 +163,7 @@ uint8_t *kn_http_loop_stage(struct kn_http_loop *loop)
 static void deliver_mail(struct kn_http_loop *loop)
 {
     struct kn_http_mail *mail;
+    kn_http_mailbox_begin(loop->box);
     while ((mail = kn_http_mailbox_next_mail(loop->box))) /* first: gates wake requests */
         mail->deliver(mail);
     struct kn_http_slot *slot = kn_http_mailbox_take(loop->box), *next;

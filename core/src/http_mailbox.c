@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kn_http_wake and what stands behind it. A reference is mailbox:8 slot:24 generation:32; waking
- * allocates nothing and writes the eventfd only when the mailbox was empty, so a burst of wake-ups
- * costs the loop one system call.
+ * allocates nothing and writes the eventfd only when the loop has not been rung yet, so a burst of
+ * wake-ups costs one system call.
  */
 #include "http_mailbox.h"
 
@@ -48,6 +48,7 @@ int kn_http_mailbox_open(struct kn_http_mailbox **ret)
             return -EIO;
         }
         box->open = true;
+        box->rung = box->written = false;
         box->chunk_count = 0;
         box->free = NULL;
         box->queued = NULL;
@@ -149,10 +150,13 @@ uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_r
     return bits;
 }
 
-static void ring_locked(struct kn_http_mailbox *box, int fd)
+static void ring_locked(struct kn_http_mailbox *box)
 {
     kn_lock_assert_held(&box->lock);
-    (void) eventfd_write(fd, 1); /* fails only when it is already readable */
+    if (box->rung)
+        return;
+    box->rung = box->written = true;
+    (void) eventfd_write(box->event_fd, 1); /* fails only when it is already readable */
 }
 
 void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
@@ -169,15 +173,13 @@ void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
         slot->told(slot->req);
         return;
     }
-    if (slot->queued)
-        return;
-    bool was_empty = !box->queued;
-    slot->queued = true;
-    slot->next_queued = NULL;
-    *box->queued_end = slot;
-    box->queued_end = &slot->next_queued;
-    if (was_empty)
-        ring_locked(box, box->event_fd);
+    if (!slot->queued) {
+        slot->queued = true;
+        slot->next_queued = NULL;
+        *box->queued_end = slot;
+        box->queued_end = &slot->next_queued;
+    }
+    ring_locked(box);
 }
 
 void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail)
@@ -185,13 +187,11 @@ void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail
     KN_LOCKED(&box->lock);
     if (mail->queued || !box->open)
         return;
-    bool was_empty = !box->mail;
     mail->queued = true;
     mail->next = NULL;
     *box->mail_end = mail;
     box->mail_end = &mail->next;
-    if (was_empty)
-        ring_locked(box, box->event_fd);
+    ring_locked(box);
 }
 
 void kn_http_mailbox_unpost(struct kn_http_mailbox *box, struct kn_http_mail *mail)
@@ -209,11 +209,19 @@ void kn_http_mailbox_unpost(struct kn_http_mailbox *box, struct kn_http_mail *ma
     mail->queued = false;
 }
 
-struct kn_http_slot *kn_http_mailbox_take(struct kn_http_mailbox *box)
+void kn_http_mailbox_begin(struct kn_http_mailbox *box)
 {
     KN_LOCKED(&box->lock);
     eventfd_t count;
-    (void) eventfd_read(box->event_fd, &count);
+    if (box->written)
+        (void) eventfd_read(box->event_fd, &count);
+    box->written = false;
+    box->rung = true;
+}
+
+struct kn_http_slot *kn_http_mailbox_take(struct kn_http_mailbox *box)
+{
+    KN_LOCKED(&box->lock);
     struct kn_http_slot *taken = NULL, **end = &taken;
     for (struct kn_http_slot *slot = box->queued; slot; slot = slot->next_queued) {
         slot->queued = false;
@@ -225,6 +233,9 @@ struct kn_http_slot *kn_http_mailbox_take(struct kn_http_mailbox *box)
     }
     box->queued = NULL;
     box->queued_end = &box->queued;
+    box->rung = false;
+    if (box->mail) /* posted since the last was delivered */
+        ring_locked(box);
     return taken;
 }
 

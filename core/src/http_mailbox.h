@@ -40,6 +40,8 @@ struct kn_http_mailbox {
     struct kn_lock lock; /* guards all below; level: below every gate's lock */
     unsigned id;
     bool open;
+    bool rung;    /* nobody needs to ring: the loop will look, or is at it */
+    bool written; /* the eventfd holds a count */
     int event_fd;
     uint32_t generation; /* of the newest slot use; never starts again */
     struct kn_http_slot **chunks;
@@ -66,6 +68,8 @@ uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_r
 void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail); /* ANY */
 void kn_http_mailbox_unpost(struct kn_http_mailbox *box, struct kn_http_mail *mail);
 
+/* The loop's round: begin, every message, then the wake-ups. What comes after rings again. */
+void kn_http_mailbox_begin(struct kn_http_mailbox *box);
 /* Takes all wake-ups that have come: slots by next_taken, with taken_bits (0: skip it). */
 struct kn_http_slot *kn_http_mailbox_take(struct kn_http_mailbox *box);
 /* The oldest message, one at a time, since delivering one may unpost the next. NULL: none. */
