@@ -51,7 +51,7 @@ void storage_number_format(const struct storage_number *n, char dst[STORAGE_NUMB
     }
     while (count > 1 && digits[count - 1] == '0')
         count--;
-    /* 2^156 has 47 digits; a seq of 2^60 and more would make it 48. */
+    /* 2^156 has 47 digits; a seq near 2^61 would make it 48. */
     kn_assert(count < STORAGE_NUMBER_TEXT_BYTES);
     for (size_t i = 0; i < count; i++)
         dst[i] = digits[count - 1 - i];
@@ -82,8 +82,11 @@ int storage_number_parse(struct kn_str text, struct storage_number *ret, bool *r
         if (text.ptr[i] < '0' || text.ptr[i] > '9')
             return -EINVAL;
     }
+    while (text.len > 1 && text.ptr[0] == '0')
+        text = kn_str_skip(text, 1);
     uint32_t limb[LIMBS] = {0};
-    bool fits = parse_limbs(text, limb);
+    /* 48 digits are a seq that no stream comes to, and that format() has no room for */
+    bool fits = text.len < STORAGE_NUMBER_TEXT_BYTES && parse_limbs(text, limb);
     if (!fits || limb[4] >= 2 * TOP_LIMB_BIT) {
         *ret = (struct storage_number){UINT64_MAX, INT64_MAX, RANDOM_MAX};
         *ret_exact = false;

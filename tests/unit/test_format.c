@@ -260,6 +260,10 @@ TEST(foreign_numbers_stand_before_or_after_all_of_ours)
                                    &exact));
     assert_false(exact);
     assert_true(n.seq == UINT64_MAX);
+    /* a seq of more than 2^60 in our layout: 48 digits, which nothing has room for */
+    assert_ok(storage_number_parse(KN_STR("139438523331814323926820622622220590765191907586"), &n,
+                                   &exact));
+    assert_false(exact);
     assert_int_equal(storage_number_parse(KN_STR(""), &n, &exact), -EINVAL);
     assert_int_equal(storage_number_parse(KN_STR("12a"), &n, &exact), -EINVAL);
     assert_int_equal(storage_number_parse(KN_STR("-1"), &n, &exact), -EINVAL);
