@@ -11,6 +11,9 @@
  *
  * Each prints one line of JSON. Seeded by KINEMA_SEED.
  */
+#include "folder.h"
+#include "tool.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,25 +50,7 @@ static struct kn_fake_clock fake_clock;
 static struct kn_fs_ops lazy_ops;
 static struct kn_fs lazy_fs = {&lazy_ops};
 
-static void must(int r, const char *what)
-{
-    if (r >= 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, kn_errname(r));
-    exit(1);
-}
-
-static uint64_t number(const char *text)
-{
-    return strtoull(text, NULL, 10);
-}
-
-static double now_s(void)
-{
-    return (double) kn_mono_ns(kn_clock_system()) / 1e9;
-}
-
-static uint64_t private_kib(void)
+static uint64_t max_rss_kib(void)
 {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
@@ -113,20 +98,12 @@ static struct kn_fs *lazy(void)
     return &lazy_fs;
 }
 
-static struct storage *open_storage(const char *dir, struct kn_fs *fs, struct kn_clock *clock,
+static struct storage *open_archive(const char *dir, struct kn_fs *fs, struct kn_clock *clock,
                                     struct storage_report *report)
 {
-    static struct storage_conf conf;
-    struct kn_conf_table table = {"storage", storage_conf_keys, storage_conf_key_count, &conf};
-    struct storage *storage;
-    struct kn_err err = {0};
-    must(kn_conf_defaults(&table, 1), "settings");
+    struct storage_conf conf = folder_conf();
     conf.linger_ms = 0;
-    int r = storage_open(dir, &conf, fs, clock, &storage, report, &err);
-    if (r < 0)
-        fprintf(stderr, "%s\n", err.text);
-    must(r, "open");
-    return storage;
+    return folder_open(dir, &conf, fs, clock, report);
 }
 
 /* --- making -------------------------------------------------------------------------------------
@@ -137,7 +114,7 @@ static void on_committed(void *ctx, const struct storage_fragment *fragment, boo
     struct upload *up = ctx;
     (void) fragment;
     (void) duplicate;
-    must(result, "commit");
+    tool_must(result, "commit");
     up->committed++;
 }
 
@@ -149,10 +126,10 @@ static void open_upload(struct storage *storage, struct upload *up, unsigned n)
     struct storage_stream_new settings = {.name = kn_str_from(name),
                                           .retention_hours = STORAGE_RETENTION_HOURS_MAX};
     struct storage_stream *stream;
-    must(storage_stream_create(storage, &settings, &stream), "stream");
+    tool_must(storage_stream_create(storage, &settings, &stream), "stream");
     up->id = stream->id;
     storage_stream_unref(stream);
-    must(storage_writer_open(storage, &up->id, false, &events, up, &up->w), "writer");
+    tool_must(storage_writer_open(storage, &up->id, false, &events, up, &up->w), "writer");
     static const uint8_t avcc[] = {/* baseline, 1920 x 1080, 30 a second */
                                    0x01, 0x42, 0xc0, 0x28, 0xff, 0xe1, 0x00, 0x19, 0x67, 0x42,
                                    0xc0, 0x28, 0xda, 0x01, 0xe0, 0x08, 0x9f, 0x97, 0x01, 0x10,
@@ -169,8 +146,8 @@ static void open_upload(struct storage *storage, struct upload *up, unsigned n)
         .pixel_height = 1080
     };
     kn_buf_init(&header, 1 << 16);
-    must(kn_mkv_write_header(&header, &parsed, KN_STR("bench")), "header");
-    must(storage_writer_header(up->w, kn_buf_bytes(&header), &parsed), "header");
+    tool_must(kn_mkv_write_header(&header, &parsed, KN_STR("bench")), "header");
+    tool_must(storage_writer_header(up->w, kn_buf_bytes(&header), &parsed), "header");
     kn_buf_done(&header);
 }
 
@@ -187,14 +164,15 @@ static void make_pattern(const struct plan *plan, struct pattern *ret)
     kn_assert(ret->frames != NULL);
     for (unsigned i = 0; i < plan->frames; i++) {
         int16_t time = (int16_t) (i * FRAGMENT_MS / plan->frames);
-        must(kn_mkv_write_block_head(&ret->bytes, 1, time, i == 0, plan->frame_bytes), "block");
+        tool_must(kn_mkv_write_block_head(&ret->bytes, 1, time, i == 0, plan->frame_bytes),
+                  "block");
         ret->frames[i] = (struct storage_frame){.offset = (uint32_t) ret->bytes.len,
                                                 .bytes = (uint32_t) plan->frame_bytes,
                                                 .time = time,
                                                 .track = 1,
                                                 .key = i == 0};
         for (size_t at = 0; at < plan->frame_bytes; at++)
-            must(kn_buf_append_byte(&ret->bytes, (uint8_t) (at * 7 + i)), "frame");
+            tool_must(kn_buf_append_byte(&ret->bytes, (uint8_t) (at * 7 + i)), "frame");
     }
 }
 
@@ -202,7 +180,7 @@ static void put(struct upload *up, struct kn_bytes bytes)
 {
     while (bytes.len > 0) {
         ssize_t n = storage_writer_part(up->w, bytes.ptr, bytes.len);
-        must((int) n, "part");
+        tool_must((int) n, "part");
         bytes.ptr += n;
         bytes.len -= (size_t) n;
         up->bytes += (uint64_t) n;
@@ -223,15 +201,15 @@ static void put_fragment(struct upload *up, const struct plan *plan, const struc
         usleep(50);
     while ((r = storage_writer_begin(up->w, &begin, &f)) == -EAGAIN)
         usleep(50);
-    must(r, "begin");
+    tool_must(r, "begin");
     kn_buf_init(&head, 64);
-    must(kn_mkv_write_cluster(&head, begin.timecode), "cluster");
+    tool_must(kn_mkv_write_cluster(&head, begin.timecode), "cluster");
     put(up, kn_buf_bytes(&head));
     put(up, kn_buf_bytes(&pattern->bytes));
     for (unsigned i = 0; i < plan->frames; i++) {
         struct storage_frame frame = pattern->frames[i];
         frame.offset += (uint32_t) head.len;
-        must(storage_writer_mark(up->w, &frame), "mark");
+        tool_must(storage_writer_mark(up->w, &frame), "mark");
     }
     struct storage_commit commit = {
         .cluster_bytes = head.len + pattern->bytes.len,
@@ -240,7 +218,7 @@ static void put_fragment(struct upload *up, const struct plan *plan, const struc
         .flush_soon = true,
     };
     kn_buf_done(&head);
-    must(storage_writer_commit(up->w, &commit), "commit");
+    tool_must(storage_writer_commit(up->w, &commit), "commit");
     up->submitted++;
 }
 
@@ -248,10 +226,10 @@ static int make(const char *dir, const struct plan *plan)
 {
     struct pattern pattern;
     struct storage_report report;
-    double begun = now_s();
+    int64_t begun = tool_now_ns();
     int64_t span_ms = (int64_t) plan->fragments * FRAGMENT_MS;
     kn_fake_clock_init(&fake_clock, kn_wall_ms(kn_clock_system()) - span_ms);
-    struct storage *storage = open_storage(dir, lazy(), &fake_clock.clock, &report);
+    struct storage *storage = open_archive(dir, lazy(), &fake_clock.clock, &report);
     make_pattern(plan, &pattern);
     for (unsigned i = 0; i < plan->streams; i++)
         open_upload(storage, &uploads[i], i);
@@ -268,7 +246,8 @@ static int make(const char *dir, const struct plan *plan)
         bytes += uploads[i].bytes;
     printf("{\"streams\": %u, \"fragments\": %" PRIu64 ", \"media_bytes\": %" PRIu64
            ", \"made_s\": %.2f}\n",
-           plan->streams, plan->streams * plan->fragments, bytes, now_s() - begun);
+           plan->streams, plan->streams * plan->fragments, bytes,
+           (double) (tool_now_ns() - begun) / 1e9);
     fflush(stdout);
     if (plan->kill)
         _exit(0);
@@ -283,14 +262,14 @@ static int make(const char *dir, const struct plan *plan)
 static int open_only(const char *dir)
 {
     struct storage_report report;
-    double begun = now_s();
-    struct storage *storage = open_storage(dir, kn_fs_system(), kn_clock_system(), &report);
-    double took = now_s() - begun;
+    int64_t begun = tool_now_ns();
+    struct storage *storage = open_archive(dir, kn_fs_system(), kn_clock_system(), &report);
+    double took = (double) (tool_now_ns() - begun) / 1e9;
     printf("{\"open_s\": %.4f, \"streams\": %" PRIu64 ", \"chunks_recovered\": %" PRIu64
            ", \"fragments_recovered\": %" PRIu64 ", \"bad_records\": %" PRIu64
            ", \"rss_kib\": %" PRIu64 "}\n",
            took, report.streams, report.chunks_recovered, report.fragments_recovered,
-           report.bad_records, private_kib());
+           report.bad_records, max_rss_kib());
     fflush(stdout);
     storage_close(storage);
     return 0;
@@ -302,12 +281,6 @@ static uint64_t random_next(uint64_t *state)
     *state ^= *state >> 7;
     *state ^= *state << 17;
     return *state;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-    return x < y ? -1 : x > y;
 }
 
 struct span {
@@ -323,7 +296,7 @@ static size_t spans_of(struct storage *storage, struct span *out, uint64_t *ret_
     *ret_fragments = 0;
     for (size_t i = 0; i < n; i++) {
         struct storage_stream_stats stats;
-        must(storage_stream_stats(storage, &streams[i]->id, &stats, false), "stats");
+        tool_must(storage_stream_stats(storage, &streams[i]->id, &stats, false), "stats");
         out[i] =
             (struct span){streams[i]->id, stats.oldest_server_ts_ms, stats.newest_server_ts_ms};
         *ret_fragments += stats.fragments;
@@ -332,36 +305,34 @@ static size_t spans_of(struct storage *storage, struct span *out, uint64_t *ret_
     return n;
 }
 
-/* Microseconds of each lookup, sorted. */
+/* Microseconds of each lookup. */
 static void look(struct storage *storage, const struct span *spans, size_t n, uint64_t seed,
-                 enum storage_order order, double *us, size_t count)
+                 enum storage_order order, struct tool_samples *us, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct span *s = &spans[random_next(&seed) % n];
         int64_t at =
             s->from_ms + (int64_t) (random_next(&seed) % (uint64_t) (s->to_ms - s->from_ms + 1));
         struct storage_fragment f;
-        int64_t begun = kn_mono_ns(kn_clock_system());
-        must(storage_find_at(storage, &s->id, order, at, &f, false), "find");
-        us[i] = (double) (kn_mono_ns(kn_clock_system()) - begun) / 1e3;
+        int64_t begun = tool_now_ns();
+        tool_must(storage_find_at(storage, &s->id, order, at, &f, false), "find");
+        tool_sample(us, (double) (tool_now_ns() - begun) / 1e3);
         int64_t found = order == STORAGE_BY_SERVER_TS ? f.number.server_ts_ms : f.producer_ts_ms;
         kn_assert(llabs(found - at) <= FRAGMENT_MS);
     }
-    qsort(us, count, sizeof(*us), compare);
 }
 
 static int find(const char *dir, size_t count)
 {
     static struct span spans[STREAMS_MAX];
     const char *text = getenv("KINEMA_SEED");
-    uint64_t seed = text ? number(text) : (unsigned) getpid(), fragments;
+    uint64_t seed = text ? tool_number(text) : (unsigned) getpid(), fragments;
     struct storage_report report;
-    struct storage *storage = open_storage(dir, kn_fs_system(), kn_clock_system(), &report);
-    double begun = now_s();
+    struct storage *storage = open_archive(dir, kn_fs_system(), kn_clock_system(), &report);
+    int64_t begun = tool_now_ns();
     size_t n = spans_of(storage, spans, &fragments);
-    double loaded = now_s() - begun;
-    double *us = calloc(count, sizeof(*us));
-    kn_assert(n > 0 && us != NULL);
+    double loaded = (double) (tool_now_ns() - begun) / 1e9;
+    kn_assert(n > 0);
     printf("{\"seed\": %" PRIu64 ", \"fragments\": %" PRIu64 ", \"directories_s\": %.4f", seed,
            fragments, loaded);
     static const struct {
@@ -372,12 +343,13 @@ static int find(const char *dir, size_t count)
         {STORAGE_BY_PRODUCER_TS, "producer"}
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(orders); i++) {
-        look(storage, spans, n, seed | 1, orders[i].order, us, count);
-        printf(", \"%s_p50_us\": %.1f, \"%s_p99_us\": %.1f", orders[i].name, us[count / 2],
-               orders[i].name, us[count * 99 / 100]);
+        struct tool_samples us = {0};
+        look(storage, spans, n, seed | 1, orders[i].order, &us, count);
+        printf(", \"%s_p50_us\": %.1f, \"%s_p99_us\": %.1f", orders[i].name,
+               tool_percentile(&us, 0.5), orders[i].name, tool_percentile(&us, 0.99));
+        free(us.items);
     }
-    printf(", \"rss_kib\": %" PRIu64 "}\n", private_kib());
-    free(us);
+    printf(", \"rss_kib\": %" PRIu64 "}\n", max_rss_kib());
     storage_close(storage);
     return 0;
 }
@@ -388,12 +360,12 @@ int main(int argc, char **argv)
     if (strcmp(mode, "open") == 0 && argc == 3)
         return open_only(argv[2]);
     if (strcmp(mode, "find") == 0 && argc == 4)
-        return find(argv[2], number(argv[3]));
+        return find(argv[2], tool_number(argv[3]));
     if (strcmp(mode, "make") == 0 && (argc == 7 || (argc == 8 && !strcmp(argv[7], "--kill")))) {
-        struct plan plan = {.streams = (unsigned) number(argv[3]),
-                            .fragments = number(argv[4]),
-                            .frames = (unsigned) number(argv[5]),
-                            .frame_bytes = number(argv[6]),
+        struct plan plan = {.streams = (unsigned) tool_number(argv[3]),
+                            .fragments = tool_number(argv[4]),
+                            .frames = (unsigned) tool_number(argv[5]),
+                            .frame_bytes = tool_number(argv[6]),
                             .kill = argc == 8};
         if (plan.streams > 0 && plan.streams <= STREAMS_MAX && plan.fragments > 0 &&
             plan.frames > 0 && plan.frames <= 1000)

@@ -9,7 +9,9 @@
  */
 #include "../unit/archive_rows.h"
 
+#include "folder.h"
 #include "storage_internal.h"
+#include "tool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,19 +28,9 @@ static struct kn_fake_clock fake_clock;
 static struct storage_id ids[STREAMS_MAX];
 static const int64_t start_ms = 1400000000000;
 
-static void must(int r, const char *what)
-{
-    if (r >= 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, kn_errname(r));
-    exit(1);
-}
-
 static double now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
+    return (double) tool_now_ns() / 1e6;
 }
 
 static double anonymous_mb(void) /* memory that is not the catalogue's mapped pages */
@@ -57,23 +49,13 @@ static double anonymous_mb(void) /* memory that is not the catalogue's mapped pa
 
 static struct storage *open_folder(const char *dir, double *ret_ms)
 {
-    struct storage_conf conf;
-    struct kn_conf_table table = {.title = "storage",
-                                  .keys = storage_conf_keys,
-                                  .count = storage_conf_key_count,
-                                  .target = &conf};
-    must(kn_conf_defaults(&table, 1), "settings");
+    struct storage_conf conf = folder_conf();
     conf.volume_free_bytes_min = 0;
     conf.ballast_bytes = 0;
     conf.catalogue_bytes_max = GIB(64);
     conf.retention_interval_ms = 3600 * 1000;
-    struct storage *storage;
-    struct kn_err err = {0};
     double begun = now_ms();
-    int r = storage_open(dir, &conf, kn_fs_system(), &fake_clock.clock, &storage, NULL, &err);
-    if (r < 0)
-        fprintf(stderr, "%s\n", err.text);
-    must(r, "open");
+    struct storage *storage = folder_open(dir, &conf, kn_fs_system(), &fake_clock.clock, NULL);
     *ret_ms = now_ms() - begun;
     return storage;
 }
@@ -90,11 +72,12 @@ static void make(struct storage *storage, unsigned streams, uint64_t rows)
         bool there = r == -EEXIST;
         if (there)
             stream = storage_stream_find(storage, settings.name), r = 0;
-        must(r, "create");
+        tool_must(r, "create");
         ids[i] = stream->id;
         storage_stream_unref(stream);
         if (!there)
-            must(archive_rows_write(storage_meta_of(storage), &ids[i], rows, start_ms), "rows");
+            tool_must(archive_rows_write(storage_meta_of(storage), &ids[i], rows, start_ms),
+                      "rows");
     }
 }
 
@@ -107,11 +90,11 @@ static double look(struct storage *storage, uint64_t rows)
         struct storage_chunk_row row = archive_row(at, start_ms);
         struct storage_span span;
         size_t count;
-        must(storage_coverage(storage, &ids[0], row.first_server_ts_ms, row.last_server_ts_ms, 5000,
-                              &span, 1, &count),
-             "coverage");
+        tool_must(storage_coverage(storage, &ids[0], row.first_server_ts_ms, row.last_server_ts_ms,
+                                   5000, &span, 1, &count),
+                  "coverage");
         if (count != 1 || span.fragments != ARCHIVE_FRAGMENTS)
-            must(-EBADMSG, "coverage of a chunk");
+            tool_must(-EBADMSG, "coverage of a chunk");
     }
     return (now_ms() - begun) * 1e3 / LOOKS;
 }
@@ -121,7 +104,7 @@ static double stats_ms(struct storage *storage, unsigned from, unsigned to)
     double begun = now_ms();
     for (unsigned i = from; i < to; i++) {
         struct storage_stream_stats stats;
-        must(storage_stream_stats(storage, &ids[i], &stats, false), "stats");
+        tool_must(storage_stream_stats(storage, &ids[i], &stats, false), "stats");
     }
     return now_ms() - begun;
 }
@@ -132,9 +115,9 @@ static double newest_ms(struct storage *storage, unsigned streams)
     for (unsigned i = 0; i < streams; i++) {
         struct storage_span span;
         size_t count;
-        must(storage_coverage(storage, &ids[i], fake_clock.wall_ms - 3600 * 1000, INT64_MAX, 5000,
-                              &span, 1, &count),
-             "coverage");
+        tool_must(storage_coverage(storage, &ids[i], fake_clock.wall_ms - 3600 * 1000, INT64_MAX,
+                                   5000, &span, 1, &count),
+                  "coverage");
     }
     return now_ms() - begun;
 }

@@ -6,6 +6,9 @@
  *
  *   bench_transmux DIR STREAM VIDEO_OUT AUDIO_OUT
  */
+#include "folder.h"
+#include "tool.h"
+
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -22,26 +25,10 @@ static struct playback_session session;
 static uint8_t piece[PIECE_BYTES];
 static uint64_t read_bytes, written_bytes, segments;
 
-static void must(ssize_t r, const char *what)
-{
-    if (r >= 0)
-        return;
-    fprintf(stderr, "bench_transmux: %s: %s\n", what, kn_errname((int) r));
-    exit(1);
-}
-
-static double cpu_s(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static void put(int fd, const uint8_t *bytes, size_t len)
 {
     if (write(fd, bytes, len) != (ssize_t) len)
-        must(-EIO, "write");
+        tool_must(-EIO, "write");
     written_bytes += len;
 }
 
@@ -50,10 +37,10 @@ static void write_init(int fd, const struct storage_fragment *fragment, unsigned
     struct playback_view view;
     struct kn_buf out;
     kn_buf_init(&out, 1 << 20);
-    must(playback_view_get(playback, &session, fragment, &view, NULL, false), "header");
-    must(playback_mp4_init_write(&out, playback_tracks_find(&view.tracks, track),
-                                 view.header->parsed.timestamp_scale_ns),
-         "init");
+    tool_must(playback_view_get(playback, &session, fragment, &view, NULL, false), "header");
+    tool_must(playback_mp4_init_write(&out, playback_tracks_find(&view.tracks, track),
+                                      view.header->parsed.timestamp_scale_ns),
+              "init");
     put(fd, out.ptr, out.len);
     playback_view_done(&view);
     kn_buf_done(&out);
@@ -63,31 +50,17 @@ static void write_segment(int fd, const struct storage_fragment *fragment, unsig
 {
     struct playback_rendered *rendered;
     const struct playback_mp4_source source = {playback->storage, session.stream, *fragment};
-    must(playback_hls_segment(playback, &session, fragment, track, &rendered, NULL, false),
-         "segment");
+    tool_must(playback_hls_segment(playback, &session, fragment, track, &rendered, NULL, false),
+              "segment");
     for (uint64_t pos = 0; pos < rendered->segment->bytes;) {
         ssize_t n =
             playback_mp4_segment_read(rendered->segment, &source, pos, piece, PIECE_BYTES, false);
-        must(n, "read");
+        tool_must(n, "read");
         put(fd, piece, (size_t) n);
         pos += (uint64_t) n;
     }
     playback_cached_unref(&rendered->base);
     segments++;
-}
-
-static struct storage *open_storage(const char *dir)
-{
-    static struct storage_conf conf;
-    struct kn_conf_table table = {"storage", storage_conf_keys, storage_conf_key_count, &conf};
-    struct storage *storage;
-    struct kn_err err = {0};
-    must(kn_conf_defaults(&table, 1), "settings");
-    int r = storage_open(dir, &conf, kn_fs_system(), kn_clock_system(), &storage, NULL, &err);
-    if (r < 0)
-        fprintf(stderr, "%s\n", err.text);
-    must(r, "open");
-    return storage;
 }
 
 static void transmux(int video, int audio)
@@ -96,8 +69,9 @@ static void transmux(int video, int audio)
     struct storage_fragment page[PAGE];
     for (;;) {
         size_t count;
-        must(storage_find(playback->storage, &session.stream, &query, page, PAGE, &count, false),
-             "find");
+        tool_must(
+            storage_find(playback->storage, &session.stream, &query, page, PAGE, &count, false),
+            "find");
         if (!count)
             return;
         for (size_t i = 0; i < count; i++) {
@@ -124,10 +98,12 @@ int main(int argc, char **argv)
         return fprintf(stderr, "see the top of bench_transmux.c\n"), 2;
     int video = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC, 0644);
     int audio = open(argv[4], O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    struct storage *storage = open_storage(argv[1]);
+    struct storage_conf folder = folder_conf();
+    struct storage *storage =
+        folder_open(argv[1], &folder, kn_fs_system(), kn_clock_system(), NULL);
     struct storage_stream *stream = storage_stream_find(storage, kn_str_from(argv[2]));
     if (video < 0 || audio < 0 || !stream)
-        must(-ENOENT, "the stream, or an output");
+        tool_must(-ENOENT, "the stream, or an output");
     session = (struct playback_session){.stream = stream->id,
                                         .stream_created_ms = stream->created_ms,
                                         .mode = PLAYBACK_ON_DEMAND,
@@ -135,13 +111,13 @@ int main(int argc, char **argv)
                                         .from_ms = INT64_MIN,
                                         .to_ms = INT64_MAX};
     storage_stream_unref(stream);
-    must(kn_conf_defaults(&table, 1), "settings");
-    must(playback_new(storage, &conf, &endpoints, &identity, NULL, kn_clock_system(), &playback,
-                      &err),
-         "playback");
-    double cpu = cpu_s();
+    tool_must(kn_conf_defaults(&table, 1), "settings");
+    tool_must(playback_new(storage, &conf, &endpoints, &identity, NULL, kn_clock_system(),
+                           &playback, &err),
+              "playback");
+    int64_t cpu_ns = tool_cpu_ns(0);
     transmux(video, audio);
-    cpu = cpu_s() - cpu;
+    double cpu = (double) (tool_cpu_ns(0) - cpu_ns) / 1e9;
     printf("{\"segments\":%" PRIu64 ",\"read_bytes\":%" PRIu64 ",\"written_bytes\":%" PRIu64
            ",\"cpu_s\":%.4f,\"mb_per_cpu_s\":%.1f}\n",
            segments, read_bytes, written_bytes, cpu, (double) read_bytes / 1e6 / cpu);

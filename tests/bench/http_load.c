@@ -11,13 +11,13 @@
  *   --tls        TLS 1.3 with AES-128-GCM
  *   --pid N      also tells the CPU time of that process between --warm and the end
  */
+#include "http_client.h"
+#include "tool.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include "load/conn.h"
-
 enum {
-    LATENCIES_MAX = 1 << 20,
     FILE_BYTES_MAX = 64 << 20,
     PATHS_MAX = 1 << 20,
     CONNECTIONS_MAX = 20000,
@@ -26,7 +26,7 @@ enum {
 static const int64_t second_ns = 1000000000;
 
 static struct {
-    struct load_where where;
+    struct http_client_where where;
     unsigned connections;
     double seconds, warm;
     int pid;
@@ -39,18 +39,16 @@ static size_t path_count, path_next;
 
 static struct {
     uint64_t requests, playlists, segments, bytes, errors, missed;
-    size_t latency_count;
-    double latency_ms[LATENCIES_MAX];
+    struct tool_samples latency_ms;
 } total;
 static bool ending;
 
-static void count(const struct load_conn *conn)
+static void count(const struct http_client *conn)
 {
     total.requests++;
     total.bytes += conn->bytes;
     total.errors += conn->status != 200;
-    if (total.latency_count < LATENCIES_MAX)
-        total.latency_ms[total.latency_count++] = (double) (load_now_ns() - conn->sent_ns) / 1e6;
+    tool_sample(&total.latency_ms, (double) (tool_now_ns() - conn->sent_ns) / 1e6);
 }
 
 static struct kn_str next_path(void)
@@ -61,20 +59,20 @@ static struct kn_str next_path(void)
 /* --- paths -------------------------------------------------------------------------------------
  */
 
-static void path_answered(struct load_conn *conn)
+static void path_answered(struct http_client *conn)
 {
     count(conn);
     if (options.once && path_next >= path_count)
         ending |= total.requests == path_count;
     else if (!ending)
-        load_conn_get(conn, next_path(), false);
+        http_client_get(conn, next_path(), false);
 }
 
 /* --- viewers -----------------------------------------------------------------------------------
  */
 
 struct viewer {
-    struct load_conn conn;
+    struct http_client conn;
     struct kn_str playlist;
     struct kn_str base; /* the playlist's folder */
     bool in_playlist;
@@ -90,14 +88,14 @@ static void ask_segment(struct viewer *v)
     struct kn_str path = kn_str_from((const char *) v->segments.ptr + v->segments_at);
     v->segments_at += path.len + 1;
     v->in_playlist = false;
-    load_conn_get(&v->conn, path, false);
+    http_client_get(&v->conn, path, false);
 }
 
 static void ask_playlist(struct viewer *v)
 {
     v->due_ns = INT64_MAX;
     v->in_playlist = true;
-    load_conn_get(&v->conn, v->playlist, true);
+    http_client_get(&v->conn, v->playlist, true);
 }
 
 static void add_segment(struct viewer *v, struct kn_str uri)
@@ -105,14 +103,14 @@ static void add_segment(struct viewer *v, struct kn_str uri)
     (void) kn_buf_append_str(&v->segments, v->base);
     (void) kn_buf_append_str(&v->segments, uri);
     if (kn_buf_append_byte(&v->segments, 0) < 0)
-        load_die("too many segments");
+        tool_die("too many segments");
 }
 
 static uint64_t number_of(struct kn_str text)
 {
     uint64_t number;
     if (kn_str_to_u64(text, UINT64_MAX, &number) < 0)
-        load_die("a playlist that cannot be read");
+        tool_die("a playlist that cannot be read");
     return number;
 }
 
@@ -144,7 +142,7 @@ static uint64_t read_playlist(struct viewer *v)
     return target_s;
 }
 
-static void viewer_answered(struct load_conn *conn)
+static void viewer_answered(struct http_client *conn)
 {
     struct viewer *v = KN_CONTAINER_OF(conn, struct viewer, conn);
     count(conn);
@@ -166,18 +164,18 @@ static void open_viewer(struct viewer *v, size_t i)
     (void) kn_str_cut(v->playlist, '?', &v->base);
     while (v->base.len && v->base.ptr[v->base.len - 1] != '/')
         v->base.len--;
-    v->due_ns = load_now_ns() + (int64_t) i * 2 * second_ns / options.connections;
+    v->due_ns = tool_now_ns() + (int64_t) i * 2 * second_ns / options.connections;
     kn_buf_init(&v->segments, 1 << 20);
-    load_conn_open(&v->conn, &options.where, viewer_answered);
+    http_client_open(&v->conn, &options.where, viewer_answered);
 }
 
 /* Asks where it is time; returns until when nothing is due. */
 static int64_t run_due(struct viewer *viewers)
 {
-    int64_t now_ns = load_now_ns(), next_ns = now_ns + second_ns / 20;
+    int64_t now_ns = tool_now_ns(), next_ns = now_ns + second_ns / 20;
     for (unsigned i = 0; i < options.connections; i++) {
         struct viewer *v = &viewers[i];
-        if (v->due_ns <= now_ns && v->conn.state == LOAD_IDLE && !ending)
+        if (v->due_ns <= now_ns && v->conn.state == HTTP_CLIENT_IDLE && !ending)
             ask_playlist(v);
         else
             next_ns = kn_min_i64(next_ns, v->due_ns > now_ns ? v->due_ns : next_ns);
@@ -190,16 +188,16 @@ static int64_t run_due(struct viewer *viewers)
 
 static void *open_all(void)
 {
-    size_t each = options.viewers ? sizeof(struct viewer) : sizeof(struct load_conn);
+    size_t each = options.viewers ? sizeof(struct viewer) : sizeof(struct http_client);
     char *all = calloc(options.connections, each);
     if (!all)
-        load_die("memory");
+        tool_die("memory");
     for (unsigned i = 0; i < options.connections; i++) {
         if (options.viewers)
             open_viewer((struct viewer *) (void *) (all + i * each), i);
         else
-            load_conn_open((struct load_conn *) (void *) (all + i * each), &options.where,
-                           path_answered);
+            http_client_open((struct http_client *) (void *) (all + i * each), &options.where,
+                             path_answered);
     }
     return all;
 }
@@ -208,7 +206,7 @@ static void run_until(struct viewer *viewers, int64_t end_ns)
 {
     struct epoll_event events[256];
     while (!ending) {
-        int64_t now_ns = load_now_ns();
+        int64_t now_ns = tool_now_ns();
         int64_t next_ns = viewers ? run_due(viewers) : end_ns;
         next_ns = kn_min_i64(next_ns, end_ns);
         if (now_ns >= end_ns)
@@ -216,21 +214,8 @@ static void run_until(struct viewer *viewers, int64_t end_ns)
         int wait_ms = next_ns <= now_ns ? 0 : (int) ((next_ns - now_ns) / 1000000) + 1;
         int n = epoll_wait(options.where.epoll, events, KN_ARRAY_LEN(events), wait_ms);
         for (int i = 0; i < n; i++)
-            load_conn_run(events[i].data.ptr);
+            http_client_run(events[i].data.ptr);
     }
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-    return x < y ? -1 : x > y;
-}
-
-static double percentile(double p)
-{
-    if (!total.latency_count)
-        return -1;
-    return total.latency_ms[(size_t) ((double) (total.latency_count - 1) * p)];
 }
 
 static void read_paths(void)
@@ -238,12 +223,12 @@ static void read_paths(void)
     struct kn_buf *file = malloc(sizeof *file); /* the paths point into it */
     FILE *f = fopen(options.file, "r");
     if (!file || !f)
-        load_die(options.file);
+        tool_die(options.file);
     kn_buf_init(file, FILE_BYTES_MAX);
     char part[65536];
     for (size_t n; (n = fread(part, 1, sizeof part, f));)
         if (kn_buf_append(file, part, n) < 0)
-            load_die("the list of paths");
+            tool_die("the list of paths");
     (void) fclose(f);
     paths = calloc(PATHS_MAX, sizeof *paths);
     struct kn_str rest = kn_buf_str(file), line;
@@ -253,7 +238,7 @@ static void read_paths(void)
             paths[path_count++] = line;
     }
     if (!path_count)
-        load_die("no paths");
+        tool_die("no paths");
 }
 
 static void read_options(int argc, char **argv)
@@ -262,7 +247,7 @@ static void read_options(int argc, char **argv)
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(name, "--tls") == 0 || strcmp(name, "--once") == 0) {
             if (name[2] == 't')
-                options.where.tls = load_tls_new();
+                options.where.tls = http_client_tls_new();
             options.once |= name[2] == 'o';
             continue;
         }
@@ -286,7 +271,7 @@ static void read_options(int argc, char **argv)
         }
     }
     if (!options.file || options.connections < 1 || options.connections > CONNECTIONS_MAX)
-        load_die("see the top of http_load.c");
+        tool_die("see the top of http_load.c");
 }
 
 int main(int argc, char **argv)
@@ -296,24 +281,24 @@ int main(int argc, char **argv)
     options.where.epoll = epoll_create1(EPOLL_CLOEXEC);
     void *all = open_all();
     struct viewer *viewers = options.viewers ? all : NULL;
-    int64_t start_ns = load_now_ns();
+    int64_t start_ns = tool_now_ns();
     for (unsigned i = 0; !options.viewers && i < options.connections; i++)
         if (!options.once || path_next < path_count)
-            load_conn_get(&((struct load_conn *) all)[i], next_path(), false);
+            http_client_get(&((struct http_client *) all)[i], next_path(), false);
     if (options.warm > 0) {
         run_until(viewers, start_ns + (int64_t) (options.warm * 1e9));
         memset(&total, 0, sizeof total);
-        start_ns = load_now_ns();
+        start_ns = tool_now_ns();
     }
-    int64_t cpu_ns = options.pid ? load_cpu_ns(options.pid) : 0;
+    int64_t cpu_ns = options.pid ? tool_cpu_ns(options.pid) : 0;
     run_until(viewers, start_ns + (int64_t) (options.seconds * 1e9));
-    double took_s = (double) (load_now_ns() - start_ns) / 1e9;
-    double cpu_s = options.pid ? (double) (load_cpu_ns(options.pid) - cpu_ns) / 1e9 : 0;
-    qsort(total.latency_ms, total.latency_count, sizeof(double), by_value);
+    double took_s = (double) (tool_now_ns() - start_ns) / 1e9;
+    double cpu_s = options.pid ? (double) (tool_cpu_ns(options.pid) - cpu_ns) / 1e9 : 0;
     printf("{\"connections\":%u,\"seconds\":%.3f,\"requests\":%" PRIu64 ",\"bytes\":%" PRIu64
            ",\"errors\":%" PRIu64 ",\"playlists\":%" PRIu64 ",\"segments\":%" PRIu64
            ",\"missed\":%" PRIu64 ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"server_cpu_s\":%.4f}\n",
            options.connections, took_s, total.requests, total.bytes, total.errors, total.playlists,
-           total.segments, total.missed, percentile(0.5), percentile(0.99), cpu_s);
+           total.segments, total.missed, tool_percentile(&total.latency_ms, 0.5),
+           tool_percentile(&total.latency_ms, 0.99), cpu_s);
     return total.errors || !total.requests;
 }

@@ -31,19 +31,8 @@ static const struct load_protocol *protocol;
 static struct load_camera *cameras, **heap;
 static unsigned heap_count, open_count;
 static uint64_t total_bytes, closed_early;
-static struct load_samples late_ms; /* a frame's last byte after its time */
+static struct tool_samples late_ms; /* a frame's last byte after its time */
 static uint8_t noise[1 << 20];
-
-int64_t load_now_ns(void)
-{
-    return kn_mono_ns(kn_clock_system());
-}
-
-_Noreturn void load_die(const char *what)
-{
-    fprintf(stderr, "%s: %s: %s\n", protocol->name, what, strerrorname_np(errno));
-    exit(1);
-}
 
 int load_connect(uint16_t port)
 {
@@ -51,37 +40,10 @@ int load_connect(uint16_t port)
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *) &to, sizeof to) < 0)
-        load_die("connect");
+        tool_die("connect");
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     (void) fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
-}
-
-/* --- samples ------------------------------------------------------------------------------------
- */
-void load_sample(struct load_samples *s, double value)
-{
-    if (s->count == s->cap) {
-        s->cap = s->cap ? 2 * s->cap : 4096;
-        s->items = realloc(s->items, s->cap * sizeof *s->items);
-        if (!s->items)
-            load_die("memory");
-    }
-    s->items[s->count++] = value;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-    return x < y ? -1 : x > y;
-}
-
-double load_percentile(struct load_samples *s, double p)
-{
-    if (!s->count)
-        return -1;
-    qsort(s->items, s->count, sizeof *s->items, by_value);
-    return s->items[(size_t) ((double) (s->count - 1) * p)];
 }
 
 /* --- the schedule -------------------------------------------------------------------------------
@@ -217,7 +179,7 @@ static int64_t send_due(int64_t now)
             make_frame(c);
             flush_out(c);
             if (was_clear)
-                load_sample(&late_ms, (double) (load_now_ns() - c->due_ns) / 1e6);
+                tool_sample(&late_ms, (double) (tool_now_ns() - c->due_ns) / 1e6);
             set_due(c);
         }
         if (c->fd < 0 || c->made)
@@ -231,9 +193,9 @@ static void run(int epoll, int64_t start)
 {
     int64_t limit = start + ((int64_t) load_options.seconds + GRACE_S) * NS_PER_S;
     int64_t half = start + (int64_t) load_options.seconds * NS_PER_S / 2;
-    for (int64_t now; open_count && (now = load_now_ns()) < limit;) {
+    for (int64_t now; open_count && (now = tool_now_ns()) < limit;) {
         struct epoll_event events[256];
-        int64_t due = kn_min_i64(send_due(now), limit), wait = kn_max_i64(due - load_now_ns(), 0);
+        int64_t due = kn_min_i64(send_due(now), limit), wait = kn_max_i64(due - tool_now_ns(), 0);
         if (half && now >= half) {
             printf("half\n"); /* for who measures memory under load */
             fflush(stdout);
@@ -254,7 +216,7 @@ static void open_cameras(int epoll, int64_t start)
         c->index = i;
         c->own = calloc(1, protocol->own_bytes + 1);
         if (!c->own)
-            load_die("memory");
+            tool_die("memory");
         kn_buf_init(&c->out, o->fast ? FAST_BYTES_MAX : OUT_BYTES_MAX);
         /* spread over a fragment, so that key frames of all do not fall together */
         c->start_ns = start + (int64_t) o->gop_ms * 1000000 * i / o->streams;
@@ -262,7 +224,7 @@ static void open_cameras(int epoll, int64_t start)
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                     .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
-            load_die("epoll");
+            tool_die("epoll");
         open_count++;
         protocol->open(c);
         while (o->fast && !c->made) /* all of it is made before the clock starts */
@@ -323,11 +285,11 @@ int load_main(int argc, char **argv, const struct load_protocol *of)
     cameras = calloc(load_options.streams, sizeof *cameras);
     heap = calloc(load_options.streams, sizeof(struct load_camera *));
     if (epoll < 0 || !cameras || !heap)
-        load_die("beginning");
+        tool_die("beginning");
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (uint8_t) (i * 2654435761u >> 13);
-    open_cameras(epoll, load_now_ns());
-    int64_t start = load_now_ns();
+    open_cameras(epoll, tool_now_ns());
+    int64_t start = tool_now_ns();
     for (unsigned i = 0; i < load_options.streams; i++)
         flush_out(&cameras[i]);
     run(epoll, start);
@@ -335,8 +297,8 @@ int load_main(int argc, char **argv, const struct load_protocol *of)
     protocol->report();
     printf("\"streams\":%u,\"seconds\":%.3f,\"bytes\":%llu,\"closed_early\":%llu,\"unfinished\":%u,"
            "\"late_p99_ms\":%.1f,\"late_max_ms\":%.1f}\n",
-           load_options.streams, (double) (load_now_ns() - start) / 1e9,
+           load_options.streams, (double) (tool_now_ns() - start) / 1e9,
            (unsigned long long) total_bytes, (unsigned long long) closed_early, open_count,
-           load_percentile(&late_ms, 0.99), load_percentile(&late_ms, 1));
+           tool_percentile(&late_ms, 0.99), tool_percentile(&late_ms, 1));
     return open_count || closed_early ? 1 : 0;
 }

@@ -7,8 +7,9 @@
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
+#include "tool.h"
+
 #include "core/buf.h"
-#include "core/clock.h"
 
 struct load_options {
     uint16_t port, api_port;
@@ -50,16 +51,6 @@ struct load_protocol {
 extern struct load_options load_options;
 int load_main(int argc, char **argv, const struct load_protocol *protocol);
 
-int64_t load_now_ns(void);
-_Noreturn void load_die(const char *what);
 int load_connect(uint16_t port);
-
-/* Samples and their percentiles. */
-struct load_samples {
-    double *items;
-    size_t count, cap;
-};
-void load_sample(struct load_samples *samples, double value);
-double load_percentile(struct load_samples *samples, double p); /* sorts; -1 of none */
 
 #endif

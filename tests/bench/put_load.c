@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/mkv.h"
 
 enum {
@@ -37,7 +38,7 @@ struct put {
 
 static struct {
     uint64_t fragments, persisted, errors;
-    struct load_samples persisted_ms;
+    struct tool_samples persisted_ms;
 } total;
 
 static void chunk(struct load_camera *c, struct kn_bytes head, struct kn_bytes body)
@@ -100,7 +101,7 @@ static void fragment_ended(struct load_camera *c)
     }
     unsigned at = (p->pending_head + p->pending_count++) % PENDING_MAX;
     p->pending[at].timecode = p->cluster;
-    p->pending[at].sent_ns = load_now_ns();
+    p->pending[at].sent_ns = tool_now_ns();
     total.fragments++;
 }
 
@@ -148,8 +149,8 @@ static void take_ack(struct load_camera *c, const char *text)
         total.errors++;
         return;
     }
-    load_sample(&total.persisted_ms,
-                (double) (load_now_ns() - p->pending[p->pending_head].sent_ns) / 1e6);
+    tool_sample(&total.persisted_ms,
+                (double) (tool_now_ns() - p->pending[p->pending_head].sent_ns) / 1e6);
     p->pending_head = (p->pending_head + 1) % PENDING_MAX;
     p->pending_count--;
     c->ended = c->made && p->pending_count == 0;
@@ -175,8 +176,8 @@ static void put_report(void)
     printf("\"fragments\":%llu,\"persisted\":%llu,\"errors\":%llu,\"persisted_p50_ms\":%.1f,"
            "\"persisted_p99_ms\":%.1f,\"persisted_max_ms\":%.1f,",
            (unsigned long long) total.fragments, (unsigned long long) total.persisted,
-           (unsigned long long) total.errors, load_percentile(&total.persisted_ms, 0.5),
-           load_percentile(&total.persisted_ms, 0.99), load_percentile(&total.persisted_ms, 1));
+           (unsigned long long) total.errors, tool_percentile(&total.persisted_ms, 0.5),
+           tool_percentile(&total.persisted_ms, 0.99), tool_percentile(&total.persisted_ms, 1));
     watch_report();
 }
 

@@ -32,7 +32,7 @@ static struct viewer *viewers[VIEWERS_MAX];
 static _Atomic unsigned viewer_count;
 static _Atomic bool over;
 static pthread_t thread;
-static struct load_samples through_ms;
+static struct tool_samples through_ms;
 
 /* The marks in what has come. HTTP's own framing (a chunk's size) may fall into one: such a frame
  * is not counted. */
@@ -48,7 +48,7 @@ static void take_marks(struct viewer *v, int64_t now)
         at = (size_t) (found - v->room) + WATCH_STAMP_BYTES;
         if (sent <= now && now - sent < INT64_C(60000000000)) {
             v->frames++;
-            load_sample(&through_ms, (double) (now - sent) / 1e6);
+            tool_sample(&through_ms, (double) (now - sent) / 1e6);
         }
     }
     size_t keep = kn_min_u64(v->len - at, WATCH_STAMP_BYTES - 1);
@@ -70,7 +70,7 @@ static void *watch(void *arg)
             if (!fds[i].revents)
                 continue;
             ssize_t n = recv(v->fd, v->room + v->len, sizeof v->room - v->len, 0);
-            int64_t now = load_now_ns();
+            int64_t now = tool_now_ns();
             if (n <= 0 && errno != EAGAIN) {
                 (void) close(v->fd);
                 v->fd = -1;
@@ -91,7 +91,7 @@ void watch_open(unsigned stream)
     char body[256], head[512];
     struct viewer *v = calloc(1, sizeof *v);
     if (!v)
-        load_die("memory");
+        tool_die("memory");
     int len =
         snprintf(body, sizeof body,
                  "{\"StreamName\":\"%s%u\",\"StartSelector\":{\"StartSelectorType\":\"NOW\"}}",
@@ -102,17 +102,17 @@ void watch_open(unsigned stream)
                             len, body);
     v->fd = load_connect(load_options.api_port);
     if (send(v->fd, head, (size_t) head_len, MSG_NOSIGNAL) != head_len)
-        load_die("send");
+        tool_die("send");
     viewers[stream] = v;
     if (atomic_fetch_add(&viewer_count, 1) == 0 && pthread_create(&thread, NULL, watch, NULL) != 0)
-        load_die("thread");
+        tool_die("thread");
 }
 
 bool watch_stamp(unsigned stream, uint8_t dst[WATCH_STAMP_BYTES])
 {
     if (stream >= load_options.watch)
         return false;
-    int64_t now = load_now_ns();
+    int64_t now = tool_now_ns();
     memcpy(dst, mark, sizeof mark);
     memcpy(dst + sizeof mark, &now, sizeof now);
     return true;
@@ -129,6 +129,6 @@ void watch_report(void)
         least = kn_min_u64(least, viewers[i]->frames);
     printf("\"watched_frames\":%zu,\"watched_least\":%llu,\"through_p50_ms\":%.2f,"
            "\"through_p99_ms\":%.2f,\"through_max_ms\":%.2f,",
-           through_ms.count, (unsigned long long) least, load_percentile(&through_ms, 0.5),
-           load_percentile(&through_ms, 0.99), load_percentile(&through_ms, 1));
+           through_ms.count, (unsigned long long) least, tool_percentile(&through_ms, 0.5),
+           tool_percentile(&through_ms, 0.99), tool_percentile(&through_ms, 1));
 }
