@@ -74,7 +74,6 @@ static void number_locked(struct storage_log *log)
 {
     const struct storage_numbers *n = &log->stored;
     log->next_seq = kn_max_u64(n->reserved_seq, log->next_seq);
-    log->trim_seq = kn_max_u64(n->trim_seq, log->trim_seq);
     log->last_server_ts_ms = kn_max_i64(n->trim_server_ts_ms, log->last_server_ts_ms);
     log->next_ordinal = kn_max_u64(n->ordinal, log->next_ordinal);
     log->discontinuity = kn_max_u64(n->discontinuity, log->discontinuity);

@@ -129,7 +129,6 @@ struct storage_log {
     uint32_t epoch;
     int64_t last_server_ts_ms;
     uint64_t next_ordinal, discontinuity;
-    uint64_t trim_seq; /* the horizon: fragments up to it are gone, but for chunks that are kept */
     struct storage_writer *writer;
     struct storage_chunk *open; /* a reference; NULL: the next fragment makes one */
     struct storage_arrival *first, *last;

@@ -49,7 +49,6 @@ void storage_log_trim_memory(struct storage_log *log, int64_t now_ms, struct sto
             continue;
         }
         bytes -= row->bytes;
-        log->trim_seq = kn_max_u64(log->trim_seq, row->count ? row->last_seq : row->name.seq);
         storage_metrics_trimmed(STORAGE_RULE_MEMORY, 1, row->count, row->bytes);
         total->chunks++;
         total->fragments += row->count;

@@ -191,7 +191,6 @@ static void hide(struct slice *s)
     struct storage_log *log = s->log;
     struct storage_directory *dir = &log->directory;
     KN_LOCKED(&log->lock);
-    log->trim_seq = kn_max_u64(log->trim_seq, log->stored.trim_seq);
     for (size_t i = 0; i < s->count; i++) {
         struct storage_chunk_row *row = storage_directory_find(dir, s->picks[i].row.name.seq);
         if (!row)

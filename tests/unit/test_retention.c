@@ -166,6 +166,40 @@ TEST(a_memory_stream_keeps_five_minutes)
     teardown(&f);
 }
 
+static int edit_retention(void *ctx, const struct storage_stream *now,
+                          struct storage_stream_draft *draft)
+{
+    (void) now;
+    draft->retention_hours = *(const uint32_t *) ctx;
+    return 0;
+}
+
+static void set_retention(struct fixture *f, uint32_t hours)
+{
+    assert_ok(storage_stream_update(f->storage, KN_STR("cam"), (struct kn_str){NULL, 0},
+                                    edit_retention, &hours));
+}
+
+TEST(what_memory_gives_up_hides_nothing_that_is_on_disk)
+{
+    struct fixture f;
+    setup(&f, 24);
+    upload(&f, 3, 1000);
+    set_retention(&f, 0);
+    upload(&f, 2, 1000);
+    set_retention(&f, 24);
+    struct storage_fragment out[10];
+    assert_int_equal(list(&f, out, 10), 5);
+
+    kn_fake_clock_advance(&f.clock, hour_ms);
+    storage_keeper_round(f.storage); /* closes the open chunk in memory … */
+    storage_keeper_round(f.storage); /* … which then goes */
+    assert_int_equal(list(&f, out, 10), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(rig_compare(f.storage, &f.stream, &out[i], &f.capture, i));
+    teardown(&f);
+}
+
 TEST(a_deleted_stream_leaves_no_file)
 {
     struct fixture f;
@@ -233,5 +267,7 @@ TEST(below_the_floor_uploads_are_refused)
 TESTS_MAIN(TEST_OF(fragments_older_than_the_retention_go_and_their_files_too),
            TEST_OF(numbers_and_ordinals_go_on_when_everything_was_trimmed),
            TEST_OF(a_reader_of_a_trimmed_fragment_is_told),
-           TEST_OF(a_memory_stream_keeps_five_minutes), TEST_OF(a_deleted_stream_leaves_no_file),
-           TEST_OF(coverage_joins_what_lies_close), TEST_OF(below_the_floor_uploads_are_refused))
+           TEST_OF(a_memory_stream_keeps_five_minutes),
+           TEST_OF(what_memory_gives_up_hides_nothing_that_is_on_disk),
+           TEST_OF(a_deleted_stream_leaves_no_file), TEST_OF(coverage_joins_what_lies_close),
+           TEST_OF(below_the_floor_uploads_are_refused))
