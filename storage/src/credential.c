@@ -12,6 +12,7 @@
  * key is refused from the next request on, and nothing is polled.
  */
 #include "credential_record.h"
+#include "text.h"
 
 #include <stdatomic.h>
 
@@ -47,34 +48,19 @@ static struct kn_bytes record_key(struct kn_str id, struct kn_key_id *dst)
 }
 
 /* --- the record ------------------------------------------------------------------------------- */
-static void append_text(struct kn_buf *dst, struct kn_str text)
-{
-    kn_buf_append_varint(dst, text.len);
-    kn_buf_append(dst, text.ptr, text.len);
-}
-
-static int read_text(struct kn_reader *in, struct kn_str *ret)
-{
-    uint64_t len;
-    struct kn_bytes bytes;
-    if (kn_read_varint(in, &len) < 0 || kn_read_bytes(in, len, &bytes) < 0)
-        return -EBADMSG;
-    *ret = kn_str_of(bytes);
-    return 0;
-}
-
 static int read_record(struct kn_reader *in, struct key_block *block)
 {
     uint8_t format;
     uint64_t created, expires, grants;
     struct kn_key *key = &block->key;
     if (kn_read_u8(in, &format) < 0 || format != RECORD_FORMAT || kn_read_u64be(in, &created) < 0 ||
-        kn_read_u64be(in, &expires) < 0 || read_text(in, &key->secret) < 0 ||
-        read_text(in, &key->session_token) < 0 || kn_read_varint(in, &grants) < 0 ||
-        grants > KN_KEY_GRANTS_MAX)
+        kn_read_u64be(in, &expires) < 0 || storage_text_read(in, SIZE_MAX, &key->secret) < 0 ||
+        storage_text_read(in, SIZE_MAX, &key->session_token) < 0 ||
+        kn_read_varint(in, &grants) < 0 || grants > KN_KEY_GRANTS_MAX)
         return -EBADMSG;
     for (size_t i = 0; i < grants; i++) {
-        if (read_text(in, &key->grants[i].action) < 0 || read_text(in, &key->grants[i].stream) < 0)
+        if (storage_text_read(in, SIZE_MAX, &key->grants[i].action) < 0 ||
+            storage_text_read(in, SIZE_MAX, &key->grants[i].stream) < 0)
             return -EBADMSG;
     }
     if (kn_reader_left(in) > 0)
@@ -195,11 +181,11 @@ static int encode(const struct storage_credential_new *what, struct kn_buf *dst)
     int r = 0;
     if (what->secret.len == 0)
         r = append_random_base64(&random, SECRET_RANDOM_BYTES);
-    append_text(dst, what->secret.len ? what->secret : kn_buf_str(&random));
+    storage_text_append(dst, what->secret.len ? what->secret : kn_buf_str(&random));
     kn_buf_clear(&random);
     if (r == 0 && what->session)
         r = append_random_base64(&random, TOKEN_RANDOM_BYTES);
-    append_text(dst, kn_buf_str(&random));
+    storage_text_append(dst, kn_buf_str(&random));
     kn_buf_done(&random);
     if (r < 0)
         return r;
@@ -209,8 +195,8 @@ static int encode(const struct storage_credential_new *what, struct kn_buf *dst)
     size_t count = what->grant_count ? what->grant_count : 1;
     kn_buf_append_varint(dst, count);
     for (size_t i = 0; i < count; i++) {
-        append_text(dst, grants[i].action);
-        append_text(dst, grants[i].stream);
+        storage_text_append(dst, grants[i].action);
+        storage_text_append(dst, grants[i].stream);
     }
     return dst->error;
 }

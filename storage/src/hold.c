@@ -9,6 +9,7 @@
 
 #include "catalogue_state.h"
 #include "log.h"
+#include "text.h"
 
 #include "core/crypto.h"
 
@@ -28,31 +29,15 @@ static struct kn_bytes hold_key(const struct storage_id *stream, struct kn_str n
     return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
 }
 
-static void append_text(struct kn_buf *dst, struct kn_str text)
-{
-    kn_buf_append_varint(dst, text.len);
-    kn_buf_append(dst, text.ptr, text.len);
-}
-
 static int encode(const struct storage_hold *hold, struct kn_buf *dst)
 {
     kn_buf_append_byte(dst, HOLD_FORMAT);
     kn_buf_append_u64be(dst, (uint64_t) hold->from_ms);
     kn_buf_append_u64be(dst, (uint64_t) hold->to_ms);
     kn_buf_append_u64be(dst, (uint64_t) hold->created_ms);
-    append_text(dst, hold->reason);
-    append_text(dst, hold->by);
+    storage_text_append(dst, hold->reason);
+    storage_text_append(dst, hold->by);
     return dst->error;
-}
-
-static int read_text(struct kn_reader *in, struct kn_str *ret)
-{
-    uint64_t len;
-    struct kn_bytes bytes;
-    if (kn_read_varint(in, &len) < 0 || kn_read_bytes(in, len, &bytes) < 0)
-        return -EBADMSG;
-    *ret = kn_str_of(bytes);
-    return 0;
 }
 
 static int decode(struct kn_bytes value, struct storage_hold *ret)
@@ -62,7 +47,8 @@ static int decode(struct kn_bytes value, struct storage_hold *ret)
     uint64_t from, to, created;
     if (kn_read_u8(&in, &format) < 0 || format != HOLD_FORMAT || kn_read_u64be(&in, &from) < 0 ||
         kn_read_u64be(&in, &to) < 0 || kn_read_u64be(&in, &created) < 0 ||
-        read_text(&in, &ret->reason) < 0 || read_text(&in, &ret->by) < 0 || kn_reader_left(&in) > 0)
+        storage_text_read(&in, STORAGE_HOLD_REASON_BYTES_MAX, &ret->reason) < 0 ||
+        storage_text_read(&in, STORAGE_HOLD_BY_BYTES_MAX, &ret->by) < 0 || kn_reader_left(&in) > 0)
         return -EBADMSG;
     ret->from_ms = (int64_t) from;
     ret->to_ms = (int64_t) to;

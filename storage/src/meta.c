@@ -473,9 +473,13 @@ void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_chan
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
-static int page_append(struct kn_buf *page, const MDB_val *k, uint64_t version,
-                       struct kn_bytes value)
+static int page_append(struct kn_buf *page, const MDB_val *k, const MDB_val *stored)
 {
+    uint64_t version;
+    struct kn_bytes value;
+    int r = split(stored, &version, &value);
+    if (r < 0)
+        return r;
     kn_buf_append_u64be(page, version);
     kn_buf_append_varint(page, k->mv_size);
     kn_buf_append(page, k->mv_data, k->mv_size);
@@ -511,11 +515,7 @@ static int read_page(struct storage_meta *meta, struct kn_bytes prefix, struct k
             continue;
         if (count == limit || count == LIST_PAGE_ENTRIES_MAX || page->len > LIST_PAGE_BYTES_AIM)
             break;
-        uint64_t version;
-        struct kn_bytes value;
-        r = split(&stored, &version, &value);
-        if (r == 0)
-            r = page_append(page, &k, version, value);
+        r = page_append(page, &k, &stored);
         count++;
     }
     if (cursor)
@@ -556,13 +556,9 @@ static int read_last(struct storage_meta *meta, struct kn_bytes prefix, size_t l
     int r = 0;
     size_t count = 0;
     for (; !rc && r == 0 && count < limit; rc = mdb_cursor_get(cursor, &k, &stored, MDB_PREV)) {
-        uint64_t version;
-        struct kn_bytes value;
         if (!kn_str_starts_with((struct kn_str){k.mv_data, k.mv_size}, kn_str_of(prefix)))
             break;
-        r = split(&stored, &version, &value);
-        if (r == 0)
-            r = page_append(page, &k, version, value);
+        r = page_append(page, &k, &stored);
         count++;
     }
     if (cursor)

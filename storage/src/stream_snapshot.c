@@ -10,6 +10,8 @@
  */
 #include "stream_snapshot.h"
 
+#include "text.h"
+
 #include <stdatomic.h>
 
 enum {
@@ -70,12 +72,6 @@ void storage_stream_settings_of(const struct storage_stream *stream,
     };
 }
 
-static void append_text(struct kn_buf *dst, struct kn_str text)
-{
-    kn_buf_append_varint(dst, text.len);
-    kn_buf_append(dst, text.ptr, text.len);
-}
-
 static int tag_cmp(const void *a, const void *b)
 {
     return kn_str_cmp(((const struct storage_tag *) a)->key, ((const struct storage_tag *) b)->key);
@@ -94,8 +90,8 @@ static int append_tags(struct kn_buf *dst, const struct storage_tag *tags, size_
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && kn_str_eq(sorted[i].key, sorted[i - 1].key))
             return -EINVAL;
-        append_text(dst, sorted[i].key);
-        append_text(dst, sorted[i].value);
+        storage_text_append(dst, sorted[i].key);
+        storage_text_append(dst, sorted[i].value);
     }
     return 0;
 }
@@ -107,32 +103,22 @@ int storage_stream_encode(const struct storage_stream_settings *settings, struct
     kn_buf_append_byte(dst, settings->warm ? FLAG_WARM : 0);
     kn_buf_append_u32be(dst, settings->retention_hours);
     kn_buf_append_u64be(dst, (uint64_t) settings->created_ms);
-    append_text(dst, settings->name);
-    append_text(dst, settings->device_name);
-    append_text(dst, settings->media_type);
-    append_text(dst, settings->kms_key_id);
-    append_text(dst, settings->version);
+    storage_text_append(dst, settings->name);
+    storage_text_append(dst, settings->device_name);
+    storage_text_append(dst, settings->media_type);
+    storage_text_append(dst, settings->kms_key_id);
+    storage_text_append(dst, settings->version);
     int r = append_tags(dst, settings->tags, settings->tag_count);
     if (r < 0)
         return r;
-    append_text(dst, kn_str_of(settings->extra));
+    storage_text_append(dst, kn_str_of(settings->extra));
     return dst->error;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
-static int read_text(struct kn_reader *in, size_t max, struct kn_str *ret)
-{
-    uint64_t len;
-    struct kn_bytes bytes;
-    if (kn_read_varint(in, &len) < 0 || len > max || kn_read_bytes(in, len, &bytes) < 0)
-        return -EBADMSG;
-    *ret = kn_str_of(bytes);
-    return 0;
-}
-
 static int read_optional(struct kn_reader *in, struct kn_str *ret)
 {
-    int r = read_text(in, STORAGE_STREAM_RECORD_BYTES_MAX, ret);
+    int r = storage_text_read(in, STORAGE_STREAM_RECORD_BYTES_MAX, ret);
     if (r == 0 && ret->len == 0)
         *ret = (struct kn_str){NULL, 0};
     return r;
@@ -155,10 +141,10 @@ static int read_fixed(struct kn_reader *in, struct storage_stream *stream)
 static int read_texts(struct kn_reader *in, struct storage_stream *stream)
 {
     struct kn_str version;
-    if (read_text(in, STORAGE_STREAM_NAME_BYTES_MAX, &stream->name) < 0 || stream->name.len == 0 ||
-        read_optional(in, &stream->device_name) < 0 || read_optional(in, &stream->media_type) < 0 ||
-        read_optional(in, &stream->kms_key_id) < 0 ||
-        read_text(in, sizeof stream->version - 1, &version) < 0)
+    if (storage_text_read(in, STORAGE_STREAM_NAME_BYTES_MAX, &stream->name) < 0 ||
+        stream->name.len == 0 || read_optional(in, &stream->device_name) < 0 ||
+        read_optional(in, &stream->media_type) < 0 || read_optional(in, &stream->kms_key_id) < 0 ||
+        storage_text_read(in, sizeof stream->version - 1, &version) < 0)
         return -EBADMSG;
     return kn_str_copy(stream->version, sizeof stream->version, version);
 }
@@ -169,8 +155,8 @@ static int read_tags(struct kn_reader *in, struct storage_stream *stream, struct
     if (kn_read_varint(in, &count) < 0 || count > STORAGE_STREAM_TAGS_MAX)
         return -EBADMSG;
     for (size_t i = 0; i < count; i++) {
-        if (read_text(in, STORAGE_STREAM_RECORD_BYTES_MAX, &tags[i].key) < 0 ||
-            read_text(in, STORAGE_STREAM_RECORD_BYTES_MAX, &tags[i].value) < 0)
+        if (storage_text_read(in, STORAGE_STREAM_RECORD_BYTES_MAX, &tags[i].key) < 0 ||
+            storage_text_read(in, STORAGE_STREAM_RECORD_BYTES_MAX, &tags[i].value) < 0)
             return -EBADMSG;
     }
     stream->tags = tags;
