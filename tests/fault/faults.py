@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of real faults look at from outside: metrics, processes, the check command."""
 
+import contextlib
+import glob
 import re
 import subprocess
 import time
@@ -47,6 +49,16 @@ def status(server, field):
     with open(f"/proc/{server.process.pid}/status") as file:
         found = re.search(rf"^{field}:\s+(\d+)( kB)?", file.read(), re.MULTILINE)
     return int(found.group(1)) * (1024 if found.group(2) else 1)
+
+
+def thread_states(server):
+    """A letter for each of its threads, as in /proc/PID/task/TID/stat: T stopped, D in the kernel; none
+    for a thread, or a server, that has ended."""
+    states = []
+    for stat in glob.glob(f"/proc/{server.process.pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(stat) as file:
+            states.append(file.read().rpartition(") ")[2][0])
+    return [state for state in states if state not in "ZX"]
 
 
 class Injector:

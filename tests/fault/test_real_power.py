@@ -2,6 +2,7 @@
 """Power cuts on real file systems while cameras upload: acknowledged ⊆ found ⊆ sent, byte for byte,
 the catalogue (LMDB) included, and `kinema check` finds no problem."""
 
+import signal
 import threading
 
 import cameras
@@ -15,9 +16,19 @@ KINDS = pytest.mark.parametrize("kind", ["ext4", "xfs"])
 
 
 def cut(server, volume, flush, linger_s=0.0):
-    """The disk goes, then the process, which must not acknowledge anything in between."""
+    """The disk and the process go at the same moment: the process is stopped first and never runs again.
+    A flush that is in the kernel then may still return, but not be answered for. That matters: both
+    file systems let an fdatasync that meets their shutdown return 0 and lose its data.
+
+    linger_s: the process outlives its disk for so long, and must not acknowledge anything meanwhile. What
+    was in the kernel has returned before the disk goes."""
+    server.signal(signal.SIGSTOP)
+    stopped = "T" if linger_s else "TD"  # D: in the kernel, for the disk
+    faults.wait_until(lambda: set(faults.thread_states(server)) <= set(stopped), "all threads stand",
+                      pause_s=0.001)
     volume.cut_power(flush)
     if linger_s:
+        server.signal(signal.SIGCONT)
         threading.Event().wait(linger_s)
     server.kill9()
     server.check_log()
