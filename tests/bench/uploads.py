@@ -33,10 +33,11 @@ def kinema(bench, streams, seconds, *args):
         idle, kernel, before = server.private_bytes(), harness.kernel_cpu_s(), server.cpu_s()
         half = {}
         seen = load("put_load", server.ingest_port, streams, seconds, "--api-port", server.api_port,
-                    *args, at_half=lambda: half.update(bytes=server.private_bytes()))
+                    *args, at_half=lambda: half.update(bytes=server.private_bytes(),
+                                                       cpu_s=server.cpu_s() - before))
         return {**seen, "cpu_s": server.cpu_s() - before, "idle_bytes": idle,
                 "kernel_cpu_s": harness.kernel_cpu_since_s(kernel), "half_bytes": half["bytes"],
-                "threads": harness.threads_cpu_s(server.pid)}
+                "first_half_cpu_s": half["cpu_s"], "threads": harness.threads_cpu_s(server.pid)}
 
 
 def nginx_rtmp(bench, streams, seconds, *args):

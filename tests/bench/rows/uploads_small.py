@@ -23,5 +23,8 @@ def measure(bench):
     return {"ours": per_byte(ours), "peer": per_byte(peer), "detail": {
         "real_time_kept": uploads.kept_real_time(ours, seconds), "late_max_ms": ours["late_max_ms"],
         "persisted_p99_ms": ours["persisted_p99_ms"], "persisted_max_ms": ours["persisted_max_ms"],
-        "server_cpu_%": 100 * ours["cpu_s"] / seconds, "mb_a_stream":
+        "server_cpu_%": 100 * ours["cpu_s"] / seconds,
+        "second_half_cpu_%": 200 * (ours["cpu_s"] - ours["first_half_cpu_s"]) / seconds,
+        "peer_cpu_%": 100 * peer["cpu_s"] / seconds,
+        "peer_second_half_cpu_%": 200 * (peer["cpu_s"] - peer["first_half_cpu_s"]) / seconds, "mb_a_stream":
         (ours["half_bytes"] - ours["idle_bytes"]) / 1e6 / many}}
