@@ -116,13 +116,13 @@ static int create_file(struct storage_chunk *chunk, struct kn_bytes image)
         r = kn_file_write_all(chunk->file,
                               &(struct iovec){(void *) (uintptr_t) image.ptr, image.len}, 1, 0);
     if (r == 0)
-        r = fs->ops->sync(chunk->file);
-    if (r == 0)
         r = sync_folders(fs, chunk->storage->dir, path);
     free(path);
     return r;
 }
 
+/* The head is not flushed here: the flush that the first fragment waits for covers it, and until
+ * then nothing in the chunk was promised to anybody. */
 int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image)
 {
     int r;

@@ -111,7 +111,7 @@ static void say_failed(const struct storage_log *log, const struct storage_chunk
     char id[STORAGE_ID_TEXT_BYTES], number[STORAGE_NUMBER_TEXT_BYTES];
     storage_id_text(&log->id, id);
     storage_number_format(&chunk->index.head.name, number);
-    if (chunk->durable_upto == 0)
+    if (chunk->index.header_count == 0)
         kn_log_error("chunk_not_made", "stream_id=%s chunk=%s err=%s", id, number,
                      kn_errname(error));
     else

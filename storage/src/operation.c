@@ -92,7 +92,6 @@ static void run_create(struct storage_log *log, struct storage_op *op)
     }
     kn_lock_take(&log->lock);
     chunk->index.headers[chunk->index.header_count++] = op->header;
-    chunk->durable_upto = chunk->tail;
     kn_lock_give(&log->lock);
     struct storage_swept total = {0};
     if (chunk->memory) /* a fast upload does not wait for the next round */
