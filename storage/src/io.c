@@ -4,27 +4,78 @@
 
 #include "log.h"
 
+#define WAITED_NS_MAX INT64_C(2000000) /* what is queued for longer gets another thread */
+
+/* Real time also in tests that own the clock: it decides who runs, not what. */
+static int64_t now_ns(void)
+{
+    return kn_mono_ns(kn_clock_system());
+}
+
+/* Wakes a thread unless one that is awake will soon take what is queued. */
+static void call_locked(struct storage_io *io)
+{
+    kn_lock_assert_held(&io->lock);
+    if (!io->first || io->idle == 0)
+        return;
+    if (io->quick > 0 && now_ns() - io->first->io_since_ns < WAITED_NS_MAX)
+        return;
+    io->idle--;
+    io->called++;
+    io->quick++;
+    kn_cond_signal(&io->wake);
+}
+
+static void sleep_locked(struct storage_io *io)
+{
+    io->quick--;
+    io->idle++;
+    while (io->called == 0 && !io->stopping)
+        kn_cond_wait(&io->wake, &io->lock);
+    if (io->called > 0) {
+        io->called--;
+        return;
+    }
+    io->idle--;
+    io->quick++;
+}
+
 static void *io_main(void *arg)
 {
     struct storage_io *io = arg;
     kn_lock_take(&io->lock);
+    io->quick++;
     for (;;) {
         struct storage_log *log = io->first;
         if (log) {
             io->first = log->io_next;
             if (!io->first)
                 io->last = NULL;
+            call_locked(io);
             kn_lock_give(&io->lock);
             storage_log_run(log);
             kn_lock_take(&io->lock);
         } else if (io->stopping) {
             break;
         } else {
-            kn_cond_wait(&io->wake, &io->lock);
+            sleep_locked(io);
         }
     }
     kn_lock_give(&io->lock);
     return NULL;
+}
+
+void storage_io_slow_begin(struct storage_io *io)
+{
+    KN_LOCKED(&io->lock);
+    io->quick--;
+    call_locked(io);
+}
+
+void storage_io_slow_end(struct storage_io *io)
+{
+    KN_LOCKED(&io->lock);
+    io->quick++;
 }
 
 int storage_io_start(struct storage_io *io, unsigned threads)
@@ -61,10 +112,11 @@ void storage_io_add(struct storage_io *io, struct storage_log *log)
 {
     KN_LOCKED(&io->lock);
     log->io_next = NULL;
+    log->io_since_ns = now_ns();
     if (io->last)
         io->last->io_next = log;
     else
         io->first = log;
     io->last = log;
-    kn_cond_signal(&io->wake);
+    call_locked(io);
 }

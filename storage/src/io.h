@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads that touch the disk for streams. A log waits in the queue at most once and is run by
- * one thread at a time, so a stream's operations keep their order and queueing cannot fail. */
+/*
+ * The threads that touch the disk for streams. A log waits in the queue at most once and is run by
+ * one thread at a time, so a stream's operations keep their order and queueing cannot fail.
+ *
+ * What most logs want is short: a write into the page cache. Waking a thread costs more than that,
+ * so one that is awake takes what comes, and others are woken only when it says that it will be
+ * slow, or when the queue has waited for too long.
+ */
 #ifndef STORAGE_SRC_IO_H
 #define STORAGE_SRC_IO_H
 
@@ -17,6 +23,9 @@ struct storage_io {
     struct kn_cond wake;
     struct storage_log *first, *last; /* guarded by lock; by log.io_next */
     bool stopping;                    /* guarded by lock */
+    /* Guarded by lock: threads that sleep, those called that have not woken yet, and those that
+     * will soon look at the queue, the called ones among them. */
+    unsigned idle, called, quick;
     unsigned count;
     pthread_t threads[STORAGE_IO_THREADS_MAX];
 };
@@ -24,5 +33,8 @@ struct storage_io {
 int storage_io_start(struct storage_io *io, unsigned threads) KN_MUSTUSE;
 void storage_io_stop(struct storage_io *io); /* after all work has ended */
 void storage_io_add(struct storage_io *io, struct storage_log *log);
+/* On an I/O thread, around what waits for the disk: others take what is queued meanwhile. */
+void storage_io_slow_begin(struct storage_io *io);
+void storage_io_slow_end(struct storage_io *io);
 
 #endif

@@ -138,6 +138,7 @@ struct storage_log {
     bool scheduled;
 
     struct storage_log *io_next;     /* storage_io's queue, guarded by its lock */
+    int64_t io_since_ns;             /* likewise: when it joined the queue */
     struct storage_log *hungry_next; /* guarded by storage.lock */
     bool hungry;                     /* guarded by storage.lock */
 };

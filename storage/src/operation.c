@@ -11,7 +11,8 @@
 #include "sweep.h"
 
 enum {
-    IOV_MAX_OURS = 64
+    IOV_MAX_OURS = 64,
+    SLOW_BYTES = 64 << 10,
 };
 
 static void fail(struct storage_log *log, struct storage_chunk *chunk, int error)
@@ -431,7 +432,29 @@ static void run_fence(struct storage_log *log, struct storage_op *op)
     kn_lock_give(&log->lock);
 }
 
-void storage_operation_run(struct storage_log *log, struct storage_op *op)
+/* Whether it waits for the disk, or copies so much that others had better not wait for it. */
+static bool is_slow(const struct storage_op *op)
+{
+    switch (op->kind) {
+    case STORAGE_OP_WRITE:
+    case STORAGE_OP_COMMIT:
+        return op->arrival->fragment.bytes >= SLOW_BYTES;
+    case STORAGE_OP_HEADER:
+    case STORAGE_OP_VOID:
+    case STORAGE_OP_ABANDON:
+    case STORAGE_OP_CLOSED:
+        return false;
+    case STORAGE_OP_RESERVE:
+    case STORAGE_OP_CREATE:
+    case STORAGE_OP_SEAL:
+    case STORAGE_OP_SEALED:
+    case STORAGE_OP_FENCE:
+        break;
+    }
+    return true;
+}
+
+static void run(struct storage_log *log, struct storage_op *op)
 {
     switch (op->kind) {
     case STORAGE_OP_RESERVE:
@@ -468,4 +491,14 @@ void storage_operation_run(struct storage_log *log, struct storage_op *op)
         storage_writer_finish(op->writer);
         break;
     }
+}
+
+void storage_operation_run(struct storage_log *log, struct storage_op *op)
+{
+    bool slow = is_slow(op);
+    if (slow)
+        storage_io_slow_begin(&log->storage->io);
+    run(log, op);
+    if (slow)
+        storage_io_slow_end(&log->storage->io);
 }
