@@ -18,6 +18,11 @@ void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
     kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, EVP_sha256(), NULL) == 1);
 }
 
+void kn_md5(struct kn_bytes in, uint8_t ret[KN_MD5_BYTES])
+{
+    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, EVP_md5(), NULL) == 1);
+}
+
 void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
 {
     unsigned len = 0;

@@ -6,6 +6,7 @@
 #include "core/buf.h"
 
 enum {
+    KN_MD5_BYTES = 16,
     KN_SHA256_BYTES = 32,
     KN_SHA256_HEX_BYTES = 65,
     KN_AEAD_KEY_BYTES = 32,
@@ -13,6 +14,7 @@ enum {
 };
 
 void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
+void kn_md5(struct kn_bytes in, uint8_t ret[KN_MD5_BYTES]); /* no secret: it spreads keys */
 void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
 
 /* Streaming digest. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sequence.h"
+
+#include <errno.h>
+
+#include "core/wide.h"
+
+enum {
+    LIMBS = 6,
+    DIGITS_MAX = 129, /* of the model's pattern */
+
+    /* Layout 2: where each field begins, and how wide it is. */
+    SHARD_AT = 4,
+    ARRIVAL_AT = 36,
+    ZERO_AT = 72,
+    INDEX_AT = 80,
+    NIBBLE_AT = 144,
+    CREATED_AT = 148,
+    TOP_AT = 184,
+    TOP = 2,
+    TOTAL_BITS = 188,
+    SECONDS_BITS = 36,
+
+    /* Layout 1 has these elsewhere. */
+    V1_INDEX_AT = 36,
+    V1_INDEX_BITS = 8,
+    V1_ARRIVAL_AT = 100,
+
+    V0_CREATED_AT = 88,
+    V0_SHARD_BITS = 16,
+    V0_TOP_AT = 124,
+};
+static_assert(ZERO_AT == ARRIVAL_AT + SECONDS_BITS && CREATED_AT + SECONDS_BITS == TOP_AT,
+              "fields meet");
+
+static const int64_t created_s_max = 16025175000; /* AWS: "date too large" from here on */
+
+size_t datastream_sequence_format(const struct datastream_sequence *s,
+                                  char dst[DATASTREAM_SEQUENCE_TEXT_BYTES])
+{
+    kn_assert(s->layout == 2 && s->shard >= 0 && s->index <= DATASTREAM_SEQUENCE_INDEX_MAX);
+    uint32_t limb[LIMBS] = {0};
+    kn_wide_put_bits(limb, LIMBS, 0, 4, 2);
+    kn_wide_put_bits(limb, LIMBS, SHARD_AT, 32, (uint32_t) s->shard);
+    kn_wide_put_bits(limb, LIMBS, ARRIVAL_AT, SECONDS_BITS, (uint64_t) s->arrival_s);
+    kn_wide_put_bits(limb, LIMBS, INDEX_AT, 64, s->index);
+    kn_wide_put_bits(limb, LIMBS, NIBBLE_AT, 4, (uint32_t) s->shard & 0xf);
+    kn_wide_put_bits(limb, LIMBS, CREATED_AT, SECONDS_BITS, (uint64_t) s->created_s);
+    kn_wide_put_bits(limb, LIMBS, TOP_AT, 4, TOP);
+    return kn_wide_format(limb, LIMBS, dst, DATASTREAM_SEQUENCE_TEXT_BYTES);
+}
+
+static int64_t seconds(const uint32_t *limb, unsigned at)
+{
+    return (int64_t) kn_wide_bits(limb, LIMBS, at, SECONDS_BITS);
+}
+
+/* Small numbers stand for themselves: "5" is the oldest layout of shard 5, created at 0. */
+static int parse_oldest(const uint32_t *limb, struct datastream_sequence *ret)
+{
+    if (kn_wide_bits(limb, LIMBS, V0_TOP_AT, 4) > 1)
+        return -EINVAL;
+    *ret = (struct datastream_sequence){
+        .layout = 0,
+        .created_s = seconds(limb, V0_CREATED_AT),
+        .shard = (int32_t) kn_wide_bits(limb, LIMBS, 0, V0_SHARD_BITS),
+    };
+    return ret->created_s < created_s_max ? 0 : -EINVAL;
+}
+
+int datastream_sequence_parse(struct kn_str text, struct datastream_sequence *ret)
+{
+    uint32_t limb[LIMBS];
+    if (text.len > DIGITS_MAX || kn_wide_parse(text, limb, LIMBS) < 0)
+        return -EINVAL;
+    if (kn_wide_bits(limb, LIMBS, V0_TOP_AT + 4, 64) == 0) /* less than 2^128 */
+        return parse_oldest(limb, ret);
+    if (kn_wide_bits(limb, LIMBS, TOP_AT, LIMBS * 32 - TOP_AT) != TOP)
+        return -EINVAL;
+    struct datastream_sequence s = {
+        .layout = (unsigned) kn_wide_bits(limb, LIMBS, 0, 4),
+        .created_s = seconds(limb, CREATED_AT),
+        .shard = (int32_t) kn_wide_bits(limb, LIMBS, SHARD_AT, 32),
+    };
+    switch (s.layout) {
+    case 1:
+        s.index = kn_wide_bits(limb, LIMBS, V1_INDEX_AT, V1_INDEX_BITS);
+        s.arrival_s = seconds(limb, V1_ARRIVAL_AT);
+        break;
+    case 2:
+        s.index = kn_wide_bits(limb, LIMBS, INDEX_AT, 64);
+        s.arrival_s = seconds(limb, ARRIVAL_AT);
+        if (s.index > DATASTREAM_SEQUENCE_INDEX_MAX || s.created_s >= created_s_max)
+            return -EINVAL;
+        break;
+    default:
+        return -EINVAL;
+    }
+    *ret = s;
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sequence numbers: 56 decimal digits of 188 bits, as the AWS service writes them (decoded from its
+ * answers; the kinesalite project's recordings agree). From the most significant bit:
+ *
+ *   2 (4 bits) · the shard's creation in seconds (36) · low four bits of the shard's index (4) ·
+ *   index of the record (64, the top bit 0) · 0 (8) · arrival in seconds (36) · shard's index (32)
+ * · 2 (4)
+ *
+ * So numbers of one shard grow with the record's index, and a child's are greater than its parent's
+ * since it was created later. Two older layouts are read, where AWS reads them, and never written.
+ */
+#ifndef DATASTREAM_SRC_SEQUENCE_H
+#define DATASTREAM_SRC_SEQUENCE_H
+
+#include "core/bytes.h"
+#include "core/err.h"
+
+enum {
+    DATASTREAM_SEQUENCE_TEXT_BYTES = 58
+};
+#define DATASTREAM_SEQUENCE_INDEX_MAX                                                              \
+    UINT64_C(0x7fffffffffffffff) /* a closed shard's ending number */
+
+struct datastream_sequence {
+    unsigned layout; /* 2; 0 and 1 are older */
+    int64_t created_s;
+    int32_t shard;  /* index; layout 0: its low 16 bits */
+    uint64_t index; /* of the record; not in layout 0 */
+    int64_t arrival_s;
+};
+
+size_t datastream_sequence_format(const struct datastream_sequence *sequence,
+                                  char dst[DATASTREAM_SEQUENCE_TEXT_BYTES]);
+/* -EINVAL: of no layout, or the index or a date is out of range. */
+int datastream_sequence_parse(struct kn_str text, struct datastream_sequence *ret) KN_MUSTUSE;
+
+#endif
