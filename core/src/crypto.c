@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thin face over OpenSSL's EVP, so that nothing else needs to know it, plus hex and base64. */
+/* A thin face over OpenSSL's EVP, so that nothing else needs to know it, plus hex. */
 #include "core/crypto.h"
 
 #include <errno.h>
@@ -104,77 +104,6 @@ int kn_hex_decode(struct kn_str in, uint8_t *dst, size_t len)
         if (high < 0 || low < 0)
             return -EINVAL;
         dst[i] = (uint8_t) (high << 4 | low);
-    }
-    return 0;
-}
-
-int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const char *digit = url ? safe : plain;
-    char pad = url ? '~' : '=';
-
-    for (size_t i = 0; i < in.len; i += 3) {
-        size_t n = in.len - i < 3 ? in.len - i : 3;
-        uint32_t v = (uint32_t) in.ptr[i] << 16 | (n > 1 ? (uint32_t) in.ptr[i + 1] << 8 : 0) |
-                     (n > 2 ? in.ptr[i + 2] : 0);
-        char out[4] = {digit[v >> 18], digit[v >> 12 & 63], n > 1 ? digit[v >> 6 & 63] : pad,
-                       n > 2 ? digit[v & 63] : pad};
-        int r = kn_buf_append(dst, out, sizeof out);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int base64_value(char c, bool url)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == (url ? '-' : '+'))
-        return 62;
-    if (c == (url ? '_' : '/'))
-        return 63;
-    return -1;
-}
-
-/* Strict: length a multiple of four, padding only at the end, unused bits zero; so that one value
- * has one spelling. */
-int kn_base64_decode(struct kn_str in, bool url, struct kn_buf *dst)
-{
-    char pad = url ? '~' : '=';
-
-    if (in.len % 4 != 0)
-        return -EINVAL;
-    for (size_t i = 0; i < in.len; i += 4) {
-        unsigned n = 3;
-        uint32_t v = 0;
-        uint8_t out[3];
-        int r;
-
-        if (i + 4 == in.len && in.ptr[i + 3] == pad)
-            n = in.ptr[i + 2] == pad ? 1 : 2;
-        for (unsigned k = 0; k < 4; k++) {
-            int digit = k <= n ? base64_value(in.ptr[i + k], url) : 0;
-
-            if (digit < 0)
-                return -EINVAL;
-            v = v << 6 | (uint32_t) digit;
-        }
-        if ((n == 1 && (v & 0xffff)) || (n == 2 && (v & 0xff)))
-            return -EINVAL;
-        out[0] = (uint8_t) (v >> 16);
-        out[1] = (uint8_t) (v >> 8);
-        out[2] = (uint8_t) v;
-        r = kn_buf_append(dst, out, n);
-        if (r < 0)
-            return r;
     }
     return 0;
 }

@@ -5,6 +5,7 @@
  * KN_JSON_DEPTH_MAX bits, so hostile nesting costs nothing. Strings stay where they lie; only those
  * with escapes are copied, on demand. Portable C11.
  */
+#include "json_scan.h"
 #include "utf8.h"
 
 #include "core/err.h"
@@ -105,7 +106,10 @@ static int read_string(struct kn_json_reader *r)
     const uint8_t *at = r->in.at + 1, *end = r->in.end;
     const uint8_t *start = at;
     r->escaped = false;
-    while (at < end && *at != '"') {
+    for (;;) {
+        at = kn_json_plain_end(at, end);
+        if (at == end || *at == '"')
+            break;
         if (*at == '\\') {
             uint32_t code;
             int taken = read_escape(at + 1, end, &code);

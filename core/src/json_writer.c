@@ -5,12 +5,14 @@
  * is always well-formed RFC 8259: bytes that are no UTF-8 become U+FFFD, NaN and infinity null.
  * Portable C11.
  */
+#include "json_scan.h"
 #include "utf8.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/crypto.h"
 #include "core/json.h"
 
 enum {
@@ -86,11 +88,10 @@ static void write_quoted(struct kn_buf *out, struct kn_str s)
     const uint8_t *at = (const uint8_t *) s.ptr, *end = kn_bytes_end(kn_bytes_of(s));
     const uint8_t *run = at;
     (void) kn_buf_append_byte(out, '"');
-    while (at < end) {
-        if (*at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\') {
-            at++;
-            continue;
-        }
+    for (;;) {
+        at = kn_json_plain_end(at, end);
+        if (at == end)
+            break;
         size_t len = *at < 0x80 ? 0 : kn_utf8_len(at, (size_t) (end - at));
         if (len) {
             at += len;
@@ -127,6 +128,18 @@ void kn_json_str(struct kn_json_writer *w, struct kn_str value)
 {
     value_begin(w);
     write_quoted(w->out, value);
+}
+
+void kn_json_base64(struct kn_json_writer *w, struct kn_bytes value)
+{
+    size_t len = kn_base64_text_len(value.len);
+    value_begin(w);
+    if (kn_buf_reserve(w->out, len + 2) < 0)
+        return; /* the error sticks in the buf */
+    w->out->ptr[w->out->len] = '"';
+    kn_base64_write(value, (char *) w->out->ptr + w->out->len + 1);
+    w->out->ptr[w->out->len + 1 + len] = '"';
+    w->out->len += len + 2;
 }
 
 void kn_json_text(struct kn_json_writer *w, const char *value)
@@ -180,8 +193,16 @@ void kn_json_null(struct kn_json_writer *w)
 
 void kn_json_epoch_ms(struct kn_json_writer *w, int64_t ms)
 {
-    uint64_t magnitude = ms < 0 ? 0 - (uint64_t) ms : (uint64_t) ms;
+    char text[28], *end = text + sizeof text, *at = end;
+    uint64_t left = ms < 0 ? 0 - (uint64_t) ms : (uint64_t) ms;
     value_begin(w);
-    (void) kn_buf_printf(w->out, "%s%" PRIu64 ".%03u", ms < 0 ? "-" : "", magnitude / 1000,
-                         (unsigned) (magnitude % 1000));
+    for (int digits = 0; left || digits <= 3; digits++) { /* at least "0.000" */
+        if (digits == 3)
+            *--at = '.';
+        *--at = (char) ('0' + left % 10);
+        left /= 10;
+    }
+    if (ms < 0)
+        *--at = '-';
+    (void) kn_buf_append(w->out, at, (size_t) (end - at));
 }

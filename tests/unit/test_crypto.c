@@ -59,6 +59,82 @@ TEST(base64_has_one_spelling)
     kn_buf_done(&b);
 }
 
+TEST(crc32_agrees_with_its_vectors_at_every_length)
+{
+    uint8_t bytes[300];
+    uint64_t state = test_seed();
+
+    assert_int_equal(kn_crc32(0, kn_bytes_of(KN_STR("123456789"))), 0xCBF43926);
+    assert_int_equal(kn_crc32(0, (struct kn_bytes){NULL, 0}), 0);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t) test_random(&state);
+    for (size_t len = 0; len < sizeof bytes; len++) {
+        uint32_t parts = 0;
+        for (size_t i = 0; i < len; i++)
+            parts = kn_crc32(parts, (struct kn_bytes){bytes + i, 1});
+        assert_int_equal(kn_crc32(0, (struct kn_bytes){bytes, len}), parts);
+    }
+}
+
+/* The plain definition, one bit group at a time. */
+static size_t spell(const uint8_t *in, size_t len, char *dst)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t out = 0;
+    for (size_t bit = 0; bit < len * 8; bit += 6) {
+        unsigned v = 0;
+        for (size_t i = bit; i < bit + 6; i++)
+            v = v << 1 | (i < len * 8 ? in[i / 8] >> (7 - i % 8) & 1u : 0);
+        dst[out++] = digits[v];
+    }
+    while (out % 4)
+        dst[out++] = '=';
+    return out;
+}
+
+TEST(base64_is_right_at_every_length)
+{
+    uint8_t bytes[200], back[200];
+    char want[272], got[272];
+    uint64_t state = test_seed();
+
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (uint8_t) test_random(&state);
+        size_t text = spell(bytes, len, want), plain = 0;
+        assert_int_equal(kn_base64_text_len(len), text);
+        memset(got, '!', sizeof got);
+        kn_base64_write((struct kn_bytes){bytes, len}, got);
+        assert_memory_equal(got, want, text);
+        assert_true(text == sizeof got || got[text] == '!');
+        assert_ok(kn_base64_plain_len((struct kn_str){want, text}, &plain));
+        assert_int_equal(plain, len);
+        memset(back, 0xA5, sizeof back);
+        assert_ok(kn_base64_read((struct kn_str){want, text}, back));
+        assert_memory_equal(back, bytes, len);
+        assert_true(len == sizeof back || back[len] == 0xA5); /* not one byte more */
+    }
+}
+
+TEST(base64_refuses_every_foreign_character_at_every_place)
+{
+    char text[64];
+    uint8_t back[48];
+
+    for (size_t at = 0; at < sizeof text; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            memset(text, 'A', sizeof text);
+            text[at] = (char) c;
+            bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                         (c >= '0' && c <= '9') || c == '+' || c == '/' ||
+                         (c == '=' && at == sizeof text - 1);
+            int error = kn_base64_read((struct kn_str){text, sizeof text}, back);
+            if (error != (digit ? 0 : -EINVAL))
+                fail_msg("character %u at %zu: %d", c, at, error);
+        }
+    }
+}
+
 TEST(what_is_sealed_opens_only_unchanged)
 {
     uint8_t key[KN_AEAD_KEY_BYTES] = {1, 2, 3};
@@ -86,4 +162,7 @@ TEST(what_is_sealed_opens_only_unchanged)
 
 TESTS_MAIN(TEST_OF(digests_agree_with_published_vectors),
            TEST_OF(crc32c_agrees_with_its_vectors_at_every_length),
-           TEST_OF(base64_has_one_spelling), TEST_OF(what_is_sealed_opens_only_unchanged))
+           TEST_OF(base64_has_one_spelling), TEST_OF(base64_is_right_at_every_length),
+           TEST_OF(base64_refuses_every_foreign_character_at_every_place),
+           TEST_OF(crc32_agrees_with_its_vectors_at_every_length),
+           TEST_OF(what_is_sealed_opens_only_unchanged))

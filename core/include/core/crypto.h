@@ -38,6 +38,14 @@ int kn_hex_decode(struct kn_str in, uint8_t *dst, size_t len) KN_MUSTUSE;
 int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst);
 int kn_base64_decode(struct kn_str in, bool url, struct kn_buf *dst) KN_MUSTUSE; /* -EINVAL */
 
+/* Standard alphabet, into memory of the caller's. text_len: characters for len bytes. plain_len:
+ * bytes that a text of this form stands for (-EINVAL: its length is no multiple of four); read
+ * writes exactly so many, or answers -EINVAL. */
+size_t kn_base64_text_len(size_t len);
+void kn_base64_write(struct kn_bytes in, char *dst);
+int kn_base64_plain_len(struct kn_str in, size_t *ret) KN_MUSTUSE;
+int kn_base64_read(struct kn_str in, uint8_t *dst) KN_MUSTUSE;
+
 /* AES-256-GCM: appends nonce(12) + ciphertext + tag(16) to dst. open: -EBADMSG when forged. */
 int kn_aead_seal(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes plain, struct kn_bytes aad,
                  struct kn_buf *dst) KN_MUSTUSE;
@@ -47,5 +55,6 @@ int kn_aead_open(const uint8_t key[KN_AEAD_KEY_BYTES], struct kn_bytes sealed, s
 /* CRC-32C (Castagnoli), hardware where there is one. Start with seed 0, or a seed of your own;
  * feed the result back in to go on. */
 uint32_t kn_crc32c(uint32_t seed, struct kn_bytes in);
+uint32_t kn_crc32(uint32_t seed, struct kn_bytes in); /* zlib's and event streams' polynomial */
 
 #endif

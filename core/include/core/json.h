@@ -29,6 +29,7 @@ void kn_json_array_end(struct kn_json_writer *w);
 void kn_json_key(struct kn_json_writer *w, const char *key);
 void kn_json_key_str(struct kn_json_writer *w, struct kn_str key);
 void kn_json_str(struct kn_json_writer *w, struct kn_str value);
+void kn_json_base64(struct kn_json_writer *w, struct kn_bytes value);
 void kn_json_text(struct kn_json_writer *w, const char *value); /* NULL writes null */
 void kn_json_i64(struct kn_json_writer *w, int64_t value);
 void kn_json_u64(struct kn_json_writer *w, uint64_t value);
