@@ -8,11 +8,12 @@
 #ifndef DATASTREAM_SRC_ITERATOR_H
 #define DATASTREAM_SRC_ITERATOR_H
 
+#include "settings.h"
+
 #include "core/crypto.h"
 #include "storage/storage.h"
 
 enum {
-    DATASTREAM_NAME_BYTES_MAX = 128,
     DATASTREAM_ITERATOR_TEXT_BYTES = 377, /* 152 + 128 bytes in base64, and a NUL */
     DATASTREAM_ITERATOR_LIFE_MS = 300000,
 };
