@@ -249,6 +249,24 @@ TEST(numbers_keep_the_service_s_layout)
     assert_string_equal(text, "91343852333181432392682062607743920146159169392");
 }
 
+TEST(a_number_reads_as_the_fields_it_was_written_from)
+{
+    uint64_t state = 92;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct storage_number n = {.seq = test_random(&state) >> (4 + i % 60),
+                                   .server_ts_ms = (int64_t) (test_random(&state) >> (1 + i % 63)),
+                                   .random = (uint32_t) test_random(&state) & 0xfffffff},
+                              got;
+        char text[STORAGE_NUMBER_TEXT_BYTES];
+        bool exact;
+        storage_number_format(&n, text);
+        assert_int_equal(strlen(text), STORAGE_NUMBER_DIGITS);
+        assert_ok(storage_number_parse(kn_str_from(text), &got, &exact));
+        assert_true(exact && got.seq == n.seq && got.server_ts_ms == n.server_ts_ms &&
+                    got.random == n.random);
+    }
+}
+
 TEST(foreign_numbers_stand_before_or_after_all_of_ours)
 {
     struct storage_number n;
@@ -275,4 +293,5 @@ TESTS_MAIN(TEST_OF(an_entry_comes_back_as_it_was), TEST_OF(an_entry_out_of_range
            TEST_OF(captured_frames_come_back_in_less_than_four_bytes_each),
            TEST_OF(any_frames_come_back_whatever_their_tracks_and_times),
            TEST_OF(numbers_keep_the_service_s_layout),
+           TEST_OF(a_number_reads_as_the_fields_it_was_written_from),
            TEST_OF(foreign_numbers_stand_before_or_after_all_of_ours))

@@ -23,7 +23,8 @@ struct storage_number {
     uint32_t random;
 };
 enum {
-    STORAGE_NUMBER_TEXT_BYTES = 48
+    STORAGE_NUMBER_DIGITS = 47, /* each of them: none begins with 0 */
+    STORAGE_NUMBER_TEXT_BYTES = STORAGE_NUMBER_DIGITS + 1
 };
 void storage_number_format(const struct storage_number *n, char dst[STORAGE_NUMBER_TEXT_BYTES]);
 /* Up to 128 digits. -EINVAL: not digits. -ERANGE never: a number of another layout is mapped to the
