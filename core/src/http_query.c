@@ -75,3 +75,8 @@ int kn_http_query_param(struct kn_http_req *req, const char *name, struct kn_str
 {
     return kn_http_query_find(kn_http_query(req), kn_str_from(name), kn_http_arena(req), ret);
 }
+
+int kn_http_decode(struct kn_http_req *req, struct kn_str text, struct kn_str *ret)
+{
+    return decode(text, kn_http_arena(req), ret);
+}

@@ -187,7 +187,8 @@ def test_codec_private_data_is_looked_at(server, tmp_path):
 
 @pytest.mark.parametrize("query", [
     "getHLSMasterPlaylist.m3u8", "getHLSMasterPlaylist.m3u8?SessionToken=",
-    "getHLSMasterPlaylist.m3u8?SessionToken=%zz", "getHLSMediaPlaylist.m3u8?TrackNumber=1"])
+    "getHLSMasterPlaylist.m3u8?SessionToken=%zz", "getHLSMediaPlaylist.m3u8?TrackNumber=1",
+    "s/%zz/getHLSMasterPlaylist.m3u8", "s/x/getHLSMasterPlaylist.m3u8"])
 def test_a_missing_token_is_an_argument_error_or_forged(server, query):
     answer = hls.get(f"{server.api}/hls/v1/{query}")
     assert answer.status in (400, 403)
@@ -211,7 +212,24 @@ def test_parameters_of_resources_are_checked(recorded):
                          ("getHLSMasterPlaylist.mp4?", 404), ("?", 404)):
         answer = hls.get(f"{server.api}/hls/v1/{path}SessionToken={token}")
         assert answer.status == status, (path, answer)
+        answer = hls.get(f"{server.api}/hls/v1/s/{token}/{path}")
+        assert answer.status == status, (path, answer)
     assert hls.get(url, method="POST").status == 405
+
+
+def test_addresses_carry_the_token_where_no_folder_does(recorded):
+    server, stream = recorded
+    token = hls.open_session(server, stream).split("SessionToken=")[1]
+    inside = hls.get(f"{server.api}/hls/v1/s/{token}/getHLSMediaPlaylist.m3u8?TrackNumber=1")
+    beside = hls.get(f"{server.api}/hls/v1/getHLSMediaPlaylist.m3u8?SessionToken={token}&TrackNumber=1")
+    assert inside.status == beside.status == 200 and token not in inside.text
+    lines = [line for line in beside.text.splitlines() if line and not line.startswith("#")]
+    assert lines and all(f"&SessionToken={token}&TrackNumber=1" in line for line in lines)
+    assert beside.text.replace(f"SessionToken={token}&", "") == inside.text
+    pair = [hls.parse(f"{server.api}/hls/v1/{folder}", answer.text).segments[0]
+            for folder, answer in ((f"s/{token}/", inside), ("", beside))]
+    assert hls.get(pair[0].url).body == hls.get(pair[1].url).body
+    assert hls.get(pair[0].init).body == hls.get(pair[1].init).body
 
 
 def test_the_page_host_is_kept_in_the_url(recorded):

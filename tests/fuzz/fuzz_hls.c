@@ -2,7 +2,8 @@
 /*
  * A session's resources under hostile queries: byte 0 chooses the resource, the next ones what a
  * valid token says (sealed by us, so that the code behind the cipher is reached), the rest is the
- * query, and after a line end a Range. Answers are read to their end.
+ * query, and after a line end a Range. A bit of byte 0 puts the token into the path. Answers are
+ * read to their end.
  */
 #include "fake_storage.h"
 #include "mkv_make.h"
@@ -18,7 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum {
     INPUT_BYTES_MAX = 8192,
     SETTINGS_BYTES = 24,
-    FRAGMENTS = 12
+    FRAGMENTS = 12,
+    RESOURCE_BITS = 0x3f, /* of byte 0 */
+    TOKEN_IN_PATH = 0x40,
+    TOKEN_OF_INPUT = 0x80,
 };
 #define T0 INT64_C(1700000000000)
 
@@ -94,14 +98,14 @@ static struct playback_session take_session(const uint8_t *s)
     return session;
 }
 
-static void ask(const char *path, struct kn_str query, struct kn_str range)
+static void ask(struct kn_str path, struct kn_str query, struct kn_str range)
 {
     struct kn_http_header headers[] = {
         {KN_STR("host"),  KN_STR("h")},
         {KN_STR("range"), range      }
     };
     struct fuzz_request req = {
-        .base = {.method = KN_STR("GET"), .path = kn_str_from(path), .query = query}
+        .base = {.method = KN_STR("GET"), .path = path, .query = query}
     };
     req.base.headers = headers;
     req.base.header_count = range.len ? 2 : 1;
@@ -112,27 +116,33 @@ static void ask(const char *path, struct kn_str query, struct kn_str range)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const paths[] = {
-        "/hls/v1/getHLSMasterPlaylist.m3u8", "/hls/v1/getHLSMediaPlaylist.m3u8",
-        "/hls/v1/getMP4InitFragment.mp4",    "/hls/v1/getMP4MediaFragment.mp4",
-        "/hls/v1/getHLSMediaPlaylist.m3u8/",
+        "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",  "getMP4InitFragment.mp4",
+        "getMP4MediaFragment.mp4",   "getHLSMediaPlaylist.m3u8/",
     }; /* TS is muxed by a module: see fuzz_segment */
     if (size < SETTINGS_BYTES || size > INPUT_BYTES_MAX)
         return 0;
     if (!world.storage)
         open_world();
-    struct kn_buf token, query;
+    struct kn_buf token, query, path;
     struct playback_session session = take_session(data + 1);
     kn_buf_init(&token, PLAYBACK_TOKEN_BYTES_MAX);
     kn_buf_init(&query, 2 * INPUT_BYTES_MAX);
+    kn_buf_init(&path, 2 * INPUT_BYTES_MAX);
     kn_assert(playback_session_seal(&world.playback->hls->key, &session, &token) == 0);
     struct kn_str rest = {(const char *) data + SETTINGS_BYTES, size - SETTINGS_BYTES}, range;
     range = kn_str_cut(rest, '\n', &rest);
-    if (data[0] & 0x80) /* a token of the input's own */
+    bool own = data[0] & TOKEN_OF_INPUT, in_path = data[0] & TOKEN_IN_PATH;
+    kn_buf_append_text(&path, "/hls/v1/");
+    if (in_path)
+        kn_buf_printf(&path, "s/" KN_STR_FMT "/", KN_STR_ARG(own ? rest : kn_buf_str(&token)));
+    if (own || in_path)
         kn_buf_append_str(&query, rest);
     else
         kn_buf_printf(&query, "SessionToken=" KN_STR_FMT "&" KN_STR_FMT,
                       KN_STR_ARG(kn_buf_str(&token)), KN_STR_ARG(rest));
-    ask(paths[(data[0] & 0x7f) % KN_ARRAY_LEN(paths)], kn_buf_str(&query), range);
+    kn_buf_append_text(&path, paths[(data[0] & RESOURCE_BITS) % KN_ARRAY_LEN(paths)]);
+    ask(kn_buf_str(&path), kn_buf_str(&query), range);
+    kn_buf_done(&path);
     kn_buf_done(&token);
     kn_buf_done(&query);
     return 0;

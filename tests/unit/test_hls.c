@@ -128,6 +128,7 @@ struct answer {
     uint8_t *body;
     size_t len;
     char *all;
+    char folder[768]; /* of the path that was asked for */
 };
 
 static struct answer ask(struct world *w, const char *options, const char *path)
@@ -149,6 +150,10 @@ static struct answer ask(struct world *w, const char *options, const char *path)
     a.body = (uint8_t *) end + 4;
     a.len = len - (size_t) (end + 4 - a.all);
     assert_int_equal(sscanf(a.all, "HTTP/1.1 %d", &a.status), 1);
+    size_t name_at = strcspn(path, "?");
+    while (name_at > 0 && path[name_at - 1] != '/')
+        name_at--;
+    assert_ok(kn_str_copy(a.folder, sizeof a.folder, (struct kn_str){path, name_at}));
     return a;
 }
 
@@ -192,7 +197,7 @@ static void uri_of(const struct answer *a, const char *containing, int nth, char
     at--;
     at += *at == '\n';
     size_t len = strcspn(at, "\"\n");
-    assert_true((size_t) snprintf(dst, cap, "/hls/v1/%.*s", (int) len, at) < cap);
+    assert_true((size_t) snprintf(dst, cap, "%s%.*s", a->folder, (int) len, at) < cap);
 }
 
 static void media_uris(struct world *w, const char *mode, char *playlist, char *init, char *segment)
@@ -201,7 +206,7 @@ static void media_uris(struct world *w, const char *mode, char *playlist, char *
     open_session(w, mode, T0 - 30000, 0, master, sizeof master);
     struct answer a = ask(w, "", master);
     assert_int_equal(a.status, 200);
-    uri_of(&a, "\ngetHLSMediaPlaylist.m3u8", 0, playlist, 1024); /* not the audio's */
+    uri_of(&a, "\ns/", 0, playlist, 1024); /* not the audio's */
     free(a.all);
     a = ask(w, "", playlist);
     assert_int_equal(a.status, 200);
@@ -325,13 +330,56 @@ TEST(a_changed_token_or_a_deleted_stream_opens_nothing)
     expect_status(&w, segment, 200, NULL);
 
     assert_ok(kn_str_copy(changed, sizeof changed, kn_str_from(segment)));
-    char *token = strstr(changed, "SessionToken=") + strlen("SessionToken=");
+    char *token = strstr(changed, "/s/") + strlen("/s/");
     token[40] = token[40] == 'x' ? 'y' : 'x';
     expect_status(&w, changed, 403, "Streaming session token is invalid");
+    expect_status(&w, "/hls/v1/s/%/getHLSMasterPlaylist.m3u8", 400, "SessionToken");
+    expect_status(&w, "/hls/v1/s/x/getHLSMasterPlaylist.m3u8", 403, NULL);
+    expect_status(&w, "/hls/v1/s//getHLSMasterPlaylist.m3u8", 404, NULL);
+    expect_status(&w, "/hls/v1/s/getHLSMasterPlaylist.m3u8", 404, NULL);
     expect_status(&w, "/hls/v1/getHLSMasterPlaylist.m3u8", 400, "SessionToken");
 
     fake_storage_set_deleting(w.storage, &w.stream);
     expect_status(&w, segment, 404, NULL);
+    world_close(&w);
+}
+
+/* As the service's addresses do, and as those in a folder of the token's name do not need to. */
+TEST(a_token_may_stand_in_the_path_or_be_a_parameter)
+{
+    struct world w;
+    char master[1024], token[512], url[1024], again[1024];
+    world_open(&w, "media/captures/sink360_h264_abs.mkv");
+    open_session(&w, "ON_DEMAND", T0 - 30000, 0, master, sizeof master);
+    assert_ok(kn_str_copy(token, sizeof token, kn_str_from(strstr(master, "Token=") + 6)));
+    (void) snprintf(url, sizeof url, "/hls/v1/s/%s/getHLSMasterPlaylist.m3u8", token);
+    struct answer in_folder = ask(&w, "", url), by_parameter = ask(&w, "", master);
+    uri_of(&in_folder, "\ngetHLSMediaPlaylist.m3u8", 0, url, sizeof url);
+    uri_of(&by_parameter, "\ns/", 0, again, sizeof again);
+    assert_string_equal(url, again);
+    free(in_folder.all);
+    free(by_parameter.all);
+    (void) snprintf(again, sizeof again,
+                    "/hls/v1/getHLSMediaPlaylist.m3u8?SessionToken=%s&TrackNumber=1", token);
+    in_folder = ask(&w, "", url);
+    by_parameter = ask(&w, "", again);
+    uri_of(&in_folder, "getMP4MediaFragment.mp4", 0, url, sizeof url);
+    uri_of(&by_parameter, "getMP4MediaFragment.mp4", 0, again, sizeof again);
+    assert_null(strstr(url, "SessionToken"));
+    assert_non_null(strstr(again, "SessionToken"));
+    free(in_folder.all);
+    free(by_parameter.all);
+    struct answer a = ask(&w, "", url), b = ask(&w, "", again);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.len, b.len);
+    assert_memory_equal(a.body, b.body, a.len);
+    free(a.all);
+    free(b.all);
+    char escaped[1024], *tilde = strchr(url, '~'); /* some clients write ~ as an escape */
+    if (tilde) {
+        (void) snprintf(escaped, sizeof escaped, "%.*s%%7E%s", (int) (tilde - url), url, tilde + 1);
+        expect_status(&w, escaped, 200, NULL);
+    }
     world_close(&w);
 }
 
@@ -365,7 +413,7 @@ TEST(a_session_sees_no_more_than_it_was_opened_for)
     world_open(&w, "media/captures/sink360_h264_abs.mkv");
     open_session(&w, "ON_DEMAND", T0 - 30000, 0, url, sizeof url);
     struct answer a = ask(&w, "", url);
-    uri_of(&a, "getHLSMediaPlaylist.m3u8", 0, playlist, sizeof playlist);
+    uri_of(&a, "\ns/", 0, playlist, sizeof playlist);
     free(a.all);
     a = ask(&w, "", playlist);
     uri_of(&a, "getMP4MediaFragment.mp4", 0, outside, sizeof outside);
@@ -484,7 +532,7 @@ TEST(ts_carries_all_tracks_of_a_fragment_in_one_segment)
     world_open(&w, "media/captures/sink360_h264_aac_abs.mkv");
     open_ts(&w, master, sizeof master);
     struct answer a = ask(&w, "", master);
-    uri_of(&a, "\ngetHLSMediaPlaylist.m3u8", 0, playlist, sizeof playlist);
+    uri_of(&a, "\ns/", 0, playlist, sizeof playlist);
     free(a.all);
     a = ask(&w, "", playlist);
     uri_of(&a, "getTSFragment.ts", 0, segment, sizeof segment);
@@ -530,6 +578,7 @@ TESTS_MAIN(TEST_OF(resources_have_their_types_and_let_any_page_play),
            TEST_OF(a_range_is_served_without_the_rest),
            TEST_OF(what_is_not_in_memory_comes_through_a_worker),
            TEST_OF(a_changed_token_or_a_deleted_stream_opens_nothing),
+           TEST_OF(a_token_may_stand_in_the_path_or_be_a_parameter),
            TEST_OF(a_session_ends_with_its_key_and_its_time),
            TEST_OF(a_session_sees_no_more_than_it_was_opened_for),
            TEST_OF(a_trimmed_fragment_is_not_found_even_when_its_head_is_cached),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What each mode lists, word for word (kvs-api.md §4.4, RFC 8216), over an index in an array. The
- * storage below knows only how to find; numbers are written short, so that the texts can be read.
+ * storage below knows only how to find; numbers are sequences with zeros, so that the texts can be
+ * read.
  */
 #include "test.h"
 
@@ -72,7 +73,7 @@ void storage_header_unref(struct storage_header *header)
 
 void storage_number_format(const struct storage_number *n, char dst[STORAGE_NUMBER_TEXT_BYTES])
 {
-    (void) snprintf(dst, STORAGE_NUMBER_TEXT_BYTES, "N%" PRIu64, n->seq);
+    (void) snprintf(dst, STORAGE_NUMBER_TEXT_BYTES, "%047" PRIu64, n->seq);
 }
 
 static void setup(void)
@@ -130,15 +131,23 @@ static struct playback_list *list_at(const struct playback_session *session, int
     return list;
 }
 
+/* The text as pieces of at most `piece` bytes; NUL-terminated. */
 static struct kn_buf text_of(const struct playback_session *session,
-                             const struct playback_list *list, size_t step)
+                             const struct playback_list *list, const char *token, size_t piece)
 {
     struct kn_buf out;
-    struct playback_playlist playlist = {
-        .session = session, .list = list, .token = KN_STR("TOKEN~"), .track = 1};
+    struct playback_playlist playlist;
+    playback_playlist_init(&playlist, session, list, kn_str_from(token), 1);
+    size_t bytes = (size_t) playback_playlist_bytes(&playlist);
     kn_buf_init(&out, 1 << 20);
-    for (size_t stop = step; !playlist.done; stop += step)
-        assert_ok(playback_playlist_write(&playlist, &out, stop));
+    while (!playlist.done) {
+        assert_ok(kn_buf_reserve(&out, piece));
+        size_t n = playback_playlist_read(&playlist, (char *) out.ptr + out.len, piece);
+        assert_true(n > 0 && n <= piece);
+        out.len += n;
+    }
+    assert_int_equal(out.len, bytes); /* as was promised */
+    assert_int_equal(playback_playlist_read(&playlist, (char *) out.ptr, piece), 0);
     assert_ok(kn_buf_append_byte(&out, 0));
     return out;
 }
@@ -149,7 +158,7 @@ static void expect(const struct playback_session *session, int64_t now_ms,
     struct playback_pace none = {.passed = 0};
     struct playback_list *list = list_at(session, now_ms, pace ? pace : &none);
     char map[32], *rest;
-    struct kn_buf out = text_of(session, list, SIZE_MAX / 2);
+    struct kn_buf out = text_of(session, list, "", 1 << 16);
     if (list->map_count) { /* what the parameters hash to is no concern of these texts */
         (void) snprintf(map, sizeof map, "%" PRIu64, list->maps[0].hash);
         while ((rest = strstr((char *) out.ptr, map))) {
@@ -162,13 +171,17 @@ static void expect(const struct playback_session *session, int64_t now_ms,
     playback_list_unref(list);
 }
 
-#define MAP                                                                                        \
-    "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=TOKEN~&TrackNumber=1&SequenceNumber="    \
-    "H\"\n"
-#define SEGMENT(n)                                                                                 \
-    "getMP4MediaFragment.mp4?FragmentNumber=N" n "&SessionToken=TOKEN~&TrackNumber=1\n"
+#define MAP "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?TrackNumber=1&SequenceNumber=H\"\n"
+#define ZEROS                                                                                      \
+    "0000000000"                                                                                   \
+    "0000000000"                                                                                   \
+    "0000000000"                                                                                   \
+    "0000000000"                                                                                   \
+    "000000"
+#define SEGMENT(n)  "getMP4MediaFragment.mp4?FragmentNumber=" ZEROS n "&TrackNumber=1\n"
 #define DISCONTINUE "#EXT-X-DISCONTINUITY\n"
 #define TWO(n)      "#EXTINF:2.000,\n" SEGMENT(n)
+#define TS_TWO(n)   "#EXTINF:2.000,\ngetTSFragment.ts?FragmentNumber=" ZEROS n "\n"
 
 TEST(on_demand_is_a_closed_list_from_zero)
 {
@@ -251,7 +264,7 @@ TEST(new_codec_parameters_get_a_map_and_the_old_ones_their_old_one)
     struct playback_session s = session_of(PLAYBACK_ON_DEMAND);
     struct playback_list *list = list_at(&s, 99000, NULL);
     assert_int_equal(list->map_count, 2);
-    struct kn_buf out = text_of(&s, list, SIZE_MAX / 2);
+    struct kn_buf out = text_of(&s, list, "", 1 << 16);
     char line[3][160];
     for (int i = 0; i < 2; i++)
         (void) snprintf(line[i], sizeof line[i], "TrackNumber=1&SequenceNumber=%" PRIu64 "\"",
@@ -284,10 +297,8 @@ TEST(live_lists_the_newest_and_counts_by_ordinal)
     s.container = PLAYBACK_TS;
     expect(&s, 12000, NULL,
            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:103\n"
-           "#EXT-X-DISCONTINUITY-SEQUENCE:103\n#EXT-X-INDEPENDENT-SEGMENTS\n" DISCONTINUE
-           "#EXTINF:2.000,\ngetTSFragment.ts?FragmentNumber=N4&SessionToken=TOKEN~\n" DISCONTINUE
-           "#EXTINF:2.000,\ngetTSFragment.ts?FragmentNumber=N5&SessionToken=TOKEN~\n" DISCONTINUE
-           "#EXTINF:2.000,\ngetTSFragment.ts?FragmentNumber=N6&SessionToken=TOKEN~\n");
+           "#EXT-X-DISCONTINUITY-SEQUENCE:103\n#EXT-X-INDEPENDENT-SEGMENTS\n" DISCONTINUE TS_TWO(
+               "4") DISCONTINUE TS_TWO("5") DISCONTINUE TS_TWO("6"));
 }
 
 /* By the server's clock a fragment comes when the network lets it: what the index knows of the
@@ -527,11 +538,74 @@ TEST(text_in_steps_equals_text_at_once)
     struct playback_session s = session_of(PLAYBACK_ON_DEMAND);
     s.results_max = 100;
     struct playback_list *list = list_at(&s, 99000, NULL);
-    struct kn_buf whole = text_of(&s, list, SIZE_MAX / 2), steps = text_of(&s, list, 100);
+    struct kn_buf whole = text_of(&s, list, "", 1 << 16), steps = text_of(&s, list, "", 512);
     assert_string_equal((char *) whole.ptr, (char *) steps.ptr);
     kn_buf_done(&whole);
     kn_buf_done(&steps);
     playback_list_unref(list);
+}
+
+TEST(addresses_carry_the_token_where_no_folder_does)
+{
+    setup();
+    put(0);
+    struct playback_session s = session_of(PLAYBACK_ON_DEMAND);
+    struct playback_list *list = list_at(&s, 99000, NULL);
+    struct kn_buf out = text_of(&s, list, "TOKEN~", 1 << 16);
+    assert_non_null(strstr((char *) out.ptr,
+                           "\n#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken="
+                           "TOKEN~&TrackNumber=1&SequenceNumber="));
+    assert_non_null(strstr((char *) out.ptr, "\ngetMP4MediaFragment.mp4?FragmentNumber=" ZEROS
+                                             "1&SessionToken=TOKEN~&TrackNumber=1\n"));
+    kn_buf_done(&out);
+    s.container = PLAYBACK_TS;
+    out = text_of(&s, list, "TOKEN~", 1 << 16);
+    assert_non_null(strstr((char *) out.ptr,
+                           "\ngetTSFragment.ts?FragmentNumber=" ZEROS "1&SessionToken=TOKEN~\n"));
+    kn_buf_done(&out);
+    playback_list_unref(list);
+}
+
+/* A producer's clock may say anything; and the largest of everything fits. */
+TEST(a_text_is_as_long_as_it_was_counted_whatever_it_says)
+{
+    static const int64_t starts_ms[] = {
+        0,         999,          59999, INT64_C(253402300799999), INT64_C(253402300800000),
+        INT64_MAX, 1700000000123};
+    static char token[PLAYBACK_TOKEN_BYTES_MAX + 1];
+    struct playback_entry entries[2 * KN_ARRAY_LEN(starts_ms)];
+    struct playback_map maps[] = {{.hash = 0}, {.hash = UINT64_MAX}};
+    memset(token, 'T', sizeof token - 1);
+    for (size_t i = 0; i < KN_ARRAY_LEN(entries); i++)
+        entries[i] =
+            (struct playback_entry){.number = {.seq = i},
+                                    .start_ms = starts_ms[i / 2],
+                                    .duration_ms = i % 3 ? UINT32_MAX >> i : (uint32_t) i,
+                                    .discontinuities = i % 2 ? PLAYBACK_DISCONTINUITIES_MAX : 0,
+                                    .flags = i % 4 ? PLAYBACK_ENTRY_GAP : 0,
+                                    .map = i % 2};
+    struct playback_list list = {.refs = 1,
+                                 .gaps = true,
+                                 .sequence = UINT64_MAX,
+                                 .discontinuity_sequence = UINT64_MAX,
+                                 .target_s = UINT32_MAX,
+                                 .map_count = 2,
+                                 .maps = maps,
+                                 .count = KN_ARRAY_LEN(entries),
+                                 .entries = entries};
+    for (unsigned i = 0; i < 24; i++) {
+        struct playback_session s = session_of((enum playback_mode)(i % 3));
+        s.discontinuity = (enum playback_discontinuity)(i / 3 % 3);
+        s.container = i & 1 ? PLAYBACK_TS : PLAYBACK_FMP4;
+        s.display_time = i & 2;
+        list.ended = i & 4;
+        list.at_start = i & 8;
+        struct kn_buf whole = text_of(&s, &list, token, 1 << 16),
+                      pieces = text_of(&s, &list, token, PLAYBACK_PLAYLIST_LINES_BYTES_MAX);
+        assert_string_equal((char *) whole.ptr, (char *) pieces.ptr);
+        kn_buf_done(&whole);
+        kn_buf_done(&pieces);
+    }
 }
 
 TEST(the_master_reads_as_the_services_own)
@@ -553,11 +627,11 @@ TEST(the_master_reads_as_the_services_own)
     assert_str_is(
         kn_buf_str(&out),
         "#EXTM3U\n#EXT-X-VERSION:1\n"
-        "#EXT-X-MEDIA:AUTOSELECT=YES,FORCED=NO,TYPE=AUDIO,URI=\"getHLSMediaPlaylist.m3u8?"
-        "SessionToken=TOKEN~&TrackNumber=2\",GROUP-ID=\"audio\",DEFAULT=NO,NAME=\"audio\"\n"
+        "#EXT-X-MEDIA:AUTOSELECT=YES,FORCED=NO,TYPE=AUDIO,URI=\"s/TOKEN~/getHLSMediaPlaylist.m3u8?"
+        "TrackNumber=2\",GROUP-ID=\"audio\",DEFAULT=NO,NAME=\"audio\"\n"
         "#EXT-X-STREAM-INF:CODECS=\"avc1.42c032,mp4a.40.2\",RESOLUTION=2592x1944,"
         "FRAME-RATE=15.01,BANDWIDTH=2583047,AUDIO=\"audio\"\n"
-        "getHLSMediaPlaylist.m3u8?SessionToken=TOKEN~&TrackNumber=1\n");
+        "s/TOKEN~/getHLSMediaPlaylist.m3u8?TrackNumber=1\n");
     kn_buf_clear(&out);
     s.container = PLAYBACK_TS;
     master.frames_per_s = 30;
@@ -566,15 +640,16 @@ TEST(the_master_reads_as_the_services_own)
                   "#EXTM3U\n#EXT-X-VERSION:1\n"
                   "#EXT-X-STREAM-INF:CODECS=\"avc1.42c032,mp4a.40.2\",RESOLUTION=2592x1944,"
                   "FRAME-RATE=30,BANDWIDTH=2583047\n"
-                  "getHLSMediaPlaylist.m3u8?SessionToken=TOKEN~&TrackNumber=1\n");
+                  "s/TOKEN~/getHLSMediaPlaylist.m3u8?TrackNumber=1\n");
     kn_buf_clear(&out);
     s.container = PLAYBACK_FMP4;
     tracks.count = 1;
     tracks.items[0] = tracks.items[1];
+    master.token = KN_STR(""); /* asked for in the session's folder */
     assert_ok(playback_master_write(&master, &out));
     assert_str_is(kn_buf_str(&out), "#EXTM3U\n#EXT-X-VERSION:1\n"
                                     "#EXT-X-STREAM-INF:CODECS=\"mp4a.40.2\",BANDWIDTH=2583047\n"
-                                    "getHLSMediaPlaylist.m3u8?SessionToken=TOKEN~&TrackNumber=1\n");
+                                    "getHLSMediaPlaylist.m3u8?TrackNumber=1\n");
     kn_buf_done(&out);
 }
 
@@ -594,4 +669,6 @@ TESTS_MAIN(TEST_OF(on_demand_is_a_closed_list_from_zero),
            TEST_OF(a_replay_follows_what_is_recorded_meanwhile),
            TEST_OF(by_producer_time_the_larger_number_of_equal_starts_wins),
            TEST_OF(text_in_steps_equals_text_at_once),
+           TEST_OF(addresses_carry_the_token_where_no_folder_does),
+           TEST_OF(a_text_is_as_long_as_it_was_counted_whatever_it_says),
            TEST_OF(the_master_reads_as_the_services_own))

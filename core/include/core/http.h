@@ -84,6 +84,8 @@ struct kn_arena *kn_http_arena(struct kn_http_req *req); /* lives until gone() *
 
 /* Finds and percent-decodes a query parameter into the arena. -ENOENT absent, -EINVAL malformed. */
 int kn_http_query_param(struct kn_http_req *req, const char *name, struct kn_str *ret) KN_MUSTUSE;
+/* Percent-decodes a part of the path into the arena. -EINVAL malformed. */
+int kn_http_decode(struct kn_http_req *req, struct kn_str text, struct kn_str *ret) KN_MUSTUSE;
 
 /* --- the body ---------------------------------------------------------------------------- */
 /* In head(): gather the body, up to max bytes (past it: 413 and close), then call end(). */

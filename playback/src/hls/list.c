@@ -142,6 +142,7 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
                                     m, fragment, start_ms, m->any && m->map != last_map),
                                 .flags = (uint8_t) flags,
                                 .map = m->map};
+    list->gaps |= flags & PLAYBACK_ENTRY_GAP;
     m->any = true;
     m->header = fragment->header;
     m->follows = true;

@@ -34,6 +34,7 @@ struct playback_list { /* immutable once made; counted */
     _Atomic unsigned refs;
     bool ended;    /* nothing will follow: EXT-X-ENDLIST */
     bool at_start; /* the first entry is the session's first */
+    bool gaps;     /* there is an entry that is one */
     uint64_t sequence;
     uint64_t discontinuity_sequence;
     uint32_t target_s;

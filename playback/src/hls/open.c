@@ -17,7 +17,7 @@ enum {
     CONSOLE_EXPIRES_S = 43200,
 };
 
-static const char resource_path[] = "/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=";
+static const char resource_path[] = PLAYBACK_RESOURCES "getHLSMasterPlaylist.m3u8?SessionToken=";
 
 /* --- what both doors share ---------------------------------------------------------------------
  */

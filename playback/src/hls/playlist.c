@@ -3,7 +3,8 @@
  * Master and media playlists (RFC 8216). Parameter order, attribute order and the place of each tag
  * are those of playlists of the service; what it lacks and players miss is added where it is legal:
  * EXT-X-DISCONTINUITY-SEQUENCE in sliding playlists, EXT-X-START in a replay that has not slid yet.
- * A day has 43,200 entries, so lines are put together by hand, without printf.
+ * A day has 43,200 entries, so lines are put together by hand, without printf, in the place they
+ * are sent from; and their bytes are counted before, so that the answer has a length.
  */
 #include "hls/playlist.h"
 
@@ -15,41 +16,18 @@ static char *digits(char *end, uint64_t value, int min)
     return end;
 }
 
-static void append_seconds(struct kn_buf *out, uint32_t ms)
+static size_t digit_count(uint64_t value)
 {
-    char text[16], *end = text + sizeof text;
-    char *at = digits(end, ms % 1000, 3);
-    *--at = '.';
-    at = digits(at, ms / 1000, 1);
-    kn_buf_append(out, at, (size_t) (end - at));
+    size_t count = 1;
+    while ((value /= 10) > 0)
+        count++;
+    return count;
 }
 
-/* The date's text is made once a minute of media; seconds and milliseconds are put into it. */
-static void append_time(struct playback_playlist *p, struct kn_buf *out, int64_t wall_ms)
+static char *put(char *at, struct kn_str s)
 {
-    enum {
-        MINUTE_MS = 60000,
-        SECONDS_AT = 17, /* in "2026-11-22T20:49:55.123Z" */
-        TEXT_LEN = 24,
-    };
-    int64_t minute = wall_ms / MINUTE_MS;
-    if (wall_ms < 0 || minute != p->minute || !p->minute_text[0])
-        kn_time_iso8601(wall_ms, p->minute_text);
-    p->minute = minute;
-    if (wall_ms >= 0 && p->minute_text[TEXT_LEN - 1] == 'Z') {
-        char *at = p->minute_text + SECONDS_AT;
-        (void) digits(at + 2, (uint64_t) (wall_ms % MINUTE_MS) / 1000, 2);
-        (void) digits(at + 6, (uint64_t) (wall_ms % 1000), 3);
-    }
-    kn_buf_append_text(out, p->minute_text);
-}
-
-static void append_uri(struct kn_buf *out, const char *resource, struct kn_str token,
-                       unsigned track)
-{
-    kn_buf_append_text(out, resource);
-    kn_buf_append_str(out, token);
-    kn_buf_printf(out, "&TrackNumber=%u", track);
+    memcpy(at, s.ptr, s.len);
+    return at + s.len;
 }
 
 /* At most three decimals, none that are zero: as the service writes them. */
@@ -65,16 +43,23 @@ static void append_frame_rate(struct kn_buf *out, double frames_per_s)
     kn_buf_append(out, text, (size_t) n);
 }
 
+static void append_media_uri(const struct playback_master *master, struct kn_buf *out,
+                             unsigned track)
+{
+    if (master->token.len)
+        kn_buf_printf(out, PLAYBACK_SESSION_FOLDER KN_STR_FMT "/", KN_STR_ARG(master->token));
+    kn_buf_printf(out, "getHLSMediaPlaylist.m3u8?TrackNumber=%u", track);
+}
+
 int playback_master_write(const struct playback_master *master, struct kn_buf *out)
 {
     const struct playback_tracks *tracks = master->tracks;
     bool apart = tracks->count > 1 && master->session->container == PLAYBACK_FMP4;
     const struct playback_codec_info *first = &tracks->items[0].info;
-    static const char media[] = "getHLSMediaPlaylist.m3u8?SessionToken=";
     kn_buf_append_text(out, "#EXTM3U\n#EXT-X-VERSION:1\n");
     if (apart) {
         kn_buf_append_text(out, "#EXT-X-MEDIA:AUTOSELECT=YES,FORCED=NO,TYPE=AUDIO,URI=\"");
-        append_uri(out, media, master->token, 2);
+        append_media_uri(master, out, 2);
         kn_buf_append_text(out, "\",GROUP-ID=\"audio\",DEFAULT=NO,NAME=\"audio\"\n");
     }
     kn_buf_append_text(out, "#EXT-X-STREAM-INF:CODECS=\"");
@@ -88,95 +73,214 @@ int playback_master_write(const struct playback_master *master, struct kn_buf *o
     }
     kn_buf_printf(out, ",BANDWIDTH=%" PRIu64 "%s\n", master->bits_per_s,
                   apart ? ",AUDIO=\"audio\"" : "");
-    append_uri(out, media, master->token, 1);
+    append_media_uri(master, out, 1);
     kn_buf_append_text(out, "\n");
     return out->error;
 }
 
-static bool has_gaps(const struct playback_list *list)
+/* --- a media playlist ------------------------------------------------------------------------- */
+
+#define DISCONTINUITY "#EXT-X-DISCONTINUITY\n"
+#define TIME          "#EXT-X-PROGRAM-DATE-TIME:"
+#define GAP           "#EXT-X-GAP\n"
+#define DURATION      "#EXTINF:"
+#define END           "#EXT-X-ENDLIST\n"
+
+enum {
+    BYTES_OF_DISCONTINUITY = sizeof DISCONTINUITY - 1,
+    BYTES_OF_TIME = sizeof TIME, /* with the line's end, without the time itself */
+    BYTES_OF_GAP = sizeof GAP - 1,
+    BYTES_OF_DURATION = sizeof DURATION - 1 + sizeof ".123,", /* and the seconds' digits */
+    BYTES_OF_END = sizeof END - 1,
+    BYTES_OF_MAP_END = sizeof "\"", /* and the line's end */
+    HEAD_BYTES_MAX = 512,
+};
+
+static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >= (int) HEAD_BYTES_MAX + (int) BYTES_OF_END,
+              "room for the head");
+static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >=
+                  (int) PLAYBACK_DISCONTINUITIES_MAX * (int) BYTES_OF_DISCONTINUITY +
+                      2 * (int) PLAYBACK_TOKEN_BYTES_MAX + 512 + (int) BYTES_OF_END,
+              "room for an entry");
+
+void playback_playlist_init(struct playback_playlist *playlist,
+                            const struct playback_session *session,
+                            const struct playback_list *list, struct kn_str token, unsigned track)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (list->entries[i].flags & PLAYBACK_ENTRY_GAP)
-            return true;
-    return false;
+    bool mp4 = session->container == PLAYBACK_FMP4;
+    kn_assert(token.len <= PLAYBACK_TOKEN_BYTES_MAX && track <= PLAYBACK_TRACKS_MAX);
+    *playlist = (struct playback_playlist){.session = session, .list = list};
+    const char *name = token.len ? "SessionToken=" : "", *also = token.len ? "&" : "";
+    int n = snprintf(playlist->map_text, sizeof playlist->map_text,
+                     "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?%s" KN_STR_FMT
+                     "%sTrackNumber=%u&SequenceNumber=",
+                     name, KN_STR_ARG(token), also, track);
+    playlist->map = (struct kn_str){playlist->map_text, (size_t) n};
+    char track_text[32] = "";
+    if (mp4)
+        (void) snprintf(track_text, sizeof track_text, "&TrackNumber=%u", track);
+    n = snprintf(playlist->after_text, sizeof playlist->after_text, "%s%s" KN_STR_FMT "%s\n", also,
+                 name, KN_STR_ARG(token), track_text);
+    playlist->after = (struct kn_str){playlist->after_text, (size_t) n};
+    playlist->segment = mp4 ? KN_STR("getMP4MediaFragment.mp4?FragmentNumber=")
+                            : KN_STR("getTSFragment.ts?FragmentNumber=");
 }
 
-static void write_head(const struct playback_playlist *p, struct kn_buf *out)
+static size_t format_head(const struct playback_playlist *p, char text[HEAD_BYTES_MAX])
 {
     const struct playback_list *list = p->list;
     bool mp4 = p->session->container == PLAYBACK_FMP4;
     bool sliding = p->session->mode != PLAYBACK_ON_DEMAND;
-    kn_buf_printf(out, "#EXTM3U\n#EXT-X-VERSION:%d\n", has_gaps(list) ? 8 : mp4 ? 7 : 3);
-    if (!sliding)
-        kn_buf_append_text(out, "#EXT-X-PLAYLIST-TYPE:VOD\n");
-    kn_buf_printf(out, "#EXT-X-TARGETDURATION:%u\n#EXT-X-MEDIA-SEQUENCE:%" PRIu64 "\n",
-                  list->target_s, list->sequence);
-    if (sliding && p->session->discontinuity != PLAYBACK_DISCONTINUITY_NEVER)
-        kn_buf_printf(out, "#EXT-X-DISCONTINUITY-SEQUENCE:%" PRIu64 "\n",
-                      list->discontinuity_sequence);
-    kn_buf_append_text(out, "#EXT-X-INDEPENDENT-SEGMENTS\n");
-    if (p->session->mode == PLAYBACK_LIVE_REPLAY && list->at_start)
-        kn_buf_append_text(out, "#EXT-X-START:TIME-OFFSET=0\n");
+    bool counts = sliding && p->session->discontinuity != PLAYBACK_DISCONTINUITY_NEVER;
+    char discontinuity[64] = "";
+    if (counts)
+        (void) snprintf(discontinuity, sizeof discontinuity,
+                        "#EXT-X-DISCONTINUITY-SEQUENCE:%" PRIu64 "\n",
+                        list->discontinuity_sequence);
+    int n = snprintf(
+        text, HEAD_BYTES_MAX,
+        "#EXTM3U\n#EXT-X-VERSION:%d\n%s"
+        "#EXT-X-TARGETDURATION:%" PRIu32 "\n#EXT-X-MEDIA-SEQUENCE:%" PRIu64 "\n"
+        "%s#EXT-X-INDEPENDENT-SEGMENTS\n%s",
+        list->gaps ? 8
+        : mp4      ? 7
+                   : 3,
+        sliding ? "" : "#EXT-X-PLAYLIST-TYPE:VOD\n", list->target_s, list->sequence, discontinuity,
+        p->session->mode == PLAYBACK_LIVE_REPLAY && list->at_start ? "#EXT-X-START:TIME-OFFSET=0\n"
+                                                                   : "");
+    kn_assert(n > 0 && n < HEAD_BYTES_MAX);
+    return (size_t) n;
 }
 
-static void write_map(const struct playback_playlist *p, struct kn_buf *out, uint16_t map)
+/* --- its times -------------------------------------------------------------------------------- */
+
+enum {
+    TIME_BYTES = 24, /* "2026-11-22T20:49:55.123Z" */
+    SECONDS_END = 19,
+    MILLIS_END = 23,
+    MINUTE_MS = 60000,
+};
+static const int64_t year_10000_ms = INT64_C(253402300800000);
+
+static bool is_usual_time(int64_t wall_ms)
 {
-    kn_buf_append_text(out, "#EXT-X-MAP:URI=\"");
-    append_uri(out, "getMP4InitFragment.mp4?SessionToken=", p->token, p->track);
-    kn_buf_printf(out, "&SequenceNumber=%" PRIu64 "\"\n", p->list->maps[map].hash);
+    return wall_ms >= 0 && wall_ms < year_10000_ms;
 }
 
-static void write_segment_uri(const struct playback_playlist *p, struct kn_buf *out,
-                              const struct storage_number *number)
+static size_t time_bytes(int64_t wall_ms)
 {
-    char text[STORAGE_NUMBER_TEXT_BYTES];
-    storage_number_format(number, text);
-    bool mp4 = p->session->container == PLAYBACK_FMP4;
-    kn_buf_append_str(out, mp4 ? KN_STR("getMP4MediaFragment.mp4?FragmentNumber=")
-                               : KN_STR("getTSFragment.ts?FragmentNumber="));
-    kn_buf_append_text(out, text);
-    kn_buf_append_str(out, KN_STR("&SessionToken="));
-    kn_buf_append_str(out, p->token);
-    char track[] = {'&', 'T', 'r', 'a', 'c', 'k', 'N', 'u', 'm', 'b', 'e', 'r', '=', '0', '\n'};
-    track[sizeof track - 2] = (char) ('0' + p->track);
-    if (mp4)
-        kn_buf_append(out, track, sizeof track);
-    else
-        kn_buf_append_byte(out, '\n');
+    char text[KN_TIME_TEXT_BYTES];
+    if (is_usual_time(wall_ms))
+        return TIME_BYTES;
+    kn_time_iso8601(wall_ms, text);
+    return strlen(text);
 }
 
-static void write_entry(struct playback_playlist *p, struct kn_buf *out, size_t at)
+/* The date's text is made once a minute of media; seconds and milliseconds are put into it. */
+static char *put_time(struct playback_playlist *p, char *at, int64_t wall_ms)
+{
+    int64_t minute = wall_ms / MINUTE_MS;
+    if (!is_usual_time(wall_ms) || minute != p->minute || !p->minute_text[0])
+        kn_time_iso8601(wall_ms, p->minute_text);
+    if (!is_usual_time(wall_ms)) {
+        at = put(at, kn_str_from(p->minute_text));
+        p->minute_text[0] = '\0';
+        return at;
+    }
+    p->minute = minute;
+    (void) digits(p->minute_text + SECONDS_END, (uint64_t) (wall_ms % MINUTE_MS) / 1000, 2);
+    (void) digits(p->minute_text + MILLIS_END, (uint64_t) (wall_ms % 1000), 3);
+    return put(at, (struct kn_str){p->minute_text, TIME_BYTES});
+}
+
+/* --- its entries ------------------------------------------------------------------------------ */
+
+static bool has_map(const struct playback_playlist *p, size_t at)
+{
+    const struct playback_entry *entries = p->list->entries;
+    return p->session->container == PLAYBACK_FMP4 &&
+           (at == 0 || entries[at].map != entries[at - 1].map);
+}
+
+static size_t entry_bytes(const struct playback_playlist *p, size_t at)
 {
     const struct playback_entry *entry = &p->list->entries[at];
-    bool mp4 = p->session->container == PLAYBACK_FMP4;
-    for (unsigned i = 0; i < entry->discontinuities; i++)
-        kn_buf_append_str(out, KN_STR("#EXT-X-DISCONTINUITY\n"));
-    if (mp4 && (at == 0 || entry->map != p->list->entries[at - 1].map))
-        write_map(p, out, entry->map);
-    if (p->session->display_time) {
-        kn_buf_append_str(out, KN_STR("#EXT-X-PROGRAM-DATE-TIME:"));
-        append_time(p, out, entry->start_ms);
-        kn_buf_append_byte(out, '\n');
-    }
+    size_t bytes = entry->discontinuities * (size_t) BYTES_OF_DISCONTINUITY;
+    if (has_map(p, at))
+        bytes += p->map.len + digit_count(p->list->maps[entry->map].hash) + BYTES_OF_MAP_END;
+    if (p->session->display_time)
+        bytes += BYTES_OF_TIME + time_bytes(entry->start_ms);
     if (entry->flags & PLAYBACK_ENTRY_GAP)
-        kn_buf_append_str(out, KN_STR("#EXT-X-GAP\n"));
-    kn_buf_append_str(out, KN_STR("#EXTINF:"));
-    append_seconds(out, entry->duration_ms);
-    kn_buf_append_str(out, KN_STR(",\n"));
-    write_segment_uri(p, out, &entry->number);
+        bytes += BYTES_OF_GAP;
+    bytes += BYTES_OF_DURATION + digit_count(entry->duration_ms / 1000);
+    return bytes + p->segment.len + STORAGE_NUMBER_DIGITS + p->after.len;
 }
 
-int playback_playlist_write(struct playback_playlist *playlist, struct kn_buf *out, size_t stop_at)
+static char *put_duration(char *at, uint32_t ms)
 {
-    if (!playlist->head_done)
-        write_head(playlist, out);
-    playlist->head_done = true;
-    while (playlist->at < playlist->list->count && out->len < stop_at && !out->error)
-        write_entry(playlist, out, playlist->at++);
-    if (playlist->at == playlist->list->count && !playlist->done) {
-        if (playlist->list->ended)
-            kn_buf_append_text(out, "#EXT-X-ENDLIST\n");
-        playlist->done = true;
+    char text[16], *end = text + sizeof text;
+    char *begin = digits(end, ms % 1000, 3);
+    *--begin = '.';
+    begin = digits(begin, ms / 1000, 1);
+    at = put(at, KN_STR(DURATION));
+    at = put(at, (struct kn_str){begin, (size_t) (end - begin)});
+    return put(at, KN_STR(",\n"));
+}
+
+static char *put_entry(struct playback_playlist *p, char *at, size_t index)
+{
+    const struct playback_entry *entry = &p->list->entries[index];
+    for (unsigned i = 0; i < entry->discontinuities; i++)
+        at = put(at, KN_STR(DISCONTINUITY));
+    if (has_map(p, index)) {
+        at = put(at, p->map);
+        char *end = at + digit_count(p->list->maps[entry->map].hash);
+        (void) digits(end, p->list->maps[entry->map].hash, 1);
+        at = put(end, KN_STR("\"\n"));
     }
-    return out->error;
+    if (p->session->display_time) {
+        at = put(at, KN_STR(TIME));
+        at = put_time(p, at, entry->start_ms);
+        *at++ = '\n';
+    }
+    if (entry->flags & PLAYBACK_ENTRY_GAP)
+        at = put(at, KN_STR(GAP));
+    at = put_duration(at, entry->duration_ms);
+    at = put(at, p->segment);
+    storage_number_format(&entry->number, at); /* its NUL lies where the rest begins */
+    return put(at + STORAGE_NUMBER_DIGITS, p->after);
+}
+
+uint64_t playback_playlist_bytes(const struct playback_playlist *playlist)
+{
+    char head[HEAD_BYTES_MAX];
+    uint64_t bytes = format_head(playlist, head);
+    for (size_t i = 0; i < playlist->list->count; i++)
+        bytes += entry_bytes(playlist, i);
+    return bytes + (playlist->list->ended ? (size_t) BYTES_OF_END : 0);
+}
+
+size_t playback_playlist_read(struct playback_playlist *playlist, char *dst, size_t cap)
+{
+    const struct playback_list *list = playlist->list;
+    char head[HEAD_BYTES_MAX], *at = dst, *const end = dst + cap;
+    if (!playlist->head_done) {
+        size_t bytes = format_head(playlist, head);
+        if (bytes > cap)
+            return 0;
+        at = put(at, (struct kn_str){head, bytes});
+        playlist->head_done = true;
+    }
+    while (playlist->at < list->count) {
+        size_t bytes = entry_bytes(playlist, playlist->at);
+        if (bytes > (size_t) (end - at))
+            return (size_t) (at - dst);
+        char *after = put_entry(playlist, at, playlist->at++);
+        kn_assert(after == at + bytes); /* what was counted is what was promised */
+        at = after;
+    }
+    if (playlist->done || (list->ended && end - at < BYTES_OF_END))
+        return (size_t) (at - dst);
+    playlist->done = true;
+    return (size_t) ((list->ended ? put(at, KN_STR(END)) : at) - dst);
 }

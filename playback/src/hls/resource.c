@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The resources of a session under /hls/v1/: plain GETs whose SessionToken is all they need. A
- * request tries everything without waiting first, on its event loop; what needs the disk, or a long
- * list, goes to a worker once. Media leaves in pieces read straight into the answer; when a piece
- * is not in memory, a worker reads a quarter of a megabyte, which is all a viewer ever holds. Any
- * page may play: CORS is open here, since a token, not a cookie, is the right to see.
+ * The resources of a session under /hls/v1/: plain GETs whose token is all they need, as a
+ * parameter or as the folder they lie in. A request tries everything without waiting first, on its
+ * event loop; what needs the disk, or a long list, goes to a worker once. Media leaves in pieces
+ * read straight into the answer; when a piece is not in memory, a worker reads a quarter of a
+ * megabyte, which is all a viewer ever holds. Any page may play: CORS is open here, since a token,
+ * not a cookie, is the right to see.
  */
 #include "core/json.h"
 #include "core/log.h"
@@ -12,8 +13,9 @@
 #include "hls/media.h"
 
 enum {
-    TEXT_STEP_BYTES = 64 * 1024,
-    TEXT_WHOLE_ENTRIES = 64
+    TEXT_WHOLE_ENTRIES = 64,
+    COUNTED_ON_LOOP_MAX =
+        50000, /* entries: half a millisecond; longer texts are counted on a worker */
 };
 
 enum resource {
@@ -29,6 +31,7 @@ struct request {
     struct kn_http_req *req;
     enum resource resource;
     struct playback_session session;
+    struct kn_str folder; /* the path's part that is the token; empty: it is a parameter */
     struct kn_str token, number;
     uint64_t track, sequence;
     struct kn_err err;
@@ -37,8 +40,9 @@ struct request {
     /* what is answered */
     struct playback_list *list;
     struct playback_playlist playlist;
-    struct kn_buf text;
+    struct kn_buf text; /* all of it, or what did not fit into the last piece */
     size_t text_at;
+    uint64_t text_bytes; /* of a playlist that is written as it leaves */
     struct playback_init *init;
     struct playback_media *media;
 };
@@ -116,7 +120,7 @@ static void reply_text(struct request *r)
     if (r->resource == MASTER || r->playlist.done)
         kn_http_reply(r->req, 200, headers, KN_ARRAY_LEN(headers), kn_buf_bytes(&r->text));
     else
-        kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), KN_HTTP_LENGTH_UNKNOWN);
+        kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), r->text_bytes);
 }
 
 static void reply_init(struct request *r)
@@ -174,6 +178,12 @@ static int check_stream(struct request *r)
     return same ? 0 : -ENOENT;
 }
 
+/* What the addresses of a playlist must carry: in the session's folder nothing. */
+static struct kn_str token_to_write(const struct request *r)
+{
+    return r->folder.len ? KN_STR("") : r->token;
+}
+
 static int prepare_playlist(struct request *r, bool nowait)
 {
     int result = playback_hls_list(r->playback, &r->session, &r->list, nowait);
@@ -181,10 +191,21 @@ static int prepare_playlist(struct request *r, bool nowait)
         return result;
     if (!r->list->count && r->session.mode != PLAYBACK_LIVE_REPLAY)
         return -ENOENT;
-    r->playlist = (struct playback_playlist){
-        .session = &r->session, .list = r->list, .token = r->token, .track = (unsigned) r->track};
-    size_t stop_at = r->list->count <= TEXT_WHOLE_ENTRIES ? SIZE_MAX : TEXT_STEP_BYTES;
-    return playback_playlist_write(&r->playlist, &r->text, stop_at);
+    if (nowait && r->list->count > COUNTED_ON_LOOP_MAX) {
+        playback_list_unref(r->list);
+        r->list = NULL;
+        return -EAGAIN;
+    }
+    playback_playlist_init(&r->playlist, &r->session, r->list, token_to_write(r),
+                           (unsigned) r->track);
+    r->text_bytes = playback_playlist_bytes(&r->playlist);
+    if (r->list->count > TEXT_WHOLE_ENTRIES)
+        return 0;
+    kn_buf_clear(&r->text);
+    result = kn_buf_reserve(&r->text, (size_t) r->text_bytes);
+    if (result == 0)
+        r->text.len = playback_playlist_read(&r->playlist, (char *) r->text.ptr, r->text.cap);
+    return result;
 }
 
 static int prepare(struct request *r, bool nowait)
@@ -197,7 +218,8 @@ static int prepare(struct request *r, bool nowait)
     switch (r->resource) {
     case MASTER:
         kn_buf_clear(&r->text);
-        return playback_hls_master(r->playback, &r->session, r->token, &r->text, &r->err, nowait);
+        return playback_hls_master(r->playback, &r->session, token_to_write(r), &r->text, &r->err,
+                                   nowait);
     case PLAYLIST:
         return prepare_playlist(r, nowait);
     case INIT:
@@ -219,22 +241,31 @@ static void prepare_job(void *arg)
 
 /* --- reading the request ---------------------------------------------------------------------- */
 
-static int find_resource(struct kn_str path, enum resource *ret)
+/* /hls/v1/RESOURCE or /hls/v1/s/TOKEN/RESOURCE. */
+static int find_resource(struct kn_str path, enum resource *ret, struct kn_str *ret_folder)
 {
     static const struct {
-        const char *path;
+        const char *name;
         enum resource resource;
-    } paths[] = {
-        {"/hls/v1/getHLSMasterPlaylist.m3u8", MASTER  },
-        {"/hls/v1/getHLSMediaPlaylist.m3u8",  PLAYLIST},
-        {"/hls/v1/getMP4InitFragment.mp4",    INIT    },
-        {"/hls/v1/getMP4MediaFragment.mp4",   MEDIA   },
-        {"/hls/v1/getTSFragment.ts",          TS      },
-        {"/hls/v1/getTSFragment",             TS      },
+    } names[] = {
+        {"getHLSMasterPlaylist.m3u8", MASTER  },
+        {"getHLSMediaPlaylist.m3u8",  PLAYLIST},
+        {"getMP4InitFragment.mp4",    INIT    },
+        {"getMP4MediaFragment.mp4",   MEDIA   },
+        {"getTSFragment.ts",          TS      },
+        {"getTSFragment",             TS      },
     };
-    for (size_t i = 0; i < KN_ARRAY_LEN(paths); i++)
-        if (kn_str_eq(path, kn_str_from(paths[i].path))) {
-            *ret = paths[i].resource;
+    struct kn_str name = kn_str_skip(path, strlen(PLAYBACK_RESOURCES)), folder = {0};
+    if (kn_str_starts_with(name, KN_STR(PLAYBACK_SESSION_FOLDER))) {
+        name = kn_str_skip(name, strlen(PLAYBACK_SESSION_FOLDER));
+        name = kn_str_cut(name, '/', &folder);
+        if (!folder.len)
+            return -ENOENT;
+    }
+    for (size_t i = 0; i < KN_ARRAY_LEN(names); i++)
+        if (kn_str_eq(name, kn_str_from(names[i].name))) {
+            *ret = names[i].resource;
+            *ret_folder = folder;
             return 0;
         }
     return -ENOENT;
@@ -277,11 +308,13 @@ static int read_query(struct request *r)
 
 static int read_token(struct request *r)
 {
-    if (kn_http_query_param(r->req, "SessionToken", &r->token) < 0) {
+    int result = r->folder.len ? kn_http_decode(r->req, r->folder, &r->token)
+                               : kn_http_query_param(r->req, "SessionToken", &r->token);
+    if (result < 0) {
         reply_error(r->req, 400, "InvalidArgumentException", "SessionToken is required.");
         return -EINVAL;
     }
-    int result = playback_session_open(&r->playback->hls->key, r->token, &r->session);
+    result = playback_session_open(&r->playback->hls->key, r->token, &r->session);
     if (result < 0) {
         reply_error(r->req, 403, "NotAuthorizedException", "Streaming session token is invalid");
         return result;
@@ -298,7 +331,8 @@ static int head(struct kn_http_req *req, void **ctx)
     struct playback *playback = *ctx;
     *ctx = NULL;
     enum resource resource;
-    if (find_resource(kn_http_path(req), &resource) < 0) {
+    struct kn_str folder;
+    if (find_resource(kn_http_path(req), &resource, &folder) < 0) {
         reply_error(req, 404, "ResourceNotFoundException", "There is no such session resource.");
         return 0;
     }
@@ -309,6 +343,7 @@ static int head(struct kn_http_req *req, void **ctx)
     r->playback = playback;
     r->req = req;
     r->resource = resource;
+    r->folder = folder;
     kn_buf_init(&r->text, MIB(1));
     if (read_token(r) < 0 || read_query(r) < 0) {
         r->answered = true;
@@ -338,15 +373,18 @@ static void wake(struct kn_http_req *req, void *ctx, uint32_t bits)
     }
 }
 
+/* Lines go straight to where they are sent from; those that do not fit whole go by way of text. */
 static ssize_t pull_text(struct request *r, uint8_t *dst, size_t cap)
 {
     if (r->text_at == r->text.len) {
-        if (r->playlist.done)
-            return KN_HTTP_EOF;
+        size_t written = playback_playlist_read(&r->playlist, (char *) dst, cap);
+        if (written)
+            return (ssize_t) written;
         kn_buf_clear(&r->text);
         r->text_at = 0;
-        if (playback_playlist_write(&r->playlist, &r->text, TEXT_STEP_BYTES) < 0)
+        if (kn_buf_reserve(&r->text, PLAYBACK_PLAYLIST_LINES_BYTES_MAX) < 0)
             return KN_HTTP_FAIL;
+        r->text.len = playback_playlist_read(&r->playlist, (char *) r->text.ptr, r->text.cap);
         if (!r->text.len)
             return KN_HTTP_EOF;
     }

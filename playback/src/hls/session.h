@@ -25,6 +25,11 @@ enum {
     PLAYBACK_TOKEN_BYTES_MAX = 512
 }; /* as text */
 
+/* A session's resources, each with SessionToken as a parameter; or without, in a folder of that
+ * name in this one. */
+#define PLAYBACK_RESOURCES      "/hls/v1/"
+#define PLAYBACK_SESSION_FOLDER "s/"
+
 struct playback_session {
     struct storage_id stream;
     int64_t stream_created_ms;
