@@ -196,22 +196,23 @@ KN_PRINTF(2, 0) static void log_line(void *ctx, const char *fmt, va_list args)
         kn_log_debug("console_http", "text=\"%s\"", kn_log_quote(kn_str_from(text)));
 }
 
-static int start_daemon(struct kn_http_mhd *mhd, unsigned threads, uint64_t connections_max)
+static int start_daemon(struct kn_http_mhd *mhd, const struct kn_http_mhd_conf *conf)
 {
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem pool[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t) threads, NULL},
-        {MHD_OPTION_END,              0,                  NULL}
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t) conf->threads, NULL},
+        {MHD_OPTION_END,              0,                        NULL}
     };
-    if (threads < 2)
+    if (conf->threads < 2)
         pool[0].option = MHD_OPTION_END;
     mhd->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, handle, mhd, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
         MHD_OPTION_LISTEN_SOCKET, mhd->listener->fds[0], MHD_OPTION_URI_LOG_CALLBACK, begin, mhd,
         MHD_OPTION_NOTIFY_COMPLETED, completed, mhd, MHD_OPTION_NOTIFY_CONNECTION, connected, mhd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned) connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned) KN_MHD_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned) conf->connections_max,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned) conf->connections_per_peer_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) KN_MHD_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t) KN_MHD_CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!mhd->daemon)
@@ -220,8 +221,7 @@ static int start_daemon(struct kn_http_mhd *mhd, unsigned threads, uint64_t conn
     return 0;
 }
 
-int kn_http_mhd_start(const struct kn_http_listen *listen, unsigned threads,
-                      uint64_t connections_max, struct kn_pool *workers, struct kn_clock *clock,
+int kn_http_mhd_start(const struct kn_http_listen *listen, const struct kn_http_mhd_conf *conf,
                       struct kn_http_mhd **ret, uint16_t *ret_port, struct kn_err *err)
 {
     if (listen->tls)
@@ -230,7 +230,7 @@ int kn_http_mhd_start(const struct kn_http_listen *listen, unsigned threads,
     if (!mhd)
         return kn_fail(err, -ENOMEM, "no memory for the console");
     uint16_t port = 0;
-    mhd->workers = workers;
+    mhd->workers = conf->workers;
     mhd->watch.epoll_fd = mhd->watch.event_fd = -1;
     int r = kn_http_listener_new(listen, 1, &mhd->listener, &port, err);
     if (r < 0) {
@@ -240,11 +240,11 @@ int kn_http_mhd_start(const struct kn_http_listen *listen, unsigned threads,
     kn_lock_init(&mhd->lock);
     kn_cond_init(&mhd->none_left);
     kn_cond_init(&mhd->told);
-    r = kn_mhd_watch_start(&mhd->watch, clock);
+    r = kn_mhd_watch_start(&mhd->watch, conf->clock);
     if (r == 0)
         r = kn_http_mailbox_open(&mhd->box);
     if (r == 0)
-        r = start_daemon(mhd, threads, connections_max);
+        r = start_daemon(mhd, conf);
     if (r < 0) {
         kn_http_mhd_stop(mhd, 0);
         return kn_fail(err, r, "%s: cannot start the console", listen->address);

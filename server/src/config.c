@@ -89,6 +89,10 @@ static const struct kn_conf_key server_keys[] = {
     NUMBER(console_threads, 1, 64, 4, "count", "Threads of the console listener."),
     NUMBER(console_connections_max, 8, 65536, 512, "count",
            "Connections the console listener serves at a time."),
+    NUMBER(
+        console_connections_per_peer_max, 0, 65536, 128, "count",
+        "Of those, from one address, so that one peer cannot shut the others out; 0: no limit. A "
+        "proxy in front of the console is one address."),
     NUMBER(console_session_ms, MINUTE_MS, 30ull * DAY_MS, 12 * HOUR_MS, "ms",
            "How long a login to the console lasts."),
     TEXT(host_names, "", "",

@@ -26,7 +26,7 @@ struct server_settings { /* every member is a row of config.c */
     uint64_t drain_ms;
     int log_level, log_format; /* enum kn_log_level, kn_log_format */
     uint64_t open_files_min;
-    uint64_t console_threads, console_connections_max;
+    uint64_t console_threads, console_connections_max, console_connections_per_peer_max;
     uint64_t console_session_ms;
     char *host_names;
     bool metrics_anywhere;

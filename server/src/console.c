@@ -132,6 +132,7 @@ static struct console_call *call_new(struct server_console *console, struct kn_h
     call->query = kn_http_query(req);
     call->host = kn_http_header(req, "host");
     call->cookie = kn_http_header(req, "cookie");
+    call->peer = kn_http_peer(req);
     call->loopback = kn_http_is_loopback(req);
     call->tls = kn_http_is_tls(req);
     call->arena = kn_http_arena(req);

@@ -3,7 +3,7 @@
  * Logins. The cookie is sealed (AES-GCM, key in the data folder) and holds when it ends, an id of
  * its own and the access key's id, so it survives a restart and dies with the key. It is HttpOnly
  * and SameSite=Strict. A wrong secret takes as long as a right one, and a wrong id as long as a
- * wrong secret; more than FAILURES_MAX wrong ones a minute are answered with 429.
+ * wrong secret; after too many wrong ones from one address the answer is 429 (console_failures.h).
  */
 #include "console_call.h"
 #include "link.h"
@@ -13,8 +13,6 @@
 #define COOKIE_NAME "kinema_session"
 
 enum {
-    FAILURES_MAX = 30,
-    FAILURE_WINDOW_MS = 60 * 1000,
     PLAIN_BYTES_MIN = 8 + CONSOLE_SESSION_ID_BYTES,
     PLAIN_BYTES_MAX = PLAIN_BYTES_MIN + KN_KEY_ID_BYTES_MAX,
 };
@@ -143,18 +141,18 @@ void console_auth_identify(struct console_call *call)
 }
 
 /* --- logging in ------------------------------------------------------------------------------- */
-static bool too_many_failures(struct server_console *console, bool one_more)
+static bool has_guessed_too_often(struct console_call *call)
 {
-    int64_t now_ms = kn_wall_ms(console->conf.clock);
-    KN_LOCKED(&console->lock);
-    if (now_ms - console->failures.window_start_ms > FAILURE_WINDOW_MS ||
-        now_ms < console->failures.window_start_ms) {
-        console->failures.window_start_ms = now_ms;
-        console->failures.count = 0;
-    }
-    if (one_more)
-        console->failures.count++;
-    return console->failures.count > FAILURES_MAX;
+    KN_LOCKED(&call->console->lock);
+    return console_failures_too_many(&call->console->failures, call->peer,
+                                     kn_wall_ms(call->console->conf.clock));
+}
+
+static void count_failure(struct console_call *call)
+{
+    KN_LOCKED(&call->console->lock);
+    console_failures_add(&call->console->failures, call->peer,
+                         kn_wall_ms(call->console->conf.clock));
 }
 
 struct login {
@@ -208,8 +206,9 @@ void console_run_login(struct console_call *call)
     struct server_console *console = call->console;
     struct login login = {0};
     char id[KN_KEY_ID_BYTES_MAX + 1] = "";
-    if (too_many_failures(console, false)) {
-        console_fail(call, 429, "slow_down", "too many wrong logins; wait a minute");
+    if (has_guessed_too_often(call)) {
+        console_fail(call, 429, "slow_down",
+                     "too many wrong logins from your address; wait a minute");
         return;
     }
     if (login_read(call, &login) < 0) {
@@ -233,7 +232,7 @@ void console_run_login(struct console_call *call)
             code = secret_check(call, &login);
     }
     if (code < 0) {
-        (void) too_many_failures(console, true);
+        count_failure(call);
         kn_log_warn("console_login_refused", "by=%s key=" KN_LOG_QUOTED,
                     login.token.len > 0 ? "link" : "key", kn_log_quote(login.id));
         if (login.token.len > 0)

@@ -5,6 +5,7 @@
 #define SERVER_CONSOLE_CALL_H
 
 #include "console.h"
+#include "console_failures.h"
 
 enum {
     CONSOLE_BODY_BYTES_MAX = 64 << 10,
@@ -22,10 +23,7 @@ struct server_console {
         uint8_t ids[CONSOLE_LOGOUTS_MAX][CONSOLE_SESSION_ID_BYTES];
         size_t count;
     } logouts;
-    struct { /* guarded by lock: wrong logins, to slow down guessing */
-        int64_t window_start_ms;
-        unsigned count;
-    } failures;
+    struct console_failures failures; /* guarded by lock */
 };
 
 struct console_call;
@@ -50,6 +48,7 @@ struct console_call {
     struct kn_str query; /* raw */
     struct kn_str host;  /* the Host header */
     struct kn_str cookie;
+    struct kn_str peer; /* "127.0.0.1:4711" */
     struct kn_bytes body;
     bool loopback, tls, queued;
     struct kn_arena *arena;

@@ -232,9 +232,14 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
                                           .address = settings->console,
                                           .ops = &server_console_ops,
                                           .ctx = s->console};
-    int code = kn_http_mhd_start(&listen, (unsigned) settings->console_threads,
-                                 settings->console_connections_max, kn_http_server_workers(s->http),
-                                 s->clock, &s->console_http, &s->ports.console, err);
+    const struct kn_http_mhd_conf http = {
+        .threads = (unsigned) settings->console_threads,
+        .connections_max = settings->console_connections_max,
+        .connections_per_peer_max = settings->console_connections_per_peer_max,
+        .workers = kn_http_server_workers(s->http),
+        .clock = s->clock,
+    };
+    int code = kn_http_mhd_start(&listen, &http, &s->console_http, &s->ports.console, err);
     if (code < 0) {
         (void) kn_fail_at(err, code, "console");
         return SERVER_EXIT_ADDRESS;

@@ -16,12 +16,14 @@ import kinema
 class Browser:
     """One session on the console: keeps the cookie, sends what it is told."""
 
-    def __init__(self, server):
+    def __init__(self, server, source="127.0.0.1"):
         self.address = urllib.parse.urlsplit(server.console)
+        self.source = source
         self.cookie = None
 
     def request(self, method, path, body=None, headers=None, raw=False):
-        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=20)
+        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=20,
+                                                source_address=(self.source, 0))
         headers = dict(headers or {})
         if self.cookie:
             headers.setdefault("Cookie", self.cookie)
@@ -190,12 +192,14 @@ def test_a_malformed_login_is_refused(browser, body):
     assert status in (400, 401)
 
 
-def test_guessing_is_slowed_down(make_server):
+def test_guessing_is_slowed_down_for_those_who_guess(make_server):
     server = make_server()
     browser = Browser(server)
     wrong = kinema.Key({"AccessKeyId": server.key.id, "SecretAccessKey": "wrong"})
     codes = [browser.login(wrong)[0] for _ in range(40)]
     assert codes[0] == 401 and codes[-1] == 429
+    assert browser.login(server.key)[0] == 429
+    assert Browser(server, "127.0.0.2").login(server.key)[0] == 200
 
 
 def test_a_link_opens_the_console_exactly_once(server, browser):

@@ -530,9 +530,11 @@ int main(int argc, char **argv)
                                            false,     &kn_http_router_ops, router};
     struct kn_http_mhd *mhd;
     uint16_t console_port;
-    must(kn_http_mhd_start(&console, 2, 256, kn_http_server_workers(server), kn_clock_system(),
-                           &mhd, &console_port, &err),
-         &err);
+    const struct kn_http_mhd_conf console_conf = {.threads = 2,
+                                                  .connections_max = 256,
+                                                  .workers = kn_http_server_workers(server),
+                                                  .clock = kn_clock_system()};
+    must(kn_http_mhd_start(&console, &console_conf, &mhd, &console_port, &err), &err);
     kn_buf_printf(&ready, " console=%u", console_port);
     printf("ready%.*s\n", KN_STR_ARG(kn_buf_str(&ready)));
     fflush(stdout);

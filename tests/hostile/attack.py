@@ -16,7 +16,7 @@ import sys
 import time
 
 HEAD = b"POST /listStreams HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-SOURCES = 8  # addresses of 127.0.0.0/8, so that ports do not run out
+SOURCES = int(os.environ.get("ATTACK_SOURCES", 8))  # addresses of 127.0.0.0/8, so that ports do not run out
 
 
 def raise_limit(wanted):

@@ -2,17 +2,26 @@
 """Hostile peers against a running server: it stays up, its memory stays below bounds that follow
 from the settings, its descriptors come back, and honest uploads and viewers get on beside it."""
 
+import random
 import resource
+import struct
+import urllib.parse
+import urllib.request
 
 import pytest
 
-from conftest import MIB, SANITIZED, port_of, signed_post
+import hls
+import kinema
+import mkv
+import put_media as wire
+from conftest import MIB, SANITIZED, SEED, port_of, signed_post
 
 KIB = 1024
 SLACK = 24 * MIB  # pools, allocator, and what honest peers need meanwhile
 CONN = 2 * KIB    # a plain connection without a request
 TLS_CONN = 64 * KIB
 HELD = 32 * MIB   # http_held_bytes_max of these servers
+TS_HELD = (128 + 4 * 16) * MIB  # ts_held_bytes_max, and what http_workers make of 4 MiB
 FREE = 16 * KIB   # a connection is never refused for these (docs/limits.md)
 
 
@@ -89,3 +98,39 @@ def test_viewers_that_read_nothing(site, attack):
     with site.watched(200 * 256 * KIB + SLACK):
         with attack("slow_reader", port_of(site.server.api), 200, env={"ATTACK_REQUEST": request}):
             site.wait_progress(20)
+
+
+@pytest.mark.parametrize("container", ["FRAGMENTED_MP4", "MPEG_TS"])
+def test_viewers_of_hls_that_read_nothing(site, attack, container):
+    """200 for a segment of 4 MiB, 200 for its playlist. MP4 is read from the file; what was made into
+    MPEG-TS and is not sent yet lies in memory, which is bounded over all of them."""
+    server, stream = site.server, site.server.create_stream()
+    with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as put:
+        put.send(mkv.capture(kinema.CAPTURES / "c164_h264_abs_eofr_meta.mkv").header)
+        nal = b"\x65" + random.Random(SEED).randbytes(4 * MIB)
+        now = wire.now_ms()
+        put.send(wire.cluster(now, wire.block(0, struct.pack(">I", len(nal)) + nal, key=True) +
+                              wire.block(1000, struct.pack(">I", 2) + b"\x41\x01")) +
+                 wire.END_OF_FRAGMENT)
+        put.wait_ack("PERSISTED", now)
+        put.finish()
+    playlist = hls.playlist_url(hls.open_session(server, stream, ContainerFormat=container))
+    segment = hls.parse(playlist, hls.get(playlist).text).segments[0].url
+    assert len(hls.get(segment).body) > 4 * MIB
+    for url in segment, playlist:
+        parts = urllib.parse.urlsplit(url)
+        request = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with site.watched(TS_HELD + 200 * 512 * KIB + SLACK):
+            with attack("slow_reader", parts.port, 200, env={"ATTACK_REQUEST": request}):
+                site.wait_progress(10)
+
+
+def test_one_address_cannot_take_all_of_the_console(site, attack):
+    """600 idle sockets from one address: others are served as before."""
+    console = site.server.console
+    with site.watched(600 * 64 * KIB + SLACK):
+        with attack("idle", port_of(console), 600, env={"ATTACK_SOURCES": "1"}):
+            for _ in range(20):
+                with urllib.request.urlopen(console + "/", timeout=5) as answer:
+                    assert answer.status == 200
+            site.wait_progress(3)

@@ -67,8 +67,14 @@ struct kn_pool *kn_http_server_workers(struct kn_http_server *server);
  * duplex (an answer starts only after the body has been read). Refuses ambiguous requests before a
  * handler sees them. */
 struct kn_http_mhd;
-int kn_http_mhd_start(const struct kn_http_listen *listen, unsigned threads,
-                      uint64_t connections_max, struct kn_pool *workers, struct kn_clock *clock,
+struct kn_http_mhd_conf {
+    unsigned threads;
+    uint64_t connections_max;
+    uint64_t connections_per_peer_max; /* 0: no limit */
+    struct kn_pool *workers;
+    struct kn_clock *clock;
+};
+int kn_http_mhd_start(const struct kn_http_listen *listen, const struct kn_http_mhd_conf *conf,
                       struct kn_http_mhd **ret, uint16_t *ret_port, struct kn_err *err) KN_MUSTUSE;
 void kn_http_mhd_stop(struct kn_http_mhd *mhd, int64_t drain_ms); /* and frees it */
 

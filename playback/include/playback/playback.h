@@ -14,6 +14,7 @@ struct playback_conf {               /* every member is a row of playback_conf_k
     uint64_t session_live_window_ms; /* a LIVE session needs a fragment this fresh: 30 s */
     uint64_t playlist_fragments_max; /* 5000 */
     uint64_t cache_bytes_max;        /* rendered headers and init segments */
+    uint64_t ts_held_bytes_max;      /* MPEG-TS made and not yet sent, all viewers */
     uint64_t range_ms_max;           /* 24 h */
 };
 extern const struct kn_conf_key playback_conf_keys[];

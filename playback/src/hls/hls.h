@@ -13,7 +13,8 @@
 struct playback_hls { /* set up once, then only read; the cache locks itself */
     struct playback_session_key key;
     struct playback_cache *cache;
-    _Atomic int in_memory; /* segments with a memory_fd */
+    _Atomic int in_memory;         /* segments with a memory_fd */
+    _Atomic int64_t ts_held_bytes; /* by all MPEG-TS segments that are being sent */
     struct playback_media_metrics metrics;
 };
 int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)

@@ -174,6 +174,10 @@ static void job(void *arg)
 
 static ssize_t start_job(struct playback_media *media, struct kn_http_req *req)
 {
+    if (media->ts && !playback_ts_may_read(media->ts)) { /* until others have read on, or left */
+        kn_http_deadline(req, RETRY_MS);
+        return KN_HTTP_WAIT;
+    }
     if (!media->cold)
         media->cold = malloc(COLD_BYTES);
     if (!media->cold)

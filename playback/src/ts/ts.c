@@ -19,6 +19,7 @@
 enum {
     TICKS_PER_S = 90000,
     OUTPUT_BYTES_MAX = 128 << 20, /* a frame and what it became; a fragment has 50 MB */
+    KEPT_BYTES = 64 << 10,        /* of a buffer that is empty */
 };
 static const int64_t turn_ticks = INT64_C(1) << 33; /* TS counts time modulo this */
 
@@ -39,7 +40,9 @@ struct playback_ts {
     struct playback_ts_mux *mux;
     struct kn_buf frame, unit, out;
     size_t out_at;
-    int64_t turn; /* added to all times, since the muxer would shift what begins below 0 */
+    struct playback *playback;
+    int64_t held_bytes; /* what it has added to playback's sum */
+    int64_t turn;       /* added to all times, since the muxer would shift what begins below 0 */
     bool finished;
 };
 
@@ -172,6 +175,7 @@ int playback_ts_open(struct playback *playback, const struct playback_session *s
     if (!ts)
         return -ENOMEM;
     ts->module = module_table;
+    ts->playback = playback;
     ts->source = (struct playback_mp4_source){
         .storage = playback->storage, .stream = session->stream, .fragment = *fragment};
     kn_buf_init(&ts->frame, OUTPUT_BYTES_MAX);
@@ -190,10 +194,24 @@ int playback_ts_open(struct playback *playback, const struct playback_session *s
     return 0;
 }
 
+/* A viewer that reads slowly holds as little as can be. */
+static void let_go(struct kn_buf *buf)
+{
+    if (buf->cap > KEPT_BYTES)
+        kn_buf_done(buf);
+}
+
+static void count_held(struct playback_ts *ts, int64_t held_bytes)
+{
+    ts->playback->hls->ts_held_bytes += held_bytes - ts->held_bytes;
+    ts->held_bytes = held_bytes;
+}
+
 void playback_ts_free(struct playback_ts *ts)
 {
     if (!ts)
         return;
+    count_held(ts, 0);
     if (ts->mux)
         ts->module->close(ts->mux);
     for (size_t i = 0; i < KN_ARRAY_LEN(ts->lines); i++)
@@ -294,5 +312,19 @@ ssize_t playback_ts_read(struct playback_ts *ts, uint8_t *dst, size_t cap)
     if (len)
         memcpy(dst, ts->out.ptr, len);
     ts->out_at = len;
+    let_go(&ts->frame);
+    let_go(&ts->unit);
+    if (len == ts->out.len) {
+        kn_buf_clear(&ts->out);
+        ts->out_at = 0;
+        let_go(&ts->out);
+    }
+    count_held(ts, (int64_t) (ts->frame.cap + ts->unit.cap + ts->out.cap));
     return (ssize_t) len;
+}
+
+bool playback_ts_may_read(const struct playback_ts *ts)
+{
+    return ts->out.len > ts->out_at ||
+           (uint64_t) ts->playback->hls->ts_held_bytes < ts->playback->conf.ts_held_bytes_max;
 }
