@@ -98,6 +98,9 @@ static int gather(struct storage *storage, const struct storage_id *stream,
     size_t many = (range->count_max < SIZE_MAX / 4 ? 2 * range->count_max : SIZE_MAX / 2) +
                   4 * PAGE_FRAGMENTS;
 
+    if (!nowait) /* by producer time nothing says when the oldest have been seen */
+        storage_find_ahead(storage, stream, &query,
+                           range->order == STORAGE_BY_SERVER_TS ? range->count_max : UINT64_MAX);
     for (;;) {
         size_t count = 0;
         int r = reserve(list, PAGE_FRAGMENTS);

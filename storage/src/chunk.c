@@ -309,12 +309,21 @@ static int find_footer(struct kn_file *file, uint64_t size, uint64_t *ret)
     return 0;
 }
 
-int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offset)
+/* In one piece, of what is in memory. A kernel that finds it is not begins to read it (Linux 5.12:
+ * RWF_NOWAIT refuses to wait for pages, not to ask for them). */
+static int read_in_memory(struct kn_file *file, void *dst, size_t len, uint64_t off)
+{
+    struct iovec iov = {dst, len};
+    ssize_t n = file->fs->ops->preadv(file, &iov, 1, off, true);
+    return n < 0 ? (int) n : (size_t) n < len ? -EAGAIN : 0;
+}
+
+static int read_footer(struct storage_chunk *chunk, uint64_t footer_offset, bool nowait)
 {
     uint64_t size;
     int r = chunk->file->fs->ops->size(chunk->file, &size);
     if (r == 0 && footer_offset == 0)
-        r = find_footer(chunk->file, size, &footer_offset);
+        r = nowait ? -EAGAIN : find_footer(chunk->file, size, &footer_offset);
     if (r < 0)
         return r;
     if (footer_offset >= size ||
@@ -326,19 +335,26 @@ int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offse
     if (!raw)
         return -ENOMEM;
     struct storage_record record;
-    r = kn_file_read_all(chunk->file, raw, bytes, footer_offset);
+    r = nowait ? read_in_memory(chunk->file, raw, bytes, footer_offset)
+               : kn_file_read_all(chunk->file, raw, bytes, footer_offset);
     if (r == 0)
         r = storage_footer_parse((struct kn_bytes){raw, bytes}, footer_offset, &chunk->index,
                                  &record);
     free(raw);
+    if (r == -EAGAIN)
+        return r;
     chunk->footer_offset = footer_offset;
     chunk->sealed_bytes = size;
     return r == -ENODATA ? -EBADMSG : r;
 }
 
-int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *stream,
-                              const struct storage_number *name, uint64_t footer_offset,
-                              struct storage_chunk **ret)
+int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offset)
+{
+    return read_footer(chunk, footer_offset, false);
+}
+
+int storage_chunk_open_file(struct storage *storage, const struct storage_id *stream,
+                            const struct storage_number *name, struct storage_chunk **ret)
 {
     struct storage_chunk_head head = {.stream = *stream, .name = *name};
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
@@ -352,15 +368,36 @@ int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *
     if (r == 0)
         r = storage->fs->ops->open(storage->fs, path->file, KN_FS_READ, &chunk->file);
     free(path);
-    if (r == 0)
-        r = storage_chunk_read_footer(chunk, footer_offset);
     if (r < 0)
         return r;
-    if (memcmp(&chunk->index.head.stream, stream, sizeof(*stream)) != 0 ||
-        chunk->index.head.name.seq != name->seq)
+    *ret = KN_MOVE(chunk);
+    return 0;
+}
+
+int storage_chunk_load_sealed(struct storage_chunk *chunk, uint64_t footer_offset, bool nowait)
+{
+    uint64_t seq = chunk->index.head.name.seq;
+    int r = read_footer(chunk, footer_offset, nowait);
+    if (r < 0)
+        return r;
+    if (memcmp(&chunk->index.head.stream, &chunk->stream, sizeof(chunk->stream)) != 0 ||
+        chunk->index.head.name.seq != seq)
         return -EBADMSG;
     chunk->seed = storage_format_seed(chunk->index.head.id);
     chunk->state = STORAGE_CHUNK_SEALED;
+    return 0;
+}
+
+int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *stream,
+                              const struct storage_number *name, uint64_t footer_offset,
+                              struct storage_chunk **ret)
+{
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    int r = storage_chunk_open_file(storage, stream, name, &chunk);
+    if (r == 0)
+        r = storage_chunk_load_sealed(chunk, footer_offset, false);
+    if (r < 0)
+        return r;
     *ret = KN_MOVE(chunk);
     return 0;
 }

@@ -120,5 +120,12 @@ int storage_chunk_read_footer(struct storage_chunk *chunk, uint64_t footer_offse
 int storage_chunk_open_sealed(struct storage *storage, const struct storage_id *stream,
                               const struct storage_number *name, uint64_t footer_offset,
                               struct storage_chunk **ret) KN_MUSTUSE;
+/* The same in two steps: only the file; then its footer. -EAGAIN with nowait: it is not in memory,
+ * and the disk has been asked for it. */
+int storage_chunk_open_file(struct storage *storage, const struct storage_id *stream,
+                            const struct storage_number *name, struct storage_chunk **ret)
+    KN_MUSTUSE;
+int storage_chunk_load_sealed(struct storage_chunk *chunk, uint64_t footer_offset, bool nowait)
+    KN_MUSTUSE;
 
 #endif

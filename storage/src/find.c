@@ -8,7 +8,8 @@
 
 enum {
     EQUAL_ROWS_MAX = 64,
-    EQUAL_CHUNKS_MAX = 8
+    EQUAL_CHUNKS_MAX = 8,
+    AHEAD_CHUNKS = 32, /* asked of the disk at once */
 };
 
 struct bounds { /* all inclusive but after_seq */
@@ -316,6 +317,96 @@ int storage_find_number(struct storage *storage, const struct storage_id *stream
         return -ENOENT;
     *ret = f;
     return 0;
+}
+
+/* --- reading ahead ------------------------------------------------------------------------------
+ */
+
+struct ahead { /* a sealed chunk that is not open yet */
+    struct storage_number name;
+    uint64_t footer_offset;
+    struct storage_chunk *chunk; /* its file is, the index is awaited */
+};
+
+struct ahead_need {
+    struct bounds bounds; /* after_seq moves along */
+    uint64_t fragments;   /* still wanted */
+    size_t chunks;        /* may still be opened */
+};
+
+static bool is_open(const struct storage_cursor *c, const struct storage_chunk_row *row)
+{
+    struct storage_chunk *chunk = storage_sealed_find(c->log->storage, &c->log->id, row->name.seq);
+    storage_chunk_unref(chunk);
+    return chunk != NULL;
+}
+
+/* The next chunks that the walk will come to; fewer than fit when it comes to no more. */
+static size_t next_ahead(const struct storage_cursor *c, struct ahead_need *need,
+                         struct ahead out[AHEAD_CHUNKS])
+{
+    const struct storage_directory *dir = &c->log->directory;
+    struct bounds *b = &need->bounds;
+    size_t count = 0;
+    for (size_t at = first_row(dir, b); at < dir->count; at++) {
+        const struct storage_chunk_row *row = &dir->rows[at];
+        if (past(dir, row, b) || need->fragments == 0 || need->chunks == 0 || count == AHEAD_CHUNKS)
+            break;
+        struct bounds in = bounds_in(c, row, b);
+        if (!row_may_hold(row, &in))
+            continue;
+        need->fragments -= kn_min_u64(need->fragments, row->count);
+        need->chunks--;
+        b->after_seq = row->last_seq;
+        if (!row->live && !is_open(c, row))
+            out[count++] = (struct ahead){.name = row->name, .footer_offset = row->footer_offset};
+    }
+    return count;
+}
+
+/* What is in memory is taken at once; for the rest the disk has all requests before one is waited
+ * for. What fails is left to the walk, which will say so. */
+static void open_together(struct storage *storage, const struct storage_id *stream,
+                          struct ahead *ahead, size_t count)
+{
+    for (int nowait = 1; nowait >= 0; nowait--) {
+        for (size_t i = 0; i < count; i++) {
+            struct ahead *a = &ahead[i];
+            if (nowait && storage_chunk_open_file(storage, stream, &a->name, &a->chunk) < 0)
+                continue;
+            if (!a->chunk)
+                continue;
+            int r = storage_chunk_load_sealed(a->chunk, a->footer_offset, nowait);
+            if (r == -EAGAIN && nowait)
+                continue;
+            if (r == 0)
+                storage_sealed_put(storage, a->chunk);
+            storage_chunk_unref(a->chunk);
+            a->chunk = NULL;
+        }
+    }
+}
+
+void storage_find_ahead(struct storage *storage, const struct storage_id *stream,
+                        const struct storage_query *query, uint64_t fragments)
+{
+    struct storage_reach reach = {query->after_seq, INT64_MIN};
+    if (query->order == STORAGE_BY_SERVER_TS)
+        reach = (struct storage_reach){query->after_seq, query->from_ms};
+    struct ahead_need need = {.fragments = fragments,
+                              .chunks = (size_t) (storage->conf.open_chunks_max / 4 * 3)};
+    struct ahead ahead[AHEAD_CHUNKS];
+    kn_assert(!query->newest_first);
+    for (size_t count = AHEAD_CHUNKS, begun = 0; count == AHEAD_CHUNKS; begun = 1) {
+        struct storage_cursor c;
+        if (storage_cursor_open(storage, stream, false, &reach, &c) < 0)
+            return;
+        if (!begun)
+            need.bounds = bounds_of(&c, query);
+        count = next_ahead(&c, &need, ahead);
+        storage_cursor_close(&c);
+        open_together(storage, stream, ahead, count);
+    }
 }
 
 /* --- the one at a time ---------------------------------------------------------------------------

@@ -390,6 +390,15 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
     return 0;
 }
 
+void storage_find_ahead(struct storage *storage, const struct storage_id *stream,
+                        const struct storage_query *query, uint64_t fragments)
+{
+    (void) storage;
+    (void) stream;
+    (void) query;
+    (void) fragments;
+}
+
 int storage_find_at(struct storage *storage, const struct storage_id *stream,
                     enum storage_order order, int64_t at_ms, struct storage_fragment *ret,
                     bool nowait)

@@ -46,6 +46,15 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
     return 0;
 }
 
+void storage_find_ahead(struct storage *storage, const struct storage_id *stream,
+                        const struct storage_query *query, uint64_t fragments)
+{
+    (void) storage;
+    (void) stream;
+    (void) query;
+    (void) fragments;
+}
+
 int storage_stream_stats(struct storage *storage, const struct storage_id *stream,
                          struct storage_stream_stats *ret, bool nowait)
 {

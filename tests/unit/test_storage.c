@@ -6,13 +6,16 @@
 
 static const char capture_name[] = "media/captures/c164_h264_abs_eofr_meta.mkv";
 
-/* The real disk, whose flushes can be made to wait. */
+/* The real disk, whose flushes can be made to wait, and whose reads to come from no cache. */
 static struct slow_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
     struct kn_lock lock;
     struct kn_cond moved;
     bool held; /* guarded by lock */
+    /* of one thread at a time */
+    bool cold, broken;
+    unsigned refused, refused_at_first_wait, waits; /* reads: that were not to wait; that did */
 } slow;
 
 static int slow_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
@@ -33,6 +36,20 @@ static int slow_sync(struct kn_file *file)
     return kn_fs_system()->ops->sync(file);
 }
 
+static ssize_t slow_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
+                           bool nowait)
+{
+    if (slow.broken)
+        return -EIO;
+    if (slow.cold && nowait) {
+        slow.refused++;
+        return -EAGAIN;
+    }
+    if (slow.cold && slow.waits++ == 0)
+        slow.refused_at_first_wait = slow.refused;
+    return kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
+}
+
 static void slow_hold(bool held)
 {
     KN_LOCKED(&slow.lock);
@@ -45,6 +62,7 @@ static void slow_start(void)
     slow = (struct slow_disk){.ops = *kn_fs_system()->ops};
     slow.ops.open = slow_open;
     slow.ops.sync = slow_sync;
+    slow.ops.preadv = slow_preadv;
     slow.fs.ops = &slow.ops;
     kn_lock_init(&slow.lock);
     kn_cond_init(&slow.moved);
@@ -54,6 +72,7 @@ static void slow_stop(void)
 {
     kn_cond_done(&slow.moved);
     kn_lock_done(&slow.lock);
+    slow.fs.ops = NULL;
 }
 
 struct fixture {
@@ -335,7 +354,6 @@ TEST(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_i
     rig_upload_done(&up);
     teardown(&f);
     slow_stop();
-    slow.fs.ops = NULL;
 }
 
 TEST(a_newcomer_fences_the_writer_before_it)
@@ -420,6 +438,52 @@ TEST(small_chunks_roll_and_every_order_finds_its_way)
                                      all[n - 1].producer_ts_ms + 100000, &got[0], false),
                      -ENOENT);
     teardown(&f);
+}
+
+TEST(chunks_that_a_walk_comes_to_are_asked_for_together)
+{
+    struct fixture f;
+    struct storage_fragment all[200], got[200];
+    const struct storage_query query = {.order = STORAGE_BY_NUMBER};
+    size_t count;
+    slow_start();
+    setup(&f);
+    storage_close(f.storage);
+    f.conf.chunk_bytes_max = 600000;
+    open_storage(&f);
+    upload_all(&f, 0);
+    size_t n = list(&f, all, 200);
+    storage_close(f.storage);
+
+    for (int cold = 0; cold < 2; cold++) {
+        open_storage(&f);
+        slow.refused = slow.waits = 0;
+        slow.cold = cold;
+        storage_find_ahead(f.storage, &f.stream, &query, 1); /* the first chunk, and no more */
+        assert_ok(storage_find(f.storage, &f.stream, &query, got, 1, &count, true));
+        assert_int_equal(count, 1);
+        assert_int_equal(storage_find(f.storage, &f.stream, &query, got, 200, &count, true),
+                         -EAGAIN);
+        assert_int_equal(slow.refused, cold);
+        slow.waits = 0;
+        storage_find_ahead(f.storage, &f.stream, &query, UINT64_MAX);
+        assert_true(!cold || slow.waits > 2);
+        assert_int_equal(slow.refused_at_first_wait, cold ? 1 + slow.waits : 0); /* all of them */
+        assert_ok(storage_find(f.storage, &f.stream, &query, got, 200, &count, true));
+        assert_int_equal(count, n);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(got[i].number.seq, all[i].number.seq);
+        slow.cold = false;
+        storage_close(f.storage);
+    }
+    open_storage(&f);
+    slow.broken = true;
+    storage_find_ahead(f.storage, &f.stream, &query, UINT64_MAX);
+    assert_int_equal(storage_find(f.storage, &f.stream, &query, got, 200, &count, false), -EIO);
+    slow.broken = false;
+    assert_int_equal(list(&f, got, 200), n);
+    teardown(&f);
+    slow_stop();
 }
 
 /* What storage_find_at promises, by looking at every fragment. NULL: nothing there. */
@@ -593,6 +657,7 @@ TESTS_MAIN(
     TEST_OF(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told),
     TEST_OF(a_newcomer_fences_the_writer_before_it),
     TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
+    TEST_OF(chunks_that_a_walk_comes_to_are_asked_for_together),
     TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
     TEST_OF(retention_zero_keeps_fragments_in_memory_only),
     TEST_OF(retention_zero_keeps_its_bytes_between_the_rounds_of_the_keeper),

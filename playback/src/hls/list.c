@@ -425,6 +425,9 @@ static int add_by_server_time(struct maker *m)
     if (reserved < 0)
         return reserved;
     pages_init(&pages, m->session, 0);
+    if (!m->nowait)
+        storage_find_ahead(m->in->storage, &m->session->stream, &pages.query,
+                           m->session->results_max);
     int r = 1;
     while (r == 1 && m->list->count < m->session->results_max) {
         const struct storage_fragment *fragment;
