@@ -8,6 +8,7 @@ function(kn_module_api name)
     OUTPUT ${out}/${name}_api.h ${out}/${name}_api.c
     COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/core/api/gen.py ${name} ${out} ${operations}
     DEPENDS
+      ${CMAKE_SOURCE_DIR}/core/api/faults-aws-json.json
       ${CMAKE_SOURCE_DIR}/core/api/faults.json
       ${CMAKE_SOURCE_DIR}/core/api/gen.py
       ${CMAKE_SOURCE_DIR}/core/api/opfile.py

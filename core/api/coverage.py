@@ -14,15 +14,15 @@ import opfile  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(opfile.HERE, "..", ".."))
 PAGE = os.path.join(ROOT, "docs", "api-coverage.md")
-MODULES = ("ingest", "playback")
+MODULES = ("ingest", "playback", "datastream")
 
 HEAD = """# API coverage
 
-Every operation of Amazon Kinesis Video Streams, and what this server does with it; those under *Kinema* are our own. Made by `core/api/coverage.py` from the operation files (`<module>/api/*.json`); do not edit.
+Every operation of Amazon Kinesis Video Streams and Kinesis Data Streams, and what this server does with it; those under *Kinema* are our own. Made by `core/api/coverage.py` from the operation files (`<module>/api/*.json`); do not edit.
 
-*Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here.
+*Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here. *Planned* ones are described but not written yet; the server does not have them.
 
-Any operation may also answer the errors common to all of AWS's services: those of [signatures](protocols/sigv4.md), `SerializationException` and `UnknownOperationException` (400 and 404, in coral's envelope), `AccessDeniedException` (403), `ThrottlingException` (400), `InternalFailure` (500) and `ServiceUnavailable` (503; 504 for uploads, on which AWS's producers back off).
+Any operation may also answer the errors common to all of AWS's services: those of [signatures](protocols/sigv4.md) (for data streams with status 400 and names ending in `Exception`), `SerializationException` and `UnknownOperationException` (400 and 404, in coral's envelope), `AccessDeniedException` (403), `ThrottlingException` (400), `InternalFailure` (500) and `ServiceUnavailable` (503; 504 for uploads, on which AWS's producers back off).
 """
 
 
@@ -39,10 +39,11 @@ def fault_text(op):
 
 
 def group_table(rows):
-    out = ["| operation | route | status | errors |", "|---|---|---|---|"]
+    out = ["| operation | route or target | status | errors |", "|---|---|---|---|"]
     for module, op in sorted(rows, key=lambda row: row[1].name):
         link = f"[{op.name}](../{module}/api/{op.name}.json)"
-        out.append(f"| {link} | `{op.method} {op.route}` | {op.status} | {fault_text(op)} |")
+        where = op.target or f"{op.method} {op.route}"
+        out.append(f"| {link} | `{where}` | {op.status} | {fault_text(op)} |")
     refused = [op for _, op in sorted(rows, key=lambda row: row[1].name) if op.status == "refused"]
     if refused:
         out += ["", "| refused | answers | because |", "|---|---|---|"]
@@ -53,7 +54,9 @@ def group_table(rows):
 def page():
     rows = operations()
     done = sum(op.status == "done" for _, op in rows)
-    out = [HEAD, f"{done} of {len(rows)} operations are done, {len(rows) - done} are refused.", ""]
+    refused = sum(op.status == "refused" for _, op in rows)
+    out = [HEAD, f"{done} of {len(rows)} operations are done, {refused} are refused, "
+           f"{len(rows) - done - refused} are planned.", ""]
     for group in sorted({op.group for _, op in rows}):
         out += [f"## {group}", ""]
         out += group_table([row for row in rows if row[1].group == group])

@@ -70,7 +70,7 @@ class Module:
             return "struct kn_api_map"
         if t.kind == "list":
             return f"struct {self.list_name(t.item)}"
-        return C_SCALAR[t.kind]
+        return "struct kn_api_blob" if t.view else C_SCALAR[t.kind]
 
     def list_name(self, item):
         if item.kind == "string":
@@ -94,12 +94,22 @@ class Module:
             out.append("")
             out += self.struct(f"{self.name}_{op.name}_in", op.members_in)
             out += self.struct(f"{self.name}_{op.name}_out", op.members_out)
-            if op.status == "done":
+            if op.status in ("done", "planned"):
                 out += [f"int {self.name}_op_{op.name}(struct {self.name} *module, "
                         f"const struct {self.name}_{op.name}_in *in,",
                         f"    struct {self.name}_{op.name}_out *out, struct kn_api_call *call);"]
-        out += ["", f"extern const struct kn_api_service {self.name}_api_service;", "", "#endif", ""]
+        out += [""] + [f"extern const struct kn_api_structure *const {self.name}_{t.name}_event;"
+                       for t in self.events()]
+        out += [f"extern const struct kn_api_service {self.name}_api_service;", "", "#endif", ""]
         return "\n".join(out)
+
+    def events(self):
+        """What streamed answers consist of: the module encodes these itself."""
+        events = []
+        for op in self.operations:
+            if op.body == "stream" and op.status != "refused":
+                events += [m.type for m in op.members_out if m.type.kind == "structure"]
+        return list(dict.fromkeys(events))
 
     def listed_items(self):
         items = []
@@ -147,6 +157,8 @@ class Module:
             tables += self.operation_tables(op)
         out = ["/* Made by core/api/gen.py; do not edit. */", f'#include "{self.name}_api.h"', ""]
         out += self.shape_rows + [""] + tables
+        out += [f"const struct kn_api_structure *const {self.name}_{t.name}_event = "
+                f"&structure_{self.name}_{t.name};" for t in self.events()]
         out += [f"static const struct kn_api_operation *const operations[] = {{"]
         out += [f"    &op_{op.name}," for op in self.operations]
         out += ["};", "", f"const struct kn_api_service {self.name}_api_service = {{",
@@ -167,7 +179,7 @@ class Module:
                  (("item", t.item), ("key", t.key), ("value", t.value)) if part is not None}
         name = f"shape_{len(self.shape_ids)}_{identifier(t.name)}"
         self.shape_ids[id(t)] = name
-        fields = [f".type = KN_API_{t.kind.upper()}"]
+        fields = [f".type = KN_API_{t.kind.upper()}{'_VIEW' if t.view else ''}"]
         for key, bound in (("min", t.low), ("max", t.high)):
             if bound is not None:
                 fields += [f".has_{key} = true", f".{key} = {bound}"]
@@ -219,16 +231,24 @@ class Module:
                   ("fault_count", str(len(op.faults)))]
         if op.faults:
             fields.append(("faults", f"faults_{op.name}"))
-        for key, member in op.resource.items():
-            index = [m.name for m in op.members_in].index(member)
-            fields.append((f"resource_{key}", f"&rows_{c}_in[{index}]"))
+        names = [m.name for m in op.members_in]
+        for key, member in [("name", op.resource.get("name"))] + [
+                (f"arns[{i}]", arn) for i, arn in enumerate(op.arns)]:
+            if member:
+                fields.append((f"resource_{key}", f"&rows_{c}_in[{names.index(member)}]"))
+        if "token" in op.resource:
+            fields.append(("resource_token", f"&rows_{c}_in[{names.index(op.resource['token'])}]"))
+        if op.protocol == "aws-json":
+            fields += [("protocol", "KN_API_AWS_JSON"), ("target", quote(op.target))]
+        if op.body_limit:
+            fields.append(("body_bytes_max", str(op.body_limit)))
         for key, on in (("blocking", op.blocking), ("input_stream", op.input == "stream"),
                         ("answer_stream", op.body == "stream")):
             if on:
                 fields.append((key, "true"))
         if op.status == "done":
             fields.append(("invoke", f"call_{op.name}"))
-        else:
+        elif op.status == "refused":
             fields += [("refused_fault", quote(op.fault)), ("refused_reason", quote(op.reason))]
         out.append(f"static const struct kn_api_operation op_{op.name} = {{")
         out += [f"    .{key} = {value}," for key, value in fields]

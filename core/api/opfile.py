@@ -10,7 +10,7 @@ import os
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCALARS = ("string", "blob", "integer", "long", "timestamp", "double", "boolean", "enum")
 TYPE_KEYS = {
-    "string": {"length", "pattern"}, "blob": {"length"}, "integer": {"range"}, "long": {"range"},
+    "string": {"length", "pattern"}, "blob": {"length", "view"}, "integer": {"range"}, "long": {"range"},
     "timestamp": set(), "double": set(), "boolean": set(), "enum": {"values"},
     "structure": {"members"}, "list": {"length", "item"}, "map": {"length", "key", "value"},
 }
@@ -18,7 +18,10 @@ MEMBER_KEYS = {"required", "header", "doc"}
 OPERATION_KEYS = {
     "operation", "group", "service", "status", "reason", "fault", "source", "method", "route",
     "action", "resource", "blocking", "input", "body", "in", "out", "faults", "shapes", "doc",
+    "protocol", "target", "body_limit",
 }
+DEFAULT_KEYS = {"group", "service", "protocol", "target"}
+BODY_LIMIT_MAX = 16 << 20
 
 
 class Bad(Exception):
@@ -48,6 +51,7 @@ class Type:
         self.low = self.high = None
         self.pattern = None
         self.values = []
+        self.view = False
         self.members = []
         self.item = self.key = self.value = None
 
@@ -66,17 +70,21 @@ class Reader:
 
     def __init__(self):
         self.patterns = load(os.path.join(HERE, "patterns.json"))
-        self.fault_rows = load(os.path.join(HERE, "faults.json"))
+        self.fault_rows = {"rest-json": load(os.path.join(HERE, "faults.json")),
+                           "aws-json": load(os.path.join(HERE, "faults-aws-json.json"))}
+        self.defaults = {}
         self.raw, self.where, self.done, self.named = {}, {}, {}, []
         self.add_shapes(os.path.join(HERE, "shapes.json"))
 
     def add_shapes(self, path, shapes=None):
         if shapes is None:
             content = load(path)
-            self.check_keys(path, content, {"shapes", "doc"})
+            self.check_keys(path, content, {"shapes", "defaults", "doc"})
+            self.check_keys(path, content.get("defaults", {}), DEFAULT_KEYS)
+            self.defaults.update(content.get("defaults", {}))
             shapes = content.get("shapes", {})
         for name, spec in shapes.items():
-            if name in self.raw:
+            if name in self.raw and os.path.dirname(self.where[name]) != HERE:
                 raise Bad(f"{path}: shape {name} is already defined in {self.where[name]}")
             self.raw[name], self.where[name] = spec, path
 
@@ -115,6 +123,7 @@ class Reader:
         t.low, t.high = bounds
         if kind == "string" and t.low == 0:
             t.low = None
+        t.view = spec.get("view", False)
         t.pattern = spec.get("pattern")
         if t.pattern is not None and t.pattern not in self.patterns:
             raise Bad(f"{where}: patterns.json has no {t.pattern!r}")
@@ -146,26 +155,31 @@ class Reader:
                        bool(spec.get("required", False)), spec.get("header"))
                 for name, spec in specs.items()]
 
-    def faults(self, where, spec):
+    def faults(self, where, spec, protocol):
         names = spec if isinstance(spec, list) else list(spec)
         rows = []
         for name in names:
-            row = spec[name] if isinstance(spec, dict) else self.fault_rows.get(name)
+            row = spec[name] if isinstance(spec, dict) else self.fault_rows[protocol].get(name)
             if row is None:
-                raise Bad(f"{where}: faults.json has no {name}; give its status")
+                raise Bad(f"{where}: no status is known of {name}; give it")
             if isinstance(row, int):
                 row = {"status": row}
             self.check_keys(where, row, {"status", "message"})
-            rows.append((name, row["status"], row.get("message", "Message")))
+            member = row.get("message", "Message" if protocol == "rest-json" else "message")
+            rows.append((name, row["status"], member))
         return rows
 
     def operation(self, path):
         spec = load(path)
         self.check_keys(path, spec, OPERATION_KEYS)
+        spec = {**self.defaults, **spec}
+        op = Operation()
+        op.protocol = spec.get("protocol", "rest-json")
+        if op.protocol == "aws-json":
+            spec.setdefault("route", "/")
         for key in ("operation", "status", "source", "route"):
             if not spec.get(key):
                 raise Bad(f"{path}: {key} is missing")
-        op = Operation()
         op.path, op.name = path, spec["operation"]
         if os.path.basename(path) != op.name + ".json":
             raise Bad(f"{path}: the file of {op.name} is called {op.name}.json")
@@ -173,10 +187,13 @@ class Reader:
         op.group = spec.get("group", op.service)
         op.source, op.status = spec["source"], spec["status"]
         op.method, op.route = spec.get("method", "POST"), spec["route"]
+        op.target = f"{spec['target']}.{op.name}" if spec.get("target") else None
         op.action = spec.get("action", f"{op.service}:{op.name}")
         op.blocking = spec.get("blocking", False)
+        op.body_limit = spec.get("body_limit")
         op.input, op.body = spec.get("input", "json"), spec.get("body", "json")
-        op.faults = self.faults(path, spec.get("faults", []))
+        self.check_protocol(op)
+        op.faults = self.faults(path, spec.get("faults", []), op.protocol)
         self.add_shapes(path, spec.get("shapes", {}))
         op.members_in = self.members(f"{path}: in", spec.get("in", {}), op.name)
         op.members_out = self.members(f"{path}: out", spec.get("out", {}), op.name)
@@ -185,9 +202,20 @@ class Reader:
         self.check_operation(op)
         return op
 
+    def check_protocol(self, op):
+        if op.protocol not in ("rest-json", "aws-json"):
+            raise Bad(f"{op.path}: the protocol is rest-json or aws-json")
+        aws = op.protocol == "aws-json"
+        if aws != bool(op.target) or (aws and (op.method, op.route) != ("POST", "/")):
+            raise Bad(f"{op.path}: aws-json, and only that, is POST / with a target")
+        if aws and op.input != "json":
+            raise Bad(f"{op.path}: the input of aws-json is its body")
+        if op.body_limit is not None and not 0 < op.body_limit <= BODY_LIMIT_MAX:
+            raise Bad(f"{op.path}: body_limit is up to {BODY_LIMIT_MAX} bytes")
+
     def check_operation(self, op):
-        if op.status not in ("done", "refused"):
-            raise Bad(f"{op.path}: status is done or refused")
+        if op.status not in ("done", "refused", "planned"):
+            raise Bad(f"{op.path}: status is done, refused or planned")
         if op.status == "refused":
             if not op.reason or op.fault not in [name for name, _, _ in op.faults]:
                 raise Bad(f"{op.path}: refused needs a reason, and a fault out of its faults")
@@ -197,14 +225,21 @@ class Reader:
             raise Bad(f"{op.path}: input and body are json or stream")
         if not op.route.startswith("/"):
             raise Bad(f"{op.path}: the route starts with /")
-        self.check_keys(f"{op.path}: resource", op.resource, {"name", "arn"})
+        self.check_keys(f"{op.path}: resource", op.resource, {"name", "arn", "token"})
         by_name = {m.name: m for m in op.members_in}
-        for member in op.resource.values():
+        op.arns = op.resource.get("arn", [])
+        op.arns = [op.arns] if isinstance(op.arns, str) else op.arns
+        others = [op.resource[key] for key in ("name", "token") if key in op.resource]
+        if len(op.arns) > 2:
+            raise Bad(f"{op.path}: two ARNs are enough")
+        for member in op.arns + others:
             if member not in by_name or by_name[member].type.kind != "string":
                 raise Bad(f"{op.path}: resource {member} is no string of in")
         for m in op.members_in:
             if op.input == "stream" and not m.header:
                 raise Bad(f"{op.path}: {m.name}: with input stream members come from headers")
+            if op.protocol == "aws-json" and m.header:
+                raise Bad(f"{op.path}: {m.name}: aws-json has no members in headers")
             if m.header and (m.type.kind not in SCALARS or m.header != m.header.lower()):
                 raise Bad(f"{op.path}: {m.name}: a header is lower case and holds a scalar")
 
@@ -220,8 +255,8 @@ def read_module(paths):
         operations.append(reader.operation(path))
     routes = {}
     for op in operations:
-        key = (op.method, op.route)
+        key = (op.method, op.target or op.route)
         if key in routes:
-            raise Bad(f"{op.path}: {op.route} is {routes[key]}'s")
+            raise Bad(f"{op.path}: {key[1]} is {routes[key]}'s")
         routes[key] = op.name
     return operations, reader

@@ -2,7 +2,8 @@
 /*
  * The engine: routes a request to its operation and runs the stages in order. All of it happens on
  * the request's loop, except looking up an unknown key and handlers that may block, which run on
- * the worker pool while the request waits; then only the worker touches the call.
+ * the worker pool while the request waits; then only the worker touches the call. A suspended call
+ * belongs to whoever resumes it.
  */
 #include "core/api.h"
 
@@ -39,69 +40,8 @@ void kn_api_free(struct kn_api *api)
     free(api);
 }
 
-static int compare(const struct kn_api_operation *op, struct kn_str route, struct kn_str method)
-{
-    int order = kn_str_cmp(kn_str_from(op->route), route);
-    return order ? order : kn_str_cmp(kn_str_from(op->method), method);
-}
-
-static struct kn_api_entry *find(struct kn_api *api, struct kn_str route, struct kn_str method)
-{
-    size_t low = 0, high = api->entry_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare(api->entries[middle].op, route, method);
-        if (order == 0)
-            return &api->entries[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-/* The tables are ours: what the engine relies on is asserted once, here. */
-static void check_tables(const struct kn_api_operation *op)
-{
-    kn_assert(op->in->row_count <= KN_API_MEMBERS_MAX);
-    kn_assert(op->invoke || kn_api_fault_find(op, op->refused_fault));
-    kn_assert(!op->resource_name || op->resource_name->shape->type == KN_API_STRING);
-    kn_assert(!op->resource_arn || op->resource_arn->shape->type == KN_API_STRING);
-    for (size_t i = 0; i < op->out->row_count; i++)
-        kn_assert(op->answer_stream || !op->out->rows[i].header);
-}
-
-int kn_api_add(struct kn_api *api, const struct kn_api_service *service, void *module_ctx)
-{
-    for (size_t i = 0; i < service->operation_count; i++) {
-        const struct kn_api_operation *op = service->operations[i];
-        struct kn_str route = kn_str_from(op->route), method = kn_str_from(op->method);
-        check_tables(op);
-        if (find(api, route, method))
-            return -EEXIST;
-        if (api->entry_count == KN_API_OPERATIONS_MAX)
-            return -EDQUOT;
-        size_t at = api->entry_count++;
-        for (; at > 0 && compare(api->entries[at - 1].op, route, method) > 0; at--)
-            api->entries[at] = api->entries[at - 1];
-        api->entries[at] = (struct kn_api_entry){.op = op, .module = module_ctx};
-        kn_api_metrics_bind(&api->entries[at]);
-    }
-    return 0;
-}
-
 /* --- for handlers --------------------------------------------------------------------------------
  */
-const struct kn_api_fault_row *kn_api_fault_find(const struct kn_api_operation *op,
-                                                 const char *name)
-{
-    for (size_t i = 0; i < op->fault_count; i++)
-        if (kn_str_eq(kn_str_from(op->faults[i].name), kn_str_from(name)))
-            return &op->faults[i];
-    return NULL;
-}
-
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...)
 {
     char text[KN_API_MESSAGE_BYTES_MAX];
@@ -125,38 +65,49 @@ void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *
 
 /* --- decode, validate
  * ----------------------------------------------------------------------------- */
-static int raise_serialization(struct kn_api_call_state *state)
+static const struct kn_api_dialect video = {"InvalidArgumentException", KN_API_VIDEO_VIOLATIONS_MAX,
+                                            "", ""};
+/* Ten violations and Java's way to print an object: recordings in kinesalite's public tests. */
+static const struct kn_api_dialect coral = {"ValidationException", KN_API_DATA_VIOLATIONS_MAX,
+                                            "com.amazonaws.kinesis.v20131202.", "@c965e310"};
+
+void kn_api_raise_serialization(struct kn_api_call_state *state, struct kn_str problem)
 {
     (void) kn_api_raise(state, 400, "SerializationException", "%s", "");
-    state->raised.envelope = true;
-    return -EACCES;
+    state->raised.envelope = !kn_api_is_aws(state);
+    state->raised.bare = !problem.ptr;
+    state->raised.message = problem;
+    state->raised.message_member = "Message";
+}
+
+static int validate(struct kn_api_call_state *state, const struct kn_api_unknown_enum *unknown)
+{
+    const struct kn_api_dialect *dialect = kn_api_is_aws(state) ? &coral : &video;
+    KN_CLEANUP(kn_buf_done) struct kn_buf violations;
+    kn_buf_init(&violations, KN_API_BODY_BYTES_MAX);
+    kn_api_validate(state->entry->op->in, state->in, unknown, dialect, &violations);
+    if (!violations.len)
+        return 0;
+    return kn_api_raise(state, 400, dialect->fault, KN_STR_FMT,
+                        KN_STR_ARG(kn_buf_str(&violations)));
 }
 
 static int decode(struct kn_api_call_state *state)
 {
     const struct kn_api_operation *op = state->entry->op;
-    struct kn_api_decode ctx = {.arena = &state->arena};
-    KN_CLEANUP(kn_buf_done) struct kn_buf violations = {0};
+    struct kn_api_decode ctx = {.arena = &state->arena, .coral = state->codec->coral};
     state->in = kn_arena_alloc(&state->arena, op->in->bytes);
     state->out = kn_arena_alloc(&state->arena, op->out->bytes);
     int error = state->in && state->out ? 0 : -ENOMEM;
     if (!error)
         error = kn_api_decode_headers(&ctx, state->call.req, op->in, state->in);
     if (!error && !op->input_stream)
-        error = kn_api_rest_json.decode(&ctx, kn_http_body(state->call.req), op->in, state->in);
+        error = state->codec->decode(&ctx, kn_http_body(state->call.req), op->in, state->in);
     if (error == -EBADMSG)
-        return raise_serialization(state);
-    if (error) {
+        kn_api_raise_serialization(state, ctx.problem);
+    else if (error)
         kn_api_raise_errno(state, error);
-        return -EACCES;
-    }
-    kn_buf_init(&violations, KN_API_BODY_BYTES_MAX);
-    kn_api_validate(op->in, state->in, ctx.unknown, &violations);
-    if (!violations.len)
-        return 0;
-    bool video = kn_str_eq(kn_str_from(op->service), KN_STR("kinesisvideo"));
-    return kn_api_raise(state, 400, video ? "InvalidArgumentException" : "ValidationException",
-                        KN_STR_FMT, KN_STR_ARG(kn_buf_str(&violations)));
+    return error ? -EACCES : validate(state, ctx.unknown);
 }
 
 /* --- handle, encode
@@ -166,7 +117,7 @@ static void check_answer(const struct kn_api_call_state *state)
 {
     KN_CLEANUP(kn_buf_done) struct kn_buf violations;
     kn_buf_init(&violations, KN_API_BODY_BYTES_MAX);
-    kn_api_validate(state->entry->op->out, state->out, NULL, &violations);
+    kn_api_validate(state->entry->op->out, state->out, NULL, &coral, &violations);
     if (violations.len)
         kn_log_error("api_answer_invalid", "operation=%s what=%s", state->entry->op->name,
                      kn_log_quote(kn_buf_str(&violations)));
@@ -174,26 +125,38 @@ static void check_answer(const struct kn_api_call_state *state)
 }
 #endif
 
-static void handle(void *arg)
+static void handled(struct kn_api_call_state *state, int result)
 {
-    struct kn_api_call_state *state = arg;
     const struct kn_api_operation *op = state->entry->op;
-    int error = op->invoke(state->entry->module, state->in, state->out, &state->call);
-    if (error) {
-        if (error != -ECANCELED || !state->raised.name)
-            kn_api_raise_errno(state, error);
+    if (result) {
+        if (result != -ECANCELED || !state->raised.name)
+            kn_api_raise_errno(state, result);
         return;
     }
     kn_assert(!state->raised.name); /* a fault was raised and not returned */
+    kn_assert(!op->resource_token || state->permitted || !state->key);
     if (state->take_ops)
         return;
     kn_assert(!op->answer_stream && !op->input_stream);
 #ifndef NDEBUG
     check_answer(state);
 #endif
-    error = kn_api_rest_json.encode(op->out, state->out, &state->answer);
+    if (kn_api_is_aws(state) && !op->out->row_count)
+        return; /* nothing, not even an object */
+    int error = state->codec->encode(op->out, state->out, &state->answer);
     if (error)
         kn_api_raise_errno(state, error);
+}
+
+static void handle(void *arg)
+{
+    struct kn_api_call_state *state = arg;
+    int result =
+        state->entry->op->invoke(state->entry->module, state->in, state->out, &state->call);
+    if (result == -EINPROGRESS)
+        state->suspended = true;
+    else
+        handled(state, result);
 }
 
 static void find_key(void *arg)
@@ -210,7 +173,10 @@ static void hand_over(struct kn_api_call_state *state)
     if (error == -EDQUOT) { /* nobody took it */
         state->take_ops->gone(req, state->take_ctx, KN_HTTP_ERROR);
         kn_api_raise_errno(state, error);
-        kn_api_reply_fault(state);
+        if (kn_api_is_aws(state))
+            kn_api_reply_aws(state);
+        else
+            kn_api_reply_fault(state);
     }
     state->take_ops = NULL; /* from now on theirs */
 }
@@ -235,7 +201,9 @@ static void finish(struct kn_api_call_state *state)
         hand_over(state);
         return;
     }
-    if (state->raised.name)
+    if (kn_api_is_aws(state))
+        kn_api_reply_aws(state);
+    else if (state->raised.name)
         kn_api_reply_fault(state);
     else
         kn_api_reply_answer(state);
@@ -253,6 +221,31 @@ static void run_on_worker(struct kn_api_call_state *state, enum kn_api_step step
     }
 }
 
+/* The handler has returned: with the answer, or with the promise of one. */
+static void after_handler(struct kn_api_call_state *state)
+{
+    if (!state->suspended) {
+        finish(state);
+        return;
+    }
+    state->step = KN_API_STEP_SUSPENDED;
+    if (!kn_api_is_resumed(state))
+        return;
+    handled(state, state->async_result);
+    finish(state);
+}
+
+/* What has no handler says why. */
+static int refuse(struct kn_api_call_state *state)
+{
+    const struct kn_api_operation *op = state->entry->op;
+    if (op->refused_fault)
+        return kn_api_raise(state, kn_api_fault_find(op, op->refused_fault)->status,
+                            op->refused_fault, "%s", op->refused_reason);
+    return kn_api_raise(state, 400, "UnknownOperationException",
+                        "This server does not have the operation yet.");
+}
+
 /* Who asks is known, or nobody needs to be. */
 static void proceed(struct kn_api_call_state *state)
 {
@@ -263,21 +256,26 @@ static void proceed(struct kn_api_call_state *state)
     if (!error)
         error = kn_api_authorise(state);
     if (!error && !op->invoke)
-        error = kn_api_raise(state, kn_api_fault_find(op, op->refused_fault)->status,
-                             op->refused_fault, "%s", op->refused_reason);
+        error = refuse(state);
     if (error)
         finish(state);
     else if (op->blocking)
         run_on_worker(state, KN_API_STEP_HANDLER, handle);
     else {
         handle(state);
-        finish(state);
+        after_handler(state);
     }
 }
 
 static void start(struct kn_api_call_state *state)
 {
-    int error = state->api->conf.keyring ? kn_api_auth_begin(state) : 0;
+    int error = kn_api_is_aws(state) ? kn_api_front_body(state) : 0;
+    if (!error && state->api->conf.keyring) {
+        error = kn_api_is_aws(state) ? kn_api_front_claims(state) : 0;
+        error = error ? error : kn_api_auth_begin(state);
+        if (error == -EACCES && kn_api_is_aws(state))
+            kn_api_front_failed(state);
+    }
     if (error == -EAGAIN)
         run_on_worker(state, KN_API_STEP_KEY, find_key);
     else if (error)
@@ -296,6 +294,7 @@ static struct kn_api_call_state *state_new(struct kn_api *api, const struct kn_a
         return NULL;
     state->api = api;
     state->entry = entry;
+    state->codec = entry->op->protocol == KN_API_AWS_JSON ? &kn_api_aws_json : &kn_api_rest_json;
     state->started_ns = kn_mono_ns(api->conf.clock);
     kn_arena_init(&state->arena, KN_API_ARENA_BYTES_MAX);
     kn_buf_init(&state->answer, KN_API_ANSWER_BYTES_MAX);
@@ -311,16 +310,42 @@ static struct kn_api_call_state *state_new(struct kn_api *api, const struct kn_a
     return state;
 }
 
+void kn_api_state_free(struct kn_api_call_state *state)
+{
+    if (state->key)
+        state->api->conf.keyring->unref(state->api->conf.keyring, state->key);
+    kn_buf_done(&state->answer);
+    kn_arena_done(&state->arena);
+    free(state);
+}
+
+/* awsJson has one path, and wants to answer there itself. */
+static const struct kn_api_entry *find_entry(const struct kn_api *api, struct kn_http_req *req)
+{
+    struct kn_str method = kn_http_method(req), path = kn_http_path(req);
+    if (!api->unknown.op || !kn_str_eq(path, KN_STR("/")))
+        return kn_api_find(api, path, method);
+    const struct kn_api_entry *entry =
+        kn_api_find(api, kn_http_header(req, "x-amz-target"), method);
+    return entry && entry->op->target ? entry : &api->unknown;
+}
+
+static bool is_preflight(struct kn_http_req *req, const struct kn_api_entry *entry)
+{
+    bool aws = entry && entry->op->protocol == KN_API_AWS_JSON;
+    return kn_str_eq(kn_http_method(req), KN_STR("OPTIONS")) &&
+           (!aws || kn_http_header(req, "origin").ptr);
+}
+
 static int on_head(struct kn_http_req *req, void **ctx)
 {
     struct kn_api *api = *ctx;
-    struct kn_str method = kn_http_method(req);
     *ctx = NULL;
-    if (kn_str_eq(method, KN_STR("OPTIONS"))) {
+    const struct kn_api_entry *entry = find_entry(api, req);
+    if (is_preflight(req, entry)) {
         kn_api_reply_preflight(req, api->conf.keyring != NULL);
         return 0;
     }
-    struct kn_api_entry *entry = find(api, kn_http_path(req), method);
     if (!entry) {
         kn_api_reply_unknown(req, api->conf.keyring != NULL);
         return 0;
@@ -331,12 +356,15 @@ static int on_head(struct kn_http_req *req, void **ctx)
         return 0;
     }
     *ctx = state;
+    size_t body_max = entry->op->body_bytes_max;
     if (!api->conf.keyring && kn_api_check_origin(state) < 0)
+        finish(state);
+    else if (kn_api_is_aws(state) && kn_api_front_begin(state) < 0)
         finish(state);
     else if (entry->op->input_stream)
         start(state); /* the body belongs to whoever takes the request */
     else
-        kn_http_collect(req, KN_API_BODY_BYTES_MAX);
+        kn_http_collect(req, body_max ? body_max : KN_API_BODY_BYTES_MAX);
     return 0;
 }
 
@@ -352,12 +380,14 @@ static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
 {
     struct kn_api_call_state *state = ctx;
     (void) req;
-    if (!state || !(bits & KN_HTTP_WAKE_JOB))
+    if (!state)
         return;
-    if (state->step == KN_API_STEP_KEY)
+    if ((bits & KN_HTTP_WAKE_JOB) && state->step == KN_API_STEP_KEY)
         proceed(state);
-    else if (state->step == KN_API_STEP_HANDLER)
-        finish(state);
+    else if ((bits & KN_HTTP_WAKE_JOB) && state->step == KN_API_STEP_HANDLER)
+        after_handler(state);
+    else if ((bits & KN_API_WAKE_RESUMED) && state->step == KN_API_STEP_SUSPENDED)
+        after_handler(state);
 }
 
 static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
@@ -367,11 +397,9 @@ static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
         return;
     if (state->take_ops) /* the peer left before the hand-over */
         state->take_ops->gone(req, state->take_ctx, why);
-    if (state->key)
-        state->api->conf.keyring->unref(state->api->conf.keyring, state->key);
-    kn_buf_done(&state->answer);
-    kn_arena_done(&state->arena);
-    free(state);
+    state->take_ops = NULL;
+    if (kn_api_leave(state))
+        kn_api_state_free(state);
 }
 
 const struct kn_http_ops kn_api_ops = {

@@ -51,20 +51,45 @@ static int deny(struct kn_api_call_state *state, struct kn_str resource)
                         KN_STR_ARG(resource.len ? resource : KN_STR("*")));
 }
 
+static int permit_arn(struct kn_api_call_state *state, struct kn_str text, bool *asked)
+{
+    struct kn_api_arn arn;
+    if (!text.ptr || kn_api_arn_parse(text, &arn) < 0)
+        return 0;
+    *asked = true;
+    if (!state->resource.len)
+        state->resource = arn.name;
+    if (!state->key || kn_key_allows(state->key, kn_str_from(state->entry->op->action), arn.name))
+        return 0;
+    return deny(state, text);
+}
+
 int kn_api_authorise(struct kn_api_call_state *state)
 {
     const struct kn_api_operation *op = state->entry->op;
     struct kn_str name = member(state, op->resource_name);
-    struct kn_str text = member(state, op->resource_arn);
-    struct kn_api_arn arn = {0};
-    bool has_arn = text.ptr && kn_api_arn_parse(text, &arn) == 0;
-    state->resource = name.len ? name : arn.name;
-    if (!state->key)
-        return 0; /* --no-auth */
-    struct kn_str action = kn_str_from(op->action);
-    if (has_arn && !kn_key_allows(state->key, action, arn.name))
-        return deny(state, text);
-    if ((name.len || !has_arn) && !kn_key_allows(state->key, action, name))
+    bool asked = member(state, op->resource_token).ptr; /* the handler asks: kn_api_permit */
+    state->resource = name;
+    for (size_t i = 0; i < KN_ARRAY_LEN(op->resource_arns); i++) {
+        int error = permit_arn(state, member(state, op->resource_arns[i]), &asked);
+        if (error)
+            return error;
+    }
+    if (!state->key) /* --no-auth */
+        return 0;
+    if ((name.len || !asked) && !kn_key_allows(state->key, kn_str_from(op->action), name))
         return deny(state, name);
     return 0;
+}
+
+int kn_api_permit(struct kn_api_call *call, struct kn_str stream)
+{
+    struct kn_api_call_state *state = call->state;
+    state->permitted = true;
+    if (!state->resource.len)
+        state->resource = kn_arena_str(&state->arena, stream);
+    if (!state->key || kn_key_allows(state->key, kn_str_from(state->entry->op->action), stream))
+        return 0;
+    (void) deny(state, stream);
+    return -ECANCELED;
 }

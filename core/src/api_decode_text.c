@@ -27,18 +27,14 @@ int kn_api_decode_enum(struct kn_api_decode *ctx, const struct kn_api_shape *sha
 
 static int decode_blob(struct kn_api_decode *ctx, struct kn_str text, struct kn_bytes *dst)
 {
-    KN_CLEANUP(kn_buf_done) struct kn_buf plain;
-    kn_buf_init(&plain, KN_API_BODY_BYTES_MAX);
-    int error = kn_base64_decode(text, false, &plain);
-    if (error)
-        return error == -EINVAL ? -EBADMSG : error;
-    uint8_t *copy = kn_arena_alloc(ctx->arena, plain.len ? plain.len : 1);
-    if (!copy)
+    size_t len;
+    if (kn_base64_plain_len(text, &len) < 0)
+        return -EBADMSG;
+    uint8_t *plain = kn_arena_alloc(ctx->arena, len ? len : 1);
+    if (!plain)
         return -ENOMEM;
-    if (plain.len)
-        memcpy(copy, plain.ptr, plain.len);
-    *dst = (struct kn_bytes){copy, plain.len};
-    return 0;
+    *dst = (struct kn_bytes){plain, len};
+    return kn_base64_read(text, plain) < 0 ? -EBADMSG : 0;
 }
 
 /* Numbers have JSON's grammar here too. */
@@ -84,6 +80,7 @@ int kn_api_decode_text(struct kn_api_decode *ctx, const struct kn_api_shape *sha
             return -EBADMSG;
         *(struct kn_api_bool *) dst = (struct kn_api_bool){true, text.len == 4};
         return 0;
+    case KN_API_BLOB_VIEW:
     case KN_API_STRUCTURE:
     case KN_API_LIST:
     case KN_API_MAP:

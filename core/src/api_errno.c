@@ -11,29 +11,50 @@
 
 static const struct {
     int error;
-    const char *fault; /* used if the operation declares it */
-    int status;        /* else, or without a fault: this, with name */
+    const char *faults[2]; /* the first that the operation declares is used */
+    int status;            /* else, or without a fault: this, with name */
     const char *name;
     const char *message;
 } rows[] = {
-    {ENOENT,    "ResourceNotFoundException",    500, "InternalFailure",
-     "The requested stream is not found or not active."                                                                  },
-    {EEXIST,    "ResourceInUseException",       500, "InternalFailure",     "The resource exists already."               },
-    {EINVAL,    "InvalidArgumentException",     500, "InternalFailure",
-     "An argument is not of the right form."                                                                             },
-    {EMSGSIZE,  "InvalidArgumentException",     500, "InternalFailure",
-     "The request or its answer is too large."                                                                           },
-    {EACCES,    "NotAuthorizedException",       500, "InternalFailure",     "Not permitted."                             },
-    {ESTALE,    "VersionMismatchException",     503, "ServiceUnavailable",
-     "The resource has changed meanwhile. Try again."                                                                    },
-    {EDQUOT,    "ClientLimitExceededException", 400, "ThrottlingException",
-     "A limit of this server is reached."                                                                                },
-    {EBUSY,     "ResourceInUseException",       503, "ServiceUnavailable",  "The resource is in use."                    },
-    {EAGAIN,    NULL,                           503, "ServiceUnavailable",  "The server is busy. Try again."             },
-    {ENOSPC,    NULL,                           503, "ServiceUnavailable",  "The server has no space left to store more."},
-    {ESHUTDOWN, NULL,                           503, "ServiceUnavailable",  "The server is stopping."                    },
-    {ETIMEDOUT, NULL,                           503, "ServiceUnavailable",
-     "The server cannot say what became of the request. Try again."                                                      },
+    {ENOENT,
+     {"ResourceNotFoundException", NULL},
+     500,                                                             "InternalFailure",
+     "The requested stream is not found or not active."                                                                      },
+    {EEXIST,
+     {"ResourceInUseException", NULL},
+     500,                                                             "InternalFailure",
+     "The resource exists already."                                                                                          },
+    {EINVAL,
+     {"InvalidArgumentException", NULL},
+     500,                                                             "InternalFailure",
+     "An argument is not of the right form."                                                                                 },
+    {EMSGSIZE,
+     {"InvalidArgumentException", NULL},
+     500,                                                             "InternalFailure",
+     "The request or its answer is too large."                                                                               },
+    {EACCES,
+     {"NotAuthorizedException", "AccessDeniedException"},
+     500,                                                             "InternalFailure",
+     "Not permitted."                                                                                                        },
+    {ESTALE,
+     {"VersionMismatchException", NULL},
+     503,                                                             "ServiceUnavailable",
+     "The resource has changed meanwhile. Try again."                                                                        },
+    {EDQUOT,
+     {"ClientLimitExceededException", "LimitExceededException"},
+     400,                                                             "ThrottlingException",
+     "A limit of this server is reached."                                                                                    },
+    {EBUSY,     {"ResourceInUseException", NULL},                503, "ServiceUnavailable",  "The resource is in use."       },
+    {EAGAIN,    {NULL, NULL},                                    503, "ServiceUnavailable",  "The server is busy. Try again."},
+    {ENOSPC,
+     {NULL, NULL},
+     503,                                                             "ServiceUnavailable",
+     "The server has no space left to store more."                                                                           },
+    {ESHUTDOWN, {NULL, NULL},                                    503, "ServiceUnavailable",  "The server is stopping."       },
+    {ETIMEDOUT,
+     {NULL, NULL},
+     503,                                                             "ServiceUnavailable",
+     "The server cannot say what became of the request. Try again."                                                          },
 };
 
 void kn_api_raise_errno(struct kn_api_call_state *state, int error)
@@ -45,7 +66,8 @@ void kn_api_raise_errno(struct kn_api_call_state *state, int error)
     for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
         if (rows[i].error != -error)
             continue;
-        fault = rows[i].fault ? kn_api_fault_find(op, rows[i].fault) : NULL;
+        for (size_t k = 0; k < KN_ARRAY_LEN(rows[i].faults) && !fault; k++)
+            fault = rows[i].faults[k] ? kn_api_fault_find(op, rows[i].faults[k]) : NULL;
         status = fault ? fault->status : rows[i].status;
         name = fault ? fault->name : rows[i].name;
         message = rows[i].message;

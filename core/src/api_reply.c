@@ -50,6 +50,8 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
                              struct kn_http_header dst[KN_API_STREAM_HEADERS])
 {
     struct headers h = {.count = 0};
+    if (kn_api_is_aws(call->state))
+        return kn_api_aws_headers(call->state, content_type, call->state->id_2, dst);
     add(&h, "x-amzn-RequestId", call->request_id);
     add(&h, "content-type", content_type);
     if (call->state->api->conf.keyring)
@@ -60,6 +62,19 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
 
 /* --- faults --------------------------------------------------------------------------------------
  */
+/* The same faults of signatures have two names. */
+static const char *aws_name(const char *name)
+{
+    static const char *const names[][2] = {
+        {"IncompleteSignature",        "IncompleteSignatureException"       },
+        {"MissingAuthenticationToken", "MissingAuthenticationTokenException"},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(names); i++)
+        if (kn_str_eq(kn_str_from(name), kn_str_from(names[i][0])))
+            return names[i][1];
+    return name;
+}
+
 int kn_api_raise(struct kn_api_call_state *state, int status, const char *name, const char *fmt,
                  ...)
 {
@@ -69,10 +84,13 @@ int kn_api_raise(struct kn_api_call_state *state, int status, const char *name, 
     va_start(args, fmt);
     (void) vsnprintf(text, sizeof text, fmt, args); /* cut is fine */
     va_end(args);
+    bool aws = kn_api_is_aws(state);
     state->raised = (struct kn_api_raised){
-        .status = status,
-        .name = name,
-        .message_member = row ? row->message_member : "Message",
+        .status = aws && status > 400 && status < 404 ? 400 : status,
+        .name = aws ? aws_name(name) : name,
+        .message_member = row   ? row->message_member
+                          : aws ? "message"
+                                : "Message",
         .message = kn_arena_str(&state->arena, kn_str_from(text)),
     };
     return -EACCES;
@@ -89,7 +107,7 @@ static void write_message(struct kn_buf *body, const char *member, struct kn_str
 }
 
 /* {"Output":{"__type":"com.amazon.coral.service#…"},"Version":"1.0"} */
-static void write_envelope(struct kn_buf *body, const char *name, bool null_message)
+void kn_api_write_envelope(struct kn_buf *body, const char *name, bool null_message)
 {
     struct kn_json_writer w;
     char type[128];
@@ -122,7 +140,7 @@ void kn_api_reply_fault(struct kn_api_call_state *state)
     add(&h, "x-amzn-RequestId", state->call.request_id);
     add(&h, "content-type", "application/json");
     if (raised->envelope) {
-        write_envelope(&body, raised->name, true);
+        kn_api_write_envelope(&body, raised->name, true);
     } else {
         add(&h, "x-amzn-ErrorType", type);
         write_message(&body, raised->message_member, raised->message);
@@ -157,7 +175,7 @@ void kn_api_reply_unknown(struct kn_http_req *req, bool cors)
     add(&h, "content-type", "application/json");
     if (cors)
         add_cors(&h);
-    write_envelope(&body, "UnknownOperationException", false);
+    kn_api_write_envelope(&body, "UnknownOperationException", false);
     kn_http_reply(req, 404, h.list, h.count, kn_buf_bytes(&body));
 }
 

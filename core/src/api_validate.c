@@ -15,6 +15,7 @@ enum {
 
 struct validator {
     const struct kn_api_unknown_enum *unknown;
+    const struct kn_api_dialect *dialect;
     struct kn_api_walk walk;
     struct kn_buf list; /* the violations, without the beginning */
     size_t count;
@@ -84,6 +85,11 @@ static void append_scalar(const struct validator *v, const struct kn_api_event *
                              ((const struct kn_bytes *) e->ptr)->len,
                              ((const struct kn_bytes *) e->ptr)->len);
         break;
+    case KN_API_BLOB_VIEW:
+        (void) kn_buf_printf(dst, "java.nio.HeapByteBuffer[pos=0 lim=%zu cap=%zu]",
+                             ((const struct kn_api_blob *) e->ptr)->len,
+                             ((const struct kn_api_blob *) e->ptr)->len);
+        break;
     case KN_API_DOUBLE:
         (void) kn_buf_printf(dst, "%g", ((const struct kn_api_double *) e->ptr)->v);
         break;
@@ -114,7 +120,8 @@ static void append_list(const struct validator *v, const struct kn_api_shape *sh
         if (i)
             (void) kn_buf_append_text(dst, ", ");
         if (shape->item->type == KN_API_STRUCTURE)
-            (void) kn_buf_append_text(dst, shape->item->structure->name);
+            (void) kn_buf_printf(dst, "%s%s%s", v->dialect->before, shape->item->structure->name,
+                                 v->dialect->after);
         else
             append_scalar(v, &item, dst);
     }
@@ -162,7 +169,7 @@ static void append_value(const struct validator *v, const struct kn_api_event *e
 /* Begins one violation; the caller appends the constraint. False when enough have been told. */
 static bool violate(struct validator *v, const struct kn_api_event *e)
 {
-    if (v->count == KN_API_VIOLATIONS_MAX)
+    if (v->count == v->dialect->violations_max)
         return false;
     if (v->count++)
         (void) kn_buf_append_text(&v->list, "; ");
@@ -288,6 +295,9 @@ static void check_value(struct validator *v, const struct kn_api_event *e)
     case KN_API_BLOB:
         check_bounds(v, e, "length", (int64_t) ((const struct kn_bytes *) e->ptr)->len);
         break;
+    case KN_API_BLOB_VIEW:
+        check_bounds(v, e, "length", (int64_t) ((const struct kn_api_blob *) e->ptr)->len);
+        break;
     case KN_API_INTEGER:
     case KN_API_LONG:
         check_bounds(v, e, "value",
@@ -317,9 +327,10 @@ static bool is_told_by_list(const struct kn_api_event *e)
 }
 
 void kn_api_validate(const struct kn_api_structure *structure, const void *base,
-                     const struct kn_api_unknown_enum *unknown, struct kn_buf *dst)
+                     const struct kn_api_unknown_enum *unknown,
+                     const struct kn_api_dialect *dialect, struct kn_buf *dst)
 {
-    struct validator v = {.unknown = unknown};
+    struct validator v = {.unknown = unknown, .dialect = dialect};
     struct kn_api_event e;
     kn_buf_init(&v.list, KN_API_BODY_BYTES_MAX);
     kn_api_walk_init(&v.walk, structure, base);

@@ -34,6 +34,8 @@ static bool is_there(const struct kn_api_shape *shape, const void *ptr)
         return ((const struct kn_str *) ptr)->ptr != NULL;
     case KN_API_BLOB:
         return ((const struct kn_bytes *) ptr)->ptr != NULL;
+    case KN_API_BLOB_VIEW:
+        return ((const struct kn_api_blob *) ptr)->wire.ptr != NULL;
     case KN_API_INTEGER:
     case KN_API_LONG:
     case KN_API_TIMESTAMP:
@@ -54,6 +56,16 @@ static bool is_there(const struct kn_api_shape *shape, const void *ptr)
     const void *inner;
     memcpy(&inner, ptr, sizeof inner);
     return inner != NULL;
+}
+
+size_t kn_api_present(const struct kn_api_structure *structure, const void *base)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < structure->row_count; i++) {
+        const struct kn_api_row *row = &structure->rows[i];
+        count += !row->header && is_there(row->shape, kn_api_member_const(base, row));
+    }
+    return count;
 }
 
 /* Opens the container at ptr. Structures are pointed to by members and lie inline in lists. */

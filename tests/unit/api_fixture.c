@@ -105,6 +105,10 @@ static struct kn_key keys[] = {
      .expires_ms = 1,
      .grants = {{KN_STR_INIT("*"), KN_STR_INIT("*")}},
      .grant_count = 1},
+    {.id = KN_STR_INIT("DATA"),
+     .secret = KN_STR_INIT("s6"),
+     .grants = {{KN_STR_INIT("kinesis:*"), KN_STR_INIT("ord-*")}},
+     .grant_count = 1},
     {.id = KN_STR_INIT("SLOW"),
      .secret = KN_STR_INIT("s5"),
      .grants = {{KN_STR_INIT("*"), KN_STR_INIT("*")}},
@@ -176,9 +180,14 @@ void make_request(const char *path, const char *body)
 /* Signs what is there so far. */
 void sign_as(const char *id, const char *secret)
 {
+    sign_as_service(id, secret, "kinesisvideo");
+}
+
+void sign_as_service(const char *id, const char *secret, const char *service)
+{
     static struct kn_sigv4_header headers[FAKE_HTTP_HEADERS_MAX];
     const struct kn_sigv4_signer signer = {kn_str_from(id), kn_str_from(secret),
-                                           KN_STR("us-east-1"), KN_STR("kinesisvideo"),
+                                           KN_STR("us-east-1"), kn_str_from(service),
                                            1440938160000};
     fake_http_header(&req, "x-amz-date", kn_str_from(amz_date));
     for (size_t i = 0; i < req.header_count; i++)
@@ -206,7 +215,7 @@ void finish(void)
 void run(void)
 {
     fake_http_start(&req, &kn_api_ops, api);
-    while (fake_http_run_job(&req))
+    while (fake_http_run_job(&req) || fake_http_run_wake(&req))
         continue;
     finish();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An API engine over a module of the tests' own (tests/unit/api_demo), five keys and one request
+ * An API engine over a module of the tests' own (tests/unit/api_demo), six keys and one request
  * without sockets. open_engine, make_request, perhaps sign_as, run; then look at req.
  */
 #ifndef TESTS_UNIT_API_FIXTURE_H
@@ -24,14 +24,16 @@ extern int key_refs;                    /* keys handed out and not given back */
 extern struct kn_fake_clock fake_clock; /* stands at 20150830T123600Z */
 
 /* with_keys: ADMIN/s1, CAMERA/s2 (kinesisvideo:e* on cam-*), TEMP/s3 (a session token, "token"),
- * OLD/s4 (expired), SLOW/s5 (must be looked up on a worker). Without: --no-auth. */
+ * OLD/s4 (expired), SLOW/s5 (must be looked up on a worker), DATA/s6 (kinesis:* on ord-*).
+ * Without: --no-auth. */
 void open_engine(bool with_keys);
 void make_request(const char *path, const char *body);
 void sign_as(const char *id, const char *secret); /* what is there so far */
-void run(void);                                   /* to the end, jobs included */
-void finish(void);                                /* gone(); every key was given back */
-void call(const char *path, const char *body);    /* all at once, without authentication */
-int api_fixture_done(void **state);               /* the group's teardown */
+void sign_as_service(const char *id, const char *secret, const char *service);
+void run(void);                                /* to the end, jobs included */
+void finish(void);                             /* gone(); every key was given back */
+void call(const char *path, const char *body); /* all at once, without authentication */
+int api_fixture_done(void **state);            /* the group's teardown */
 
 void assert_error(int status, const char *name);
 #define assert_answer(wanted_status, wanted_body)                                                  \

@@ -56,6 +56,17 @@ bool fake_http_run_job(struct kn_http_req *req)
     return true;
 }
 
+bool fake_http_run_wake(struct kn_http_req *req)
+{
+    uint32_t bits = req->woken;
+    req->woken = 0;
+    if (!bits || !req->owner_count)
+        return false;
+    unsigned owner = req->owner_count - 1;
+    req->owners[owner]->wake(req, req->ctxs[owner], bits);
+    return true;
+}
+
 void fake_http_gone(struct kn_http_req *req, enum kn_http_why why)
 {
     while (req->owner_count) {
@@ -115,6 +126,16 @@ struct kn_str kn_http_peer(struct kn_http_req *req)
 {
     (void) req;
     return KN_STR("127.0.0.1:4711");
+}
+
+struct kn_http_ref kn_http_ref_of(struct kn_http_req *req)
+{
+    return (struct kn_http_ref){(uint64_t) (uintptr_t) req};
+}
+
+void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
+{
+    ((struct kn_http_req *) (uintptr_t) ref.v)->woken |= bits;
 }
 
 void kn_http_collect(struct kn_http_req *req, size_t max)

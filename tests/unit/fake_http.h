@@ -25,6 +25,7 @@ struct kn_http_req {
     void *ctxs[FAKE_HTTP_OWNERS_MAX];
     unsigned owner_count;
     bool collecting, close_after, answered, body_complete;
+    uint32_t woken; /* bits of kn_http_wake, until fake_http_run_wake */
     void (*job)(void *arg);
     void *job_arg;
     struct kn_arena arena;
@@ -39,7 +40,8 @@ void fake_http_done(struct kn_http_req *req);
 void fake_http_header(struct kn_http_req *req, const char *name, struct kn_str value);
 /* head(), and end() when the body is collected. */
 void fake_http_start(struct kn_http_req *req, const struct kn_http_ops *ops, void *ctx);
-bool fake_http_run_job(struct kn_http_req *req); /* false: there is none */
+bool fake_http_run_job(struct kn_http_req *req);  /* false: there is none */
+bool fake_http_run_wake(struct kn_http_req *req); /* false: nobody has woken it */
 void fake_http_gone(struct kn_http_req *req, enum kn_http_why why);
 bool fake_http_answer_has(const struct kn_http_req *req, const char *header);
 

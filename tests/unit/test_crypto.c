@@ -84,7 +84,7 @@ static size_t spell(const uint8_t *in, size_t len, char *dst)
     for (size_t bit = 0; bit < len * 8; bit += 6) {
         unsigned v = 0;
         for (size_t i = bit; i < bit + 6; i++)
-            v = v << 1 | (i < len * 8 ? in[i / 8] >> (7 - i % 8) & 1u : 0);
+            v = v << 1 | (i < len * 8 ? (unsigned) in[i / 8] >> (7 - i % 8) & 1u : 0);
         dst[out++] = digits[v];
     }
     while (out % 4)

@@ -11,16 +11,17 @@
  *
  * It fills *out (from the call's arena; borrowed pointers must live until the answer is encoded)
  * and returns 0, or returns kn_api_fault(…) with a fault its row declares, or a negative errno that
- * core/src/api_errno.c maps to an answer. Members in the generated structs:
- *   string, blob  struct kn_str / kn_bytes, ptr NULL = absent
- *   number        struct kn_api_i64 {bool set; int64_t v;}; timestamps too, in wall ms
- *   boolean       struct kn_api_bool
- *   enum          enum <module>_<Name>, first value <MODULE>_<Name>_ABSENT = 0
- *   structure     pointer, NULL = absent;  list / map: {ptr items, size_t count}, with `set`
+ * core/src/api_errno.c maps to an answer, or kn_api_suspend(…) when the answer comes later. Members
+ * in the generated structs: string, blob  struct kn_str / kn_bytes, ptr NULL = absent; a blob
+ * "view": struct kn_api_blob number        struct kn_api_i64 {bool set; int64_t v;}; timestamps
+ * too, in wall ms boolean       struct kn_api_bool enum          enum <module>_<Name>, first value
+ * <MODULE>_<Name>_ABSENT = 0 structure     pointer, NULL = absent;  list / map: {ptr items, size_t
+ * count}, with `set`
  */
 #ifndef CORE_API_H
 #define CORE_API_H
 
+#include "core/buf.h"
 #include "core/clock.h"
 #include "core/http.h"
 #include "core/keyring.h"
@@ -57,6 +58,13 @@ struct kn_api_map {
     const struct kn_api_pair *items;
 };
 
+/* A blob as it came, for handlers that read many: kn_api_blob_read puts it where it will stay. */
+struct kn_api_blob {
+    struct kn_bytes wire; /* ptr NULL = absent; lives as long as the call */
+    size_t len;           /* bytes it stands for */
+    bool is_base64;       /* wire is text; else the bytes themselves */
+};
+
 struct kn_api_operation; /* one operation's generated tables; see core/api_row.h */
 
 /* A module's operations, generated: `extern const struct kn_api_service ingest_api_service;` */
@@ -87,6 +95,29 @@ struct kn_api_call {
  * "ResourceNotFoundException". Returns -ECANCELED for the handler to return. */
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...) KN_PRINTF(3, 4);
 
+/* Writes the blob->len bytes of a view to dst. 0, or raises SerializationException (a character
+ * that is no base64) and returns what the handler is to return. */
+int kn_api_blob_read(struct kn_api_call *call, const struct kn_api_blob *blob, uint8_t *dst)
+    KN_MUSTUSE;
+
+/* For operations whose resource is inside a token (`resource.token`): may the caller do this to
+ * that stream? 0 or what the handler is to return; to be asked before anything of the stream is
+ * told. */
+int kn_api_permit(struct kn_api_call *call, struct kn_str stream) KN_MUSTUSE;
+
+/* The answer comes later. Call suspend first, hand the work on, return suspend's result; then
+ * exactly one kn_api_resume from any thread, with what the handler would have returned (`out`
+ * filled or a fault raised before it). Meanwhile the call's memory stays, even when the peer
+ * leaves, and nothing of call->req may be touched. resume may well come before the handler has
+ * returned. */
+int kn_api_suspend(struct kn_api_call *call) KN_MUSTUSE;
+void kn_api_resume(struct kn_api_call *call, int result);
+
+/* One structure as a JSON object: the events of a streamed answer. -ENOMEM, -EMSGSIZE. */
+struct kn_api_structure;
+int kn_api_encode_json(const struct kn_api_structure *structure, const void *src,
+                       struct kn_buf *dst);
+
 /* For operations whose answer (GetMedia) or body (PutMedia) is a stream: once the handler has
  * returned 0, the request is handed to ops (kn_http_hand_over) on its loop. ops->gone must free
  * ctx. The call and its arena live until gone(). */
@@ -107,10 +138,13 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
 int kn_api_resource_name(struct kn_api_call *call, struct kn_str name, struct kn_str arn,
                          struct kn_str *ret, int64_t *ret_arn_created_ms) KN_MUSTUSE;
 
-/* "arn:aws:kinesisvideo:<region>:<account>:<type>/<name>/<creation ms>" */
+/* "arn:aws:kinesisvideo:<region>:<account>:<type>/<name>/<creation ms>", or of a data stream
+ * "arn:aws:kinesis:<region>:<account>:stream/<name>" and what may follow that:
+ * "/consumer/<consumer>:<creation s>" */
 struct kn_api_arn {
     struct kn_str partition, service, region, account, type, name;
-    int64_t created_ms;
+    struct kn_str consumer; /* ptr NULL: of no consumer */
+    int64_t created_ms;     /* 0: a data stream */
 };
 int kn_api_arn_parse(struct kn_str text, struct kn_api_arn *ret) KN_MUSTUSE; /* -EINVAL */
 

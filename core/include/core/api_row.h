@@ -11,7 +11,8 @@
 enum kn_api_type {
     KN_API_STRING,
     KN_API_BLOB,
-    KN_API_INTEGER, /* 32 bits on the wire */
+    KN_API_BLOB_VIEW, /* as it came: struct kn_api_blob; inputs only */
+    KN_API_INTEGER,   /* 32 bits on the wire */
     KN_API_LONG,
     KN_API_TIMESTAMP,
     KN_API_DOUBLE,
@@ -58,16 +59,25 @@ struct kn_api_fault_row {
     const char *message_member; /* "Message" or "message" */
 };
 
+enum kn_api_protocol {
+    KN_API_REST_JSON,
+    KN_API_AWS_JSON, /* POST / with X-Amz-Target; awsJson 1.1 and CBOR by content type */
+};
+
 struct kn_api_operation {
     const char *name, *service, *method, *route, *action;
+    enum kn_api_protocol protocol;
+    const char *target; /* KN_API_AWS_JSON: "Kinesis_20131202.PutRecord" */
     const struct kn_api_structure *in, *out;
-    const struct kn_api_row *resource_name, *resource_arn; /* of in; NULL: not addressed so */
+    const struct kn_api_row *resource_name, *resource_arns[2]; /* of in; NULL: not addressed so */
+    const struct kn_api_row *resource_token; /* names the stream; only the handler can read it */
     const struct kn_api_fault_row *faults;
     size_t fault_count;
+    size_t body_bytes_max; /* 0: KN_API_BODY_BYTES_MAX */
     bool blocking;
     bool input_stream;                          /* the body is not JSON and is not read */
     bool answer_stream;                         /* the handler calls kn_api_take */
-    const char *refused_fault, *refused_reason; /* with invoke NULL */
+    const char *refused_fault, *refused_reason; /* with invoke NULL; without: planned */
     int (*invoke)(void *module, const void *in, void *out, struct kn_api_call *call);
 };
 
@@ -79,10 +89,12 @@ struct kn_api_list {
 };
 
 /* core/api/patterns.json says which expression each stands for. Whole-string matches. */
-kn_api_pattern_fn kn_api_pattern_arn, kn_api_pattern_base64_token,
+kn_api_pattern_fn kn_api_pattern_arn, kn_api_pattern_base64_token, kn_api_pattern_consumer_arn,
     kn_api_pattern_continuation_token, kn_api_pattern_destination_uri, kn_api_pattern_digits,
-    kn_api_pattern_media_type, kn_api_pattern_name, kn_api_pattern_one_line, kn_api_pattern_region,
-    kn_api_pattern_schedule, kn_api_pattern_secret_arn, kn_api_pattern_tag,
-    kn_api_pattern_thing_arn, kn_api_pattern_token, kn_api_pattern_version, kn_api_pattern_word;
+    kn_api_pattern_hash_key, kn_api_pattern_kinesis_arn, kn_api_pattern_media_type,
+    kn_api_pattern_name, kn_api_pattern_one_line, kn_api_pattern_region, kn_api_pattern_schedule,
+    kn_api_pattern_secret_arn, kn_api_pattern_sequence_number, kn_api_pattern_stream_arn,
+    kn_api_pattern_stream_id, kn_api_pattern_tag, kn_api_pattern_thing_arn, kn_api_pattern_token,
+    kn_api_pattern_version, kn_api_pattern_word;
 
 #endif
