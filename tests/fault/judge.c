@@ -48,6 +48,40 @@ static bool may_be_trimmed(const struct world *w, const struct world_note *note)
     return note->number.server_ts_ms < w->notes->wall_ms - stream->kept_ms_min;
 }
 
+struct holds_seen {
+    struct world *w;
+    const struct world_stream *stream;
+    bool seen[WORLD_HOLDS];
+};
+
+static int judge_hold(void *ctx, const struct storage_hold *hold)
+{
+    struct holds_seen *s = ctx;
+    char text[8];
+    for (unsigned i = 0; i < WORLD_HOLDS; i++) {
+        const struct world_hold *want = &s->stream->holds[i];
+        if (!kn_str_eq(hold->name, world_hold_name(i, text)))
+            continue;
+        if (want->state == WORLD_HOLD_NONE)
+            world_broken(s->w, "hold %u of s%u came back", i, s->stream->name);
+        if (hold->from_ms != want->from_ms || hold->to_ms != want->to_ms)
+            world_broken(s->w, "hold %u of s%u is another", i, s->stream->name);
+        s->seen[i] = true;
+        return 0;
+    }
+    world_broken(s->w, "a hold that nobody set");
+}
+
+static void judge_holds(struct world *w, struct storage *storage, const struct world_stream *stream)
+{
+    struct holds_seen s = {.w = w, .stream = stream};
+    kn_assert(storage_hold_list(storage, &stream->id, KN_STR(""), judge_hold, &s) == 0);
+    for (unsigned i = 0; i < WORLD_HOLDS; i++) {
+        if (stream->holds[i].state == WORLD_HOLD_SET && !s.seen[i])
+            world_broken(w, "hold %u of s%u is lost", i, stream->name);
+    }
+}
+
 static void judge_stream(struct world *w, struct storage *storage, unsigned at)
 {
     static struct storage_fragment found[WORLD_NOTES_MAX];
@@ -63,6 +97,7 @@ static void judge_stream(struct world *w, struct storage *storage, unsigned at)
         stream->deleted = true;
         return;
     }
+    judge_holds(w, storage, stream);
     struct storage_query query = {.order = STORAGE_BY_NUMBER};
     size_t count, next = 0;
     int r = storage_find(storage, &stream->id, &query, found, WORLD_NOTES_MAX, &count, false);
@@ -79,7 +114,8 @@ static void judge_stream(struct world *w, struct storage *storage, unsigned at)
             next++;
         if (next < count && found[next].number.seq == note->number.seq)
             continue;
-        if (!note->gone && !note->memory && !may_be_trimmed(w, note))
+        bool may_go = may_be_trimmed(w, note) && !world_is_held(w, note);
+        if (!note->gone && !note->memory && !may_go)
             world_broken(w, "seq %" PRIu64 " of s%u was acknowledged and is lost", note->number.seq,
                          stream->name);
     }

@@ -32,6 +32,8 @@ static const struct {
     [MUTANT_DURABLE_TOO_FAR] = {"records claim more was flushed than was",           SIM_HONEST      },
     [MUTANT_TAIL_NOT_CUT] = {"torn tail not cut",                                 SIM_NO_TRUNCATE },
     [MUTANT_DELETED_STREAM_KEPT] = {"chunks of a deleted stream kept",                   SIM_HONEST      },
+    [MUTANT_HOLDS_NOT_READ] = {"legal holds not read at start",                     SIM_HONEST      },
+    [MUTANT_HOLDS_NOT_ASKED] = {"retention does not ask for legal holds",            SIM_HONEST      },
 };
 
 uint32_t __real_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
@@ -57,6 +59,12 @@ int __wrap_storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, u
 void __wrap_storage_record_end(struct kn_buf *out, size_t start,
                                const struct storage_record *record, uint32_t seed);
 int __wrap_storage_log_drop(struct storage *storage, const struct storage_id *id);
+int __real_storage_holds_load(struct storage_holds *holds, struct storage_meta *meta,
+                              struct kn_err *err);
+int __wrap_storage_holds_load(struct storage_holds *holds, struct storage_meta *meta,
+                              struct kn_err *err);
+bool __real_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row);
+bool __wrap_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row);
 
 const char *mutant_name(enum mutant mutant)
 {
@@ -146,4 +154,15 @@ void __wrap_storage_record_end(struct kn_buf *out, size_t start,
 int __wrap_storage_log_drop(struct storage *storage, const struct storage_id *id)
 {
     return now == MUTANT_DELETED_STREAM_KEPT ? 0 : __real_storage_log_drop(storage, id);
+}
+
+int __wrap_storage_holds_load(struct storage_holds *holds, struct storage_meta *meta,
+                              struct kn_err *err)
+{
+    return now == MUTANT_HOLDS_NOT_READ ? 0 : __real_storage_holds_load(holds, meta, err);
+}
+
+bool __wrap_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row)
+{
+    return now != MUTANT_HOLDS_NOT_ASKED && __real_storage_log_holds(log, row);
 }

@@ -430,6 +430,11 @@ static void step_delete(struct work *work, unsigned name)
     if (work->stream_of[name] < 0)
         return;
     struct world_stream *stream = &work->world->notes->streams[work->stream_of[name]];
+    if (world_has_hold(stream)) {
+        if (CALL(storage_stream_delete(work->storage, kn_str_from(text), KN_STR(""))) == 0)
+            world_broken(work->world, "s%u was deleted under a legal hold", name);
+        return;
+    }
     stream->delete_asked = true;
     if (CALL(storage_stream_delete(work->storage, kn_str_from(text), KN_STR(""))) == 0)
         stream->deleted = true;
@@ -475,8 +480,52 @@ static void note_gone(struct work *work, unsigned name)
         bool there = at < count && found[at].number.seq == note->number.seq;
         if (there && note->gone)
             world_broken(work->world, "seq %" PRIu64 " came back", note->number.seq);
+        if (!there && !note->memory && world_is_held(work->world, note))
+            world_broken(work->world, "seq %" PRIu64 " is held and went", note->number.seq);
         note->gone |= !there && note->number.seq <= horizon;
     }
+}
+
+static void hold_set(struct work *work, struct world_stream *stream, unsigned at)
+{
+    struct world_hold *hold = &stream->holds[at];
+    int64_t now_ms = work->clock.wall_ms;
+    char text[8];
+    hold->from_ms = now_ms - (int64_t) draw(work, 30 * (uint64_t) hour_ms);
+    hold->to_ms = draw(work, 2) ? INT64_MAX : now_ms + (int64_t) draw(work, (uint64_t) hour_ms);
+    struct storage_hold asked = {.name = world_hold_name(at, text),
+                                 .reason = KN_STR("a reason"),
+                                 .by = KN_STR("somebody"),
+                                 .from_ms = hold->from_ms,
+                                 .to_ms = hold->to_ms};
+    hold->state = WORLD_HOLD_MAYBE;
+    int r = CALL(storage_hold_put(work->storage, &stream->id, &asked));
+    if (r == -EEXIST)
+        world_broken(work->world, "a hold that was lifted is there");
+    hold->promised_ms = work->clock.wall_ms - stream->kept_ms_min;
+    if (r == 0)
+        hold->state = WORLD_HOLD_SET;
+}
+
+static void step_hold(struct work *work, unsigned name)
+{
+    if (work->stream_of[name] < 0)
+        return;
+    struct world_stream *stream = &work->world->notes->streams[work->stream_of[name]];
+    unsigned at = (unsigned) draw(work, WORLD_HOLDS);
+    struct world_hold *hold = &stream->holds[at];
+    if (hold->state == WORLD_HOLD_NONE) {
+        hold_set(work, stream, at);
+        return;
+    }
+    char text[8];
+    bool was_set = hold->state == WORLD_HOLD_SET;
+    hold->state = WORLD_HOLD_MAYBE;
+    int r = CALL(storage_hold_remove(work->storage, &stream->id, world_hold_name(at, text)));
+    if (r == -ENOENT && was_set)
+        world_broken(work->world, "a hold that was set is lost");
+    if (r == 0 || r == -ENOENT)
+        hold->state = WORLD_HOLD_NONE;
 }
 
 /* The keeper's own thread trims while readers look. */
@@ -528,9 +577,11 @@ static int step(struct work *work)
         step_trim(work, name);
     } else if (what < 90) {
         step_fence(work, name);
-    } else if (what < 94) {
+    } else if (what < 92) {
         step_retention(work, name);
-    } else if (what < 97) {
+    } else if (what < 96) {
+        step_hold(work, name);
+    } else if (what < 98) {
         step_delete(work, name);
     } else {
         close_uploads(work);

@@ -104,6 +104,33 @@ int world_open(struct world *w, struct kn_fake_clock *clock, struct storage **re
     return r;
 }
 
+bool world_has_hold(const struct world_stream *stream)
+{
+    for (unsigned i = 0; i < WORLD_HOLDS; i++) {
+        if (stream->holds[i].state == WORLD_HOLD_SET)
+            return true;
+    }
+    return false;
+}
+
+bool world_is_held(const struct world *w, const struct world_note *note)
+{
+    const struct world_hold *holds = w->notes->streams[note->stream].holds;
+    int64_t at_ms = note->number.server_ts_ms;
+    for (unsigned i = 0; i < WORLD_HOLDS; i++) {
+        if (holds[i].state == WORLD_HOLD_SET && at_ms >= holds[i].from_ms &&
+            at_ms <= holds[i].to_ms && at_ms >= holds[i].promised_ms)
+            return true;
+    }
+    return false;
+}
+
+struct kn_str world_hold_name(unsigned hold, char dst[8])
+{
+    snprintf(dst, 8, "h%u", hold);
+    return kn_str_from(dst);
+}
+
 struct world_note *world_note_of(struct world *w, unsigned stream,
                                  const struct storage_number *number)
 {

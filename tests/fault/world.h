@@ -5,7 +5,8 @@
  * lives: in each a child process opens the storage, works (workload.c), and ends: in order, killed
  * or by a power cut, perhaps with failing calls. Between lives a judge (judge.c) opens what is
  * left and compares: acknowledged ⊆ found ⊆ sent, bytes and frames identical, order kept, nothing
- * deleted or trimmed comes back, numbers never used twice, `kinema check` content.
+ * deleted or trimmed comes back, nothing under a legal hold goes, numbers never used twice, `kinema
+ * check` content.
  */
 #ifndef TESTS_FAULT_WORLD_H
 #define TESTS_FAULT_WORLD_H
@@ -25,6 +26,7 @@ enum {
     WORLD_NOTES_MAX = 2000,
     WORLD_MEDIA_MAX = 400,
     WORLD_MEDIA_FRAGMENTS = 8,
+    WORLD_HOLDS = 3, /* of a stream */
 };
 
 struct world_note { /* a fragment that was begun and sent */
@@ -36,6 +38,16 @@ struct world_note { /* a fragment that was begun and sent */
     bool gone;   /* seen to be away: must stay so */
 };
 
+struct world_hold { /* a legal hold, named by its place */
+    enum {
+        WORLD_HOLD_NONE,  /* it was never set, or its lifting was acknowledged */
+        WORLD_HOLD_MAYBE, /* a call about it did not end well, or not at all */
+        WORLD_HOLD_SET,   /* acknowledged */
+    } state;
+    int64_t from_ms, to_ms;
+    int64_t promised_ms; /* what is older may have been trimmed before it was set */
+};
+
 struct world_stream {
     struct storage_id id;
     uint8_t name;
@@ -44,6 +56,7 @@ struct world_stream {
     int64_t kept_ms_min;           /* the shortest retention it ever had */
     uint64_t seq_max, ordinal_max; /* shown so far; ordinal + 1 */
     int64_t server_ts_ms_max;
+    struct world_hold holds[WORLD_HOLDS];
 };
 
 struct world_notes { /* shared between the processes */
@@ -92,6 +105,10 @@ void world_begin_process(struct world *w, uint64_t seed);
 KN_NORETURN void world_broken(struct world *w, const char *fmt, ...) KN_PRINTF(2, 3);
 struct world_note *world_note_of(struct world *w, unsigned stream,
                                  const struct storage_number *number);
+/* A hold that was acknowledged keeps it, whatever retention says. */
+bool world_is_held(const struct world *w, const struct world_note *note);
+bool world_has_hold(const struct world_stream *stream); /* one that was acknowledged */
+struct kn_str world_hold_name(unsigned hold, char dst[8]);
 int workload_run(struct world *w, const struct world_work *work);
 int judge_run(struct world *w);
 
