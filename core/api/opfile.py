@@ -121,8 +121,8 @@ class Reader:
         if len(bounds) != 2 or (None not in bounds and bounds[0] > bounds[1]):
             raise Bad(f"{where}: bounds are [min, max], null for an open end")
         t.low, t.high = bounds
-        if kind == "string" and t.low == 0:
-            t.low = None
+        if kind == "string" and t.low == 0 and self.defaults.get("protocol") != "aws-json":
+            t.low = None  # Kinesis tells it, in constraints of map values
         t.view = spec.get("view", False)
         t.pattern = spec.get("pattern")
         if t.pattern is not None and t.pattern not in self.patterns:

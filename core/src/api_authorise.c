@@ -69,6 +69,7 @@ int kn_api_authorise(struct kn_api_call_state *state)
     const struct kn_api_operation *op = state->entry->op;
     struct kn_str name = member(state, op->resource_name);
     bool asked = member(state, op->resource_token).ptr; /* the handler asks: kn_api_permit */
+    state->permitted = !asked;
     state->resource = name;
     for (size_t i = 0; i < KN_ARRAY_LEN(op->resource_arns); i++) {
         int error = permit_arn(state, member(state, op->resource_arns[i]), &asked);

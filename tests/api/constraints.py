@@ -9,6 +9,7 @@ A case says what must come back:
     case.expect == "violation"      400, and the message holds case.constraint and at '<case.path>'
     case.expect == "serialization"  400, coral's SerializationException envelope
     case.expect == "valid"          anything but those two: the value lies just inside its limits
+    case.lenient                    Kinesis converts such a value and does not refuse its type
 
 Every case changes one member of a body that is otherwise valid, so exactly one thing is wrong. No
 network and no pytest in here.
@@ -39,6 +40,7 @@ class Case:
     constraint: str = ""
     body: dict = None  # None: the operation reads no JSON
     headers: dict = field(default_factory=dict)
+    lenient: bool = False
 
     def __str__(self):
         return f"{self.operation.name}-{self.what}".replace(" ", "_")
@@ -58,11 +60,15 @@ PATTERNS = opfile.load(os.path.join(ROOT, "core", "api", "patterns.json"))
 # --- values --------------------------------------------------------------------------------------
 def text(pattern, length):
     """A string of this length that fits the pattern, or None when there is none."""
+    pattern = pattern or ""
     good = PATTERNS[pattern]["good"] if pattern else ""
-    if pattern in ("arn", "thing_arn", "secret_arn"):
+    if pattern == "stream_id":
+        return good if length == len(good) else None
+    if pattern.endswith("arn"):
         head = {"arn": ARN.split("{}", maxsplit=1)[0], "thing_arn": good[:-3],
-                "secret_arn": good[:-6]}[pattern]
-        tail = ARN.split("{}")[1] if pattern == "arn" else ""
+                "secret_arn": good[:-6], "stream_arn": good[:-6], "kinesis_arn": good[:-10],
+                "consumer_arn": good[:-14]}[pattern]
+        tail = ARN.split("{}")[1] if pattern == "arn" else good[-11:] if pattern == "consumer_arn" else ""
         room = length - len(head) - len(tail)
         return head + "x" * room + tail if room > 0 else None
     if pattern == "media_type":
@@ -75,7 +81,7 @@ def text(pattern, length):
         return None
     if pattern == "base64_token" and length < 1:
         return None
-    return ("1" if pattern in ("digits", "word") else "x") * length
+    return ("1" if pattern in ("digits", "word", "hash_key", "sequence_number") else "x") * length
 
 
 def example(t):
@@ -261,9 +267,10 @@ def body_cases(op):
             for what, body in (("missing", without(op, path)), ("null", changed(op, path, None))):
                 yield Case(op, f"{name}: {what}", "violation", where, "Member must not be null", body)
         yield Case(op, f"{name}: wrong type", "serialization", where, "",
-                   changed(op, path, WRONG_TYPES[m.type.kind]))
+                   changed(op, path, WRONG_TYPES[m.type.kind]), lenient=m.type.kind == "boolean")
         for what, expect, value, constraint in bad_values(m.type):
-            yield Case(op, f"{name}: {what}", expect, where, constraint, changed(op, path, value))
+            yield Case(op, f"{name}: {what}", expect, where, constraint, changed(op, path, value),
+                       lenient=expect == "serialization" and m.type.kind in ("integer", "long"))
     for what, body in (("an array", []), ("a number", 1), ("text", "x")):
         if op.input == "json":
             yield Case(op, f"body: {what}", "serialization", "", "", body)

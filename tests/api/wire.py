@@ -32,15 +32,16 @@ TRANSPORTS = {
 class Wire:
     """One conformance server; settings are rows of kn_http_conf_keys."""
 
-    def __init__(self, **settings):
+    def __init__(self, binary=BINARY, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="kinema-http-")
         arguments = [f"{name}={value}" for name, value in settings.items()]
-        self.process = subprocess.Popen([BINARY, self.folder.name, *arguments],
+        self.process = subprocess.Popen([binary, self.folder.name, *arguments],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         assert words and words[0] == "ready", words
         self.ports = {name: int(port) for name, port in (word.split("=") for word in words[1:])}
-        self.file = pathlib.Path(self.folder.name, "file").read_bytes()
+        file = pathlib.Path(self.folder.name, "file")
+        self.file = file.read_bytes() if file.exists() else b""
 
     def stop(self):
         """Ends it in order; every request must be gone and every file released."""

@@ -7,15 +7,11 @@
 #define TESTS_UNIT_WIRE_FIXTURE_H
 
 #include "api_fixture.h"
-#include "wire_api.h"
+#include "wire_module.h"
 
 #define JSON_TYPE "application/x-amz-json-1.1"
 #define CBOR_TYPE "application/x-amz-cbor-1.1"
 
-struct wire {
-    struct kn_api_call *later; /* suspended, to be resumed by the test */
-    struct wire_Later_out *later_out;
-};
 extern struct wire wire;
 
 void open_wire(bool with_keys);

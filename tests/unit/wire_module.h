@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The awsJson module of the tests (tests/unit/api_wire): what stands behind its operations. */
+#ifndef TESTS_UNIT_WIRE_MODULE_H
+#define TESTS_UNIT_WIRE_MODULE_H
+
+#include "wire_api.h"
+
+struct wire {
+    struct kn_api_call *later; /* suspended, to be resumed by the test */
+    struct wire_Later_out *later_out;
+};
+
+#endif
