@@ -242,7 +242,7 @@ class Module:
             fields += [("protocol", "KN_API_AWS_JSON"), ("target", quote(op.target))]
         if op.body_limit:
             fields.append(("body_bytes_max", str(op.body_limit)))
-        for key, on in (("blocking", op.blocking), ("input_stream", op.input == "stream"),
+        for key, on in (("blocking", op.blocking), ("changes", op.changes), ("input_stream", op.input == "stream"),
                         ("answer_stream", op.body == "stream")):
             if on:
                 fields.append((key, "true"))

@@ -17,7 +17,8 @@ TYPE_KEYS = {
 MEMBER_KEYS = {"required", "header", "doc"}
 OPERATION_KEYS = {
     "operation", "group", "service", "status", "reason", "fault", "source", "method", "route",
-    "action", "resource", "blocking", "input", "body", "in", "out", "faults", "shapes", "doc",
+    "action", "resource", "blocking", "changes", "input", "body", "in", "out", "faults", "shapes",
+    "doc",
     "protocol", "target", "body_limit",
 }
 DEFAULT_KEYS = {"group", "service", "protocol", "target"}
@@ -189,7 +190,7 @@ class Reader:
         op.method, op.route = spec.get("method", "POST"), spec["route"]
         op.target = f"{spec['target']}.{op.name}" if spec.get("target") else None
         op.action = spec.get("action", f"{op.service}:{op.name}")
-        op.blocking = spec.get("blocking", False)
+        op.blocking, op.changes = spec.get("blocking", False), spec.get("changes", False)
         op.body_limit = spec.get("body_limit")
         op.input, op.body = spec.get("input", "json"), spec.get("body", "json")
         self.check_protocol(op)
@@ -223,6 +224,8 @@ class Reader:
             raise Bad(f"{op.path}: reason and fault belong to refused operations")
         if op.input not in ("json", "stream") or op.body not in ("json", "stream"):
             raise Bad(f"{op.path}: input and body are json or stream")
+        if op.changes and not op.blocking:
+            raise Bad(f"{op.path}: what changes the catalogue is blocking")
         if not op.route.startswith("/"):
             raise Bad(f"{op.path}: the route starts with /")
         self.check_keys(f"{op.path}: resource", op.resource, {"name", "arn", "token"})

@@ -210,10 +210,10 @@ static void finish(struct kn_api_call_state *state)
     release(state);
 }
 
-static void run_on_worker(struct kn_api_call_state *state, enum kn_api_step step,
-                          void (*job)(void *arg))
+static void run_on_worker(struct kn_api_call_state *state, enum kn_http_lane lane,
+                          enum kn_api_step step, void (*job)(void *arg))
 {
-    int error = kn_http_offload(state->call.req, job, state);
+    int error = kn_http_offload(state->call.req, lane, job, state);
     state->step = step;
     if (error) {
         kn_api_raise_errno(state, error);
@@ -260,7 +260,8 @@ static void proceed(struct kn_api_call_state *state)
     if (error)
         finish(state);
     else if (op->blocking)
-        run_on_worker(state, KN_API_STEP_HANDLER, handle);
+        run_on_worker(state, op->changes ? KN_HTTP_CHANGES : KN_HTTP_READS, KN_API_STEP_HANDLER,
+                      handle);
     else {
         handle(state);
         after_handler(state);
@@ -277,7 +278,7 @@ static void start(struct kn_api_call_state *state)
             kn_api_front_failed(state);
     }
     if (error == -EAGAIN)
-        run_on_worker(state, KN_API_STEP_KEY, find_key);
+        run_on_worker(state, KN_HTTP_READS, KN_API_STEP_KEY, find_key);
     else if (error)
         finish(state);
     else

@@ -22,9 +22,13 @@ const struct kn_conf_key kn_http_conf_keys[] = {
     ROW_U64(loops, 0, 64, 0, "count",
             "Event loops of the wire listeners, a thread each; 0 is one a processor core."),
     ROW_U64(workers, 1, 256, 4, "count",
-            "Threads for work that may wait for the disk or the catalogue."),
+            "Threads for requests that read from the disk or the catalogue."),
+    ROW_U64(change_workers, 1, 256, 4, "count",
+            "Threads for requests that change the catalogue and wait for its flush; those who read "
+            "never wait for these."),
     ROW_U64(worker_queue_max, 16, 1 << 20, 4096, "count",
-            "Jobs that may wait for a worker; past it, requests are answered with 503."),
+            "Requests that may wait for a thread of either kind; past it, they are answered with "
+            "503."),
     ROW_U64(
         connections_max, 16, 1 << 20, 20000, "count",
         "Open connections of all wire listeners together; past it, a new one takes the place of "

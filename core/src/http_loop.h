@@ -75,7 +75,7 @@ struct kn_http_loop {
     struct kn_http_server *server;
     const struct kn_http_conf *conf;
     struct kn_clock *clock;
-    struct kn_pool *workers;
+    const struct kn_http_workers *workers;
     struct kn_http_mailbox *box;
     struct kn_http_watch box_watch;
     int epoll_fd;

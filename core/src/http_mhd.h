@@ -31,7 +31,7 @@ struct kn_mhd_watch {
 struct kn_http_mhd {
     struct MHD_Daemon *daemon;
     struct kn_http_listener *listener;
-    struct kn_pool *workers;
+    const struct kn_http_workers *workers;
     struct kn_http_mailbox *box;
     struct kn_mhd_watch watch;
     struct kn_lock lock; /* guards requests and live */

@@ -289,11 +289,12 @@ static void job_main(void *arg)
     kn_http_wake(ref, KN_HTTP_WAKE_JOB);
 }
 
-int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg)
+int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)(void *arg),
+                    void *arg)
 {
     kn_assert(!req->job.running);
     req->job = (struct kn_http_job){.run = job, .arg = arg, .ref = req->ref, .running = true};
-    int r = kn_pool_run(req->workers, job_main, &req->job);
+    int r = kn_pool_run(req->workers->lanes[lane], job_main, &req->job);
     if (r < 0)
         req->job.running = false;
     return r;

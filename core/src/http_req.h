@@ -44,6 +44,10 @@ enum kn_http_answer {
     KN_HTTP_FILE
 };
 
+struct kn_http_workers { /* the server's, and of whoever listens beside it */
+    struct kn_pool *lanes[KN_HTTP_LANES];
+};
+
 struct kn_http_job {
     void (*run)(void *arg);
     void *arg;
@@ -57,7 +61,7 @@ struct kn_http_req {
     unsigned owner_count;
     struct kn_http_ref ref;
     struct kn_http_mailbox *box;
-    struct kn_pool *workers;
+    const struct kn_http_workers *workers;
 
     struct kn_str method, path, query, peer;
     const struct kn_http_header *headers;

@@ -7,6 +7,17 @@
 #include <errno.h>
 #include <unistd.h>
 
+static int start_workers(struct kn_http_server *server)
+{
+    const struct kn_http_conf *conf = &server->conf;
+    struct kn_pool **lanes = server->workers.lanes;
+    int r = kn_pool_new("worker", (unsigned) conf->workers, conf->worker_queue_max,
+                        &lanes[KN_HTTP_READS]);
+    return r < 0 ? r
+                 : kn_pool_new("changer", (unsigned) conf->change_workers, conf->worker_queue_max,
+                               &lanes[KN_HTTP_CHANGES]);
+}
+
 int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
                        struct kn_http_server **ret, struct kn_err *err)
 {
@@ -24,7 +35,7 @@ int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
         free(server);
         return kn_fail(err, r, "no memory for the connection table");
     }
-    r = kn_pool_new("worker", (unsigned) conf->workers, conf->worker_queue_max, &server->workers);
+    r = start_workers(server);
     server->loops = calloc(server->loop_count, sizeof(*server->loops));
     if (r == 0 && !server->loops)
         r = -ENOMEM;
@@ -34,7 +45,7 @@ int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
         loop->server = server;
         loop->conf = &server->conf;
         loop->clock = clock;
-        loop->workers = server->workers;
+        loop->workers = &server->workers;
         r = kn_http_loop_open(loop);
     }
     if (r < 0) {
@@ -49,8 +60,8 @@ void kn_http_server_free(struct kn_http_server *server)
 {
     if (!server)
         return;
-    if (server->workers)
-        kn_pool_free(server->workers);
+    for (unsigned i = 0; i < KN_HTTP_LANES; i++)
+        kn_pool_free(server->workers.lanes[i]);
     for (unsigned i = 0; server->loops && i < server->loop_count; i++)
         kn_http_loop_close(&server->loops[i]);
     for (unsigned i = 0; i < server->listener_count; i++)
@@ -102,7 +113,7 @@ void kn_http_server_stop(struct kn_http_server *server, int64_t drain_ms)
     }
 }
 
-struct kn_pool *kn_http_server_workers(struct kn_http_server *server)
+const struct kn_http_workers *kn_http_server_workers(struct kn_http_server *server)
 {
-    return server->workers;
+    return &server->workers;
 }

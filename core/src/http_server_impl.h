@@ -5,11 +5,12 @@
 
 #include "http_loop.h"
 #include "http_peers.h"
+#include "http_req.h"
 
 struct kn_http_server {
     struct kn_http_conf conf;
     struct kn_clock *clock;
-    struct kn_pool *workers;
+    struct kn_http_workers workers;
     struct kn_http_peers peers;
     _Atomic int64_t held_bytes; /* of unfinished requests, over all connections */
     struct kn_http_loop *loops;

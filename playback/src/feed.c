@@ -40,7 +40,7 @@ static ssize_t go_cold(struct playback_feed *feed, struct kn_http_req *req)
         return KN_HTTP_FAIL;
     feed->cold_at = feed->cold_len = 0;
     feed->working = true;
-    r = kn_http_offload(req, work, feed);
+    r = kn_http_offload(req, KN_HTTP_READS, work, feed);
     if (r < 0) {
         feed->working = false;
         if (r != -EAGAIN)

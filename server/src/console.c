@@ -211,7 +211,7 @@ static void console_end(struct kn_http_req *req, void *ctx)
     if (!call)
         return;
     call->body = kn_http_body(req);
-    if (kn_http_offload(req, console_job, call) < 0)
+    if (kn_http_offload(req, KN_HTTP_READS, console_job, call) < 0)
         reply_refusal(req, 503, "busy; try again");
 }
 

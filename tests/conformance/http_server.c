@@ -335,7 +335,7 @@ static int offload_head(struct kn_http_req *req, void **ctx)
 
 static void offload_end(struct kn_http_req *req, void *ctx)
 {
-    if (kn_http_offload(req, offload_job, ctx) < 0)
+    if (kn_http_offload(req, KN_HTTP_READS, offload_job, ctx) < 0)
         reply_text(req, 503, "busy\n");
 }
 
@@ -386,7 +386,7 @@ static int over_head(struct kn_http_req *req, void **ctx)
 {
     (void) ctx;
     atomic_fetch_add(&requests_live, 1);
-    return kn_http_offload(req, over_job, NULL);
+    return kn_http_offload(req, KN_HTTP_READS, over_job, NULL);
 }
 
 static void over_wake(struct kn_http_req *req, void *ctx, uint32_t bits)

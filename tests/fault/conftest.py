@@ -7,6 +7,7 @@ long         KINEMA_LONG is set (`./check --long`): many rounds instead of a few
 chance       a random.Random whose seed is printed; KINEMA_SEED replays it
 loop         a factory for ext4 or XFS in a file
 small        a factory for a small tmpfs
+cgroup       a factory for control groups
 """
 
 import os
@@ -20,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
 
 from server_fixtures import (make_server, pytest_configure,  # noqa: E402, F401
                              pytest_runtest_makereport)
+import cgroups  # noqa: E402
 import volumes  # noqa: E402
 
 LONG = bool(os.environ.get("KINEMA_LONG"))
@@ -29,7 +31,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() == 0:
         return
     for item in items:
-        if set(item.fixturenames) & {"loop", "small", "root"}:
+        if set(item.fixturenames) & {"loop", "small", "cgroup", "root"}:
             item.add_marker(pytest.mark.skip(reason="not run: needs root"))
 
 
@@ -69,6 +71,11 @@ def loop(things_made):
 @pytest.fixture
 def small(things_made):
     return factory_of(things_made, volumes.Tmpfs)
+
+
+@pytest.fixture
+def cgroup(things_made):
+    return factory_of(things_made, cgroups.Cgroup)
 
 
 @pytest.fixture

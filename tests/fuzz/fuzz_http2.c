@@ -64,7 +64,7 @@ static struct kn_http_server *server_once(void)
     if (kn_conf_defaults(&table, 1) < 0)
         abort();
     conf.loops = 1;
-    conf.workers = 1;
+    conf.workers = conf.change_workers = 1;
     if (kn_http_server_new(&conf, kn_clock_system(), &server, &err) < 0 ||
         kn_http_server_listen(server, &listen, &port, &err) < 0)
         abort();

@@ -111,10 +111,13 @@ void fuzz_request_ask(struct fuzz_request *req, const struct kn_http_ops *ops, v
                       struct kn_bytes body)
 {
     static struct kn_http_mailbox *box;
-    static struct kn_pool *workers;
+    static struct kn_http_workers workers;
     struct kn_http_req asked = req->base;
-    if (!box)
-        kn_assert(kn_http_mailbox_open(&box) == 0 && kn_pool_new("fuzz", 1, 16, &workers) == 0);
+    if (!box) {
+        kn_assert(kn_http_mailbox_open(&box) == 0);
+        for (unsigned i = 0; i < KN_HTTP_LANES; i++)
+            kn_assert(kn_pool_new("fuzz", 1, 16, &workers.lanes[i]) == 0);
+    }
     kn_http_req_init(&req->base, &backend, ops, ctx);
     req->base.method = asked.method;
     req->base.path = asked.path;
@@ -124,7 +127,7 @@ void fuzz_request_ask(struct fuzz_request *req, const struct kn_http_ops *ops, v
     req->base.is_loopback = asked.is_loopback;
     req->base.peer = KN_STR("192.0.2.1:4711");
     req->base.box = box;
-    req->base.workers = workers;
+    req->base.workers = &workers;
     req->base.file.fd = -1;
     kn_assert(kn_http_mailbox_add(box, &req->base, NULL, &req->base.ref) == 0);
     if (kn_http_req_head(&req->base) == 0) {

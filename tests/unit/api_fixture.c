@@ -52,6 +52,14 @@ int demo_op_Wait(struct demo *module, const struct demo_Wait_in *in, struct demo
     return 0;
 }
 
+int demo_op_Change(struct demo *module, const struct demo_Change_in *in,
+                   struct demo_Change_out *out, struct kn_api_call *call)
+{
+    (void) module;
+    out->Name = kn_arena_str(call->arena, in->Name);
+    return 0;
+}
+
 static int taken_head(struct kn_http_req *taken, void **ctx)
 {
     struct kn_http_header headers[KN_API_STREAM_HEADERS];

@@ -209,12 +209,14 @@ void kn_http_gate_wait(struct kn_http_req *req, struct kn_gate *gate, uint64_t s
     req->seen = seen;
 }
 
-int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg)
+int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)(void *arg),
+                    void *arg)
 {
     assert_null(req->job);
     if (req->pool_full)
         return -EAGAIN;
     req->job = job;
+    req->job_lane = lane;
     req->job_arg = arg;
     return 0;
 }

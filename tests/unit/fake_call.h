@@ -41,6 +41,7 @@ struct kn_http_req {
     uint64_t seen;
     void (*job)(void *arg);
     void *job_arg;
+    enum kn_http_lane job_lane;
     bool pool_full; /* kn_http_offload answers -EAGAIN */
     size_t pulls, jobs;
 };

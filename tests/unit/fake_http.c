@@ -166,12 +166,14 @@ void kn_http_close_after(struct kn_http_req *req)
     req->close_after = true;
 }
 
-int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg)
+int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)(void *arg),
+                    void *arg)
 {
     kn_assert(!req->job);
     if (req->pool_full)
         return -EAGAIN;
     req->job = job;
+    req->job_lane = lane;
     req->job_arg = arg;
     return 0;
 }

@@ -28,6 +28,7 @@ struct kn_http_req {
     uint32_t woken; /* bits of kn_http_wake, until fake_http_run_wake */
     void (*job)(void *arg);
     void *job_arg;
+    enum kn_http_lane job_lane;
     struct kn_arena arena;
     bool arena_used;
 

@@ -252,6 +252,23 @@ TEST(a_blocking_handler_runs_as_a_job)
     finish();
 }
 
+TEST(what_changes_the_catalogue_runs_beside_those_who_read)
+{
+    open_engine(false);
+    make_request("/wait", "{\"Name\":\"cam\"}");
+    fake_http_start(&req, &kn_api_ops, api);
+    assert_int_equal(req.job_lane, KN_HTTP_READS);
+    assert_true(fake_http_run_job(&req));
+    finish();
+
+    make_request("/change", "{\"Name\":\"cam\"}");
+    fake_http_start(&req, &kn_api_ops, api);
+    assert_int_equal(req.job_lane, KN_HTTP_CHANGES);
+    assert_true(fake_http_run_job(&req));
+    assert_answer(200, "{\"Name\":\"cam\"}");
+    finish();
+}
+
 TEST(a_full_pool_is_an_answer_that_clients_retry)
 {
     open_engine(false);
@@ -397,6 +414,7 @@ int main(void)
         TEST_OF(leftover_errors_become_faults_or_failures),
         TEST_OF(a_refused_operation_validates_and_then_says_why),
         TEST_OF(a_blocking_handler_runs_as_a_job),
+        TEST_OF(what_changes_the_catalogue_runs_beside_those_who_read),
         TEST_OF(a_full_pool_is_an_answer_that_clients_retry),
         TEST_OF(a_peer_that_leaves_during_a_job_leaks_nothing),
         TEST_OF(an_upload_is_handed_over_at_its_head),

@@ -73,8 +73,9 @@ struct kn_api_operation {
     const struct kn_api_row *resource_token; /* names the stream; only the handler can read it */
     const struct kn_api_fault_row *faults;
     size_t fault_count;
-    size_t body_bytes_max; /* 0: KN_API_BODY_BYTES_MAX */
-    bool blocking;
+    size_t body_bytes_max;                      /* 0: KN_API_BODY_BYTES_MAX */
+    bool blocking;                              /* runs on a worker … */
+    bool changes;                               /* … of the lane KN_HTTP_CHANGES */
     bool input_stream;                          /* the body is not JSON and is not read */
     bool answer_stream;                         /* the handler calls kn_api_take */
     const char *refused_fault, *refused_reason; /* with invoke NULL; without: planned */

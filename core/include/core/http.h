@@ -128,9 +128,17 @@ void kn_http_deadline(struct kn_http_req *req, int64_t in_ms); /* one a request;
 /* Wakes with KN_HTTP_WAKE_GATE once the gate's value differs from seen (at once if it does). One
  * gate a request. The gate must outlive the request or the wait be ended with gate = NULL. */
 void kn_http_gate_wait(struct kn_http_req *req, struct kn_gate *gate, uint64_t seen);
-/* Runs job(arg) on the worker pool, then wake(KN_HTTP_WAKE_JOB) on the loop. One at a time a
- * request; gone() is not called before the job has returned. -EAGAIN when the pool is full. */
-int kn_http_offload(struct kn_http_req *req, void (*job)(void *arg), void *arg) KN_MUSTUSE;
+/* Runs job(arg) on a worker of the lane, then wake(KN_HTTP_WAKE_JOB) on the loop. One at a time a
+ * request; gone() is not called before the job has returned. -EAGAIN when the lane's queue is full.
+ * A job that waits for a flush belongs on the lane of changes: those who read never stand behind
+ * it, however slow the disk. */
+enum kn_http_lane {
+    KN_HTTP_READS,
+    KN_HTTP_CHANGES,
+    KN_HTTP_LANES,
+};
+int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)(void *arg),
+                    void *arg) KN_MUSTUSE;
 
 /* --- composing --------------------------------------------------------------------------- */
 /* From inside head(), end() or wake(): from now on the request belongs to these ops, whose head()

@@ -8,10 +8,11 @@
 #include "core/err.h"
 #include "core/http.h"
 
-struct kn_http_conf { /* every member is a row of kn_http_conf_keys */
-    uint64_t loops;   /* 0: one a core */
-    uint64_t workers; /* threads of the worker pool */
-    uint64_t worker_queue_max;
+struct kn_http_conf {          /* every member is a row of kn_http_conf_keys */
+    uint64_t loops;            /* 0: one a core */
+    uint64_t workers;          /* threads of the lane KN_HTTP_READS … */
+    uint64_t change_workers;   /* … and of KN_HTTP_CHANGES */
+    uint64_t worker_queue_max; /* of each lane */
     uint64_t connections_max;
     uint64_t connections_per_peer_max; /* 0: no limit */
     uint64_t head_bytes_max;
@@ -61,7 +62,8 @@ int kn_http_server_start(struct kn_http_server *server, struct kn_err *err) KN_M
  * end, closes the rest, joins the loops. Blocks; not from a loop. */
 void kn_http_server_stop(struct kn_http_server *server, int64_t drain_ms);
 void kn_http_server_free(struct kn_http_server *server); /* after stop */
-struct kn_pool *kn_http_server_workers(struct kn_http_server *server);
+struct kn_http_workers;
+const struct kn_http_workers *kn_http_server_workers(struct kn_http_server *server);
 
 /* The console's listener, on libmicrohttpd with threads of its own; same handler interface, minus
  * duplex (an answer starts only after the body has been read). Refuses ambiguous requests before a
@@ -71,7 +73,7 @@ struct kn_http_mhd_conf {
     unsigned threads;
     uint64_t connections_max;
     uint64_t connections_per_peer_max; /* 0: no limit */
-    struct kn_pool *workers;
+    const struct kn_http_workers *workers;
     struct kn_clock *clock;
 };
 int kn_http_mhd_start(const struct kn_http_listen *listen, const struct kn_http_mhd_conf *conf,

@@ -184,7 +184,8 @@ static ssize_t start_job(struct playback_media *media, struct kn_http_req *req)
         return KN_HTTP_FAIL;
     media->job_runs = true;
     kn_metric_add(media->playback->hls->metrics.cold, 1);
-    if (kn_http_offload(req, job, media) < 0) { /* every worker is busy, and so is the queue */
+    if (kn_http_offload(req, KN_HTTP_READS, job, media) <
+        0) { /* every worker is busy, and so is the queue */
         media->job_runs = false;
         kn_http_deadline(req, RETRY_MS);
     }

@@ -351,7 +351,7 @@ static int head(struct kn_http_req *req, void **ctx)
     }
     r->result = prepare(r, true);
     if (r->result == -EAGAIN) {
-        r->job_runs = kn_http_offload(req, prepare_job, r) == 0;
+        r->job_runs = kn_http_offload(req, KN_HTTP_READS, prepare_job, r) == 0;
         if (r->job_runs)
             return 0;
     }

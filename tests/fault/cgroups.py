@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A control group of a test's own, under cgroup v1 or v2, whichever the machine mounts."""
+
+import contextlib
+import os
+import pathlib
+import re
+import uuid
+
+ROOT = pathlib.Path("/sys/fs/cgroup")
+V1 = {"io": "blkio", "memory": "memory"}
+
+
+class Cgroup:
+    """controller: io or memory. OSError: this machine has none."""
+
+    def __init__(self, controller):
+        self.v2 = (ROOT / "cgroup.controllers").exists()
+        if self.v2:
+            if controller not in (ROOT / "cgroup.controllers").read_text().split():
+                raise OSError(f"no cgroup controller {controller}")
+            (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
+            self.parent = ROOT
+        else:
+            self.parent = ROOT / V1[controller]
+            if not self.parent.is_dir():
+                raise OSError(f"no cgroup controller {V1[controller]}")
+        self.device = None
+        self.path = self.parent / f"kinema-test-{uuid.uuid4().hex[:8]}"
+        self.path.mkdir()
+
+    def take(self, pid):
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def throttle_writes(self, device, bytes_per_s=None):
+        """device: major:minor. None: no longer."""
+        self.device = device
+        if self.v2:
+            (self.path / "io.max").write_text(f"{device} wbps={bytes_per_s or 'max'}")
+        else:
+            (self.path / "blkio.throttle.write_bps_device").write_text(
+                f"{device} {bytes_per_s or 0}")
+
+    def limit_memory(self, bytes_max):
+        name = "memory.max" if self.v2 else "memory.limit_in_bytes"
+        (self.path / name).write_text(str(bytes_max))
+        if self.v2:
+            with contextlib.suppress(OSError):
+                (self.path / "memory.swap.max").write_text("0")
+
+    def kills(self):
+        """How many processes the kernel has killed in it for want of memory."""
+        text = (self.path / ("memory.events" if self.v2 else "memory.oom_control")).read_text()
+        found = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
+        return int(found.group(1)) if found else 0
+
+    def release(self):
+        """Lets go of what it holds back: a process that waits for a disk cannot even be killed."""
+        if self.device:
+            self.throttle_writes(self.device)
+
+    def close(self):
+        self.release()
+        for pid in (self.path / "cgroup.procs").read_text().split():
+            with contextlib.suppress(OSError):
+                (self.parent / "cgroup.procs").write_text(pid)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)
