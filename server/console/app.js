@@ -5,6 +5,7 @@
 import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
+import {Holds} from './holds.js';
 import {Player, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
 
@@ -337,6 +338,10 @@ class StreamView {
       fetchCoverage: (from, to, gap) => ask(`${streamPath(name)}/coverage?from=${from}&to=${to}&gap=${gap}`),
       onJump: ms => this.jump(ms), onLive: () => this.live(), onNudge: ms => this.nudge(ms),
       onRange: () => this.range(),
+    });
+    this.holds = new Holds($('#holds'), {
+      ask, path: `${streamPath(name)}/holds`, range: () => [this.timeline.from(), Math.min(this.timeline.to(), this.timeline.now())],
+      onChange: holds => { this.timeline.holds = holds; this.timeline.draw(); },
     });
     window.kinemaView = this; // for a look from the browser's developer tools
     this.buttons();

@@ -15,6 +15,7 @@ export class Timeline {
   constructor(canvas, {fetchCoverage, onJump, onLive, onNudge, onRange}) {
     Object.assign(this, {canvas, fetchCoverage, onJump, onLive, onNudge, onRange});
     this.spans = [];
+    this.holds = []; // [{name, fromMs, toMs}, …]; toMs absent: no end
     this.span = 3600e3;
     this.end = null; // null: follows the present
     this.playhead = 0;
@@ -112,6 +113,7 @@ export class Timeline {
     g.clearRect(0, 0, this.width, this.height);
     this.drawTicks(g);
     this.drawSpans(g);
+    this.drawHolds(g);
     this.drawMarks(g);
   }
 
@@ -148,6 +150,21 @@ export class Timeline {
     if (now < this.width) { // what has not happened yet
       g.fillStyle = this.colour('future');
       g.fillRect(now, top, this.width - now, height);
+    }
+  }
+
+  // A band with a border over what is held, named where there is room.
+  drawHolds(g) {
+    const top = 12, height = this.height - 34;
+    for (const {name, fromMs, toMs} of this.holds) {
+      const left = Math.max(-2, this.x(fromMs)), right = Math.min(this.width + 2, this.x(toMs ?? this.now()));
+      if (right < 0 || left > this.width) continue;
+      g.fillStyle = this.colour('hold');
+      g.fillRect(left, top, Math.max(2, right - left), height);
+      g.fillStyle = this.colour('warn');
+      g.fillRect(left, top + height - 3, Math.max(2, right - left), 3);
+      g.font = '600 11px system-ui, sans-serif';
+      if (right - left > g.measureText(name).width + 12) g.fillText(name, Math.max(0, left) + 6, top + height - 18);
     }
   }
 

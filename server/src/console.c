@@ -23,15 +23,18 @@ static void run_metrics(struct console_call *call)
 }
 
 static const struct console_route routes[] = {
-    {"GET",  "/healthz",                      CONSOLE_OPEN,     run_health          },
-    {"GET",  "/metrics",                      CONSOLE_LOOPBACK, run_metrics         },
-    {"GET",  "/kinema/v1/session",            CONSOLE_OPEN,     console_run_session },
-    {"POST", "/kinema/v1/login",              CONSOLE_OPEN,     console_run_login   },
-    {"POST", "/kinema/v1/logout",             CONSOLE_LOGIN,    console_run_logout  },
-    {"GET",  "/kinema/v1/streams",            CONSOLE_LOGIN,    console_run_streams },
-    {"GET",  "/kinema/v1/streams/*",          CONSOLE_LOGIN,    console_run_stream  },
-    {"GET",  "/kinema/v1/streams/*/coverage", CONSOLE_LOGIN,    console_run_coverage},
-    {"POST", "/kinema/v1/streams/*/play",     CONSOLE_LOGIN,    console_run_play    },
+    {"GET",  "/healthz",                        CONSOLE_OPEN,     run_health           },
+    {"GET",  "/metrics",                        CONSOLE_LOOPBACK, run_metrics          },
+    {"GET",  "/kinema/v1/session",              CONSOLE_OPEN,     console_run_session  },
+    {"POST", "/kinema/v1/login",                CONSOLE_OPEN,     console_run_login    },
+    {"POST", "/kinema/v1/logout",               CONSOLE_LOGIN,    console_run_logout   },
+    {"GET",  "/kinema/v1/streams",              CONSOLE_LOGIN,    console_run_streams  },
+    {"GET",  "/kinema/v1/streams/*",            CONSOLE_LOGIN,    console_run_stream   },
+    {"GET",  "/kinema/v1/streams/*/coverage",   CONSOLE_LOGIN,    console_run_coverage },
+    {"POST", "/kinema/v1/streams/*/play",       CONSOLE_LOGIN,    console_run_play     },
+    {"GET",  "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_holds    },
+    {"POST", "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_hold_set },
+    {"POST", "/kinema/v1/streams/*/holds/lift", CONSOLE_LOGIN,    console_run_hold_lift},
 };
 
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)

@@ -91,7 +91,14 @@ struct kn_str console_host_name(struct kn_str host);
 struct kn_str console_api_url(const struct console_call *call);
 struct kn_str console_ingest_url(const struct console_call *call);
 
+/* console_holds.c */
+void console_run_holds(struct console_call *call);
+void console_run_hold_set(struct console_call *call);
+void console_run_hold_lift(struct console_call *call);
+
 /* console_streams.c */
+/* The stream of the path, if the caller may do this; otherwise NULL, and the answer is set. */
+struct storage_stream *console_stream_find(struct console_call *call, const char *action);
 void console_run_streams(struct console_call *call);
 void console_run_stream(struct console_call *call);
 void console_run_coverage(struct console_call *call);

@@ -194,8 +194,7 @@ void console_run_streams(struct console_call *call)
 }
 
 /* --- one stream ------------------------------------------------------------------------------- */
-/* The stream of the path, if the caller may do this; otherwise the answer is set. */
-static struct storage_stream *stream_find(struct console_call *call, const char *action)
+struct storage_stream *console_stream_find(struct console_call *call, const char *action)
 {
     struct storage_stream *stream =
         console_allows(call, action, call->name)
@@ -210,7 +209,7 @@ static struct storage_stream *stream_find(struct console_call *call, const char 
 void console_run_stream(struct console_call *call)
 {
     KN_CLEANUP(storage_stream_unrefp)
-    struct storage_stream *stream = stream_find(call, action_describe);
+    struct storage_stream *stream = console_stream_find(call, action_describe);
     struct kn_json_writer *w = &call->json;
     struct recent recent;
     if (!stream)
@@ -253,7 +252,7 @@ void console_run_stream(struct console_call *call)
 void console_run_coverage(struct console_call *call)
 {
     KN_CLEANUP(storage_stream_unrefp)
-    struct storage_stream *stream = stream_find(call, action_describe);
+    struct storage_stream *stream = console_stream_find(call, action_describe);
     struct kn_json_writer *w = &call->json;
     int64_t now_ms = kn_wall_ms(call->console->conf.clock), from_ms, to_ms, gap_ms;
     size_t count = 0;
@@ -339,7 +338,7 @@ void console_run_play(struct console_call *call)
     struct kn_err err = {0};
     struct kn_buf path;
     KN_CLEANUP(storage_stream_unrefp)
-    struct storage_stream *stream = stream_find(call, action_play);
+    struct storage_stream *stream = console_stream_find(call, action_play);
     if (!stream)
         return;
     if (play_read(call, &play) == 0)

@@ -304,3 +304,56 @@ def test_a_wrong_range_is_400(logged_in, stream, query):
                                   {"mode": 1}, {"mode": "LIVE", "from": "x"}])
 def test_a_wrong_play_request_is_400(logged_in, stream, body):
     assert logged_in.post(f"/kinema/v1/streams/{stream}/play", body)[0] == 400
+
+
+# --- legal holds -----------------------------------------------------------------------------------
+
+def holds_path(stream):
+    return f"/kinema/v1/streams/{stream}/holds"
+
+
+def test_a_hold_is_set_seen_and_lifted(server, stream):
+    browser = Browser(server)
+    assert browser.login(server.key)[0] == 200
+    path = holds_path(stream)
+    assert browser.get(path) == (200, {"holds": [], "canPut": True, "canLift": True})
+    wanted = {"name": "case-1", "fromMs": 1000, "toMs": 2000, "reason": "a \"reason\""}
+    status, made = browser.post(path, wanted)
+    assert status == 200 and made["by"] == server.key.id
+    assert {key: made[key] for key in wanted} == wanted
+    assert browser.get(path)[1]["holds"] == [made]
+    assert browser.post(path, wanted)[0] == 409
+    assert browser.post(path + "/lift", {"name": "case-1"}) == (200, {})
+    assert browser.post(path + "/lift", {"name": "case-1"})[0] == 404
+    status, made = browser.post(path, {"name": "open", "fromMs": 0})
+    assert status == 200 and "toMs" not in made
+
+
+@pytest.mark.parametrize("body", [
+    b"[]", b"{", {"name": "a"}, {"fromMs": 1}, {"name": "", "fromMs": 1}, {"name": "a/b", "fromMs": 1},
+    {"name": "n" * 129, "fromMs": 1}, {"name": "a", "fromMs": 2, "toMs": 1},
+    {"name": "a", "fromMs": -1}, {"name": "a", "fromMs": "1"}, {"name": 1, "fromMs": 1},
+    {"name": "a", "fromMs": 1, "reason": "r" * 1025}])
+def test_a_hold_that_makes_no_sense_is_refused(server, stream, body):
+    browser = Browser(server)
+    browser.login(server.key)
+    status, answer = browser.post(holds_path(stream), body,
+                                  headers={"Content-Type": "application/json"})
+    assert status == 400 and answer["message"]
+    assert browser.get(holds_path(stream))[1]["holds"] == []
+
+
+def test_holds_need_the_rights_of_the_api(server, stream):
+    admin, seer = Browser(server), Browser(server)
+    admin.login(server.key)
+    assert admin.post(holds_path(stream), {"name": "case-1", "fromMs": 0})[0] == 200
+    seer.login(server.create_key("--allow", "kinema:ListHolds", "--stream", stream))
+    status, answer = seer.get(holds_path(stream))
+    assert status == 200 and [h["name"] for h in answer["holds"]] == ["case-1"]
+    assert not answer["canPut"] and not answer["canLift"]
+    assert seer.post(holds_path(stream), {"name": "case-2", "fromMs": 0})[0] == 404
+    assert seer.post(holds_path(stream) + "/lift", {"name": "case-1"})[0] == 404
+    blind = Browser(server)
+    blind.login(server.create_key("--allow", "kinesisvideo:*", "--stream", stream))
+    assert blind.get(holds_path(stream))[0] == 404
+    assert Browser(server).get(holds_path(stream))[0] == 401

@@ -91,6 +91,37 @@ test('the keyboard does it too', async () => {
   await page.waitForFunction(() => /LIVE/.test(document.querySelector('#state').textContent));
 });
 
+test('a legal hold is set on the range in view, drawn on the bar, and lifted with a second click', async () => {
+  await page.waitForSelector('#holds:not([hidden])');
+  await page.click('#hold-add');
+  await page.fill('#hold-form [name=name]', 'case-17');
+  await page.fill('#hold-form [name=reason]', 'asked for by the insurer');
+  await shot('hold-form');
+  await page.click('#hold-form .primary');
+  await page.waitForFunction(() => /case-17/.test(document.querySelector('#hold-list').textContent));
+  assert.match(await page.textContent('#hold-list'), /asked for by the insurer/);
+  assert.equal(await page.isHidden('#hold-form'), true);
+  const [from, to] = await page.evaluate(() => {
+    const [hold] = window.kinemaView.timeline.holds;
+    return [hold.fromMs, hold.toMs];
+  });
+  assert.ok(from < Date.now() && to > from && to < Date.now() + 2000, `${from} – ${to}`);
+  await shot('hold');
+
+  await page.click('#hold-add');
+  await page.fill('#hold-form [name=name]', 'case-17');
+  await page.click('#hold-form .primary');
+  await page.waitForFunction(() => /already/.test(document.querySelector('#hold-error').textContent));
+  await page.click('#hold-cancel');
+
+  await page.click('#hold-list button');
+  await page.waitForSelector('#hold-list button.sure');
+  assert.match(await page.textContent('#hold-list'), /case-17/);
+  await page.click('#hold-list button');
+  await page.waitForFunction(() => /None/.test(document.querySelector('#hold-list').textContent));
+  assert.deepEqual(await page.evaluate(() => window.kinemaView.timeline.holds), []);
+});
+
 test('what one pastes into a client can be copied, also where the clipboard is not to be had', async () => {
   await page.click('.connect summary');
   await page.waitForSelector('.addresses code');
