@@ -9,7 +9,8 @@
 #include "storage_metrics.h"
 
 enum {
-    BATCH_MAX = 512
+    BATCH_MAX = 512,
+    MANY = 8, /* chunks that wait */
 };
 
 struct storage_commit_round {
@@ -64,6 +65,7 @@ static void take_batch_locked(struct storage_committer *c, struct storage_commit
         chunk->flush_queued = false;
         round->chunks[round->count++] = chunk;
     }
+    c->count -= round->count;
 }
 
 static void *committer_main(void *arg)
@@ -127,13 +129,21 @@ void storage_committer_stop(struct storage_committer *c)
 /* The linger is real time even in tests that own the clock: it only groups, it decides nothing. */
 void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon)
 {
-    int64_t now_ns = kn_mono_ns(kn_clock_system());
-    int64_t due_ns = soon ? now_ns : now_ns + (int64_t) c->storage->conf.linger_ms * 1000000;
     KN_LOCKED(&c->lock);
-    if (!c->first || due_ns < c->due_ns) {
-        c->due_ns = due_ns;
-        kn_cond_signal(&c->wake);
+    bool first = !c->first;
+    if (first) {
+        c->since_ns = kn_mono_ns(kn_clock_system());
+        c->hurry = false;
     }
+    c->count += !chunk->flush_queued;
+    c->hurry |= soon;
+    int64_t linger_ns = (int64_t) c->storage->conf.linger_ms * 1000000;
+    int64_t due_ns = c->since_ns + (c->hurry           ? 0
+                                    : c->count >= MANY ? linger_ns
+                                                       : linger_ns * 2 / 5);
+    if (first || due_ns < c->due_ns)
+        kn_cond_signal(&c->wake);
+    c->due_ns = due_ns;
     if (chunk->flush_queued)
         return;
     chunk->flush_queued = true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group flush: chunks with commits that wait for the disk are gathered for at most linger_ms, then
- * flushed together in one call. All flushes of a chunk pass here, one at a time: a kernel reports a
- * failed write-back once, and only one asker must get to hear it.
+ * Group flush: chunks with commits that wait for the disk are gathered, then flushed together in
+ * one call: a few after two fifths of linger_ms, many after all of it, since what they share is
+ * worth it. All flushes of a chunk pass here, one at a time: a kernel reports a failed write-back
+ * once, and only one asker must get to hear it.
  */
 #ifndef STORAGE_SRC_COMMITTER_H
 #define STORAGE_SRC_COMMITTER_H
@@ -20,8 +21,13 @@ struct storage_committer {
     struct kn_lock lock;
     struct kn_cond wake;
     struct storage_chunk *first, *last; /* guarded by lock: chunks that want a flush */
-    int64_t due_ns;                     /* guarded by lock: when the round begins */
-    bool stopping;                      /* guarded by lock */
+    /* Guarded by lock, of those that want one: how many, since when, whether any is in a hurry, and
+     * when the round begins. */
+    size_t count;
+    int64_t since_ns;
+    bool hurry;
+    int64_t due_ns;
+    bool stopping; /* guarded by lock */
     bool started;
     pthread_t thread;
     struct storage *storage;
