@@ -12,6 +12,7 @@
 void kn_gate_init(struct kn_gate *gate)
 {
     kn_lock_init(&gate->lock);
+    gate->joined = NULL;
     atomic_init(&gate->value, 0);
     atomic_init(&gate->waiter_count, 0);
     gate->waiters = (struct kn_gate_waiter){.next = &gate->waiters, .prev = &gate->waiters};
@@ -55,6 +56,8 @@ bool kn_gate_join(struct kn_gate *gate, struct kn_gate_waiter *waiter, uint64_t 
     waiter->prev = gate->waiters.prev;
     waiter->prev->next = waiter;
     gate->waiters.prev = waiter;
+    if (gate->joined)
+        gate->joined(gate);
     return true;
 }
 

@@ -96,6 +96,7 @@ struct storage_log {
     struct storage_id id;
     struct storage_log *bucket_next;
     struct kn_gate gate;
+    _Atomic bool ask_followed; /* the writer wants to know when somebody waits at the gate */
 
     struct kn_lock slow; /* held over calls into the catalogue: loading, reserving, trimming */
     struct storage_numbers stored; /* guarded by slow: what the catalogue says */
@@ -194,6 +195,7 @@ void storage_writer_unpin(struct storage_log *log, struct storage_writer *w);
 void storage_writer_finish(struct storage_writer *w); /* OP_CLOSED */
 void storage_writers_wake(struct storage_log *log);   /* budget was given back */
 void storage_writer_tell(struct storage_arrival *arrival);
+void storage_log_followed(struct kn_gate *gate); /* somebody waits at the log's */
 
 /* An equal fragment that is persisted already (same producer time, length, checksum), or will be
  * once ret_awaits, a reference or NULL, has been flushed. Blocks. */

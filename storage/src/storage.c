@@ -56,6 +56,7 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     log->storage = storage;
     log->id = *id;
     kn_gate_init(&log->gate);
+    log->gate.joined = storage_log_followed;
     kn_lock_init(&log->lock);
     kn_lock_init(&log->slow);
     struct storage_hold_range *room = storage_log_holds_room();

@@ -9,6 +9,8 @@
 #include "log.h"
 #include "storage_metrics.h"
 
+#include <stdatomic.h>
+
 #include "core/crypto.h"
 
 struct storage_writer {
@@ -586,6 +588,24 @@ int storage_writer_mark(struct storage_writer *w, const struct storage_frame *fr
 bool storage_writer_is_followed(struct storage_writer *w)
 {
     return kn_gate_is_awaited(&w->log->gate);
+}
+
+bool storage_writer_ask_followed(struct storage_writer *w)
+{
+    if (kn_gate_is_awaited(&w->log->gate))
+        return true;
+    atomic_store(&w->log->ask_followed, true);
+    return kn_gate_is_awaited(&w->log->gate); /* who came in between may not have seen it */
+}
+
+void storage_log_followed(struct kn_gate *gate)
+{
+    struct storage_log *log = KN_CONTAINER_OF(gate, struct storage_log, gate);
+    if (!atomic_load(&log->ask_followed) || !atomic_exchange(&log->ask_followed, false))
+        return;
+    KN_LOCKED(&log->lock);
+    if (log->writer && log->writer->events.followed)
+        log->writer->events.followed(log->writer->ctx);
 }
 
 /* --- the end of a fragment

@@ -171,7 +171,8 @@ static unsigned new_media(struct work *work)
 
 static struct upload *upload_open(struct work *work, unsigned name, bool fence, unsigned media)
 {
-    static const struct storage_writer_events events = {on_committed, on_writable};
+    static const struct storage_writer_events events = {.committed = on_committed,
+                                                        .writable = on_writable};
     int at = work->stream_of[name];
     if (at < 0)
         return NULL;

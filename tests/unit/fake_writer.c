@@ -94,6 +94,12 @@ bool storage_writer_is_followed(struct storage_writer *w)
     return fake.followed;
 }
 
+bool storage_writer_ask_followed(struct storage_writer *w)
+{
+    fake.asked = true;
+    return storage_writer_is_followed(w);
+}
+
 int storage_writer_mark(struct storage_writer *w, const struct storage_frame *frame)
 {
     struct fake_fragment *f = open_fragment();

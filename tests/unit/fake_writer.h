@@ -41,6 +41,7 @@ struct fake_writer {
     unsigned shorts;
     int fail_header, fail_begin, fail_part, fail_commit, fail_mark; /* returned instead */
     bool followed;                                                  /* a reader waits for more */
+    bool asked;                                                     /* to be told when one does */
     bool memory;                                                    /* retention 0 */
 };
 extern struct fake_writer fake;

@@ -57,6 +57,13 @@ static void on_writable(void *ctx)
     kn_cond_broadcast(&up->moved);
 }
 
+static void on_followed(void *ctx)
+{
+    struct rig_upload *up = ctx;
+    KN_LOCKED(&up->lock);
+    up->followed++;
+}
+
 static void on_closed(void *ctx)
 {
     struct rig_upload *up = ctx;
@@ -68,7 +75,8 @@ static void on_closed(void *ctx)
 int rig_upload_open(struct rig_upload *up, struct storage *storage, const struct storage_id *stream,
                     bool fence)
 {
-    static const struct storage_writer_events events = {on_committed, on_writable};
+    static const struct storage_writer_events events = {
+        .committed = on_committed, .writable = on_writable, .followed = on_followed};
     *up = (struct rig_upload){.storage = storage, .stream = *stream};
     kn_lock_init(&up->lock);
     kn_cond_init(&up->moved);

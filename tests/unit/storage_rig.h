@@ -31,6 +31,7 @@ struct rig_upload { /* one writer */
     struct rig_commit *commits; /* guarded by lock, like the rest */
     size_t commit_count, submitted;
     uint64_t writable;
+    uint64_t followed;
     bool closed;
 };
 

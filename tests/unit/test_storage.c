@@ -356,6 +356,35 @@ TEST(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_i
     slow_stop();
 }
 
+static void no_wake(struct kn_gate_waiter *waiter)
+{
+    (void) waiter;
+}
+
+TEST(a_writer_that_asks_is_told_once_of_the_next_reader_that_waits)
+{
+    struct fixture f;
+    setup(&f);
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    struct kn_gate *gate = storage_tail_gate(f.storage, &f.stream);
+    struct kn_gate_waiter waiter = {.wake = no_wake};
+    for (unsigned round = 0; round < 3; round++) {
+        if (round < 2)
+            assert_false(storage_writer_ask_followed(up.w));
+        assert_true(kn_gate_join(gate, &waiter, kn_gate_value(gate)));
+        assert_true(storage_writer_is_followed(up.w));
+        assert_true(storage_writer_ask_followed(up.w));
+        kn_gate_leave(gate, &waiter);
+    }
+    assert_int_equal(up.followed, 2);
+    rig_upload_close(&up);
+    assert_true(kn_gate_join(gate, &waiter, kn_gate_value(gate))); /* nobody is there to be told */
+    kn_gate_leave(gate, &waiter);
+    rig_upload_done(&up);
+    teardown(&f);
+}
+
 TEST(a_newcomer_fences_the_writer_before_it)
 {
     struct fixture f;
@@ -655,6 +684,7 @@ TESTS_MAIN(
     TEST_OF(an_aborted_fragment_is_gone_and_its_reader_is_told),
     TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
     TEST_OF(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told),
+    TEST_OF(a_writer_that_asks_is_told_once_of_the_next_reader_that_waits),
     TEST_OF(a_newcomer_fences_the_writer_before_it),
     TEST_OF(small_chunks_roll_and_every_order_finds_its_way),
     TEST_OF(chunks_that_a_walk_comes_to_are_asked_for_together),

@@ -16,6 +16,9 @@ struct kn_gate_waiter {
 };
 
 struct kn_gate {
+    /* NULL, or set right after kn_gate_init: called when a waiter has joined, with the gate's lock
+     * held, which comes before any lock that it takes. */
+    void (*joined)(struct kn_gate *gate);
     struct kn_lock lock;
     _Atomic uint64_t value;
     _Atomic uint32_t waiter_count;

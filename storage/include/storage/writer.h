@@ -13,12 +13,15 @@
 
 struct storage_writer;
 
-struct storage_writer_events { /* called on storage's threads, without its locks held */
+struct storage_writer_events { /* called on storage's threads, without its locks held, but: */
     /* For each commit, once, in order. result 0; -ESTALE fenced; -ENOSPC; -EIO; -ETIMEDOUT outcome
      * unknown. duplicate: it equals one already stored, whose number `fragment` then carries. */
     void (*committed)(void *ctx, const struct storage_fragment *fragment, bool duplicate,
                       int result);
     void (*writable)(void *ctx); /* a short part, or a begin that said -EAGAIN, may be repeated */
+    /* See storage_writer_ask_followed. On a reader's thread with locks held: must only post a
+     * message. */
+    void (*followed)(void *ctx);
 };
 
 /* Takes the stream. -EBUSY: there is another writer and !fence. With fence the other one's calls
@@ -57,6 +60,8 @@ int storage_writer_mark(struct storage_writer *w, const struct storage_frame *fr
 
 /* Somebody waits for what comes next (storage_tail_gate): it should be handed over at once. */
 bool storage_writer_is_followed(struct storage_writer *w);
+/* The same; if nobody does, `followed` is called once somebody begins to. */
+bool storage_writer_ask_followed(struct storage_writer *w);
 
 struct storage_commit {
     uint32_t cluster_offset; /* bytes of Tags before the Cluster */
