@@ -426,6 +426,7 @@ static void set_timer(struct kn_http_conn *conn)
     conn->read_due_ns = read_due_ns(conn);
     conn->write_due_ns = writing ? conn->write_mark_ns + write_ns : INT64_MAX;
     int64_t due_ns = kn_min_i64(conn->read_due_ns, conn->write_due_ns);
+    due_ns = kn_min_i64(due_ns, kn_http_pace_due_ns(conn));
     if (due_ns == INT64_MAX)
         kn_http_timer_clear(&conn->loop->timers, &conn->timer);
     else
@@ -460,6 +461,7 @@ void kn_http_conn_run(struct kn_http_conn *conn)
         return;
     if (conn->read_due_ns <= conn->loop->now_ns || conn->write_due_ns <= conn->loop->now_ns)
         check_timeouts(conn);
+    kn_http_pace_begin(conn);
     if (conn->phase == KN_HTTP_HANDSHAKE && kn_http_tls_flush(conn))
         handshake(conn);
     if (conn->phase == KN_HTTP_SERVING || conn->phase == KN_HTTP_LINGERING)

@@ -339,11 +339,11 @@ static void h1_deadline(struct kn_http_req *base, int64_t in_ms)
     kn_http_loop_deadline(KN_CONTAINER_OF(base, struct kn_h1_req, base)->loop, base, in_ms);
 }
 
-static void h1_pace(struct kn_http_req *base, bool paced)
+static void h1_pace(struct kn_http_req *base, uint32_t calm_ms)
 {
     struct kn_h1_req *req = KN_CONTAINER_OF(base, struct kn_h1_req, base);
     if (req->conn)
-        kn_http_pace_allow(req->conn, paced);
+        kn_http_pace_allow(req->conn, calm_ms);
 }
 
 static void h1_gate_wait(struct kn_http_req *base, struct kn_gate *gate, uint64_t seen)
@@ -353,6 +353,7 @@ static void h1_gate_wait(struct kn_http_req *base, struct kn_gate *gate, uint64_
 
 const struct kn_http_backend kn_h1_backend = {
     .duplex = true,
+    .produces = true,
     .reply = h1_reply,
     .reply_stream = h1_reply_stream,
     .reply_file = h1_reply_file,

@@ -130,7 +130,7 @@ static void req_free(struct kn_h1_req *req)
 void kn_h1_req_end(struct kn_h1_req *req, enum kn_http_why why)
 {
     if (req->conn) {
-        kn_http_pace_allow(req->conn, false);
+        kn_http_pace_allow(req->conn, 0);
         req->conn->h1.req = NULL;
         req->conn = NULL;
     }

@@ -48,7 +48,7 @@ int kn_http_mailbox_open(struct kn_http_mailbox **ret)
             return -EIO;
         }
         box->open = true;
-        box->rung = box->written = false;
+        box->rung = box->written = box->ticks = false;
         box->chunk_count = 0;
         box->free = NULL;
         box->queued = NULL;
@@ -159,7 +159,7 @@ static void ring_locked(struct kn_http_mailbox *box)
     (void) eventfd_write(box->event_fd, 1); /* fails only when it is already readable */
 }
 
-void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
+static void wake(struct kn_http_ref ref, uint32_t bits, bool soon)
 {
     if (!(uint32_t) ref.v)
         return;
@@ -179,7 +179,26 @@ void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
         *box->queued_end = slot;
         box->queued_end = &slot->next_queued;
     }
-    ring_locked(box);
+    if (!soon || !box->ticks)
+        ring_locked(box);
+}
+
+void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
+{
+    wake(ref, bits, false);
+}
+
+void kn_http_wake_soon(struct kn_http_ref ref, uint32_t bits)
+{
+    wake(ref, bits, true);
+}
+
+void kn_http_mailbox_ticks(struct kn_http_mailbox *box, bool ticks)
+{
+    KN_LOCKED(&box->lock);
+    box->ticks = ticks;
+    if (!ticks && box->queued)
+        ring_locked(box);
 }
 
 void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail)

@@ -42,6 +42,7 @@ struct kn_http_mailbox {
     bool open;
     bool rung;    /* nobody needs to ring: the loop will look, or is at it */
     bool written; /* the eventfd holds a count */
+    bool ticks;   /* the loop looks every so often by itself */
     int event_fd;
     uint32_t generation; /* of the newest slot use; never starts again */
     struct kn_http_slot **chunks;
@@ -68,6 +69,8 @@ uint32_t kn_http_mailbox_take_bits(struct kn_http_mailbox *box, struct kn_http_r
 void kn_http_mailbox_post(struct kn_http_mailbox *box, struct kn_http_mail *mail); /* ANY */
 void kn_http_mailbox_unpost(struct kn_http_mailbox *box, struct kn_http_mail *mail);
 
+/* Whether the loop looks every http_pace_ms by itself, which is soon enough for some. */
+void kn_http_mailbox_ticks(struct kn_http_mailbox *box, bool ticks);
 /* The loop's round: begin, every message, then the wake-ups. What comes after rings again. */
 void kn_http_mailbox_begin(struct kn_http_mailbox *box);
 /* Takes all wake-ups that have come: slots by next_taken, with taken_bits (0: skip it). */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -29,8 +30,10 @@ static void look(struct kn_http_timer *timer)
             watch->event(watch, events[i].events);
         }
     } while (n == EVENTS_MAX);
+    int64_t next_ns = timer->due_ns + pace_ns(loop); /* in step with who is left alone */
     if (loop->pacer.count > 0)
-        kn_http_timer_set(&loop->timers, timer, loop->now_ns + pace_ns(loop));
+        kn_http_timer_set(&loop->timers, timer,
+                          next_ns > loop->now_ns ? next_ns : loop->now_ns + pace_ns(loop));
 }
 
 int kn_http_pacer_open(struct kn_http_loop *loop)
@@ -48,6 +51,16 @@ void kn_http_pacer_close(struct kn_http_loop *loop)
         close(loop->pacer.epoll_fd);
 }
 
+/* While any are paced, the loop looks by itself. */
+static void count(struct kn_http_loop *loop, bool on)
+{
+    loop->pacer.count += on ? 1u : -1u;
+    if (loop->pacer.count == (on ? 1 : 0))
+        kn_http_mailbox_ticks(loop->box, on);
+    if (on && loop->pacer.count == 1)
+        kn_http_timer_set(&loop->timers, &loop->pacer.timer, loop->now_ns + pace_ns(loop));
+}
+
 /* What is readable by then shows as an event of the set that it comes into: nothing is missed. */
 static void move(struct kn_http_conn *conn, bool on)
 {
@@ -61,13 +74,58 @@ static void move(struct kn_http_conn *conn, bool on)
     }
     (void) epoll_ctl(from, EPOLL_CTL_DEL, conn->fd, NULL);
     conn->pace.on = on;
-    loop->pacer.count += on ? 1u : -1u;
-    if (on && loop->pacer.count == 1)
-        kn_http_timer_set(&loop->timers, &loop->pacer.timer, loop->now_ns + pace_ns(loop));
+    count(loop, on);
 }
 
-void kn_http_pace_allow(struct kn_http_conn *conn, bool allowed)
+/* A look of the pacer, the first that is not before at_ns: all who wait for it wake the loop once.
+ */
+static int64_t look_at_ns(const struct kn_http_loop *loop, int64_t at_ns)
 {
+    int64_t step_ns = pace_ns(loop), next_ns = loop->pacer.timer.due_ns;
+    int64_t steps = at_ns > next_ns ? (at_ns - next_ns + step_ns - 1) / step_ns : 0;
+    return next_ns + steps * step_ns;
+}
+
+/* The kernel looks at what is there already: nothing is missed. */
+static void set_calm(struct kn_http_conn *conn, bool calm)
+{
+    int bytes = calm ? KN_HTTP_PACE_CALM_BYTES : 1;
+    if (conn->pace.calm != calm &&
+        setsockopt(conn->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)) == 0)
+        conn->pace.calm = calm;
+}
+
+/* What has not come by the time that was said is looked for at each look. */
+static void settle_calm(struct kn_http_conn *conn)
+{
+    struct kn_http_pace *pace = &conn->pace;
+    int64_t now_ns = conn->loop->now_ns;
+    if (pace->on && pace->said) {
+        set_calm(conn, pace->due_ns > now_ns + pace_ns(conn->loop));
+        if (pace->calm)
+            pace->due_ns = look_at_ns(conn->loop, pace->due_ns);
+    } else if (!pace->on || pace->due_ns <= now_ns) {
+        set_calm(conn, false);
+    }
+    pace->said = false;
+}
+
+void kn_http_pace_begin(struct kn_http_conn *conn)
+{
+    if (conn->pace.calm && conn->pace.due_ns <= conn->loop->now_ns)
+        conn->readable = true;
+}
+
+int64_t kn_http_pace_due_ns(const struct kn_http_conn *conn)
+{
+    return conn->pace.calm ? conn->pace.due_ns : INT64_MAX;
+}
+
+void kn_http_pace_allow(struct kn_http_conn *conn, uint32_t calm_ms)
+{
+    bool allowed = calm_ms > 0;
+    conn->pace.due_ns = conn->loop->now_ns + (int64_t) calm_ms * 1000000;
+    conn->pace.said = true;
     if (conn->pace.allowed == allowed)
         return;
     conn->pace.allowed = allowed;
@@ -99,11 +157,12 @@ void kn_http_pace_settle(struct kn_http_conn *conn)
     }
     pace->bytes = 0;
     pace->since_ns = now_ns;
+    settle_calm(conn);
 }
 
 void kn_http_pace_closed(struct kn_http_conn *conn)
 {
     if (conn->pace.on)
-        conn->loop->pacer.count--;
+        count(conn->loop, false);
     conn->pace.on = false;
 }

@@ -46,7 +46,9 @@ ssize_t kn_http_req_data(struct kn_http_req *req, const void *ptr, size_t len)
         req->paused = req->job.running; /* it may be handed over to somebody who wants it */
         return req->paused ? 0 : -EMSGSIZE;
     }
+    req->in_data = true;
     ssize_t n = owner->ops->data(req, owner->ctx, ptr, len);
+    req->in_data = false;
     if (n < 0)
         req->aborted = true;
     if (req->aborted)
@@ -212,10 +214,10 @@ void kn_http_resume_body(struct kn_http_req *req)
     req->backend->touch(req);
 }
 
-void kn_http_pace_body(struct kn_http_req *req, bool paced)
+void kn_http_pace_body(struct kn_http_req *req, uint32_t calm_ms)
 {
     if (req->backend->pace)
-        req->backend->pace(req, paced);
+        req->backend->pace(req, calm_ms);
 }
 
 /* --- the answer -------------------------------------------------------------------------- */
@@ -252,6 +254,13 @@ void kn_http_reply_file(struct kn_http_req *req, int status, const struct kn_htt
     req->file = *file;
     req->backend->reply_file(req, status, headers, header_count, file);
     req->backend->touch(req);
+}
+
+void kn_http_resume_answer(struct kn_http_req *req)
+{
+    req->pull_waits = false;
+    if (!req->in_data || !req->backend->produces)
+        req->backend->touch(req);
 }
 
 void kn_http_abort(struct kn_http_req *req)

@@ -27,8 +27,9 @@ struct kn_http_backend {
     void (*reply_file)(struct kn_http_req *req, int status, const struct kn_http_header *headers,
                        size_t header_count, const struct kn_http_file *file);
     void (*touch)(struct kn_http_req *req); /* something changed: look at it soon */
+    bool produces;                          /* after each data() it moves the answer on by itself */
     void (*deadline)(struct kn_http_req *req, int64_t in_ms);
-    void (*pace)(struct kn_http_req *req, bool paced); /* NULL: there is nothing to pace */
+    void (*pace)(struct kn_http_req *req, uint32_t calm_ms); /* NULL: there is nothing to pace */
     void (*gate_wait)(struct kn_http_req *req, struct kn_gate *gate, uint64_t seen);
 };
 
@@ -75,6 +76,7 @@ struct kn_http_req {
     struct kn_buf body; /* collected */
     bool body_complete; /* its last byte has been taken */
     bool end_due;       /* end() is still to be called */
+    bool in_data;       /* within data() */
     bool paused;        /* data() took less than it was given */
     bool resumed;       /* since the backend last looked */
 

@@ -207,6 +207,14 @@ bool ingest_assembler_is_open(const struct ingest_assembler *a)
     return a->fragment.open;
 }
 
+bool ingest_assembler_times(const struct ingest_assembler *a, struct ingest_times *ret)
+{
+    if (!a->fragment.open && !a->fragment.closed)
+        return false;
+    ingest_fragment_times(&a->fragment, ret);
+    return true;
+}
+
 unsigned ingest_assembler_acks(const struct ingest_assembler *a)
 {
     return a->acks.count;

@@ -11,6 +11,7 @@
 #define INGEST_SRC_ASSEMBLER_H
 
 #include "ack.h"
+#include "rhythm.h"
 
 #include "ingest/ingest.h"
 #include "storage/writer.h"
@@ -73,7 +74,9 @@ void ingest_assembler_blame(struct ingest_assembler *a, enum ingest_error error)
 const struct ingest_fault *ingest_assembler_fault(const struct ingest_assembler *a);
 unsigned ingest_assembler_pending(const struct ingest_assembler *a); /* commits under way */
 bool ingest_assembler_is_open(const struct ingest_assembler *a);     /* a fragment is */
-unsigned ingest_assembler_acks(const struct ingest_assembler *a);    /* waiting to be popped */
+/* false: no fragment has come. */
+bool ingest_assembler_times(const struct ingest_assembler *a, struct ingest_times *ret);
+unsigned ingest_assembler_acks(const struct ingest_assembler *a); /* waiting to be popped */
 bool ingest_assembler_pop(struct ingest_assembler *a, struct ingest_ack *ret);
 uint64_t ingest_assembler_fragments(const struct ingest_assembler *a); /* committed so far */
 

@@ -392,3 +392,16 @@ void ingest_fragment_closed(struct ingest_fragment *f)
     f->open = f->named = false;
     f->closed = true;
 }
+
+void ingest_fragment_times(const struct ingest_fragment *f, struct ingest_times *ret)
+{
+    int64_t last_ns = 0, start_ns = (int64_t) (f->begin.timecode * f->scale_ns);
+    for (unsigned i = 0; i < f->track_count; i++)
+        if (f->tracks[i].frames)
+            last_ns = kn_max_i64(last_ns, ns_of(f, f->tracks[i].last));
+    *ret = (struct ingest_times){
+        .start_ms = f->begin.producer_ts_ms,
+        .newest_ms = f->begin.producer_ts_ms + last_ns / NS_PER_MS,
+        .gap_ms = f->has_previous ? (start_ns - f->previous_last_ns) / NS_PER_MS : 0,
+    };
+}

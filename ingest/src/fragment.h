@@ -80,5 +80,6 @@ bool ingest_fragment_frame(struct ingest_fragment *f, unsigned i, struct storage
 int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, struct kn_err *err)
     KN_MUSTUSE;
 void ingest_fragment_closed(struct ingest_fragment *f);
+void ingest_fragment_times(const struct ingest_fragment *f, struct ingest_times *ret);
 
 #endif

@@ -13,6 +13,7 @@
  */
 #include "upload.h"
 
+#include "rhythm.h"
 #include "seat.h"
 #include "upload_metrics.h"
 
@@ -34,7 +35,8 @@ enum upload_state {
 
 enum {
     WAKE_MAIL = 4,
-    WAKE_PULL = 8
+    WAKE_PULL = 8,
+    WAKE_VIEWER = 16
 }; /* besides those of seat.h */
 
 enum {
@@ -63,6 +65,7 @@ struct ingest_upload {
     struct storage_writer *writer;
     struct ingest_assembler *assembler;
     struct ingest_upload_metrics metrics;
+    struct ingest_rhythm rhythm;
 
     enum upload_state state;
     bool entered; /* head() was called: there is a seat to leave */
@@ -76,6 +79,7 @@ struct ingest_upload {
     bool final_due;
     struct ingest_ack final; /* the ERROR */
     int64_t started_ns, idle_ns, checked_ns, guard_ns;
+    _Atomic bool unhurried;    /* nobody waits for its frames */
     int64_t followed_until_ns; /* a viewer waited for what came next not long before */
     uint64_t bytes, submitted, answered_commits;
     int64_t submitted_ns[INGEST_PENDING_MAX];
@@ -156,7 +160,10 @@ static void on_committed(void *ctx, const struct storage_fragment *fragment, boo
         kn_assert(u->mail_count < INGEST_PENDING_MAX); /* the assembler has no more under way */
         u->mail[u->mail_count++] = (struct mail){*fragment, duplicate, result};
     }
-    kn_http_wake(u->sitter.ref, WAKE_MAIL);
+    if (atomic_load(&u->unhurried))
+        kn_http_wake_soon(u->sitter.ref, WAKE_MAIL);
+    else
+        kn_http_wake(u->sitter.ref, WAKE_MAIL);
 }
 
 static void on_writable(void *ctx)
@@ -169,6 +176,12 @@ static void on_writable(void *ctx)
     kn_http_wake(u->sitter.ref, WAKE_MAIL);
 }
 
+static void on_followed(void *ctx)
+{
+    struct ingest_upload *u = ctx;
+    kn_http_wake(u->sitter.ref, WAKE_VIEWER);
+}
+
 static void on_closed(void *ctx)
 {
     unref(ctx);
@@ -177,6 +190,7 @@ static void on_closed(void *ctx)
 static const struct storage_writer_events writer_events = {
     .committed = on_committed,
     .writable = on_writable,
+    .followed = on_followed,
 };
 
 /* --- ends --------------------------------------------------------------------------------------
@@ -523,19 +537,43 @@ static void read_mail(struct ingest_upload *u)
     close_if_quiet(u);
 }
 
-/* Frames that nobody waits for may be taken a few times a second, together. */
+/* Frames that nobody waits for may be taken a few times a second, together; or when the fragment
+ * they belong to ends, if that can be foreseen. */
 static void set_pace(struct ingest_upload *u, int64_t now)
 {
-    if (storage_writer_is_followed(u->writer))
+    struct ingest_times times;
+    if (ingest_assembler_times(u->assembler, &times))
+        ingest_rhythm_saw(&u->rhythm, now, &times, u->bytes);
+    bool calm = now >= u->followed_until_ns;
+    if (calm ? storage_writer_ask_followed(u->writer) : storage_writer_is_followed(u->writer)) {
         u->followed_until_ns = now + FOLLOWED_MS * NS_PER_MS;
-    kn_http_pace_body(u->req, now >= u->followed_until_ns);
+        calm = false;
+    }
+    atomic_store(&u->unhurried, calm);
+    kn_http_pace_body(u->req, calm ? ingest_rhythm_calm_ms(&u->rhythm, now) : 0);
+}
+
+/* A viewer has begun to wait for what comes. */
+static void on_viewer(struct ingest_upload *u)
+{
+    u->followed_until_ns = now_ns(u) + FOLLOWED_MS * NS_PER_MS;
+    atomic_store(&u->unhurried, false);
+    if (u->state == RUNNING)
+        kn_http_pace_body(u->req, 0);
+}
+
+/* The peer is told now, or together with the PERSISTED that is due next. */
+static void say_acks(struct ingest_upload *u)
+{
+    bool later = atomic_load(&u->unhurried) && !u->paused && ingest_assembler_pending(u->assembler);
+    if (ingest_assembler_acks(u->assembler) && !later)
+        kn_http_resume_answer(u->req);
 }
 
 static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
 {
     int64_t now = now_ns(u);
     atomic_store(&u->sitter.last_byte_ns, now);
-    set_pace(u, now);
     if (now - u->checked_ns >= STREAM_CHECK_MS * NS_PER_MS) {
         u->checked_ns = now;
         if (!stream_is_active(u)) {
@@ -550,11 +588,11 @@ static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
         return (ssize_t) in.len;
     }
     u->bytes += (uint64_t) n;
+    set_pace(u, now);
     kn_metric_add(u->metrics.bytes, n);
     u->paused = (size_t) n < in.len;
     atomic_store(&u->sitter.stalled, u->paused);
-    if (ingest_assembler_acks(u->assembler))
-        nudge(u);
+    say_acks(u);
     return n;
 }
 
@@ -669,6 +707,8 @@ static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
     struct ingest_upload *u = ctx;
     (void) req;
     read_mail(u);
+    if (bits & WAKE_VIEWER)
+        on_viewer(u);
     if (bits & INGEST_WAKE_SEATED && u->state == WAITING &&
         ingest_seat_is_mine(u->ingest->seats, &u->sitter, &u->seam))
         open_writer(u);
@@ -679,7 +719,7 @@ static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
     if (bits & KN_HTTP_WAKE_DEADLINE)
         tick(u);
     close_if_quiet(u);
-    if (bits & ~(uint32_t) (WAKE_MAIL | WAKE_PULL))
+    if (bits & ~(uint32_t) (WAKE_MAIL | WAKE_PULL | WAKE_VIEWER))
         rearm(u);
 }
 

@@ -99,3 +99,29 @@ def test_a_kept_alive_connection_is_prompt_for_its_next_request(server):
             assert reader.answer().status == 200
             took.append(time.monotonic() - began)
     assert sorted(took)[10] < 0.1
+
+
+def test_a_body_of_which_nothing_is_wanted_yet_is_left_alone(server):
+    """The handler says after each call that the next 1.5 s do not matter; looks come each 200 ms."""
+    pieces = int(WATCHED_S / 0.02) + 200  # 5 KB/s for 5.2 s
+    with begin(server, "plain", pieces * len(PIECE), "?paced=1500&every=100000000") as sock:
+        drip(sock, pieces, 0.02)
+        got, calls = end(sock)
+    assert got == pieces * len(PIECE)
+    assert calls < WATCHED_S / 0.02 + 20, "it was looked at again and again"
+
+
+def test_many_bytes_are_an_event_also_for_who_is_left_alone(server):
+    drops = int(WATCHED_S / 0.005) + 20
+    with begin(server, "plain", (drops << 9) + (48 << 10), "?paced=60000&every=100000000") as sock:
+        due = time.monotonic()
+        for _ in range(drops):
+            sock.sendall(b"z" * 512)
+            due += 0.005
+            time.sleep(max(0, due - time.monotonic()))
+        began = time.monotonic()
+        sock.sendall(b"z" * (48 << 10))
+        got, _ = end(sock)
+        took = time.monotonic() - began
+    assert got == (drops << 9) + (48 << 10)
+    assert took < 5, "it waited for the time that the handler had said"

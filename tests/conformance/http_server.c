@@ -194,7 +194,8 @@ static void stream_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why
 /* --- /duplex: one ack (a line, one chunk) for each `every` bytes, and one at the end --------- */
 struct duplex {
     uint64_t every, got, acked, hold_ms, calls;
-    bool paced, ended, final_sent, pause_once, paused, stop_after_ack;
+    uint32_t calm_ms;
+    bool ended, final_sent, pause_once, paused, stop_after_ack;
 };
 
 static int duplex_head(struct kn_http_req *req, void **ctx)
@@ -206,8 +207,8 @@ static int duplex_head(struct kn_http_req *req, void **ctx)
     d->pause_once = number_param(req, "pause", 0);
     d->hold_ms = number_param(req, "hold", 50);
     d->stop_after_ack = number_param(req, "stop", 0);
-    d->paced = number_param(req, "paced", 0);
-    kn_http_pace_body(req, d->paced);
+    d->calm_ms = (uint32_t) number_param(req, "paced", 0);
+    kn_http_pace_body(req, d->calm_ms);
     kn_http_reply_stream(req, 200, NULL, 0, KN_HTTP_LENGTH_UNKNOWN);
     return 0;
 }
@@ -217,6 +218,7 @@ static ssize_t duplex_data(struct kn_http_req *req, void *ctx, const void *ptr, 
     struct duplex *d = ctx;
     (void) ptr;
     d->calls++;
+    kn_http_pace_body(req, d->calm_ms);
     if (d->pause_once && len > 1) { /* takes half, then the rest after a while */
         d->pause_once = false;
         d->paused = true;
@@ -251,7 +253,7 @@ static ssize_t duplex_pull(struct kn_http_req *req, void *ctx, void *dst, size_t
     if (d->final_sent)
         return KN_HTTP_EOF;
     d->final_sent = true;
-    if (d->paced)
+    if (d->calm_ms)
         return snprintf(dst, cap, "end %llu in %llu calls\n", (unsigned long long) d->got,
                         (unsigned long long) d->calls);
     return snprintf(dst, cap, "end %llu\n", (unsigned long long) d->got);

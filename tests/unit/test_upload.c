@@ -14,7 +14,8 @@
 struct kn_http_req {
     uint64_t ref;
     uint32_t bits; /* wake-ups to deliver */
-    bool streaming, close_after, resumed, paused, paced;
+    bool streaming, close_after, resumed, paused;
+    uint32_t calm_ms;
     int status;
     int64_t deadline_ms; /* on the fake clock; INT64_MAX none */
     void *ctx;
@@ -59,6 +60,16 @@ void kn_http_wake(struct kn_http_ref ref, uint32_t bits)
         reqs[ref.v]->bits |= bits;
 }
 
+void kn_http_wake_soon(struct kn_http_ref ref, uint32_t bits)
+{
+    kn_http_wake(ref, bits);
+}
+
+void kn_http_resume_answer(struct kn_http_req *req)
+{
+    (void) req; /* pump() pulls in any case */
+}
+
 void kn_http_reply_stream(struct kn_http_req *req, int status, const struct kn_http_header *headers,
                           size_t header_count, uint64_t length)
 {
@@ -73,9 +84,9 @@ void kn_http_resume_body(struct kn_http_req *req)
     req->paused = false;
 }
 
-void kn_http_pace_body(struct kn_http_req *req, bool paced)
+void kn_http_pace_body(struct kn_http_req *req, uint32_t calm_ms)
 {
-    req->paced = paced;
+    req->calm_ms = calm_ms;
 }
 
 void kn_http_deadline(struct kn_http_req *req, int64_t in_ms)
@@ -568,22 +579,47 @@ TEST(frames_may_wait_until_a_viewer_does_and_again_2_s_after_it_stopped)
     upload_start(&req, 0);
     struct kn_buf b = body_of(1, true);
     upload_send(&req, &b);
-    assert_true(req.paced);
+    assert_int_equal(req.calm_ms, 1);
 
     fake.followed = true;
     make_fragment(&b, 2000);
     upload_send(&req, &b);
-    assert_false(req.paced);
+    assert_int_equal(req.calm_ms, 0);
 
     fake.followed = false;
     pass(1000);
     make_fragment(&b, 3000);
     upload_send(&req, &b);
-    assert_false(req.paced); /* it may just be taking what came */
+    assert_int_equal(req.calm_ms, 0); /* it may just be taking what came */
     pass(1500);
-    make_fragment(&b, 4000);
+    make_fragment(&b, 4300);
     upload_send(&req, &b);
-    assert_true(req.paced);
+    assert_int_equal(req.calm_ms, 1);
+    commits_call_back(0);
+    upload_gone(&req);
+    kn_buf_done(&b);
+    world_stop();
+}
+
+TEST(a_regular_upload_is_left_alone_until_its_next_fragment_or_a_viewer_comes)
+{
+    world_start();
+    struct kn_http_req req;
+    upload_start(&req, 0);
+    struct kn_buf b = body_of(0, true);
+    for (unsigned i = 0; i < 6; i++) {
+        make_fragment(&b, 1000 + i * 800);
+        upload_send(&req, &b);
+        pass(800);
+    }
+    make_fragment(&b, 1000 + 6 * 800);
+    upload_send(&req, &b);
+    assert_in_range(req.calm_ms, 600, 800);
+    assert_true(fake.asked);
+
+    writer_events->followed(writer_ctx);
+    pump();
+    assert_int_equal(req.calm_ms, 0);
     commits_call_back(0);
     upload_gone(&req);
     kn_buf_done(&b);
@@ -603,4 +639,5 @@ TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(a_silent_holder_is_fenced_after_2_s_a_talking_one_never),
            TEST_OF(a_writer_outside_the_seats_is_waited_for),
            TEST_OF(a_deleted_stream_is_4008_whatever_storage_said),
+           TEST_OF(a_regular_upload_is_left_alone_until_its_next_fragment_or_a_viewer_comes),
            TEST_OF(frames_may_wait_until_a_viewer_does_and_again_2_s_after_it_stopped))

@@ -93,9 +93,10 @@ void kn_http_collect(struct kn_http_req *req, size_t max);
 struct kn_bytes kn_http_body(struct kn_http_req *req); /* after end() */
 void kn_http_resume_body(struct kn_http_req *req);     /* data() may be called again */
 
-/* paced: many small pieces of the body may be taken together, http_pace_ms later at most. To be
- * said for each request; false is how it begins. */
-void kn_http_pace_body(struct kn_http_req *req, bool paced);
+/* Not 0: small pieces of the body may be taken together, calm_ms from now or http_pace_ms later,
+ * whichever is longer; sooner when many bytes have come. 0, as it begins: each as it comes. On the
+ * loop; may be said again at any time. */
+void kn_http_pace_body(struct kn_http_req *req, uint32_t calm_ms);
 
 /* --- the answer -------------------------------------------------------------------------- */
 /* Whole answer; header and body bytes are copied. date, content-length and connection are added. */
@@ -124,6 +125,10 @@ void kn_http_close_after(struct kn_http_req *req);
 struct kn_http_ref kn_http_ref_of(struct kn_http_req *req);
 void kn_http_wake(struct kn_http_ref ref, uint32_t bits); /* ANY. bits are OR-ed, one wake() a turn;
                                                              then pull() is tried again */
+/* ANY. The same, but it may come with the loop's next look at paced bodies (http_pace_ms): many
+ * that are woken for little wake the loop once. */
+void kn_http_wake_soon(struct kn_http_ref ref, uint32_t bits);
+void kn_http_resume_answer(struct kn_http_req *req); /* pull() is tried again; on the loop */
 void kn_http_deadline(struct kn_http_req *req, int64_t in_ms); /* one a request; < 0 clears it */
 /* Wakes with KN_HTTP_WAKE_GATE once the gate's value differs from seen (at once if it does). One
  * gate a request. The gate must outlive the request or the wait be ended with gate = NULL. */
