@@ -87,25 +87,11 @@ static int read_head(struct kn_reader *in, struct head *ret)
 
 /* --- strings -----------------------------------------------------------------------------------
  */
-static bool is_utf8(struct kn_bytes s)
-{
-    const uint8_t *at = s.ptr;
-    size_t left = s.len;
-    while (left) {
-        size_t len = kn_utf8_len(at, left);
-        if (!len)
-            return false;
-        at += len;
-        left -= len;
-    }
-    return true;
-}
-
 static int read_piece(struct kn_reader *in, const struct head *head, struct kn_bytes *ret)
 {
     if (head->value > kn_reader_left(in) || kn_read_bytes(in, (size_t) head->value, ret) < 0)
         return -EBADMSG;
-    return head->major == MAJOR_TEXT && !is_utf8(*ret) ? -EBADMSG : 0;
+    return head->major == MAJOR_TEXT && kn_utf8_bad(*ret) ? -EBADMSG : 0;
 }
 
 static int read_string(struct kn_cbor_reader *r, const struct head *head)

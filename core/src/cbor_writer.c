@@ -60,21 +60,10 @@ void kn_cbor_bytes(struct kn_buf *out, struct kn_bytes value)
     (void) kn_buf_append(out, value.ptr, value.len);
 }
 
-static size_t bad_bytes(struct kn_bytes s)
-{
-    size_t count = 0;
-    for (size_t at = 0; at < s.len;) {
-        size_t len = kn_utf8_len(s.ptr + at, s.len - at);
-        count += !len;
-        at += len ? len : 1;
-    }
-    return count;
-}
-
 void kn_cbor_text(struct kn_buf *out, struct kn_str value)
 {
     struct kn_bytes s = kn_bytes_of(value);
-    size_t bad = bad_bytes(s);
+    size_t bad = kn_utf8_bad(s);
     write_head(out, MAJOR_TEXT, s.len + 2 * bad); /* U+FFFD is three bytes */
     if (!bad) {
         (void) kn_buf_append(out, s.ptr, s.len);

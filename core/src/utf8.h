@@ -38,18 +38,40 @@ static inline uint32_t kn_utf8_code(const uint8_t *ptr, size_t len)
     return code;
 }
 
+/* How many bytes at the front are ASCII, in steps of eight: the rest is looked at one by one. */
+static inline size_t kn_ascii_run(const uint8_t *ptr, size_t len)
+{
+    size_t run = 0;
+    for (uint64_t word; len - run >= sizeof word; run += sizeof word) {
+        memcpy(&word, ptr + run, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return run;
+}
+
 /* Code points in s; a byte that is no UTF-8 counts as one. */
 static inline size_t kn_utf8_count(struct kn_str s)
 {
-    const uint8_t *at = (const uint8_t *) s.ptr;
-    size_t count = 0;
-    for (size_t left = s.len; left; count++) {
-        size_t len = kn_utf8_len(at, left);
-        len = len ? len : 1;
-        at += len;
-        left -= len;
+    const uint8_t *ptr = (const uint8_t *) s.ptr;
+    size_t at = kn_ascii_run(ptr, s.len), count = at;
+    for (; at < s.len; count++) {
+        size_t len = kn_utf8_len(ptr + at, s.len - at);
+        at += len ? len : 1;
     }
     return count;
+}
+
+/* Bytes of s that are part of no character. */
+static inline size_t kn_utf8_bad(struct kn_bytes s)
+{
+    size_t bad = 0;
+    for (size_t at = kn_ascii_run(s.ptr, s.len); at < s.len;) {
+        size_t len = kn_utf8_len(s.ptr + at, s.len - at);
+        bad += !len;
+        at += len ? len : 1;
+    }
+    return bad;
 }
 
 #endif
