@@ -2,6 +2,7 @@
 """awsJson 1.1 and CBOR on sockets: boto3, HTTP/2 with :authority in the signature, large bodies."""
 
 import base64
+import concurrent.futures
 import datetime
 import json
 
@@ -67,6 +68,24 @@ def test_an_operation_without_members_answers_an_empty_body(caller):
 def test_an_answer_may_come_later(caller):
     assert caller.call("Wire_20260101.Later", {"How": "AT_ONCE"})[2] == {"Text": "at once"}
     assert caller.call("Wire_20260101.LaterOnWorker", {})[2] == {"Text": "from a worker"}
+
+
+def open_later(server, reads):
+    """One unsigned call over a connection of its own; the peer may leave before the answer."""
+    with server.connect("open") as sock:
+        body = b'{"How":"LATER"}'
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: Wire_20260101.Later\r\n"
+                     b"Content-Type: application/x-amz-json-1.1\r\n"
+                     b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        return wire.Reader(sock).answer() if reads else None
+
+
+def test_answers_from_other_threads_survive_peers_that_leave(server):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: open_later(server, i % 2 == 0), range(400)))
+    read = [answer for answer in answers if answer]
+    assert len(read) == 200
+    assert {(answer.status, answer.body) for answer in read} == {(200, b'{"Text":"from another thread"}')}
 
 
 def test_a_body_beyond_the_operations_limit_is_413(server):

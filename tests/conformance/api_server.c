@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/http_server.h"
+#include "core/thread.h"
 
 static struct kn_key key = {
     .id = KN_STR_INIT("AKIDEXAMPLE"),
@@ -45,10 +46,39 @@ static void must(int code, struct kn_err *err)
     exit(1);
 }
 
+/* --- answers that come later, from other threads ------------------------------------------------
+ */
+static struct kn_pool *later_pool;
+
+struct later {
+    struct kn_api_call *call;
+    struct wire_Later_out *out;
+};
+
+static void answer_later(void *arg)
+{
+    struct later *later = arg;
+    later->out->Text = kn_arena_str(later->call->arena, KN_STR("from another thread"));
+    kn_api_resume(later->call, later->out->Text.ptr ? 0 : -ENOMEM);
+}
+
+static void take_later(struct kn_api_call *call, struct wire_Later_out *out)
+{
+    struct later *later = kn_arena_alloc(call->arena, sizeof *later);
+    if (!later) {
+        kn_api_resume(call, -ENOMEM);
+        return;
+    }
+    *later = (struct later){call, out};
+    int error = kn_pool_run(later_pool, answer_later, later);
+    if (error)
+        kn_api_resume(call, error);
+}
+
 static struct kn_api *make_api(struct kn_keyring *ring, struct kn_err *err)
 {
     static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
-    static struct wire wire;
+    static struct wire wire = {.take_later = take_later};
     const struct kn_api_conf conf = {
         .identity = &identity,
         .clock = kn_clock_system(),
@@ -78,6 +108,7 @@ int main(int argc, char **argv)
     must(kn_tls_new(cert, secret, true, &tls, &err), &err);
     must(kn_conf_defaults(&table, 1), &err);
 
+    must(kn_pool_new("later", 4, 1024, &later_pool), &err);
     struct kn_api *api = make_api(&keyring, &err), *open = make_api(NULL, &err);
     struct kn_http_server *server;
     must(kn_http_server_new(&conf, kn_clock_system(), &server, &err), &err);
@@ -100,6 +131,7 @@ int main(int argc, char **argv)
     while (read(STDIN_FILENO, &byte, 1) > 0)
         continue;
     kn_http_server_stop(server, 1000);
+    kn_pool_free(later_pool); /* what it still resumes frees itself */
     kn_http_server_free(server);
     kn_api_free(api);
     kn_api_free(open);

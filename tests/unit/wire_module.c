@@ -61,8 +61,14 @@ int wire_op_Later(struct wire *module, const struct wire_Later_in *in, struct wi
                   struct kn_api_call *call)
 {
     int promise = kn_api_suspend(call);
-    module->later = call;
-    module->later_out = out;
+    if (module->take_later && in->How == WIRE_Later_How_LATER) {
+        module->take_later(call, out);
+        return promise;
+    }
+    if (!module->take_later) {
+        module->later = call;
+        module->later_out = out;
+    }
     if (in->How == WIRE_Later_How_AT_ONCE) {
         out->Text = KN_STR("at once");
         kn_api_resume(call, 0);

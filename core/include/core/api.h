@@ -107,9 +107,10 @@ int kn_api_permit(struct kn_api_call *call, struct kn_str stream) KN_MUSTUSE;
 
 /* The answer comes later. Call suspend first, hand the work on, return suspend's result; then
  * exactly one kn_api_resume from any thread, with what the handler would have returned (`out`
- * filled or a fault raised before it). Meanwhile the call's memory stays, even when the peer
- * leaves, and nothing of call->req may be touched. resume may well come before the handler has
- * returned. */
+ * filled or a fault raised before it). It may come before the handler has returned. Meanwhile the
+ * call's arena stays, even when the peer leaves; its request and body do not, and texts and views
+ * of `in` may lie in the body: copy what is needed. All calls must be resumed before kn_api_free.
+ */
 int kn_api_suspend(struct kn_api_call *call) KN_MUSTUSE;
 void kn_api_resume(struct kn_api_call *call, int result);
 
