@@ -13,6 +13,7 @@
 #include "storage/meta.h"
 
 #include "meta_file.h"
+#include "storage_metrics.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -50,15 +51,20 @@ struct change {
 };
 
 struct storage_meta {
-    MDB_env *env;
-    MDB_dbi dbi;
-    /* Read-held around each transaction, write-held to change the map's size, which LMDB allows
-     * only while this process has no transaction. */
+    char dir[PATH_BYTES_MAX];
+    /* Read-held around each transaction; write-held to open env again, and to change the map's
+     * size, which LMDB allows only while this process has no transaction. */
     pthread_rwlock_t map_lock;
+    MDB_env *env; /* NULL: could not be opened again */
+    MDB_dbi dbi;
+    uint64_t map_bytes;
+    uint64_t failed_txn; /* the leader's last one whose commit failed; read with map_lock written */
+    bool in_doubt;       /* guarded by map_lock: that one is found in the file all the same */
+    bool settled;        /* the leader's: since env was opened, the disk has its root */
     struct kn_lock lock;
     struct change *first, **last; /* guarded by lock: waiting for a leader */
     bool leading;                 /* guarded by lock */
-    bool failing;                 /* the leader's: the last transaction did */
+    bool failing;                 /* the leader's: the last transaction was */
 };
 
 static int error_of(int rc)
@@ -128,20 +134,21 @@ static int reserve_readers(const char *dir)
     return -r;
 }
 
-static int open_env(struct storage_meta *meta, const char *dir, uint64_t bytes_max)
+static int open_env(struct storage_meta *meta, uint64_t bytes_max)
 {
     int rc = mdb_env_create(&meta->env);
     if (!rc)
-        rc = reserve_readers(dir);
+        rc = reserve_readers(meta->dir);
     if (rc)
         return rc;
     uint64_t page = 4096;
+    meta->map_bytes = bytes_max;
     rc = mdb_env_set_mapsize(meta->env, (bytes_max + page - 1) / page * page);
     if (!rc)
         rc = mdb_env_set_maxreaders(meta->env, READERS_MAX);
     /* NOTLS: a reader slot belongs to the transaction, so threads may come and go. */
     if (!rc)
-        rc = mdb_env_open(meta->env, dir, MDB_NOTLS | MDB_NORDAHEAD, S_IRUSR | S_IWUSR);
+        rc = mdb_env_open(meta->env, meta->dir, MDB_NOTLS | MDB_NORDAHEAD, S_IRUSR | S_IWUSR);
     int dead = 0;
     if (!rc)
         rc = mdb_reader_check(meta->env, &dead); /* slots of killed processes pin old pages */
@@ -183,7 +190,8 @@ int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta *
     pthread_rwlock_init(&meta->map_lock, &attr);
     pthread_rwlockattr_destroy(&attr);
 
-    int rc = open_env(meta, dir, bytes_max);
+    int n = snprintf(meta->dir, sizeof meta->dir, "%s", dir);
+    int rc = n > 0 && (size_t) n < sizeof meta->dir ? open_env(meta, bytes_max) : ENAMETOOLONG;
     if (rc) {
         storage_meta_close(meta);
         return kn_fail(err, error_of(rc), "catalogue %s: %s", dir, mdb_strerror(rc));
@@ -210,10 +218,63 @@ static void resize(struct storage_meta *meta, size_t more)
     pthread_rwlock_wrlock(&meta->map_lock);
     MDB_envinfo info;
     size_t size = 0; /* 0: as large as another process has made it */
-    if (more && mdb_env_info(meta->env, &info) == 0)
-        size = info.me_mapsize + more;
-    (void) mdb_env_set_mapsize(meta->env, size); /* failing: the next transaction says so again */
+    if (more && meta->env && mdb_env_info(meta->env, &info) == 0)
+        size = meta->map_bytes = info.me_mapsize + more;
+    if (meta->env)
+        (void) mdb_env_set_mapsize(meta->env,
+                                   size); /* failing: the next transaction says so again */
     pthread_rwlock_unlock(&meta->map_lock);
+}
+
+static int begin_once(struct storage_meta *meta, unsigned flags, MDB_txn **ret)
+{
+    return meta->env ? mdb_txn_begin(meta->env, NULL, flags, ret) : MDB_PANIC;
+}
+
+/* After a failed write of its root LMDB refuses everything for good, since nobody knows which root
+ * the disk holds. Here that write is known to have failed: if the file, opened again, shows the
+ * state before it, then reading goes on, and changing once `settle` has made that root the disk's.
+ * If the file shows what failed, callers were told wrong: then only a new start, which reads all of
+ * it anew, mends that. */
+static int reopen_locked(struct storage_meta *meta)
+{
+    MDB_txn *txn;
+    if (meta->in_doubt)
+        return MDB_PANIC;
+    int rc = begin_once(meta, MDB_RDONLY, &txn);
+    if (!rc)
+        mdb_txn_abort(txn); /* somebody else was first */
+    if (rc != MDB_PANIC)
+        return rc;
+    if (meta->env)
+        mdb_env_close(meta->env);
+    meta->env = NULL;
+    meta->settled = false;
+    rc = open_env(meta, meta->map_bytes);
+    MDB_envinfo info;
+    if (!rc && mdb_env_info(meta->env, &info) == 0)
+        meta->in_doubt = meta->failed_txn && info.me_last_txnid >= meta->failed_txn;
+    if ((rc || meta->in_doubt) && meta->env) {
+        mdb_env_close(meta->env);
+        meta->env = NULL;
+    }
+    if (meta->in_doubt) {
+        kn_log_error("catalogue_in_doubt",
+                     "said=\"a change that failed is in the file all the same; "
+                     "start the server again\"");
+        return MDB_PANIC;
+    }
+    if (!rc)
+        kn_log_info("catalogue_opened_again", "said=\"its root could not be written\"");
+    return rc;
+}
+
+static int reopen(struct storage_meta *meta)
+{
+    pthread_rwlock_wrlock(&meta->map_lock);
+    int rc = reopen_locked(meta);
+    pthread_rwlock_unlock(&meta->map_lock);
+    return rc;
 }
 
 /* On success map_lock is read-held until done with the transaction. */
@@ -221,13 +282,16 @@ static int begin(struct storage_meta *meta, unsigned flags, MDB_txn **ret)
 {
     for (int attempt = 0;; attempt++) {
         pthread_rwlock_rdlock(&meta->map_lock);
-        int rc = mdb_txn_begin(meta->env, NULL, flags, ret);
+        int rc = begin_once(meta, flags, ret);
         if (!rc)
             return 0;
         pthread_rwlock_unlock(&meta->map_lock);
-        if (rc != MDB_MAP_RESIZED || attempt == 3)
+        if ((rc != MDB_MAP_RESIZED && rc != MDB_PANIC) || attempt == 3)
             return rc;
-        resize(meta, 0);
+        if (rc == MDB_MAP_RESIZED)
+            resize(meta, 0);
+        else if ((rc = reopen(meta)) != 0)
+            return rc;
     }
 }
 
@@ -304,6 +368,19 @@ static int apply(MDB_txn *txn, MDB_dbi dbi, struct change *c, uint64_t version)
     return 0;
 }
 
+/* In a transaction that writes, so that no other process does meanwhile. */
+static int settle(struct storage_meta *meta)
+{
+    if (meta->settled)
+        return 0;
+    MDB_stat stat;
+    int rc = mdb_env_stat(meta->env, &stat);
+    if (!rc)
+        rc = -storage_meta_file_settle(meta->dir, stat.ms_psize);
+    meta->settled = rc == 0;
+    return rc;
+}
+
 /* All changes from `first` on in one transaction. An LMDB error means none was made. */
 static int commit_all(struct storage_meta *meta, struct change *first)
 {
@@ -311,13 +388,14 @@ static int commit_all(struct storage_meta *meta, struct change *first)
     int rc = begin(meta, 0, &txn);
     if (rc)
         return rc;
-    uint64_t version = (uint64_t) mdb_txn_id(txn) << VERSION_BATCH_BITS;
+    uint64_t id = mdb_txn_id(txn), version = id << VERSION_BATCH_BITS;
+    rc = settle(meta);
     for (struct change *c = first; c && !rc; c = c->next)
         rc = apply(txn, meta->dbi, c, version++);
     if (rc)
         mdb_txn_abort(txn);
-    else
-        rc = mdb_txn_commit(txn);
+    else if ((rc = mdb_txn_commit(txn)) != 0)
+        meta->failed_txn = id;
     pthread_rwlock_unlock(&meta->map_lock);
     return rc;
 }
@@ -348,6 +426,7 @@ static void say_health(struct storage_meta *meta, int rc)
     if (!failing && meta->failing)
         kn_log_info("catalogue_works_again", "said=\"changes are written down again\"");
     meta->failing = failing;
+    storage_metrics_catalogue(failing);
 }
 
 static void commit_group(struct storage_meta *meta, struct change *first)
@@ -642,8 +721,10 @@ int storage_meta_list_last(struct storage_meta *meta, struct kn_bytes prefix, si
 
 uint64_t storage_meta_generation(struct storage_meta *meta)
 {
-    MDB_envinfo info;
-    int rc = mdb_env_info(meta->env, &info);
-    kn_assert(rc == 0); /* fails only on a NULL argument */
+    MDB_envinfo info = {0};
+    pthread_rwlock_rdlock(&meta->map_lock);
+    if (meta->env)
+        kn_assert(mdb_env_info(meta->env, &info) == 0); /* fails only on a NULL argument */
+    pthread_rwlock_unlock(&meta->map_lock);
     return info.me_last_txnid;
 }

@@ -14,7 +14,9 @@
 #include "core/fs.h"
 
 enum {
-    PATH_BYTES_MAX = 4096
+    PATH_BYTES_MAX = 4096,
+    ROOTS = 2,        /* LMDB's meta pages, written in turn */
+    ROOT_BYTES = 512, /* what LMDB needs of one: a sector, which a disk writes whole */
 };
 
 /* The parent is flushed also when the folder was there: a run that made it may have ended before
@@ -84,4 +86,26 @@ int storage_meta_file_make(const char *dir, const char **ret_what)
         return r;
     *ret_what = "file";
     return make_file(dir);
+}
+
+int storage_meta_file_settle(const char *dir, size_t page_bytes)
+{
+    char path[PATH_BYTES_MAX];
+    uint8_t root[ROOT_BYTES];
+    int n = snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    if (n < 0 || (size_t) n >= sizeof(path))
+        return -EMSGSIZE;
+    int fd = open(path, O_RDWR | O_DSYNC | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = 0;
+    for (int i = 0; i < ROOTS && r == 0; i++) {
+        off_t at = (off_t) page_bytes * i;
+        errno = EIO; /* of a short one */
+        if (pread(fd, root, sizeof(root), at) != (ssize_t) sizeof(root) ||
+            pwrite(fd, root, sizeof(root), at) != (ssize_t) sizeof(root))
+            r = -errno;
+    }
+    close(fd);
+    return r;
 }

@@ -31,6 +31,7 @@ void storage_metrics_window(uint64_t used_bytes);
 struct kn_fs_space;
 void storage_metrics_space(const struct kn_fs_space *space);
 void storage_metrics_full(bool full);
+void storage_metrics_catalogue(bool failing);
 struct storage_report;
 void storage_metrics_recovered(const struct storage_report *report);
 

@@ -5,12 +5,14 @@ on without a restart."""
 
 import threading
 
+import botocore.exceptions
 import cameras
 import faults
 import pytest
 
 OPTIONS = (*faults.CHUNKS_SHORT, "--retention-interval-ms", 100)
 TOLD = {5001}  # ARCHIVAL_ERROR
+TRIES = 10
 
 # What fails, and what the log says then ("": nothing that a camera would notice must happen).
 ONCE = [
@@ -60,6 +62,51 @@ def test_a_call_that_fails_once(busy, what, said):
         server.wait_log(said)
         threading.Event().wait(0.3)
     end(server, crew)
+
+
+def change_until_it_fails(client, stream, name):
+    """Tags a stream; the tags that were made. Others write meanwhile, so which try fails is open."""
+    made = {}
+    for i in range(TRIES):
+        tag = {f"{name}.{i}": "made"}
+        try:
+            client.tag_stream(StreamName=stream, Tags=tag)
+        except botocore.exceptions.ClientError as problem:
+            assert problem.response["ResponseMetadata"]["HTTPStatusCode"] == 500  # SDKs repeat that
+            return made
+        made.update(tag)
+    raise AssertionError("nothing failed: no proof")
+
+
+def test_a_write_of_the_catalogue_that_fails(make_server, chance, long, root):
+    """Each write of a change: its pages, and behind them its root. When that fails, LMDB refuses
+    everything until it is opened again; the server does that by itself. +: from that write on."""
+    server = make_server(args=(*OPTIONS, "--http-change-workers", 1))
+    crew = cameras.start(server, 2, seed=chance.random())
+    client, stream, kept = server.kvs(), crew[0].stream, {}
+
+    def tags():
+        return server.kvs().list_tags_for_stream(StreamName=stream)["Tags"]
+    for nth in ("1", "2", "3", "1+", "2+", "3+") * (5 if long else 1):
+        before = set(kept)
+        with faults.Injector(server, f"pwrite64:error=EIO:when={nth}"):
+            kept.update(change_until_it_fails(client, stream, nth))
+            assert tags() == kept
+            if nth == "1+":  # nobody's write succeeds
+                assert faults.metrics(server)["kinema_storage_catalogue_failed"] == 1
+            cameras.found_in(server, stream)  # who reads is served
+        kept[nth] = "afterwards"
+        client.tag_stream(StreamName=stream, Tags={nth: "afterwards"})
+        assert tags() == kept
+        client.untag_stream(StreamName=stream, TagKeyList=[*before, "none"])
+        kept = {key: value for key, value in kept.items() if key not in before}
+    server.wait_log("catalogue_failed err=EIO")
+    server.wait_log("catalogue_opened_again")
+    server.wait_log("catalogue_works_again")
+    assert faults.metrics(server)["kinema_storage_catalogue_failed"] == 0
+    end(server, crew)
+    server.start()
+    assert tags() == kept
 
 
 @pytest.mark.parametrize("what, said", FOR_A_WHILE)
