@@ -23,18 +23,18 @@ static void run_metrics(struct console_call *call)
 }
 
 static const struct console_route routes[] = {
-    {"GET",  "/healthz",                        CONSOLE_OPEN,     run_health           },
-    {"GET",  "/metrics",                        CONSOLE_LOOPBACK, run_metrics          },
-    {"GET",  "/kinema/v1/session",              CONSOLE_OPEN,     console_run_session  },
-    {"POST", "/kinema/v1/login",                CONSOLE_OPEN,     console_run_login    },
-    {"POST", "/kinema/v1/logout",               CONSOLE_LOGIN,    console_run_logout   },
-    {"GET",  "/kinema/v1/streams",              CONSOLE_LOGIN,    console_run_streams  },
-    {"GET",  "/kinema/v1/streams/*",            CONSOLE_LOGIN,    console_run_stream   },
-    {"GET",  "/kinema/v1/streams/*/coverage",   CONSOLE_LOGIN,    console_run_coverage },
-    {"POST", "/kinema/v1/streams/*/play",       CONSOLE_LOGIN,    console_run_play     },
-    {"GET",  "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_holds    },
-    {"POST", "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_hold_set },
-    {"POST", "/kinema/v1/streams/*/holds/lift", CONSOLE_LOGIN,    console_run_hold_lift},
+    {"GET",  "/healthz",                        CONSOLE_OPEN,     run_health,            false},
+    {"GET",  "/metrics",                        CONSOLE_LOOPBACK, run_metrics,           false},
+    {"GET",  "/kinema/v1/session",              CONSOLE_OPEN,     console_run_session,   false},
+    {"POST", "/kinema/v1/login",                CONSOLE_OPEN,     console_run_login,     true },
+    {"POST", "/kinema/v1/logout",               CONSOLE_LOGIN,    console_run_logout,    false},
+    {"GET",  "/kinema/v1/streams",              CONSOLE_LOGIN,    console_run_streams,   false},
+    {"GET",  "/kinema/v1/streams/*",            CONSOLE_LOGIN,    console_run_stream,    false},
+    {"GET",  "/kinema/v1/streams/*/coverage",   CONSOLE_LOGIN,    console_run_coverage,  false},
+    {"POST", "/kinema/v1/streams/*/play",       CONSOLE_LOGIN,    console_run_play,      false},
+    {"GET",  "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_holds,     false},
+    {"POST", "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_hold_set,  true },
+    {"POST", "/kinema/v1/streams/*/holds/lift", CONSOLE_LOGIN,    console_run_hold_lift, true },
 };
 
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)
@@ -214,7 +214,8 @@ static void console_end(struct kn_http_req *req, void *ctx)
     if (!call)
         return;
     call->body = kn_http_body(req);
-    if (kn_http_offload(req, KN_HTTP_READS, console_job, call) < 0)
+    enum kn_http_lane lane = call->route->changes ? KN_HTTP_CHANGES : KN_HTTP_READS;
+    if (kn_http_offload(req, lane, console_job, call) < 0)
         reply_refusal(req, 503, "busy; try again");
 }
 
