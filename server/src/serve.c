@@ -22,6 +22,7 @@
 
 #include "core/log.h"
 #include "core/metrics.h"
+#include "datastream/datastream.h"
 #include "storage/credential.h"
 #include "storage/stream.h"
 
@@ -46,6 +47,7 @@ struct serve {
     struct playback_endpoints playback_endpoints;
     struct ingest *ingest;
     struct playback *playback;
+    struct datastream *datastream;
     struct kn_api *api;
     struct server_console *console;
     struct kn_http_mhd *console_http;
@@ -189,7 +191,9 @@ static int open_modules(struct serve *s, struct kn_err *err)
         return code;
     code = ingest_new(s->storage, &s->config->ingest, &s->ingest_endpoints, &s->identity, s->clock,
                       &s->ingest);
-    return code < 0 ? kn_fail(err, code, "ingest cannot start: %s", kn_errname(code)) : 0;
+    if (code < 0)
+        return kn_fail(err, code, "ingest cannot start: %s", kn_errname(code));
+    return datastream_new(s->storage, &s->identity, s->clock, &s->datastream, err);
 }
 
 static int open_routes(struct serve *s, struct kn_err *err)
@@ -206,6 +210,8 @@ static int open_routes(struct serve *s, struct kn_err *err)
         code = kn_api_add(s->api, &ingest_api_service, s->ingest);
     if (code == 0)
         code = kn_api_add(s->api, &playback_api_service, s->playback);
+    if (code == 0)
+        code = kn_api_add(s->api, &datastream_api_service, s->datastream);
     if (code == 0)
         code = playback_add_routes(s->playback, s->api_router);
     if (code < 0)
@@ -319,6 +325,7 @@ static void close_all(struct serve *s)
         kn_api_free(s->api);
     if (s->playback)
         playback_free(s->playback);
+    datastream_free(s->datastream);
     server_console_free(s->console);
     if (s->api_router)
         kn_http_router_free(s->api_router);

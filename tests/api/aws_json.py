@@ -8,6 +8,7 @@ import http.client
 import json
 import pathlib
 import struct
+import urllib.parse
 
 import botocore.auth
 import botocore.awsrequest
@@ -30,13 +31,18 @@ class Server(wire.Wire):
         return f"{'https' if listener == 'tls' else 'http'}://localhost:{self.ports[listener]}"
 
 
+def caller_of(server):
+    """For a running kinema."""
+    return Caller(server.api, botocore.credentials.Credentials(server.key.id, server.key.secret))
+
+
 class Caller:
     """One signed request after the other over one HTTP/1.1 connection."""
 
-    def __init__(self, server):
-        self.url = server.url()
-        self.connection = http.client.HTTPConnection("localhost", server.ports["plain"], timeout=60)
-        self.signer = botocore.auth.SigV4Auth(KEY, "kinesis", kinema.REGION)
+    def __init__(self, url, key=KEY):
+        self.url = url
+        self.connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=60)
+        self.signer = botocore.auth.SigV4Auth(key, "kinesis", kinema.REGION)
 
     def call(self, target, body, content_type=JSON, **headers):
         """(status, headers, decoded body)"""

@@ -26,7 +26,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def caller(server):
-    return aws_json.Caller(server)
+    return aws_json.Caller(server.url())
 
 
 EVERYTHING = {

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every limit in every operation file of the data streams, in JSON and in CBOR, against the engine
-with those tables; constraints.py makes the requests."""
+"""Every limit in every operation file of the data streams, in JSON and in CBOR; constraints.py makes
+the requests."""
 
 import pytest
 
 import aws_json
 import constraints
+import kinema
 
 OPERATIONS = [op for op in constraints.operations(("datastream",)) if op.status != "refused"]
 TARGETS = {op.name: op.target for op in OPERATIONS}
@@ -13,9 +14,8 @@ TARGETS = {op.name: op.target for op in OPERATIONS}
 
 @pytest.fixture(scope="module")
 def caller():
-    server = aws_json.Server()
-    yield aws_json.Caller(server)
-    server.stop()
+    with kinema.Server() as server:
+        yield aws_json.caller_of(server)
 
 
 def judge(case, status, answer):

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kinesis Data Streams: streams, shards and their records. */
+#ifndef DATASTREAM_DATASTREAM_H
+#define DATASTREAM_DATASTREAM_H
+
+#include "core/api.h"
+#include "storage/storage.h"
+
+struct datastream;
+/* Reads the streams there are. storage, identity and clock outlive it. Blocks. */
+int datastream_new(struct storage *storage, const struct kn_api_identity *identity,
+                   struct kn_clock *clock, struct datastream **ret, struct kn_err *err) KN_MUSTUSE;
+void datastream_free(struct datastream *datastream); /* once no call runs */
+
+/* Generated operations; ctx is the struct datastream. */
+extern const struct kn_api_service datastream_api_service;
+
+#endif

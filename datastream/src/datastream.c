@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The module as a whole, and what its operations share. Texts of faults are those that recordings
+ * of the AWS service show. */
+#include "datastream_internal.h"
+#include "sequence.h"
+#include "shard_id.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int datastream_new(struct storage *storage, const struct kn_api_identity *identity,
+                   struct kn_clock *clock, struct datastream **ret, struct kn_err *err)
+{
+    struct datastream *ds = calloc(1, sizeof(*ds));
+    if (!ds)
+        return kn_fail(err, -ENOMEM, "data streams");
+    ds->storage = storage;
+    ds->identity = identity;
+    ds->clock = clock;
+    int r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
+    if (r < 0)
+        free(ds);
+    else
+        *ret = ds;
+    return r;
+}
+
+void datastream_free(struct datastream *ds)
+{
+    if (ds)
+        datastream_streams_close(ds->streams);
+    free(ds);
+}
+
+/* --- the stream of a call -----------------------------------------------------------------------
+ */
+int datastream_not_found(struct kn_api_call *call, struct kn_str name)
+{
+    return kn_api_fault(call, "ResourceNotFoundException",
+                        "Stream " KN_STR_FMT " under account %s not found.", KN_STR_ARG(name),
+                        call->identity->account);
+}
+
+static bool is_ours(const struct kn_api_arn *arn, const struct kn_api_identity *identity)
+{
+    return kn_str_eq(arn->service, KN_STR("kinesis")) &&
+           kn_str_eq(arn->region, kn_str_from(identity->region)) &&
+           kn_str_eq(arn->account, kn_str_from(identity->account));
+}
+
+int datastream_find(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+                    struct kn_str arn, struct datastream_stream **ret)
+{
+    struct kn_str wanted;
+    struct kn_api_arn parsed;
+    int r = kn_api_resource_name(call, name, arn, &wanted, NULL);
+    if (r < 0)
+        return r;
+    if (arn.ptr && (kn_api_arn_parse(arn, &parsed) < 0 || !is_ours(&parsed, call->identity)))
+        return datastream_not_found(call, wanted);
+    struct datastream_stream *stream = datastream_stream_find(ds->streams, wanted);
+    if (!stream)
+        return datastream_not_found(call, wanted);
+    *ret = stream;
+    return 0;
+}
+
+struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name)
+{
+    return kn_arena_printf(call->arena, "arn:%s:kinesis:%s:%s:stream/" KN_STR_FMT,
+                           call->identity->partition, call->identity->region,
+                           call->identity->account, KN_STR_ARG(name));
+}
+
+int datastream_changed(struct kn_api_call *call, const struct datastream_stream *stream, int r)
+{
+    switch (r) {
+    case -EBUSY:
+        return kn_api_fault(call, "ResourceInUseException",
+                            "Stream " KN_STR_FMT
+                            " under account %s not ACTIVE, instead in state DELETING",
+                            KN_STR_ARG(stream->name), call->identity->account);
+    case -EMSGSIZE:
+        return kn_api_fault(call, "LimitExceededException",
+                            "The stream's settings are larger than %d bytes.",
+                            DATASTREAM_SETTINGS_BYTES_MAX);
+    default:
+        return r;
+    }
+}
+
+int datastream_tags_check(struct kn_api_call *call, size_t count)
+{
+    if (count <= DATASTREAM_TAGS_MAX)
+        return 0;
+    return kn_api_fault(call, "InvalidArgumentException",
+                        "Failed to add tags to stream: a resource can have at most %d tags.",
+                        DATASTREAM_TAGS_MAX);
+}
+
+/* --- shards -------------------------------------------------------------------------------------
+ */
+struct kn_str datastream_shard_id_text(struct kn_api_call *call, uint32_t index)
+{
+    char text[DATASTREAM_SHARD_ID_BYTES];
+    size_t len = datastream_shard_id_format((int32_t) index, text);
+    return kn_arena_str(call->arena, (struct kn_str){text, len});
+}
+
+int datastream_shard_id_read(struct kn_api_call *call, const struct datastream_stream *stream,
+                             struct kn_str text, uint32_t *ret)
+{
+    if (datastream_shard_id_parse(text, ret) == 0)
+        return 0;
+    return kn_api_fault(call, "ResourceNotFoundException",
+                        "Could not find shard " KN_STR_FMT " in stream " KN_STR_FMT
+                        " under account %s.",
+                        KN_STR_ARG(text), KN_STR_ARG(stream->name), call->identity->account);
+}
+
+static struct kn_str hash_text(struct kn_api_call *call, struct datastream_hash hash)
+{
+    char text[DATASTREAM_HASH_TEXT_BYTES];
+    size_t len = datastream_hash_format(hash, text);
+    return kn_arena_str(call->arena, (struct kn_str){text, len});
+}
+
+static struct kn_str sequence_text(struct kn_api_call *call, const struct datastream_shard *shard,
+                                   uint64_t index, int64_t arrival_s)
+{
+    struct datastream_sequence sequence = {.layout = 2,
+                                           .created_s = shard->created_s,
+                                           .shard = (int32_t) shard->index,
+                                           .index = index,
+                                           .arrival_s = arrival_s};
+    char text[DATASTREAM_SEQUENCE_TEXT_BYTES];
+    size_t len = datastream_sequence_format(&sequence, text);
+    return kn_arena_str(call->arena, (struct kn_str){text, len});
+}
+
+static bool show_ranges(struct kn_api_call *call, const struct datastream_shard *shard,
+                        struct datastream_HashKeyRange *keys,
+                        struct datastream_SequenceNumberRange *sequences)
+{
+    keys->StartingHashKey = hash_text(call, shard->range.start);
+    keys->EndingHashKey = hash_text(call, shard->range.end);
+    sequences->StartingSequenceNumber = sequence_text(call, shard, 0, shard->created_s);
+    if (shard->closed_ms)
+        sequences->EndingSequenceNumber =
+            sequence_text(call, shard, DATASTREAM_SEQUENCE_INDEX_MAX, shard->closed_ms / 1000);
+    return keys->StartingHashKey.ptr && keys->EndingHashKey.ptr &&
+           sequences->StartingSequenceNumber.ptr &&
+           (!shard->closed_ms || sequences->EndingSequenceNumber.ptr);
+}
+
+int datastream_shard_show(struct kn_api_call *call, const struct datastream_shard *shard,
+                          struct datastream_Shard *ret)
+{
+    struct datastream_HashKeyRange *keys = kn_arena_alloc(call->arena, sizeof(*keys));
+    struct datastream_SequenceNumberRange *sequences =
+        kn_arena_alloc(call->arena, sizeof(*sequences));
+    if (!keys || !sequences || !show_ranges(call, shard, keys, sequences))
+        return -ENOMEM;
+    *ret = (struct datastream_Shard){.ShardId = datastream_shard_id_text(call, shard->index),
+                                     .HashKeyRange = keys,
+                                     .SequenceNumberRange = sequences};
+    if (shard->parent >= 0)
+        ret->ParentShardId = datastream_shard_id_text(call, (uint32_t) shard->parent);
+    if (shard->adjacent >= 0)
+        ret->AdjacentParentShardId = datastream_shard_id_text(call, (uint32_t) shard->adjacent);
+    bool whole = ret->ShardId.ptr && (shard->parent < 0 || ret->ParentShardId.ptr) &&
+                 (shard->adjacent < 0 || ret->AdjacentParentShardId.ptr);
+    return whole ? 0 : -ENOMEM;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands behind struct datastream, and what the operations share. */
+#ifndef DATASTREAM_SRC_DATASTREAM_INTERNAL_H
+#define DATASTREAM_SRC_DATASTREAM_INTERNAL_H
+
+#include "datastream_api.h"
+#include "stream.h"
+
+#include "datastream/datastream.h"
+
+struct datastream {
+    struct storage *storage;
+    struct datastream_streams *streams;
+    const struct kn_api_identity *identity;
+    struct kn_clock *clock;
+};
+
+KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)
+KN_DEFINE_CLEANUP(struct datastream_settings *, datastream_settings_unref)
+KN_DEFINE_CLEANUP(struct datastream_shards *, datastream_shards_unref)
+
+/* The stream of a call, a reference: by name, by ARN, or by both, which must agree. Otherwise the
+ * fault is raised, and what the handler is to return comes back. */
+int datastream_find(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+                    struct kn_str arn, struct datastream_stream **ret) KN_MUSTUSE;
+int datastream_not_found(struct kn_api_call *call, struct kn_str name); /* raises it */
+/* "arn:aws:kinesis:<region>:<account>:stream/<name>"; ptr NULL: the arena is spent. */
+struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name);
+/* What a change answered with, as a fault. */
+int datastream_changed(struct kn_api_call *call, const struct datastream_stream *stream, int r);
+/* Whether the tags may stand beside one another on one resource. */
+int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
+
+/* One shard as answers show it. -ENOMEM. */
+int datastream_shard_show(struct kn_api_call *call, const struct datastream_shard *shard,
+                          struct datastream_Shard *ret) KN_MUSTUSE;
+/* "shardId-…" in the arena; ptr NULL when that is spent. */
+struct kn_str datastream_shard_id_text(struct kn_api_call *call, uint32_t index);
+/* The index a client's shard id means; raises ResourceNotFoundException. */
+int datastream_shard_id_read(struct kn_api_call *call, const struct datastream_stream *stream,
+                             struct kn_str text, uint32_t *ret) KN_MUSTUSE;
+
+#endif

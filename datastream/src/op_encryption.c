@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Encryption settings. What AWS does with a key, the disk's own encryption does here: the setting
+ * is kept, told with records and answers, and encrypts nothing.
+ */
+#include "datastream_internal.h"
+
+#include <errno.h>
+
+static int change(void *ctx, struct datastream_settings *draft)
+{
+    const struct kn_str *key = ctx;
+    if (draft->deleting)
+        return -EBUSY;
+    draft->kms_key = *key;
+    return 0;
+}
+
+static int run(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+               struct kn_str arn, struct kn_str key)
+{
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    int r = datastream_find(ds, call, name, arn, &stream);
+    return r < 0 ? r
+                 : datastream_changed(call, stream,
+                                      datastream_stream_change(ds->streams, stream, change, &key));
+}
+
+static int check_type(struct kn_api_call *call, enum datastream_EncryptionType type)
+{
+    if (type == DATASTREAM_EncryptionType_KMS)
+        return 0;
+    return kn_api_fault(call, "InvalidArgumentException", "EncryptionType must be KMS.");
+}
+
+int datastream_op_StartStreamEncryption(struct datastream *ds,
+                                        const struct datastream_StartStreamEncryption_in *in,
+                                        struct datastream_StartStreamEncryption_out *out KN_UNUSED,
+                                        struct kn_api_call *call)
+{
+    int r = check_type(call, in->EncryptionType);
+    return r < 0 ? r : run(ds, call, in->StreamName, in->StreamARN, in->KeyId);
+}
+
+/* Terraform calls it on streams that are not encrypted, and means no harm. */
+int datastream_op_StopStreamEncryption(struct datastream *ds,
+                                       const struct datastream_StopStreamEncryption_in *in,
+                                       struct datastream_StopStreamEncryption_out *out KN_UNUSED,
+                                       struct kn_api_call *call)
+{
+    int r = check_type(call, in->EncryptionType);
+    return r < 0 ? r : run(ds, call, in->StreamName, in->StreamARN, (struct kn_str){NULL, 0});
+}

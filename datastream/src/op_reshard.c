@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Splitting, merging and scaling the shards of a stream. */
+#include "datastream_internal.h"
+#include "shard_id.h"
+
+#include <errno.h>
+
+struct edit {
+    struct datastream *ds;
+    struct kn_api_call *call;
+    const struct datastream_stream *stream;
+    uint32_t shard, adjacent, target;
+    struct kn_str start_text;
+    struct datastream_hash start;
+    size_t before;
+};
+
+static int no_shard(const struct edit *edit, uint32_t index)
+{
+    char id[DATASTREAM_SHARD_ID_BYTES];
+    datastream_shard_id_format((int32_t) index, id);
+    return kn_api_fault(edit->call, "ResourceNotFoundException",
+                        "Could not find shard %s in stream " KN_STR_FMT " under account %s.", id,
+                        KN_STR_ARG(edit->stream->name), edit->call->identity->account);
+}
+
+static int too_many(const struct edit *edit)
+{
+    return kn_api_fault(edit->call, "LimitExceededException",
+                        "A stream can have at most %d open shards, and %d with those that were "
+                        "closed and still have records.",
+                        DATASTREAM_SHARDS_MAX, DATASTREAM_SHARD_ROWS_MAX);
+}
+
+/* On a provisioned stream that is not being deleted. */
+static int check_mode(struct edit *edit, const char *operation)
+{
+    KN_CLEANUP(datastream_settings_unrefp)
+    struct datastream_settings *settings =
+        datastream_stream_settings((struct datastream_stream *) (uintptr_t) edit->stream);
+    if (settings->deleting)
+        return datastream_changed(edit->call, edit->stream, -EBUSY);
+    if (settings->on_demand)
+        return kn_api_fault(edit->call, "ValidationException",
+                            "%s is not for streams in on-demand mode, whose shards follow their "
+                            "load.",
+                            operation);
+    return 0;
+}
+
+/* --- split --------------------------------------------------------------------------------------
+ */
+static int outside(const struct edit *edit, const struct datastream_shard *row)
+{
+    char id[DATASTREAM_SHARD_ID_BYTES], low[DATASTREAM_HASH_TEXT_BYTES],
+        high[DATASTREAM_HASH_TEXT_BYTES];
+    datastream_shard_id_format((int32_t) row->index, id);
+    datastream_hash_format(row->range.start, low);
+    datastream_hash_format(row->range.end, high);
+    return kn_api_fault(edit->call, "InvalidArgumentException",
+                        "NewStartingHashKey " KN_STR_FMT " used in SplitShard() on shard %s in "
+                        "stream " KN_STR_FMT " under account %s is not both greater than one plus "
+                        "the shard's StartingHashKey %s and less than the shard's EndingHashKey "
+                        "%s.",
+                        KN_STR_ARG(edit->start_text), id, KN_STR_ARG(edit->stream->name),
+                        edit->call->identity->account, low, high);
+}
+
+static int already_closed(const struct edit *edit, uint32_t index)
+{
+    char id[DATASTREAM_SHARD_ID_BYTES];
+    datastream_shard_id_format((int32_t) index, id);
+    return kn_api_fault(edit->call, "InvalidArgumentException",
+                        "Shard %s in stream " KN_STR_FMT " under account %s has already been "
+                        "merged or split, and thus is not eligible for merging or splitting.",
+                        id, KN_STR_ARG(edit->stream->name), edit->call->identity->account);
+}
+
+static int split(void *ctx, const struct datastream_shard_map *map,
+                 struct datastream_shard_map *ret)
+{
+    struct edit *edit = ctx;
+    const struct datastream_shard *row = datastream_shard_map_find(map, edit->shard);
+    if (!row)
+        return no_shard(edit, edit->shard);
+    if (row->closed_ms)
+        return already_closed(edit, edit->shard);
+    struct datastream_hash least = datastream_hash_add(row->range.start, 1);
+    if (datastream_hash_cmp(edit->start, least) <= 0 ||
+        datastream_hash_cmp(edit->start, row->range.end) >= 0)
+        return outside(edit, row);
+    int r =
+        datastream_shard_map_split(map, edit->shard, edit->start, kn_wall_ms(edit->ds->clock), ret);
+    return r == -E2BIG ? too_many(edit) : r;
+}
+
+int datastream_op_SplitShard(struct datastream *ds, const struct datastream_SplitShard_in *in,
+                             struct datastream_SplitShard_out *out KN_UNUSED,
+                             struct kn_api_call *call)
+{
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
+    if (r < 0)
+        return r;
+    struct edit edit = {
+        .ds = ds, .call = call, .stream = stream, .start_text = in->NewStartingHashKey};
+    r = datastream_shard_id_read(call, stream, in->ShardToSplit, &edit.shard);
+    if (r == 0)
+        r = check_mode(&edit, "SplitShard");
+    if (r < 0)
+        return r;
+    if (datastream_hash_parse(in->NewStartingHashKey, &edit.start) < 0)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "Invalid NewStartingHashKey. It must be in the range: [0, 2^128-1]. "
+                            "Specified value was " KN_STR_FMT,
+                            KN_STR_ARG(in->NewStartingHashKey));
+    return datastream_stream_reshard(ds->streams, stream, split, &edit);
+}
+
+/* --- merge --------------------------------------------------------------------------------------
+ */
+static int not_adjacent(const struct edit *edit)
+{
+    char a[DATASTREAM_SHARD_ID_BYTES], b[DATASTREAM_SHARD_ID_BYTES];
+    datastream_shard_id_format((int32_t) edit->shard, a);
+    datastream_shard_id_format((int32_t) edit->adjacent, b);
+    return kn_api_fault(edit->call, "InvalidArgumentException",
+                        "Shards %s and %s in stream " KN_STR_FMT " under account %s are not an "
+                        "adjacent pair of shards eligible for merging",
+                        a, b, KN_STR_ARG(edit->stream->name), edit->call->identity->account);
+}
+
+static int merge(void *ctx, const struct datastream_shard_map *map,
+                 struct datastream_shard_map *ret)
+{
+    struct edit *edit = ctx;
+    const uint32_t both[] = {edit->shard, edit->adjacent};
+    for (size_t i = 0; i < KN_ARRAY_LEN(both); i++) {
+        const struct datastream_shard *row = datastream_shard_map_find(map, both[i]);
+        if (!row)
+            return no_shard(edit, both[i]);
+        if (row->closed_ms)
+            return already_closed(edit, both[i]);
+    }
+    int r = datastream_shard_map_merge(map, edit->shard, edit->adjacent,
+                                       kn_wall_ms(edit->ds->clock), ret);
+    return r == -EDOM ? not_adjacent(edit) : r == -E2BIG ? too_many(edit) : r;
+}
+
+int datastream_op_MergeShards(struct datastream *ds, const struct datastream_MergeShards_in *in,
+                              struct datastream_MergeShards_out *out KN_UNUSED,
+                              struct kn_api_call *call)
+{
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
+    if (r < 0)
+        return r;
+    struct edit edit = {.ds = ds, .call = call, .stream = stream};
+    r = datastream_shard_id_read(call, stream, in->ShardToMerge, &edit.shard);
+    if (r == 0)
+        r = datastream_shard_id_read(call, stream, in->AdjacentShardToMerge, &edit.adjacent);
+    if (r == 0)
+        r = check_mode(&edit, "MergeShards");
+    return r < 0 ? r : datastream_stream_reshard(ds->streams, stream, merge, &edit);
+}
+
+/* --- scale --------------------------------------------------------------------------------------
+ */
+static int scale(void *ctx, const struct datastream_shard_map *map,
+                 struct datastream_shard_map *ret)
+{
+    struct edit *edit = ctx;
+    edit->before = map->open_count;
+    if (edit->target > 2 * edit->before || 2 * (uint64_t) edit->target < edit->before)
+        return kn_api_fault(edit->call, "InvalidArgumentException",
+                            "UpdateShardCount cannot scale to more than double or less than half "
+                            "of the current open shard count (%zu); %u was asked for.",
+                            edit->before, edit->target);
+    int r = datastream_shard_map_scale(map, edit->target, kn_wall_ms(edit->ds->clock), ret);
+    return r == -E2BIG ? too_many(edit) : r;
+}
+
+int datastream_op_UpdateShardCount(struct datastream *ds,
+                                   const struct datastream_UpdateShardCount_in *in,
+                                   struct datastream_UpdateShardCount_out *out,
+                                   struct kn_api_call *call)
+{
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
+    if (r < 0)
+        return r;
+    struct edit edit = {
+        .ds = ds, .call = call, .stream = stream, .target = (uint32_t) in->TargetShardCount.v};
+    r = check_mode(&edit, "UpdateShardCount");
+    if (r == 0)
+        r = datastream_stream_reshard(ds->streams, stream, scale, &edit);
+    if (r < 0)
+        return r;
+    *out = (struct datastream_UpdateShardCount_out){
+        .StreamName = kn_arena_str(call->arena, stream->name),
+        .CurrentShardCount = {true, (int64_t) edit.before},
+        .TargetShardCount = in->TargetShardCount,
+        .StreamARN = datastream_arn(call, stream->name),
+    };
+    return out->StreamName.ptr && out->StreamARN.ptr ? 0 : -ENOMEM;
+}

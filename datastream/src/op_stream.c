@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making, listing and deleting streams. */
+#include "datastream_internal.h"
+
+#include <errno.h>
+
+enum {
+    ON_DEMAND_SHARDS = 4, /* what a stream begins with; AWS, "on-demand mode" */
+    LIST_DEFAULT = 100,
+    SHARDS_DEFAULT = 1,
+};
+
+static size_t tags_of(const struct kn_api_map *map, struct datastream_tag dst[DATASTREAM_TAGS_MAX])
+{
+    for (size_t i = 0; i < map->count; i++)
+        dst[i] = (struct datastream_tag){map->items[i].key, map->items[i].value};
+    return map->count;
+}
+
+static int shards_wanted(struct kn_api_call *call, const struct datastream_CreateStream_in *in,
+                         bool on_demand, uint32_t *ret)
+{
+    if (on_demand && in->ShardCount.set)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "ShardCount must not be given for a stream in on-demand mode.");
+    int64_t count = on_demand ? ON_DEMAND_SHARDS : in->ShardCount.set ? in->ShardCount.v : -1;
+    if (count < 0)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "ShardCount must be specified for a stream in PROVISIONED mode.");
+    if (count > DATASTREAM_SHARDS_MAX)
+        return kn_api_fault(call, "LimitExceededException",
+                            "A stream can have at most %d open shards.", DATASTREAM_SHARDS_MAX);
+    *ret = (uint32_t) count;
+    return 0;
+}
+
+int datastream_op_CreateStream(struct datastream *ds, const struct datastream_CreateStream_in *in,
+                               struct datastream_CreateStream_out *out KN_UNUSED,
+                               struct kn_api_call *call)
+{
+    bool on_demand = in->StreamModeDetails &&
+                     in->StreamModeDetails->StreamMode == DATASTREAM_StreamMode_ON_DEMAND;
+    uint32_t shards = SHARDS_DEFAULT;
+    int r = shards_wanted(call, in, on_demand, &shards);
+    if (r == 0)
+        r = datastream_tags_check(call, in->Tags.count);
+    if (r < 0)
+        return r;
+    bool spread = in->RecordDistributionStrategy == DATASTREAM_RecordDistributionStrategy_AUTO;
+    if (spread && !on_demand)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "RecordDistributionStrategy AUTO is for streams in on-demand mode.");
+    struct datastream_tag tags[DATASTREAM_TAGS_MAX];
+    int64_t now_ms = kn_wall_ms(ds->clock);
+    struct datastream_settings settings = {
+        .name = in->StreamName,
+        .created_ms = now_ms,
+        .retention_hours = DATASTREAM_RETENTION_HOURS_MIN,
+        .record_kib_max =
+            in->MaxRecordSizeInKiB.set ? in->MaxRecordSizeInKiB.v : DATASTREAM_RECORD_KIB_MIN,
+        .warm_mibps = in->WarmThroughputMiBps.set ? in->WarmThroughputMiBps.v : 0,
+        .on_demand = on_demand,
+        .spread = spread,
+        .tags = tags,
+        .tag_count = tags_of(&in->Tags, tags),
+    };
+    struct datastream_shard_map map;
+    r = datastream_shard_map_even(shards, now_ms, &map);
+    if (r < 0)
+        return r;
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    r = datastream_stream_create(ds->streams, &settings, &map, &stream);
+    if (r == -EEXIST)
+        return kn_api_fault(call, "ResourceInUseException",
+                            "Stream " KN_STR_FMT " under account %s already exists.",
+                            KN_STR_ARG(in->StreamName), call->identity->account);
+    if (r == -EDQUOT)
+        return kn_api_fault(call, "LimitExceededException",
+                            "This server keeps at most %d data streams.", DATASTREAM_STREAMS_MAX);
+    return r;
+}
+
+int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_DeleteStream_in *in,
+                               struct datastream_DeleteStream_out *out KN_UNUSED,
+                               struct kn_api_call *call)
+{
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
+    return r < 0 ? r : datastream_stream_remove(ds->streams, stream);
+}
+
+/* --- listing ------------------------------------------------------------------------------------
+ */
+static int show(struct kn_api_call *call, struct datastream_stream *stream, struct kn_str *name,
+                struct datastream_StreamSummary *summary)
+{
+    KN_CLEANUP(datastream_settings_unrefp)
+    struct datastream_settings *settings = datastream_stream_settings(stream);
+    struct datastream_StreamModeDetails *mode = kn_arena_alloc(call->arena, sizeof(*mode));
+    *name = kn_arena_str(call->arena, stream->name);
+    *summary = (struct datastream_StreamSummary){
+        .StreamName = *name,
+        .StreamARN = datastream_arn(call, stream->name),
+        .StreamStatus =
+            settings->deleting ? DATASTREAM_StreamStatus_DELETING : DATASTREAM_StreamStatus_ACTIVE,
+        .StreamModeDetails = mode,
+        .StreamCreationTimestamp = {true, settings->created_ms},
+    };
+    if (!mode || !name->ptr || !summary->StreamARN.ptr)
+        return -ENOMEM;
+    mode->StreamMode =
+        settings->on_demand ? DATASTREAM_StreamMode_ON_DEMAND : DATASTREAM_StreamMode_PROVISIONED;
+    return 0;
+}
+
+/* NextToken is the name after which to go on: names are no secret to who may list them all. */
+int datastream_op_ListStreams(struct datastream *ds, const struct datastream_ListStreams_in *in,
+                              struct datastream_ListStreams_out *out, struct kn_api_call *call)
+{
+    size_t max = (size_t) (in->Limit.set ? in->Limit.v : LIST_DEFAULT);
+    struct kn_str after = in->NextToken.ptr ? in->NextToken : in->ExclusiveStartStreamName;
+    if (in->NextToken.ptr && in->ExclusiveStartStreamName.ptr)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "NextToken and ExclusiveStartStreamName cannot both be given.");
+    struct datastream_stream **streams =
+        kn_arena_alloc(call->arena, (max + 1) * sizeof(struct datastream_stream *));
+    struct kn_str *names = kn_arena_alloc(call->arena, max * sizeof(*names));
+    struct datastream_StreamSummary *summaries =
+        kn_arena_alloc(call->arena, max * sizeof(*summaries));
+    if (!streams || !names || !summaries)
+        return -ENOMEM;
+    size_t count = datastream_stream_list(ds->streams, after, streams, max + 1);
+    int r = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i < max && r == 0)
+            r = show(call, streams[i], &names[i], &summaries[i]);
+        datastream_stream_unref(streams[i]);
+    }
+    if (r < 0)
+        return r;
+    size_t shown = kn_min_u64(count, max);
+    out->StreamNames = (struct kn_api_str_list){true, shown, names};
+    out->StreamSummaries = (struct datastream_StreamSummary_list){true, shown, summaries};
+    out->HasMoreStreams = (struct kn_api_bool){true, count > max};
+    if (count > max)
+        out->NextToken = names[max - 1];
+    return 0;
+}
