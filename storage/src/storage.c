@@ -12,6 +12,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "shard/shards.h"
+
 enum {
     PATH_BYTES_MAX = 4096
 };
@@ -252,6 +254,7 @@ void storage_close(struct storage *storage)
     if (!storage)
         return;
     storage->stopping = true;
+    storage_shards_stop(KN_MOVE(storage->shards));
     storage_keeper_stop(storage);
     if (storage->catalogue)
         storage_catalogue_stop(storage->catalogue);

@@ -13,6 +13,7 @@
 
 struct storage_log;
 struct storage_chunk;
+struct storage_shards;
 
 enum {
     STORAGE_LOG_BUCKETS = 1024,
@@ -37,6 +38,7 @@ struct storage {
     struct storage_io io;
     struct storage_block_pool blocks;
     struct storage_committer committer;
+    struct storage_shards *shards; /* NULL: not started */
 
     /* Order of locks: log.slow, log.lock, then storage.lock; block pool, gates, committer: leaves.
      */

@@ -3,6 +3,7 @@
  * Operating errors: a function returns 0 or a negative errno of this closed list.
  *
  *   ENOMEM     out of memory, or a memory budget is spent
+ *   ENOBUFS    a budget of memory is spent: later there is room again
  *   EIO        the disk or network failed; what was asked did not happen
  *   ENOSPC     the volume is full or below its floor
  *   ENOENT     there is no such thing

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Batches: the caller writes records into them in the form in which they will lie on disk. The same
+ * memory is what readers see until a checkpoint has written it to a segment, so records are copied
+ * into the kernel and nowhere else.
+ */
+#include "shards.h"
+
+#include <stdatomic.h>
+
+#include "core/crypto.h"
+
+enum {
+    FIRST_BYTES = 2048,
+    KEY_NONE = 0xffff,
+    FLAG_SOURCE = 1,
+    WASTE_PARTS = 4, /* more than a quarter unused: given back before it stays in memory */
+};
+
+static size_t cost(const struct storage_batch *batch)
+{
+    return sizeof(*batch) + batch->cap;
+}
+
+/* The budget is taken first; what passes it is given back at once. */
+static int take(struct storage_shards *shards, size_t bytes)
+{
+    if (atomic_fetch_add(&shards->memory_bytes, bytes) + bytes <=
+        shards->conf.shard_memory_bytes_max)
+        return 0;
+    atomic_fetch_sub(&shards->memory_bytes, bytes);
+    return -ENOBUFS;
+}
+
+static struct storage_batch *batch_new(struct storage_shards *shards)
+{
+    struct storage_batch *batch = calloc(1, sizeof(*batch));
+    if (!batch)
+        return NULL;
+    batch->shards = shards;
+    batch->refs = 1;
+    batch->kind = STORAGE_BATCH_RECORDS;
+    return batch;
+}
+
+int storage_batch_new(struct storage *storage, struct storage_batch **ret)
+{
+    struct storage_shards *shards = storage->shards;
+    int r = take(shards, sizeof(struct storage_batch));
+    if (r < 0)
+        return r;
+    *ret = batch_new(shards);
+    if (*ret)
+        return 0;
+    atomic_fetch_sub(&shards->memory_bytes, sizeof(struct storage_batch));
+    return -ENOMEM;
+}
+
+void storage_batch_ref(struct storage_batch *batch)
+{
+    batch->refs++;
+}
+
+void storage_batch_free(struct storage_batch *batch)
+{
+    if (!batch || --batch->refs > 0)
+        return;
+    atomic_fetch_sub(&batch->shards->memory_bytes, cost(batch));
+    free(batch->bytes);
+    free(batch);
+}
+
+static int resize(struct storage_batch *batch, size_t cap)
+{
+    uint8_t *bytes = realloc(batch->bytes, cap);
+    if (!bytes)
+        return -ENOMEM;
+    batch->bytes = bytes;
+    batch->cap = cap;
+    return 0;
+}
+
+/* A frame fits into an empty journal. */
+static size_t bytes_max(const struct storage_shards *shards)
+{
+    return kn_min_u64(shards->conf.journal_bytes - STORAGE_JOURNAL_HEAD_BYTES -
+                          STORAGE_SHARD_FRAME_BYTES,
+                      MIB(64));
+}
+
+static int reserve(struct storage_batch *batch, size_t more)
+{
+    size_t max = bytes_max(batch->shards);
+    if (more > max || batch->len > max - more)
+        return -EMSGSIZE;
+    if (batch->len + more <= batch->cap)
+        return 0;
+    size_t cap = kn_max_u64(kn_min_u64(batch->cap * 2, max), batch->len + more);
+    cap = kn_max_u64(cap, kn_min_u64(FIRST_BYTES, max));
+    int r = take(batch->shards, cap - batch->cap);
+    if (r < 0)
+        return r;
+    size_t had = batch->cap;
+    r = resize(batch, cap);
+    if (r < 0)
+        atomic_fetch_sub(&batch->shards->memory_bytes, cap - had);
+    return r;
+}
+
+int storage_batch_add(struct storage_batch *batch, struct kn_str key, uint8_t tag,
+                      const struct storage_shard_source *source, size_t data_max, uint8_t **ret_dst)
+{
+    if (key.len > STORAGE_SHARD_KEY_BYTES_MAX || data_max > STORAGE_SHARD_RECORD_BYTES_MAX)
+        return -EMSGSIZE;
+    size_t head = (size_t) STORAGE_SHARD_RECORD_HEAD_BYTES + key.len +
+                  (size_t) (source ? STORAGE_SHARD_RECORD_SOURCE_BYTES : 0);
+    int r = reserve(batch, head + data_max);
+    if (r < 0)
+        return r;
+    uint8_t *at = batch->bytes + batch->len;
+    kn_put_u32le(at, (uint32_t) data_max);
+    size_t key_len = key.ptr ? key.len : KEY_NONE;
+    at[4] = (uint8_t) key_len;
+    at[5] = (uint8_t) (key_len >> 8);
+    at[6] = tag;
+    at[7] = source ? FLAG_SOURCE : 0;
+    at += STORAGE_SHARD_RECORD_HEAD_BYTES;
+    if (source) {
+        memcpy(at, source->id.bytes, sizeof(source->id.bytes));
+        kn_put_u64le(at + sizeof(source->id.bytes), source->seq);
+        at += STORAGE_SHARD_RECORD_SOURCE_BYTES;
+        batch->has_sources = true;
+    }
+    if (key.len > 0)
+        memcpy(at, key.ptr, key.len);
+    batch->last_at = batch->len;
+    batch->len += head + data_max;
+    batch->data_bytes += key.len + data_max;
+    batch->count++;
+    *ret_dst = at + key.len;
+    return 0;
+}
+
+static struct storage_shard_record_view last_record(const struct storage_batch *batch)
+{
+    kn_assert(batch->count > 0 && batch->last_at < batch->len);
+    struct storage_shard_record_view view;
+    struct kn_reader in =
+        kn_reader_of((struct kn_bytes){batch->bytes + batch->last_at, batch->len - batch->last_at});
+    int r = storage_shard_record_next(&in, &view);
+    kn_assert(r == 0);
+    return view;
+}
+
+void storage_batch_trim(struct storage_batch *batch, size_t data_bytes)
+{
+    struct storage_shard_record_view last = last_record(batch);
+    kn_assert(data_bytes <= last.data.len);
+    size_t less = last.data.len - data_bytes;
+    kn_put_u32le(batch->bytes + batch->last_at, (uint32_t) data_bytes);
+    batch->len -= less;
+    batch->data_bytes -= less;
+}
+
+void storage_batch_undo(struct storage_batch *batch)
+{
+    struct storage_shard_record_view last = last_record(batch);
+    batch->data_bytes -= last.data.len + last.key.len;
+    batch->len = batch->last_at;
+    batch->count--;
+}
+
+size_t storage_batch_count(const struct storage_batch *batch)
+{
+    return batch->count;
+}
+
+size_t storage_batch_bytes(const struct storage_batch *batch)
+{
+    return batch->data_bytes;
+}
+
+void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
+                          storage_appended_fn *done, void *ctx)
+{
+    kn_assert(batch->count > 0 && !batch->shard);
+    if (batch->cap - batch->len > batch->cap / WASTE_PARTS) {
+        size_t less = batch->cap - batch->len;
+        if (resize(batch, batch->len) == 0)
+            atomic_fetch_sub(&batch->shards->memory_bytes, less);
+    }
+    batch->crc = kn_crc32c(0, (struct kn_bytes){batch->bytes, batch->len});
+    batch->done = done;
+    batch->ctx = ctx;
+    storage_shard_ref(shard);
+    batch->shard = shard;
+    storage_commit_add(shard->shards, batch);
+}
+
+static int check_records(struct storage_batch *batch)
+{
+    struct kn_reader in = kn_reader_of((struct kn_bytes){batch->bytes, batch->len});
+    struct storage_shard_record_view view;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int r = storage_shard_record_next(&in, &view);
+        if (r < 0)
+            return r;
+        batch->has_sources |= view.has_source;
+        batch->data_bytes += view.key.len + view.data.len;
+    }
+    return kn_reader_left(&in) == 0 ? 0 : -EBADMSG;
+}
+
+int storage_batch_adopt(struct storage_shards *shards, const struct storage_shard_frame *frame,
+                        struct kn_bytes payload, struct storage_batch **ret)
+{
+    struct storage_batch *batch = batch_new(shards);
+    if (!batch)
+        return -ENOMEM;
+    int r = payload.len > 0 ? resize(batch, payload.len) : 0;
+    atomic_fetch_add(&shards->memory_bytes, cost(batch)); /* it was within the budget once */
+    if (r == 0) {
+        if (payload.len > 0)
+            memcpy(batch->bytes, payload.ptr, payload.len);
+        batch->len = payload.len;
+        batch->count = frame->count;
+        batch->crc = frame->payload_crc;
+        batch->kind = frame->kind;
+        batch->first_index = frame->first_index;
+        batch->arrival_ms = frame->arrival_ms;
+        r = check_records(batch);
+    }
+    if (r < 0) {
+        storage_batch_free(batch);
+        return r;
+    }
+    *ret = batch;
+    return 0;
+}
+
+static int learn_one_locked(struct storage_shard *shard, const struct storage_shard_source *source,
+                            uint64_t seq)
+{
+    for (size_t i = 0; i < shard->source_count; i++) {
+        struct storage_shard_source *have = &shard->sources[i];
+        if (memcmp(&have->id, &source->id, sizeof(have->id)) == 0) {
+            have->seq = kn_max_u64(have->seq, seq);
+            return 0;
+        }
+    }
+    if (shard->source_count == shard->source_cap) {
+        size_t cap = shard->source_cap ? shard->source_cap * 2 : 4;
+        struct storage_shard_source *sources = realloc(shard->sources, cap * sizeof(*sources));
+        if (!sources)
+            return -ENOMEM;
+        shard->sources = sources;
+        shard->source_cap = cap;
+    }
+    shard->sources[shard->source_count++] = (struct storage_shard_source){source->id, seq};
+    return 0;
+}
+
+int storage_shard_learn_locked(struct storage_shard *shard, const struct storage_batch *batch,
+                               bool room_only)
+{
+    kn_lock_assert_held(&shard->lock);
+    if (!batch->has_sources)
+        return 0;
+    struct kn_reader in = kn_reader_of((struct kn_bytes){batch->bytes, batch->len});
+    struct storage_shard_record_view view;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int r = storage_shard_record_next(&in, &view);
+        if (r == 0 && view.has_source)
+            r = learn_one_locked(shard, &view.source, room_only ? 0 : view.source.seq);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

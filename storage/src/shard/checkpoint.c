@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: what full journals hold is written out to the shards' segments, so that they can be
+ * used again. In this order, so that it can be cut anywhere and done again from the journals:
+ * rows that say which files are to come; files, flushed together; rows that say how many bytes of
+ * them count, and each shard's own; and last the newest generation that is not needed any more.
+ */
+#include "checkpoint.h"
+
+#include <stdio.h>
+
+#include "core/log.h"
+
+enum {
+    SLICE = 256, /* shards at a time: files open side by side */
+    RETRY_MS = 1000,
+};
+static const char generation_key[] = "y/journal";
+
+/* --- the generation --------------------------------------------------------------------------- */
+int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret)
+{
+    struct kn_buf value;
+    uint64_t version;
+    kn_buf_init(&value, 64);
+    int r = storage_meta_get(shards->storage->meta, kn_bytes_of(kn_str_from(generation_key)),
+                             &value, &version);
+    struct kn_reader in = kn_reader_of(kn_buf_bytes(&value));
+    *ret = 0;
+    if (r == 0)
+        r = kn_read_u64le(&in, ret) < 0 ? -EBADMSG : 0;
+    kn_buf_done(&value);
+    if (r == 0)
+        shards->checkpoint_version = version;
+    return r == -ENOENT ? 0 : r;
+}
+
+static int put_generation(struct storage_shards *shards, uint64_t generation)
+{
+    uint8_t value[8];
+    uint64_t version;
+    kn_put_u64le(value, generation);
+    int r = storage_meta_put(shards->storage->meta, kn_bytes_of(kn_str_from(generation_key)),
+                             (struct kn_bytes){value, sizeof(value)}, shards->checkpoint_version,
+                             &version);
+    if (r == 0)
+        shards->checkpoint_version = version;
+    return r;
+}
+
+/* --- a slice of shards ------------------------------------------------------------------------ */
+struct slice {
+    struct storage_outgoing outs[SLICE];
+    struct kn_file *files[SLICE];
+    int results[SLICE];
+    struct storage_outgoing *of_file[SLICE];
+    struct storage_meta_change changes[3 * SLICE];
+    char keys[3 * SLICE][STORAGE_SHARD_KEY_BYTES];
+    uint8_t rows[2 * SLICE][STORAGE_SEGMENT_ROW_BYTES];
+    struct kn_buf shard_rows[SLICE];
+    struct storage_outgoing *of_change[3 * SLICE];
+    size_t count, change_count, row_count;
+};
+
+static void add_change(struct slice *slice, struct storage_outgoing *out, struct kn_bytes key,
+                       struct kn_bytes value, uint64_t expect)
+{
+    slice->of_change[slice->change_count] = out;
+    slice->changes[slice->change_count++] =
+        (struct storage_meta_change){.key = key, .value = value, .expect = expect};
+}
+
+static void add_segment_row(struct slice *slice, struct storage_outgoing *out,
+                            const struct storage_segment_row *row, uint64_t expect)
+{
+    uint8_t *value = slice->rows[slice->row_count++];
+    storage_segment_row_encode(row, value);
+    add_change(slice, out,
+               storage_segment_key(&out->shard->id, row->first, slice->keys[slice->change_count]),
+               (struct kn_bytes){value, STORAGE_SEGMENT_ROW_BYTES}, expect);
+}
+
+/* Of all that failed, the first. */
+static int make_changes(struct storage_shards *shards, struct slice *slice)
+{
+    int r = 0;
+    storage_meta_change_all(shards->storage->meta, slice->changes, slice->change_count);
+    for (size_t i = 0; i < slice->change_count; i++) {
+        int result = slice->changes[i].result;
+        if (result < 0 && slice->of_change[i]->result == 0)
+            slice->of_change[i]->result = result;
+        r = r < 0 ? r : result;
+    }
+    slice->change_count = slice->row_count = 0;
+    return r;
+}
+
+/* Rows of files that are to come: they say that nothing in them counts yet. */
+static int declare(struct storage_shards *shards, struct slice *slice)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        if (!out->any_records || !out->is_new)
+            continue;
+        struct storage_segment_row intent = out->row;
+        intent.next = intent.first;
+        intent.bytes = intent.data_bytes = intent.records = 0;
+        add_segment_row(slice, out, &intent, out->version);
+    }
+    return slice->change_count > 0 ? make_changes(shards, slice) : 0;
+}
+
+/* The versions that the intents were given. */
+static int look_up_versions(struct storage_shards *shards, struct slice *slice)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        struct storage_segment_row row;
+        if (!out->any_records || !out->is_new)
+            continue;
+        int r = storage_segment_row_at(shards->storage->meta, &out->shard->id, out->row.first, &row,
+                                       &out->version);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int write_and_flush(struct storage_shards *shards, struct slice *slice)
+{
+    size_t files = 0;
+    int r = 0;
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        out->result = storage_outgoing_write(out);
+        r = r < 0 ? r : out->result;
+        if (out->result == 0 && out->file) {
+            slice->of_file[files] = out;
+            slice->files[files++] = out->file;
+        }
+    }
+    if (files == 0)
+        return r;
+    storage_flush_team_sync(&shards->team, slice->files, slice->results, files);
+    for (size_t i = 0; i < files; i++) {
+        slice->of_file[i]->result = slice->results[i];
+        r = r < 0 ? r : slice->results[i];
+    }
+    return r;
+}
+
+static int add_shard_row(struct storage_shards *shards, struct slice *slice,
+                         struct storage_outgoing *out, struct kn_buf *value)
+{
+    struct storage_shard *shard = out->shard;
+    struct storage_shard_row row = {.next = 0}, old;
+    uint64_t version = 0;
+    int r = storage_shard_row_get(shards->storage->meta, &shard->id, &old, &version);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (r == 0)
+        free(old.sources);
+    kn_lock_take(&shard->lock);
+    row.closed = out->closes || (r == 0 && old.closed);
+    row.next = out->any_records ? out->row.next : shard->flushed;
+    row.newest_ms = out->any_records ? out->row.last_ms : shard->flushed_ms;
+    if (out->any_records) {
+        row.bytes = out->row.bytes_before + out->row.data_bytes;
+        row.records = out->row.records_before + out->row.records;
+    } else if (r == 0) {
+        row.bytes = old.bytes;
+        row.records = old.records;
+    }
+    row.sources = shard->sources;
+    row.source_count = shard->source_count;
+    r = storage_shard_row_encode(&row, value);
+    kn_lock_give(&shard->lock);
+    if (r < 0)
+        return r;
+    add_change(slice, out, storage_shard_key(&shard->id, slice->keys[slice->change_count]),
+               kn_buf_bytes(value), version);
+    return 0;
+}
+
+/* After a failed flush what the file shows past its flushed bytes is not to be believed: it ends
+ * there, and the records go to a new one. */
+static void add_sealed(struct storage_shards *shards, struct slice *slice,
+                       struct storage_outgoing *out)
+{
+    struct storage_segment_row row;
+    uint64_t version;
+    if (out->is_new || !out->any_records ||
+        storage_segment_row_at(shards->storage->meta, &out->shard->id, UINT64_MAX, &row, &version) <
+            0)
+        return;
+    row.sealed = true;
+    add_segment_row(slice, out, &row, version);
+}
+
+/* What counts now. */
+static int record(struct storage_shards *shards, struct slice *slice)
+{
+    int r = 0;
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        if (out->count == 0)
+            continue;
+        if (out->result < 0) {
+            add_sealed(shards, slice, out);
+            continue;
+        }
+        if (out->seals_before)
+            add_segment_row(slice, out, &out->before, out->before_version);
+        if (out->any_records)
+            add_segment_row(slice, out, &out->row, out->version);
+        out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
+        r = r < 0 ? r : out->result;
+    }
+    int changed = slice->change_count > 0 ? make_changes(shards, slice) : 0;
+    return r < 0 ? r : changed;
+}
+
+static int run_slice(struct storage_shards *shards, struct slice *slice)
+{
+    int r = declare(shards, slice);
+    if (r == 0)
+        r = look_up_versions(shards, slice);
+    if (r < 0)
+        return r;
+    r = write_and_flush(shards, slice);
+    int recorded = record(shards, slice);
+    for (size_t i = 0; i < slice->count; i++) {
+        if (slice->outs[i].result == 0)
+            storage_outgoing_publish(&slice->outs[i]);
+    }
+    return r < 0 ? r : recorded;
+}
+
+/* --- a checkpoint ----------------------------------------------------------------------------- */
+/* Shards that have something in memory; a reference to each. */
+static int collect(struct storage_shards *shards, struct storage_shard ***ret, size_t *ret_count)
+{
+    struct storage_shard **list = NULL;
+    size_t count = 0, cap = 0;
+    KN_LOCKED(&shards->lock);
+    for (size_t i = 0; i < STORAGE_SHARD_BUCKETS; i++) {
+        for (struct storage_shard *s = shards->buckets[i]; s; s = s->bucket_next) {
+            kn_lock_take(&s->lock);
+            bool any = s->tail_count > 0;
+            kn_lock_give(&s->lock);
+            if (!any)
+                continue;
+            if (count == cap) {
+                cap = cap ? cap * 2 : 64;
+                struct storage_shard **grown = realloc(list, cap * sizeof(*list));
+                if (!grown)
+                    goto no_memory;
+                list = grown;
+            }
+            s->refs++;
+            list[count++] = s;
+        }
+    }
+    *ret = list;
+    *ret_count = count;
+    return 0;
+no_memory:
+    while (count > 0) /* none is the last: each is in the table */
+        list[--count]->refs--;
+    free(list);
+    return -ENOMEM;
+}
+
+/* Takes the references. */
+static int write_out(struct storage_shards *shards, struct slice *slice, uint64_t generation,
+                     struct storage_shard **list, size_t count)
+{
+    int r = 0;
+    for (size_t at = 0; at < count; at += slice->count) {
+        slice->count = kn_min_u64(count - at, SLICE);
+        int ran = 0;
+        for (size_t i = 0; i < slice->count; i++) {
+            int planned = storage_outgoing_plan(&slice->outs[i], list[at + i], generation);
+            ran = ran < 0 ? ran : planned;
+        }
+        if (ran == 0)
+            ran = run_slice(shards, slice);
+        r = r < 0 ? r : ran;
+        for (size_t i = 0; i < slice->count; i++)
+            storage_outgoing_done(&slice->outs[i]);
+    }
+    return r;
+}
+
+static int make_shards_folder(struct storage_shards *shards)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    int n = snprintf(path, sizeof(path), "%s/shards", shards->storage->dir);
+    if (n < 0 || (size_t) n >= sizeof(path))
+        return -EMSGSIZE;
+    int r = fs->ops->mkdir(fs, path);
+    return r < 0 && r != -EEXIST ? r : fs->ops->sync_dir(fs, shards->storage->dir);
+}
+
+static int run_round(struct storage_shards *shards, uint64_t generation)
+{
+    struct storage_shard **list = NULL;
+    size_t count = 0;
+    KN_LOCKED(&shards->round);
+    struct slice *slice = calloc(1, sizeof(*slice));
+    if (!slice)
+        return -ENOMEM;
+    for (size_t i = 0; i < SLICE; i++)
+        kn_buf_init(&slice->shard_rows[i], STORAGE_META_VALUE_BYTES_MAX);
+    int r = make_shards_folder(shards);
+    if (r == 0)
+        r = collect(shards, &list, &count);
+    if (r == 0)
+        r = write_out(shards, slice, generation, list, count);
+    free(list);
+    for (size_t i = 0; i < SLICE; i++)
+        kn_buf_done(&slice->shard_rows[i]);
+    free(slice);
+    return r < 0 ? r : put_generation(shards, generation);
+}
+
+/* The newest of the full journals; all before it are full too. 0: none. */
+static uint64_t full_locked(struct storage_shards *shards)
+{
+    uint64_t generation = 0;
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        if (shards->journals[i].state == STORAGE_JOURNAL_FULL)
+            generation = kn_max_u64(generation, shards->journals[i].generation);
+    }
+    return generation;
+}
+
+static void recycle_locked(struct storage_shards *shards, uint64_t generation)
+{
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        struct storage_journal *journal = &shards->journals[i];
+        if (journal->state != STORAGE_JOURNAL_FULL || journal->generation > generation)
+            continue;
+        bool again = !journal->broken && journal->capacity == shards->conf.journal_bytes;
+        journal->state = again ? STORAGE_JOURNAL_FREE : STORAGE_JOURNAL_ABSENT;
+    }
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+/* A journal that is wanted and can be made; NULL: none. */
+static struct storage_journal *absent_locked(struct storage_shards *shards)
+{
+    struct storage_journal *absent = NULL;
+    for (unsigned i = 0; i < shards->conf.journal_count; i++) {
+        if (shards->journals[i].state == STORAGE_JOURNAL_FREE)
+            return NULL; /* there is one */
+        if (shards->journals[i].state == STORAGE_JOURNAL_ABSENT && !absent)
+            absent = &shards->journals[i];
+    }
+    return shards->wanted ? absent : NULL;
+}
+
+/* Called and left with the lock held. False: there was nothing to do. */
+static bool work_locked(struct storage_shards *shards, int *ret_result)
+{
+    uint64_t generation = full_locked(shards);
+    struct storage_journal *absent = absent_locked(shards);
+    if (!absent && generation == 0)
+        return false;
+    kn_lock_give(&shards->lock);
+    /* First what makes the committer wait, and is quick. */
+    int r = absent ? storage_journal_make(shards, absent) : run_round(shards, generation);
+    kn_lock_take(&shards->lock);
+    if (r == 0 && absent)
+        absent->state = STORAGE_JOURNAL_FREE;
+    else if (r == 0)
+        recycle_locked(shards, generation);
+    *ret_result = r;
+    return true;
+}
+
+void *storage_checkpoint_main(void *arg)
+{
+    struct storage_shards *shards = arg;
+    kn_lock_take(&shards->lock);
+    while (!shards->check_stopping) {
+        int r = 0;
+        if (!work_locked(shards, &r)) {
+            kn_cond_wait(&shards->check, &shards->lock);
+            continue;
+        }
+        if (r < 0 && shards->check_error == 0)
+            kn_log_warn("shard_checkpoint_failed",
+                        "error=%s said=\"journals stay full until it succeeds\"", kn_errname(r));
+        shards->check_error = r;
+        shards->checkpoints++;
+        kn_cond_broadcast(&shards->wake);
+        kn_cond_broadcast(&shards->idle);
+        if (r < 0 && !shards->check_stopping)
+            (void) kn_cond_wait_for(&shards->retry, &shards->lock, RETRY_MS * INT64_C(1000000));
+    }
+    kn_lock_give(&shards->lock);
+    return NULL;
+}

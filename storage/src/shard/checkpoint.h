@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One shard's part in a checkpoint: batches that go to the end of its newest segment, or to a new
+ * one. */
+#ifndef STORAGE_SRC_SHARD_CHECKPOINT_H
+#define STORAGE_SRC_SHARD_CHECKPOINT_H
+
+#include "segment.h"
+
+struct storage_outgoing {
+    struct storage_shard *shard; /* a reference */
+    struct storage_batch **batches;
+    size_t count;
+    uint64_t frame_bytes;
+    bool any_records, is_new, closes;
+    bool seals_before;                 /* the segment before this one is sealed with it */
+    struct storage_segment_row before; /* if so */
+    uint64_t before_version;
+    struct storage_segment_row row; /* as it will be */
+    uint64_t version;               /* of the row in the catalogue; 0: none */
+    uint64_t write_at;
+    struct kn_file *file;
+    int result;
+};
+
+/* Its batches up to this generation, and the segment they go to. */
+int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
+                          uint64_t generation) KN_MUSTUSE;
+/* Opens or makes the file and writes; nothing is flushed. */
+int storage_outgoing_write(struct storage_outgoing *out) KN_MUSTUSE;
+/* What has been flushed is no longer kept in memory. */
+void storage_outgoing_publish(struct storage_outgoing *out);
+void storage_outgoing_done(struct storage_outgoing *out);
+
+#endif

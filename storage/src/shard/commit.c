@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread that commits: it takes all batches that wait, so the next round is what came during
+ * the last flush, and nothing lingers. Indexes and arrivals are given here, in the order of the
+ * queue, and a batch is shown to readers only after its flush.
+ *
+ * After a failed write or flush the journal is believed up to its last good flush. Its batches are
+ * answered -EIO once the header of the next journal says so on disk, since only then is it certain
+ * that no later start finds them; until then their outcome is unknown.
+ */
+#include "shards.h"
+
+#include "core/crypto.h"
+
+enum {
+    ROUND_BATCHES_MAX = 500, /* two vectors each, below IOV_MAX */
+};
+
+struct round {
+    struct storage_batch *batches[ROUND_BATCHES_MAX];
+    struct iovec iov[2 * ROUND_BATCHES_MAX];
+    size_t count; /* of batches, those that are refused among them */
+    int iov_count;
+    uint64_t bytes;
+};
+
+void storage_commit_add(struct storage_shards *shards, struct storage_batch *batch)
+{
+    batch->next = NULL;
+    KN_LOCKED(&shards->lock);
+    if (shards->last) {
+        shards->last->next = batch;
+    } else {
+        shards->first = batch;
+        kn_cond_signal(&shards->wake);
+    }
+    shards->last = batch;
+}
+
+/* --- giving indexes --------------------------------------------------------------------------- */
+static int assign(struct storage_shards *shards, struct storage_batch *batch)
+{
+    struct storage_shard *shard = batch->shard;
+    KN_LOCKED(&shard->lock);
+    if (shard->dropped)
+        return -ENOENT;
+    if (shard->closing)
+        return -ESHUTDOWN;
+    int r = storage_shard_tail_reserve_locked(shard, shard->pending + 1);
+    if (r == 0)
+        r = storage_shard_learn_locked(shard, batch, true);
+    if (r < 0)
+        return r;
+    shard->assigned_ms = kn_max_i64(shard->assigned_ms, kn_wall_ms(shards->storage->clock));
+    batch->first_index = shard->assigned;
+    batch->arrival_ms = shard->assigned_ms;
+    shard->assigned += batch->count;
+    shard->pending++;
+    shard->closing = batch->kind == STORAGE_BATCH_CLOSE;
+    return 0;
+}
+
+static void add_frame(struct storage_journal *journal, struct round *round,
+                      struct storage_batch *batch)
+{
+    struct storage_shard_frame frame = {.shard = batch->shard->id,
+                                        .at = journal->tail + round->bytes,
+                                        .first_index = batch->first_index,
+                                        .arrival_ms = batch->arrival_ms,
+                                        .payload_bytes = (uint32_t) batch->len,
+                                        .payload_crc = batch->crc,
+                                        .count = batch->count,
+                                        .data_bytes = batch->data_bytes,
+                                        .kind = (uint8_t) batch->kind};
+    storage_shard_frame_encode(&frame, journal->seed, batch->head);
+    batch->generation = journal->generation;
+    round->iov[round->iov_count++] = (struct iovec){batch->head, STORAGE_SHARD_FRAME_BYTES};
+    if (batch->len > 0)
+        round->iov[round->iov_count++] = (struct iovec){batch->bytes, batch->len};
+    round->bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
+}
+
+/* Takes from the list what fits into the journal, in order. */
+static void gather(struct storage_shards *shards, struct storage_batch **list, struct round *round)
+{
+    struct storage_journal *journal = shards->active;
+    round->count = 0;
+    round->iov_count = 0;
+    round->bytes = 0;
+    while (*list && round->count < ROUND_BATCHES_MAX) {
+        struct storage_batch *batch = *list;
+        uint64_t room = journal->capacity - journal->tail - round->bytes;
+        if (STORAGE_SHARD_FRAME_BYTES + batch->len > room)
+            break;
+        *list = batch->next;
+        batch->result = assign(shards, batch);
+        if (batch->result == 0)
+            add_frame(journal, round, batch);
+        round->batches[round->count++] = batch;
+    }
+}
+
+/* --- answering -------------------------------------------------------------------------------- */
+static void show_locked(struct storage_shard *shard, struct storage_batch *batch)
+{
+    if (shard->dropped) {
+        batch->result = -ENOENT;
+        return;
+    }
+    int r = storage_shard_learn_locked(shard, batch, false);
+    kn_assert(r == 0); /* room was made */
+    shard->next = batch->first_index + batch->count;
+    shard->closed = batch->kind == STORAGE_BATCH_CLOSE;
+    if (batch->count > 0) {
+        shard->newest_ms = batch->arrival_ms;
+        shard->records += batch->count;
+        shard->bytes += batch->data_bytes;
+    }
+    storage_batch_ref(batch);
+    storage_shard_tail_push_locked(shard, batch);
+}
+
+static void answer(struct storage_batch *batch)
+{
+    struct storage_shard *shard = batch->shard;
+    batch->done(batch->ctx, batch->first_index, batch->arrival_ms, batch->result);
+    batch->shard = NULL;
+    storage_batch_free(batch);
+    storage_shard_unref(shard);
+}
+
+/* Of a batch that was given its indexes. */
+static void settle(struct storage_batch *batch, int result)
+{
+    struct storage_shard *shard = batch->shard;
+    batch->result = result;
+    kn_lock_take(&shard->lock);
+    shard->pending--;
+    if (result == 0)
+        show_locked(shard, batch);
+    else if (batch->kind == STORAGE_BATCH_CLOSE)
+        shard->closing = false;
+    kn_lock_give(&shard->lock);
+    if (batch->result == 0)
+        kn_gate_bump(&shard->gate);
+}
+
+static void answer_all(struct round *round, int result)
+{
+    for (size_t i = 0; i < round->count; i++) {
+        if (round->batches[i]->result == 0)
+            settle(round->batches[i], result);
+        answer(round->batches[i]);
+    }
+}
+
+static void refuse_all(struct storage_batch *list, int result)
+{
+    while (list) {
+        struct storage_batch *batch = list;
+        list = batch->next;
+        batch->result = result;
+        answer(batch);
+    }
+}
+
+/* --- journals --------------------------------------------------------------------------------- */
+static struct storage_journal *find_free_locked(struct storage_shards *shards)
+{
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        if (shards->journals[i].state == STORAGE_JOURNAL_FREE)
+            return &shards->journals[i];
+    }
+    return NULL;
+}
+
+/* The active journal is done; its checkpoint may begin. */
+static void leave_locked(struct storage_shards *shards)
+{
+    struct storage_journal *journal = shards->active;
+    if (!journal)
+        return;
+    shards->before_generation = journal->generation;
+    shards->before_bytes = journal->tail;
+    journal->state = STORAGE_JOURNAL_FULL;
+    shards->active = NULL;
+    kn_cond_signal(&shards->check);
+}
+
+/* Waits for a journal that is free; fails while no checkpoint succeeds. */
+static int take_free(struct storage_shards *shards, struct storage_journal **ret,
+                     uint64_t *ret_generation)
+{
+    KN_LOCKED(&shards->lock);
+    leave_locked(shards);
+    struct storage_journal *journal;
+    while (!(journal = find_free_locked(shards))) {
+        shards->wanted = true;
+        kn_cond_signal(&shards->check);
+        if (shards->check_error < 0)
+            return shards->check_error;
+        kn_cond_wait(&shards->wake, &shards->lock);
+    }
+    journal->state = STORAGE_JOURNAL_ACTIVE;
+    shards->wanted = find_free_locked(shards) == NULL; /* one in reserve */
+    if (shards->wanted)
+        kn_cond_signal(&shards->check);
+    *ret_generation = ++shards->generation;
+    *ret = journal;
+    return 0;
+}
+
+/* The header is flushed with the first records. */
+static int enter(struct storage_shards *shards)
+{
+    struct storage_journal *journal;
+    uint64_t generation;
+    int r = take_free(shards, &journal, &generation);
+    if (r < 0)
+        return r;
+    r = storage_journal_begin(shards, journal, generation);
+    if (r == 0) {
+        shards->active = journal;
+        return 0;
+    }
+    KN_LOCKED(&shards->lock);
+    journal->broken = true; /* with nothing in it that counts */
+    journal->state = STORAGE_JOURNAL_FULL;
+    kn_cond_signal(&shards->check);
+    return r;
+}
+
+static int flush(struct storage_journal *journal)
+{
+    return journal->file->fs->ops->sync(journal->file);
+}
+
+/* The journal has failed: what of the round's outcome can be said for certain? */
+static int abandon(struct storage_shards *shards)
+{
+    shards->active->broken = true;
+    int r = enter(shards);
+    if (r == 0)
+        r = flush(shards->active);
+    if (r == 0)
+        return -EIO;
+    if (shards->active) {
+        KN_LOCKED(&shards->lock);
+        shards->active->broken = true;
+        uint64_t generation = shards->before_generation, bytes = shards->before_bytes;
+        leave_locked(shards);
+        /* The header that is to come speaks of the last journal with records in it. */
+        shards->before_generation = generation;
+        shards->before_bytes = bytes;
+    }
+    return -ETIMEDOUT;
+}
+
+static void run_round(struct storage_shards *shards, struct round *round)
+{
+    struct storage_journal *journal = shards->active;
+    int r = 0;
+    if (round->bytes > 0) {
+        r = kn_file_write_all(journal->file, round->iov, round->iov_count, journal->tail);
+        if (r == 0)
+            r = flush(journal);
+        if (r == 0)
+            journal->tail += round->bytes;
+        else
+            r = abandon(shards);
+    }
+    answer_all(round, r);
+}
+
+static void run_list(struct storage_shards *shards, struct storage_batch *list, struct round *round)
+{
+    while (list) {
+        int r = 0;
+        if (shards->active)
+            gather(shards, &list, round);
+        if (!shards->active || round->count == 0)
+            r = enter(shards);
+        else
+            run_round(shards, round);
+        if (r < 0) {
+            refuse_all(list, r == -ENOSPC ? -ENOSPC : -EIO);
+            return;
+        }
+    }
+}
+
+void *storage_commit_main(void *arg)
+{
+    struct storage_shards *shards = arg;
+    struct round *round = shards->round_memory;
+    kn_lock_take(&shards->lock);
+    for (;;) {
+        if (!shards->first) {
+            if (shards->stopping)
+                break;
+            kn_cond_wait(&shards->wake, &shards->lock);
+            continue;
+        }
+        struct storage_batch *list = shards->first;
+        shards->first = shards->last = NULL;
+        kn_lock_give(&shards->lock);
+        run_list(shards, list, round);
+        kn_lock_take(&shards->lock);
+    }
+    kn_lock_give(&shards->lock);
+    return NULL;
+}
+
+void *storage_commit_memory(void)
+{
+    return calloc(1, sizeof(struct round));
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Journals: a few files full of zeros that are written over and over, so that a flush pays for the
+ * bytes and never for a file that grows. Each use has a random identity and a generation in its
+ * header; frames are checked against both. The header also says how much of the journal before it
+ * is to be believed: what lies behind that was never acknowledged. docs/format-shard.md.
+ */
+#include "shards.h"
+
+#include <stdio.h>
+
+#include "core/crypto.h"
+
+enum {
+    HEAD_BYTES = 64,
+    WINDOW_BYTES = 1 << 20,
+    ZERO_BYTES = 1 << 20,
+};
+static const uint8_t magic[8] = {'K', 'N', 'J', 'R', 'N', 'L', '1', '\n'};
+
+struct head {
+    uint8_t id[16];
+    uint64_t generation;
+    uint64_t before_generation, before_bytes; /* of the one before: 0, 0 when there is none */
+};
+
+static void head_encode(const struct head *head, uint8_t dst[HEAD_BYTES])
+{
+    memset(dst, 0, HEAD_BYTES);
+    memcpy(dst, magic, sizeof(magic));
+    memcpy(dst + 8, head->id, 16);
+    kn_put_u64le(dst + 24, head->generation);
+    kn_put_u64le(dst + 32, head->before_generation);
+    kn_put_u64le(dst + 40, head->before_bytes);
+    kn_put_u32le(dst + 48, kn_crc32c(0, (struct kn_bytes){dst, 48}));
+}
+
+static int head_decode(const uint8_t src[HEAD_BYTES], struct head *ret)
+{
+    struct kn_reader in = kn_reader_of((struct kn_bytes){src, HEAD_BYTES});
+    struct head head;
+    struct kn_bytes got_magic, id;
+    uint32_t crc;
+    int r = kn_read_bytes(&in, sizeof(magic), &got_magic);
+    r = r < 0 ? r : kn_read_bytes(&in, sizeof(head.id), &id);
+    r = r < 0 ? r : kn_read_u64le(&in, &head.generation);
+    r = r < 0 ? r : kn_read_u64le(&in, &head.before_generation);
+    r = r < 0 ? r : kn_read_u64le(&in, &head.before_bytes);
+    r = r < 0 ? r : kn_read_u32le(&in, &crc);
+    if (r < 0 || memcmp(got_magic.ptr, magic, sizeof(magic)) != 0 ||
+        crc != kn_crc32c(0, (struct kn_bytes){src, 48}) || head.generation == 0)
+        return -ENODATA;
+    memcpy(head.id, id.ptr, sizeof(head.id));
+    *ret = head;
+    return 0;
+}
+
+static int folder_path(const struct storage_shards *shards, char dst[STORAGE_SHARD_PATH_BYTES])
+{
+    int n = snprintf(dst, STORAGE_SHARD_PATH_BYTES, "%s/journal", shards->storage->dir);
+    return n < 0 || n >= STORAGE_SHARD_PATH_BYTES ? -EMSGSIZE : 0;
+}
+
+static int file_path(const struct storage_shards *shards, unsigned slot,
+                     char dst[STORAGE_SHARD_PATH_BYTES])
+{
+    int n = snprintf(dst, STORAGE_SHARD_PATH_BYTES, "%s/journal/%u", shards->storage->dir, slot);
+    return n < 0 || n >= STORAGE_SHARD_PATH_BYTES ? -EMSGSIZE : 0;
+}
+
+/* --- making and beginning --------------------------------------------------------------------- */
+static int write_zeros(struct kn_file *file, uint64_t bytes)
+{
+    uint8_t *zeros = calloc(1, ZERO_BYTES);
+    if (!zeros)
+        return -ENOMEM;
+    int r = 0;
+    for (uint64_t at = 0; r == 0 && at < bytes; at += ZERO_BYTES) {
+        struct iovec iov = {zeros, kn_min_u64(ZERO_BYTES, bytes - at)};
+        r = kn_file_write_all(file, &iov, 1, at);
+    }
+    free(zeros);
+    return r < 0 ? r : file->fs->ops->sync(file);
+}
+
+int storage_journal_make(struct storage_shards *shards, struct storage_journal *journal)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES], folder[STORAGE_SHARD_PATH_BYTES];
+    int r = folder_path(shards, folder);
+    if (r == 0)
+        r = file_path(shards, journal->slot, path);
+    if (r < 0)
+        return r;
+    if (journal->file)
+        fs->ops->close(KN_MOVE(journal->file));
+    r = fs->ops->unlink(fs, path);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    struct kn_file *file;
+    r = fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE, &file);
+    if (r < 0)
+        return r;
+    r = write_zeros(file, shards->conf.journal_bytes);
+    if (r == 0)
+        r = fs->ops->sync_dir(fs, folder);
+    if (r < 0) {
+        fs->ops->close(file);
+        (void) fs->ops->unlink(fs, path);
+        return r;
+    }
+    journal->file = file;
+    journal->capacity = shards->conf.journal_bytes;
+    journal->broken = false;
+    return 0;
+}
+
+int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
+                          uint64_t generation)
+{
+    struct head head = {.generation = generation,
+                        .before_generation = shards->before_generation,
+                        .before_bytes = shards->before_bytes};
+    uint8_t bytes[HEAD_BYTES];
+    kn_random(head.id, sizeof(head.id));
+    head_encode(&head, bytes);
+    struct iovec iov = {bytes, sizeof(bytes)};
+    journal->generation = generation;
+    journal->tail = STORAGE_JOURNAL_HEAD_BYTES;
+    memcpy(journal->id, head.id, sizeof(head.id));
+    journal->seed = storage_shard_frame_seed(head.id, generation);
+    return kn_file_write_all(journal->file, &iov, 1, 0);
+}
+
+/* --- reading at start ------------------------------------------------------------------------- */
+struct window {
+    struct kn_file *file;
+    uint64_t size; /* of the file */
+    uint8_t *bytes;
+    size_t cap, len;
+    uint64_t at;
+};
+
+/* The bytes from at on, in memory until the next call. */
+static int window_read(struct window *w, uint64_t at, size_t len, const uint8_t **ret)
+{
+    if (at > w->size || len > w->size - at)
+        return -ENODATA;
+    if (at < w->at || at + len > w->at + w->len) {
+        size_t want = kn_min_u64(kn_max_u64(len, WINDOW_BYTES), w->size - at);
+        if (want > w->cap) {
+            uint8_t *bytes = realloc(w->bytes, want);
+            if (!bytes)
+                return -ENOMEM;
+            w->bytes = bytes;
+            w->cap = want;
+        }
+        w->len = 0;
+        int r = kn_file_read_all(w->file, w->bytes, want, at);
+        if (r < 0)
+            return r;
+        w->at = at;
+        w->len = want;
+    }
+    *ret = w->bytes + (at - w->at);
+    return 0;
+}
+
+/* A frame whose bytes are what was written; -ENODATA: there is none here. */
+static int read_frame(struct window *w, uint32_t seed, uint64_t at, struct storage_shard_frame *ret,
+                      struct kn_bytes *ret_payload)
+{
+    const uint8_t *bytes;
+    int r = window_read(w, at, STORAGE_SHARD_FRAME_BYTES, &bytes);
+    if (r == 0)
+        r = storage_shard_frame_decode(bytes, seed, at, ret);
+    if (r == 0)
+        r = window_read(w, at + STORAGE_SHARD_FRAME_BYTES, ret->payload_bytes, &bytes);
+    if (r < 0)
+        return r;
+    *ret_payload = (struct kn_bytes){bytes, ret->payload_bytes};
+    return kn_crc32c(0, *ret_payload) == ret->payload_crc ? 0 : -ENODATA;
+}
+
+/* until: what the next header says of this journal's length; UINT64_MAX: it is the newest. */
+static int replay(struct storage_shards *shards, struct storage_journal *journal, uint64_t until,
+                  storage_journal_fn *each, struct storage_shards_report *report)
+{
+    struct window w = {.file = journal->file, .size = kn_min_u64(journal->capacity, until)};
+    int r = 0;
+    journal->tail = STORAGE_JOURNAL_HEAD_BYTES;
+    while (r == 0) {
+        struct storage_shard_frame frame;
+        struct kn_bytes payload;
+        r = read_frame(&w, journal->seed, journal->tail, &frame, &payload);
+        if (r == 0)
+            r = each(shards, &frame, payload, journal->generation);
+        if (r == 0) {
+            journal->tail += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
+            report->batches++;
+            report->records += frame.count;
+        }
+    }
+    free(w.bytes);
+    if (r == -ENODATA && until != UINT64_MAX && journal->tail < until)
+        report->bad_frames++;
+    report->journals++;
+    return r == -ENODATA ? 0 : r;
+}
+
+/* An unreadable header is that of a journal that has not been flushed yet: nothing in it counts. */
+static int look(struct storage_shards *shards, struct storage_journal *journal, struct head *ret)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    uint8_t bytes[HEAD_BYTES];
+    *ret = (struct head){.generation = 0};
+    int r = file_path(shards, journal->slot, path);
+    if (r == 0)
+        r = fs->ops->open(fs, path, KN_FS_WRITE, &journal->file);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = fs->ops->settle(journal->file);
+    if (r == 0)
+        r = fs->ops->size(journal->file, &journal->capacity);
+    if (r == 0)
+        r = kn_file_read_all(journal->file, bytes, sizeof(bytes), 0);
+    if (r == 0)
+        r = head_decode(bytes, ret);
+    journal->broken = r == -ENODATA && journal->capacity != shards->conf.journal_bytes;
+    if (r == 0) {
+        journal->generation = ret->generation;
+        memcpy(journal->id, ret->id, sizeof(ret->id));
+        journal->seed = storage_shard_frame_seed(ret->id, ret->generation);
+    }
+    return r == -ENODATA ? 0 : r;
+}
+
+static int make_folder(struct storage_shards *shards)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    int r = folder_path(shards, path);
+    if (r == 0)
+        r = fs->ops->mkdir(fs, path);
+    if (r < 0 && r != -EEXIST)
+        return r;
+    return fs->ops->sync_dir(fs, shards->storage->dir);
+}
+
+/* What the journal after this one says of it. */
+static uint64_t trusted(const struct head heads[STORAGE_JOURNALS_MAX], uint64_t generation)
+{
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        if (heads[i].generation > 0 && heads[i].before_generation == generation)
+            return heads[i].before_bytes;
+    }
+    return UINT64_MAX;
+}
+
+static int replay_all(struct storage_shards *shards, const struct head *heads,
+                      uint64_t checkpointed, storage_journal_fn *each,
+                      struct storage_shards_report *report)
+{
+    for (uint64_t done = checkpointed;;) {
+        struct storage_journal *next = NULL;
+        for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+            struct storage_journal *journal = &shards->journals[i];
+            if (heads[i].generation > done && (!next || next->generation > journal->generation))
+                next = journal;
+        }
+        if (!next)
+            return 0;
+        done = next->generation;
+        int r = replay(shards, next, trusted(heads, done), each, report);
+        if (r < 0)
+            return r;
+        next->state = STORAGE_JOURNAL_FULL;
+        shards->before_generation = done;
+        shards->before_bytes = next->tail;
+    }
+}
+
+int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
+                          storage_journal_fn *each, struct storage_shards_report *report)
+{
+    struct head *heads = calloc(STORAGE_JOURNALS_MAX, sizeof(*heads));
+    int r = heads ? make_folder(shards) : -ENOMEM;
+    shards->generation = checkpointed;
+    for (unsigned i = 0; r == 0 && i < STORAGE_JOURNALS_MAX; i++) {
+        struct storage_journal *journal = &shards->journals[i];
+        *journal = (struct storage_journal){.slot = i};
+        r = look(shards, journal, &heads[i]);
+        journal->state =
+            journal->file && !journal->broken ? STORAGE_JOURNAL_FREE : STORAGE_JOURNAL_ABSENT;
+        shards->generation = kn_max_u64(shards->generation, heads[i].generation);
+    }
+    if (r == 0)
+        r = replay_all(shards, heads, checkpointed, each, report);
+    free(heads);
+    return r;
+}
+
+void storage_journals_close(struct storage_shards *shards)
+{
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        struct storage_journal *journal = &shards->journals[i];
+        if (journal->file)
+            journal->file->fs->ops->close(KN_MOVE(journal->file));
+    }
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records on their way from memory to a segment; see checkpoint.h. Frames are written at the place
+ * that the catalogue's row says, not at the file's end: what an unfinished checkpoint has left is
+ * written over.
+ */
+#include "checkpoint.h"
+
+#include "core/crypto.h"
+
+enum {
+    FRAMES_A_WRITE = 500,
+};
+
+/* --- planning --------------------------------------------------------------------------------- */
+static int take_batches(struct storage_outgoing *out, uint64_t generation)
+{
+    struct storage_shard *shard = out->shard;
+    KN_LOCKED(&shard->lock);
+    if (shard->dropped)
+        return 0;
+    size_t count = 0;
+    while (count < shard->tail_count &&
+           shard->tail[shard->tail_at + count]->generation <= generation)
+        count++;
+    if (count == 0)
+        return 0;
+    out->batches = malloc(count * sizeof(struct storage_batch *));
+    if (!out->batches)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        struct storage_batch *batch = shard->tail[shard->tail_at + i];
+        storage_batch_ref(batch);
+        out->batches[i] = batch;
+        out->any_records |= batch->count > 0;
+        out->closes |= batch->kind == STORAGE_BATCH_CLOSE;
+        if (batch->count > 0)
+            out->frame_bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
+    }
+    out->count = count;
+    out->row.first = out->row.next = shard->flushed;
+    return 0;
+}
+
+static bool is_room(const struct storage_outgoing *out, const struct storage_segment_row *row)
+{
+    const struct storage_shards *shards = out->shard->shards;
+    int64_t age_ms = kn_wall_ms(shards->storage->clock) - row->first_ms;
+    return !row->sealed && age_ms <= (int64_t) shards->conf.segment_ms_max &&
+           row->bytes + out->frame_bytes <= shards->conf.segment_bytes_max;
+}
+
+static void plan_new(struct storage_outgoing *out, const struct storage_segment_row *newest)
+{
+    out->is_new = true;
+    if (newest && newest->next > newest->first) {
+        out->seals_before = !newest->sealed;
+        out->before = *newest;
+        out->before.sealed = true;
+        out->before_version = out->version;
+        out->version = 0;
+        out->row.bytes_before = newest->bytes_before + newest->data_bytes;
+        out->row.records_before = newest->records_before + newest->records;
+    } else if (!newest) { /* none, or none left by retention */
+        KN_LOCKED(&out->shard->lock);
+        out->row.bytes_before = out->shard->bytes_dropped;
+        out->row.records_before = out->shard->records_dropped;
+    } else { /* an intent of a checkpoint that did not end */
+        out->row.bytes_before = newest->bytes_before;
+        out->row.records_before = newest->records_before;
+    }
+    kn_random(out->row.id, sizeof(out->row.id));
+    out->write_at = STORAGE_SEGMENT_HEAD_BYTES;
+}
+
+static void count_records(struct storage_outgoing *out)
+{
+    struct storage_segment_row *row = &out->row;
+    uint64_t at = out->write_at;
+    for (size_t i = 0; i < out->count; i++) {
+        const struct storage_batch *batch = out->batches[i];
+        if (batch->count == 0)
+            continue;
+        if (row->records == 0)
+            row->first_ms = batch->arrival_ms;
+        row->last_ms = batch->arrival_ms;
+        row->next = batch->first_index + batch->count;
+        row->records += batch->count;
+        row->data_bytes += batch->data_bytes;
+        at += STORAGE_SHARD_FRAME_BYTES + batch->len;
+    }
+    row->bytes = at;
+}
+
+int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
+                          uint64_t generation)
+{
+    *out = (struct storage_outgoing){.shard = shard};
+    int r = take_batches(out, generation);
+    if (r < 0 || !out->any_records)
+        return r;
+    struct storage_segment_row newest;
+    r = storage_segment_row_at(shard->shards->storage->meta, &shard->id, UINT64_MAX, &newest,
+                               &out->version);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (r == 0 && newest.next > newest.first && is_room(out, &newest)) {
+        out->row = newest;
+        out->write_at = newest.bytes;
+    } else {
+        plan_new(out, r == 0 ? &newest : NULL);
+    }
+    count_records(out);
+    return 0;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+static int make_folder(struct storage_outgoing *out)
+{
+    struct storage_shards *shards = out->shard->shards;
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES], parent[STORAGE_SHARD_PATH_BYTES];
+    int r = storage_segment_folder(shards, &out->shard->id, path);
+    if (r < 0)
+        return r;
+    r = fs->ops->mkdir(fs, path);
+    if (r == -EEXIST && out->row.bytes_before + out->row.records_before > 0)
+        return 0; /* a segment was flushed in it before */
+    if (r < 0 && r != -EEXIST)
+        return r;
+    size_t len = strlen(path) - (STORAGE_ID_TEXT_BYTES - 1) - 1;
+    memcpy(parent, path, len);
+    parent[len] = 0;
+    return fs->ops->sync_dir(fs, parent);
+}
+
+static int make_file(struct storage_outgoing *out)
+{
+    struct storage_shards *shards = out->shard->shards;
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES], folder[STORAGE_SHARD_PATH_BYTES];
+    uint8_t head[STORAGE_SEGMENT_HEAD_BYTES];
+    int r = make_folder(out);
+    if (r == 0)
+        r = storage_segment_folder(shards, &out->shard->id, folder);
+    if (r == 0)
+        r = storage_segment_path(shards, &out->shard->id, out->row.first, path);
+    if (r == 0)
+        r = fs->ops->unlink(fs, path); /* of a checkpoint that did not end */
+    if (r == 0 || r == -ENOENT)
+        r = fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE, &out->file);
+    if (r < 0)
+        return r;
+    storage_segment_head(&out->shard->id, &out->row, head);
+    struct iovec iov = {head, sizeof(head)};
+    r = kn_file_write_all(out->file, &iov, 1, 0);
+    return r < 0 ? r : fs->ops->sync_dir(fs, folder);
+}
+
+static int open_file(struct storage_outgoing *out)
+{
+    struct storage_shards *shards = out->shard->shards;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    int r = storage_segment_path(shards, &out->shard->id, out->row.first, path);
+    return r < 0
+               ? r
+               : shards->storage->fs->ops->open(shards->storage->fs, path, KN_FS_WRITE, &out->file);
+}
+
+struct frames {
+    uint8_t heads[FRAMES_A_WRITE][STORAGE_SHARD_FRAME_BYTES];
+    struct iovec iov[2 * FRAMES_A_WRITE];
+    size_t count;
+    uint64_t bytes;
+};
+
+static void add_frame(struct frames *frames, const struct storage_outgoing *out,
+                      struct storage_batch *batch, uint64_t at)
+{
+    struct storage_shard_frame frame = {.shard = out->shard->id,
+                                        .at = at,
+                                        .first_index = batch->first_index,
+                                        .arrival_ms = batch->arrival_ms,
+                                        .payload_bytes = (uint32_t) batch->len,
+                                        .payload_crc = batch->crc,
+                                        .count = batch->count,
+                                        .data_bytes = batch->data_bytes,
+                                        .kind = (uint8_t) batch->kind};
+    uint8_t *head = frames->heads[frames->count];
+    storage_shard_frame_encode(&frame, storage_segment_seed(&out->row), head);
+    frames->iov[2 * frames->count] = (struct iovec){head, STORAGE_SHARD_FRAME_BYTES};
+    frames->iov[2 * frames->count + 1] = (struct iovec){batch->bytes, batch->len};
+    frames->count++;
+    frames->bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
+}
+
+static int write_frames(struct storage_outgoing *out)
+{
+    struct frames *frames = malloc(sizeof(*frames));
+    if (!frames)
+        return -ENOMEM;
+    uint64_t at = out->write_at;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < out->count;) {
+        frames->count = 0;
+        frames->bytes = 0;
+        for (; i < out->count && frames->count < FRAMES_A_WRITE; i++) {
+            if (out->batches[i]->count > 0)
+                add_frame(frames, out, out->batches[i], at + frames->bytes);
+        }
+        if (frames->count > 0)
+            r = kn_file_write_all(out->file, frames->iov, (int) (2 * frames->count), at);
+        at += frames->bytes;
+    }
+    kn_assert(r < 0 || at == out->row.bytes);
+    free(frames);
+    return r;
+}
+
+int storage_outgoing_write(struct storage_outgoing *out)
+{
+    if (!out->any_records)
+        return 0;
+    int r = out->is_new ? make_file(out) : open_file(out);
+    return r < 0 ? r : write_frames(out);
+}
+
+/* --- done ------------------------------------------------------------------------------------- */
+static void forget_locked(struct storage_shard *shard, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        storage_batch_free(shard->tail[shard->tail_at + i]);
+    shard->tail_at += count;
+    shard->tail_count -= count;
+    if (shard->tail_count > 0 || shard->pending > 0)
+        return;
+    free(shard->tail);
+    shard->tail = NULL;
+    shard->tail_at = shard->tail_cap = 0;
+}
+
+void storage_outgoing_publish(struct storage_outgoing *out)
+{
+    struct storage_shard *shard = out->shard;
+    kn_lock_take(&shard->lock);
+    bool had = shard->tail_count >= out->count && out->count > 0; /* not dropped meanwhile */
+    if (had) {
+        if (out->any_records) {
+            if (shard->oldest == shard->flushed) {
+                shard->oldest = out->row.first;
+                shard->oldest_ms = out->row.first_ms;
+            }
+            shard->flushed = out->row.next;
+            shard->flushed_ms = out->row.last_ms;
+        }
+        forget_locked(shard, out->count);
+    }
+    bool empty = had && shard->tail_count == 0;
+    kn_lock_give(&shard->lock);
+    if (empty)
+        storage_shard_unref(shard); /* of what it had in memory */
+}
+
+void storage_outgoing_done(struct storage_outgoing *out)
+{
+    for (size_t i = 0; i < out->count; i++)
+        storage_batch_free(out->batches[i]);
+    free(out->batches);
+    if (out->file)
+        out->file->fs->ops->close(out->file);
+    storage_shard_unref(out->shard);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of shards and segments in the catalogue; see rows.h. All numbers are little-endian. */
+#include "rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    VERSION = 1,
+    FLAG_CLOSED = 1,
+    FLAG_DROPPED = 2,
+    FLAG_SEALED = 1,
+    SHARD_HEAD_BYTES = 2 + 5 * 8 + 4,
+    SOURCE_BYTES = 24,
+};
+
+struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES])
+{
+    char text[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(id, text);
+    int n = snprintf(dst, STORAGE_SHARD_KEY_BYTES, "w/%s", text);
+    return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
+}
+
+struct kn_bytes storage_segment_key(const struct storage_id *id, uint64_t first,
+                                    char dst[STORAGE_SHARD_KEY_BYTES])
+{
+    char text[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(id, text);
+    int n = snprintf(dst, STORAGE_SHARD_KEY_BYTES, "x/%s%016" PRIx64, text, UINT64_MAX - first);
+    return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
+}
+
+static void put_u64(uint8_t **at, uint64_t v)
+{
+    kn_put_u64le(*at, v);
+    *at += 8;
+}
+
+int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf *dst)
+{
+    uint8_t head[SHARD_HEAD_BYTES], *at = head;
+    *at++ = VERSION;
+    *at++ = (uint8_t) ((row->closed ? FLAG_CLOSED : 0) | (row->dropped ? FLAG_DROPPED : 0));
+    put_u64(&at, row->drop_generation);
+    put_u64(&at, row->next);
+    put_u64(&at, (uint64_t) row->newest_ms);
+    put_u64(&at, row->bytes);
+    put_u64(&at, row->records);
+    kn_put_u32le(at, (uint32_t) row->source_count);
+    kn_buf_clear(dst);
+    (void) kn_buf_append(dst, head, sizeof(head));
+    for (size_t i = 0; i < row->source_count; i++) {
+        uint8_t source[SOURCE_BYTES];
+        memcpy(source, row->sources[i].id.bytes, 16);
+        kn_put_u64le(source + 16, row->sources[i].seq);
+        (void) kn_buf_append(dst, source, sizeof(source));
+    }
+    return dst->error;
+}
+
+static int read_sources(struct kn_reader *in, struct storage_shard_row *row, uint32_t count)
+{
+    if (count > STORAGE_SHARD_SOURCES_MAX || kn_reader_left(in) != (size_t) count * SOURCE_BYTES)
+        return -EBADMSG;
+    if (count == 0)
+        return 0;
+    row->sources = calloc(count, sizeof(*row->sources));
+    if (!row->sources)
+        return -ENOMEM;
+    row->source_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct kn_bytes id;
+        if (kn_read_bytes(in, 16, &id) < 0 || kn_read_u64le(in, &row->sources[i].seq) < 0)
+            return -EBADMSG; /* cannot be: the length was compared */
+        memcpy(row->sources[i].id.bytes, id.ptr, 16);
+    }
+    return 0;
+}
+
+int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret)
+{
+    struct kn_reader in = kn_reader_of(src);
+    struct storage_shard_row row = {.next = 0};
+    uint8_t version, flags;
+    uint64_t newest;
+    uint32_t count;
+    if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
+        kn_read_u64le(&in, &row.drop_generation) < 0 || kn_read_u64le(&in, &row.next) < 0 ||
+        kn_read_u64le(&in, &newest) < 0 || kn_read_u64le(&in, &row.bytes) < 0 ||
+        kn_read_u64le(&in, &row.records) < 0 || kn_read_u32le(&in, &count) < 0)
+        return -EBADMSG;
+    row.closed = flags & FLAG_CLOSED;
+    row.dropped = flags & FLAG_DROPPED;
+    row.newest_ms = (int64_t) newest;
+    int r = read_sources(&in, &row, count);
+    if (r < 0)
+        free(row.sources);
+    else
+        *ret = row;
+    return r;
+}
+
+int storage_shard_row_get(struct storage_meta *meta, const struct storage_id *id,
+                          struct storage_shard_row *ret, uint64_t *ret_version)
+{
+    char key[STORAGE_SHARD_KEY_BYTES];
+    struct kn_buf value;
+    kn_buf_init(&value, STORAGE_META_VALUE_BYTES_MAX);
+    int r = storage_meta_get(meta, storage_shard_key(id, key), &value, ret_version);
+    if (r == 0)
+        r = storage_shard_row_decode(kn_buf_bytes(&value), ret);
+    kn_buf_done(&value);
+    return r;
+}
+
+void storage_segment_row_encode(const struct storage_segment_row *row,
+                                uint8_t dst[STORAGE_SEGMENT_ROW_BYTES])
+{
+    uint8_t *at = dst;
+    *at++ = VERSION;
+    *at++ = row->sealed ? FLAG_SEALED : 0;
+    put_u64(&at, row->first);
+    put_u64(&at, row->next);
+    put_u64(&at, (uint64_t) row->first_ms);
+    put_u64(&at, (uint64_t) row->last_ms);
+    put_u64(&at, row->bytes);
+    put_u64(&at, row->bytes_before);
+    put_u64(&at, row->records_before);
+    put_u64(&at, row->data_bytes);
+    put_u64(&at, row->records);
+    put_u64(&at, 0);
+    memcpy(at, row->id, sizeof(row->id));
+}
+
+int storage_segment_row_decode(struct kn_bytes src, struct storage_segment_row *ret)
+{
+    struct kn_reader in = kn_reader_of(src);
+    struct storage_segment_row row = {.first = 0};
+    uint8_t version, flags;
+    uint64_t first_ms, last_ms, spare;
+    struct kn_bytes id;
+    if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
+        kn_read_u64le(&in, &row.first) < 0 || kn_read_u64le(&in, &row.next) < 0 ||
+        kn_read_u64le(&in, &first_ms) < 0 || kn_read_u64le(&in, &last_ms) < 0 ||
+        kn_read_u64le(&in, &row.bytes) < 0 || kn_read_u64le(&in, &row.bytes_before) < 0 ||
+        kn_read_u64le(&in, &row.records_before) < 0 || kn_read_u64le(&in, &row.data_bytes) < 0 ||
+        kn_read_u64le(&in, &row.records) < 0 || kn_read_u64le(&in, &spare) < 0 ||
+        kn_read_bytes(&in, 16, &id) < 0 || row.next < row.first)
+        return -EBADMSG;
+    row.sealed = flags & FLAG_SEALED;
+    row.first_ms = (int64_t) first_ms;
+    row.last_ms = (int64_t) last_ms;
+    memcpy(row.id, id.ptr, sizeof(row.id));
+    *ret = row;
+    return 0;
+}
+
+struct found {
+    struct storage_segment_row row;
+    uint64_t version;
+    bool any;
+};
+
+static int take_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    (void) key;
+    struct found *found = ctx;
+    found->any = true;
+    found->version = version;
+    return storage_segment_row_decode(value, &found->row);
+}
+
+struct kn_bytes storage_segment_prefix(const struct storage_id *id,
+                                       char dst[STORAGE_SHARD_KEY_BYTES])
+{
+    struct kn_bytes key = storage_segment_key(id, 0, dst);
+    key.len -= 16;
+    return key;
+}
+
+int storage_segment_row_at(struct storage_meta *meta, const struct storage_id *id, uint64_t index,
+                           struct storage_segment_row *ret, uint64_t *ret_version)
+{
+    char prefix[STORAGE_SHARD_KEY_BYTES], after[STORAGE_SHARD_KEY_BYTES];
+    struct found found = {.any = false};
+    struct kn_bytes from = {NULL, 0};
+    if (index < UINT64_MAX)
+        from = storage_segment_key(id, index + 1, after);
+    int r = storage_meta_list(meta, storage_segment_prefix(id, prefix), from, 1, take_row, &found);
+    if (r == 0 && !found.any)
+        r = -ENOENT;
+    if (r == 0) {
+        *ret = found.row;
+        *ret_version = found.version;
+    }
+    return r;
+}
+
+int storage_segment_row_oldest(struct storage_meta *meta, const struct storage_id *id,
+                               struct storage_segment_row *ret)
+{
+    char prefix[STORAGE_SHARD_KEY_BYTES];
+    struct found found = {.any = false};
+    int r = storage_meta_list_last(meta, storage_segment_prefix(id, prefix), 1, take_row, &found);
+    if (r == 0 && !found.any)
+        r = -ENOENT;
+    if (r == 0)
+        *ret = found.row;
+    return r;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the catalogue knows of shards. "w/<shard>": state, and counters up to its newest segment.
+ * "x/<shard><first>": a segment; the number is written as its complement, so that keys run from the
+ * newest to the oldest and the segment of an index is the first at or behind its key.
+ * "y/journal": the newest generation whose records are all in segments.
+ */
+#ifndef STORAGE_SRC_SHARD_ROWS_H
+#define STORAGE_SRC_SHARD_ROWS_H
+
+#include "storage/meta.h"
+#include "storage/shard.h"
+
+enum {
+    STORAGE_SHARD_KEY_BYTES = 64,
+    STORAGE_SEGMENT_ROW_BYTES = 98,
+    STORAGE_SHARD_SOURCES_MAX = 20000,
+};
+
+struct storage_shard_row {
+    bool closed, dropped;
+    uint64_t drop_generation; /* journals up to it may still hold records of a dropped shard */
+    uint64_t next;
+    int64_t newest_ms;
+    uint64_t bytes, records;              /* since its birth */
+    struct storage_shard_source *sources; /* malloc'd by decode */
+    size_t source_count;
+};
+
+struct storage_segment_row {
+    uint64_t first, next; /* next == first: an intent, there may be a file */
+    int64_t first_ms, last_ms;
+    uint64_t bytes;                        /* flushed; what lies behind is not looked at */
+    bool sealed;                           /* nothing is added to it any more */
+    uint64_t bytes_before, records_before; /* of the shard, in front of this segment */
+    uint64_t data_bytes, records;          /* in it */
+    uint8_t id[16];
+};
+
+struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES]);
+int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf *dst) KN_MUSTUSE;
+int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret) KN_MUSTUSE;
+/* -ENOENT. */
+int storage_shard_row_get(struct storage_meta *meta, const struct storage_id *id,
+                          struct storage_shard_row *ret, uint64_t *ret_version) KN_MUSTUSE;
+
+struct kn_bytes storage_segment_key(const struct storage_id *id, uint64_t first,
+                                    char dst[STORAGE_SHARD_KEY_BYTES]);
+struct kn_bytes storage_segment_prefix(const struct storage_id *id,
+                                       char dst[STORAGE_SHARD_KEY_BYTES]);
+void storage_segment_row_encode(const struct storage_segment_row *row,
+                                uint8_t dst[STORAGE_SEGMENT_ROW_BYTES]);
+int storage_segment_row_decode(struct kn_bytes src, struct storage_segment_row *ret) KN_MUSTUSE;
+/* The segment with the greatest first index that is not above this one. -ENOENT. */
+int storage_segment_row_at(struct storage_meta *meta, const struct storage_id *id, uint64_t index,
+                           struct storage_segment_row *ret, uint64_t *ret_version) KN_MUSTUSE;
+int storage_segment_row_oldest(struct storage_meta *meta, const struct storage_id *id,
+                               struct storage_segment_row *ret) KN_MUSTUSE;
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands behind storage/shard.h. One thread (commit.c) takes all batches that wait, gives them
+ * their indexes, writes them to the active journal in one go, flushes it once and shows them to
+ * readers. Another (checkpoint.c) writes the records of full journals out to the shards' segments,
+ * and the journal can be used again. Byte layouts: docs/format-shard.md.
+ *
+ * Order of locks: round (a checkpoint, a drop, an opening), shards.lock, shard.lock; gates: leaves.
+ */
+#ifndef STORAGE_SRC_SHARD_SHARDS_H
+#define STORAGE_SRC_SHARD_SHARDS_H
+
+#include "frame.h"
+#include "rows.h"
+
+#include "../storage_internal.h"
+#include "core/gate.h"
+#include "storage/shard.h"
+
+enum {
+    STORAGE_SHARD_BUCKETS = 4096,
+    STORAGE_JOURNALS_MAX = 64,
+    STORAGE_JOURNAL_HEAD_BYTES = 4096, /* frames begin here; the header is one sector */
+    STORAGE_SHARD_PATH_BYTES = 4096,
+};
+
+struct storage_shards;
+struct storage_segment;
+
+enum storage_batch_kind {
+    STORAGE_BATCH_RECORDS = 1,
+    STORAGE_BATCH_CLOSE = 2, /* no records: the shard takes no more */
+};
+
+struct storage_batch {
+    struct storage_batch *next; /* of those that wait for the disk */
+    struct storage_shards *shards;
+    struct storage_shard *shard; /* a reference, while it is on its way */
+    storage_appended_fn *done;
+    void *ctx;
+    uint8_t *bytes; /* the records, as they lie in journal and segment */
+    size_t len, cap;
+    size_t last_at;    /* the record just added */
+    size_t data_bytes; /* of keys and data */
+    uint32_t count, crc;
+    enum storage_batch_kind kind;
+    bool has_sources;
+    int result;
+    uint64_t first_index;
+    int64_t arrival_ms;
+    uint64_t generation; /* of the journal that has it */
+    _Atomic uint32_t refs;
+    uint8_t head[STORAGE_SHARD_FRAME_BYTES];
+};
+
+struct storage_shard {
+    struct storage_shard *bucket_next;
+    struct storage_shards *shards;
+    struct storage_id id;
+    _Atomic uint32_t refs; /* what it has in memory holds one */
+    _Atomic int64_t retention_ms;
+    struct kn_gate gate;
+    struct kn_lock lock;
+    /* Guarded by lock. */
+    uint64_t assigned;   /* the next index to give; ahead of next while a flush is under way */
+    uint64_t next;       /* the next index to come, as readers see it */
+    int64_t assigned_ms; /* newest arrival given */
+    int64_t newest_ms;   /* newest arrival to be seen */
+    uint64_t flushed;    /* all before it is in segments */
+    int64_t flushed_ms;  /* newest arrival in segments */
+    uint64_t oldest;     /* the first index in segments, if there are any */
+    int64_t oldest_ms;   /* its arrival */
+    uint64_t bytes_dropped, records_dropped; /* since its birth: before oldest */
+    uint64_t bytes, records;                 /* since its birth: all that can be seen */
+    bool closing, closed, dropped;
+    struct storage_batch **tail; /* by index: from tail_at, tail_count of them */
+    size_t tail_at, tail_count, tail_cap;
+    size_t pending; /* batches that have their indexes and are not flushed yet */
+    struct storage_shard_source *sources;
+    size_t source_count, source_cap;
+};
+
+enum storage_journal_state {
+    STORAGE_JOURNAL_ABSENT, /* to be made when it is needed */
+    STORAGE_JOURNAL_FREE,
+    STORAGE_JOURNAL_ACTIVE,
+    STORAGE_JOURNAL_FULL, /* waits for its checkpoint */
+};
+
+struct storage_journal {
+    enum storage_journal_state state; /* guarded by shards.lock */
+    unsigned slot;
+    struct kn_file *file;
+    uint64_t capacity;
+    uint64_t generation;
+    uint8_t id[16];
+    uint32_t seed;
+    uint64_t tail; /* where the next frame goes; all before it is flushed */
+    bool broken;   /* a write or flush failed: its file is made anew before it is used again */
+};
+
+struct storage_shards {
+    struct storage *storage;
+    struct storage_shard_conf conf;
+    _Atomic uint64_t memory_bytes; /* of batches */
+
+    struct kn_lock round; /* one checkpoint, drop or opening of a shard at a time */
+
+    struct kn_lock lock;
+    /* Guarded by lock. */
+    struct kn_cond wake;  /* the committer: batches wait, or a journal is free */
+    struct kn_cond check; /* the checkpointer: a journal is full or wanted */
+    struct kn_cond idle;  /* a checkpoint has ended */
+    struct storage_batch *first, *last;
+    struct storage_shard *buckets[STORAGE_SHARD_BUCKETS];
+    struct kn_cond retry; /* the checkpointer after a failure: it is to stop */
+    bool stopping, check_stopping;
+    uint64_t checkpoints; /* tried so far, and journals made */
+    bool wanted;          /* a journal is to be made, or freed */
+    int check_error;      /* of the last checkpoint; while it fails, full journals refuse appends */
+
+    struct storage_journal journals[STORAGE_JOURNALS_MAX];
+    struct storage_journal *active; /* the committer's */
+    uint64_t generation;            /* guarded by lock: of the newest journal */
+    /* The committer's: of the journal before the active one, for that one's header. */
+    uint64_t before_generation, before_bytes;
+
+    struct kn_lock segments_lock; /* a leaf */
+    /* Guarded by segments_lock: segments open for reading, by last use. */
+    struct storage_segment *segment_newest, *segment_oldest;
+    size_t segment_count;
+
+    uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */
+    struct storage_flush_team team; /* the checkpointer's */
+
+    void *round_memory;                  /* the committer's */
+    bool has_team, committing, checking; /* the thread has been started */
+    pthread_t commit_thread, check_thread;
+};
+
+/* --- batch.c */
+void storage_batch_ref(struct storage_batch *batch);
+/* Records of a batch from its bytes; -EBADMSG. */
+int storage_batch_adopt(struct storage_shards *shards, const struct storage_shard_frame *frame,
+                        struct kn_bytes payload, struct storage_batch **ret) KN_MUSTUSE;
+/* Newest sequences of its sources go to the shard. room_only: makes sure that this will not fail.
+ * -ENOMEM. */
+int storage_shard_learn_locked(struct storage_shard *shard, const struct storage_batch *batch,
+                               bool room_only) KN_MUSTUSE;
+
+/* --- journal.c */
+/* Opens or finds absent each journal; frames of those that are not checkpointed go to `each`. */
+typedef int storage_journal_fn(struct storage_shards *shards,
+                               const struct storage_shard_frame *frame, struct kn_bytes payload,
+                               uint64_t generation);
+int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
+                          storage_journal_fn *each, struct storage_shards_report *report)
+    KN_MUSTUSE;
+void storage_journals_close(struct storage_shards *shards);
+int storage_journal_make(struct storage_shards *shards, struct storage_journal *journal) KN_MUSTUSE;
+/* A new identity and generation; the header is written, not flushed. */
+int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
+                          uint64_t generation) KN_MUSTUSE;
+
+/* --- commit.c */
+void *storage_commit_main(void *shards);
+void *storage_commit_memory(void); /* what it works in; NULL: no memory */
+/* Puts the batch in the queue; takes it. */
+void storage_commit_add(struct storage_shards *shards, struct storage_batch *batch);
+
+/* --- checkpoint.c */
+void *storage_checkpoint_main(void *shards);
+/* Newest generation whose records are all in segments. */
+int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret) KN_MUSTUSE;
+
+/* --- shard.c */
+struct storage_shard *storage_shard_peek_locked(struct storage_shards *shards,
+                                                const struct storage_id *id);
+int storage_shard_load(struct storage_shards *shards, const struct storage_id *id,
+                       struct storage_shard **ret) KN_MUSTUSE; /* a reference; -ENOENT dropped */
+/* Room for so many more. */
+int storage_shard_tail_reserve_locked(struct storage_shard *shard, size_t more) KN_MUSTUSE;
+/* Room was reserved. Takes the reference to the batch. */
+void storage_shard_tail_push_locked(struct storage_shard *shard, struct storage_batch *batch);
+void storage_shards_stop(struct storage_shards *shards);
+
+#endif

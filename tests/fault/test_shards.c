@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The logs of shards on the simulated disk. Lives append batches to a few shards through tiny
+ * journals, so that checkpoints go on all the time; each life ends in order, by a kill or by a
+ * power cut at any call, or has calls that fail; so may the start after it. Then a judge reads all:
+ * what was acknowledged is there under its index, what was refused is not, nothing is there twice,
+ * order and contents are those of the sender, and the source's sequence is that of its last record.
+ */
+#include "round.h"
+#include "sim_thread.h"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "storage/shard.h"
+
+enum {
+    SHARDS = 3,
+    SENT_MAX = 4000,
+    DATA_BYTES_MAX = 3000,
+    UNDER_WAY_MAX = 6,
+};
+
+enum fate {
+    SENT, /* no answer, or one that knows nothing */
+    ACKED,
+    REFUSED,
+};
+
+struct sent {
+    uint8_t shard, fate;
+    bool closes; /* nothing comes after it */
+    uint64_t index;
+};
+
+struct shard_notes { /* shared between the processes */
+    uint32_t count;
+    struct sent sent[SENT_MAX];
+    uint32_t found, acked, checkpointed;
+    bool injected;
+};
+
+static struct shard_notes *notes;
+
+static struct storage_id id_of(unsigned shard)
+{
+    return (struct storage_id){
+        {(uint8_t) (shard * 80 + 1), (uint8_t) shard, 7}
+    };
+}
+
+static size_t data_of(uint32_t number, uint8_t *dst)
+{
+    uint64_t state = number * 2654435761u + 99;
+    size_t len = test_random(&state) % DATA_BYTES_MAX;
+    memcpy(dst, &number, sizeof(number));
+    for (size_t i = sizeof(number); i < len; i++)
+        dst[i] = (uint8_t) test_random(&state);
+    return len < sizeof(number) ? sizeof(number) : len;
+}
+
+/* --- a life ----------------------------------------------------------------------------------- */
+struct life {
+    struct world *w;
+    struct kn_fake_clock clock;
+    struct storage *storage;
+    struct storage_shard *shards[SHARDS];
+    struct kn_lock lock;
+    struct kn_cond moved;
+    unsigned under_way; /* guarded by lock */
+};
+
+struct going { /* a batch on its way */
+    struct life *life;
+    uint32_t first, count;
+};
+
+static int begin(struct life *life, struct world *w)
+{
+    static struct storage_shard_conf conf;
+    struct kn_conf_table table = {.title = "shards",
+                                  .keys = storage_shard_conf_keys,
+                                  .count = storage_shard_conf_key_count,
+                                  .target = &conf};
+    struct storage_shards_report report = {0};
+    struct kn_err err = {0};
+    *life = (struct life){.w = w};
+    assert_ok(kn_conf_defaults(&table, 1));
+    conf.journal_bytes = KIB(64);
+    conf.journal_count = 3;
+    conf.segment_bytes_max = KIB(48);
+    conf.open_segments_max = 2;
+    conf.shard_memory_bytes_max = KIB(512);
+    kn_lock_init(&life->lock);
+    kn_cond_init(&life->moved);
+    int r = world_open(w, &life->clock, &life->storage, NULL);
+    if (r < 0)
+        return r;
+    sim_thread_enter();
+    r = storage_shards_start(life->storage, &conf, &report, &err);
+    for (unsigned i = 0; r == 0 && i < SHARDS; i++) {
+        struct storage_id id = id_of(i);
+        r = storage_shard_open(life->storage, &id, INT64_MAX, &life->shards[i]);
+    }
+    sim_thread_leave();
+    if (r == 0 && report.bad_frames > 0)
+        world_broken(w, "%u frames are damaged", (unsigned) report.bad_frames);
+    snprintf(w->notes->failure, sizeof(w->notes->failure), "start: %d %.200s", r, err.text);
+    return r;
+}
+
+static void end_in_order(struct life *life)
+{
+    sim_thread_enter();
+    for (unsigned i = 0; i < SHARDS; i++)
+        storage_shard_unref(life->shards[i]);
+    storage_close(life->storage);
+    sim_thread_leave();
+}
+
+static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int result)
+{
+    struct going *going = ctx;
+    struct life *life = going->life;
+    (void) arrival_ms;
+    for (uint32_t i = 0; i < going->count; i++) {
+        struct sent *sent = &notes->sent[going->first + i];
+        sent->index = first_index + i;
+        sent->fate = result == 0 ? ACKED : result == -ETIMEDOUT ? SENT : REFUSED;
+    }
+    if (result == 0)
+        notes->acked += going->count;
+    else if (!notes->injected)
+        world_broken(life->w, "an append failed with %d, and nothing was wrong", result);
+    free(going);
+    KN_LOCKED(&life->lock);
+    life->under_way--;
+    kn_cond_signal(&life->moved);
+}
+
+static int fill(struct storage_batch *batch, unsigned shard, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t bytes[DATA_BYTES_MAX], *dst;
+        struct storage_shard_source source = {id_of(shard + 100), first + i + 1};
+        size_t len = data_of(first + i, bytes);
+        int r =
+            storage_batch_add(batch, KN_STR("key"), (uint8_t) first, &source, DATA_BYTES_MAX, &dst);
+        if (r < 0)
+            return r;
+        memcpy(dst, bytes, len);
+        storage_batch_trim(batch, len);
+    }
+    return 0;
+}
+
+static void append(struct life *life, unsigned shard, uint32_t count)
+{
+    struct storage_batch *batch = NULL;
+    if (notes->count + count > SENT_MAX)
+        return;
+    sim_thread_enter();
+    uint32_t first = notes->count;
+    int r = storage_batch_new(life->storage, &batch);
+    if (r == 0)
+        r = fill(batch, shard, first, count);
+    sim_thread_leave();
+    struct going *going = malloc(sizeof(*going));
+    if (r < 0 || !going) { /* it was not sent at all */
+        free(going);
+        storage_batch_free(batch);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        notes->sent[first + i] = (struct sent){.shard = (uint8_t) shard, .fate = SENT};
+    notes->count += count;
+    *going = (struct going){.life = life, .first = first, .count = count};
+    kn_lock_take(&life->lock);
+    life->under_way++;
+    kn_lock_give(&life->lock);
+    sim_thread_enter();
+    storage_shard_append(life->shards[shard], batch, on_appended, going);
+    sim_thread_leave();
+}
+
+static void wait_until(struct life *life, unsigned under_way)
+{
+    KN_LOCKED(&life->lock);
+    while (life->under_way > under_way)
+        kn_cond_wait(&life->moved, &life->lock);
+}
+
+static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
+{
+    struct life life;
+    uint64_t state = seed * 0x9E3779B97F4A7C15u + 5;
+    if (begin(&life, w) < 0)
+        return SIM_EXIT_CLOSED;
+    for (unsigned i = 0; i < steps; i++) {
+        append(&life, (unsigned) (test_random(&state) % SHARDS),
+               1 + (uint32_t) (test_random(&state) % 5));
+        kn_fake_clock_advance(&life.clock, 10);
+        wait_until(&life, (unsigned) (test_random(&state) % UNDER_WAY_MAX));
+    }
+    wait_until(&life, 0);
+    w->notes->wall_ms = life.clock.wall_ms;
+    if (close)
+        end_in_order(&life);
+    return 0;
+}
+
+/* --- the judge -------------------------------------------------------------------------------- */
+struct judged {
+    struct world *w;
+    unsigned shard;
+    int64_t last, last_ms; /* number and arrival of the record before */
+    uint64_t next;
+    bool *seen;
+};
+
+static void judge_record(struct judged *j, const struct storage_shard_record *record)
+{
+    uint8_t bytes[DATA_BYTES_MAX];
+    uint32_t number = UINT32_MAX;
+    if (record->data.len >= sizeof(number))
+        memcpy(&number, record->data.ptr, sizeof(number));
+    if (number >= notes->count || notes->sent[number].shard != j->shard)
+        world_broken(j->w, "shard %u, index %" PRIu64 ": was never sent", j->shard, record->index);
+    size_t len = data_of(number, bytes);
+    if (len != record->data.len || memcmp(bytes, record->data.ptr, len) != 0)
+        world_broken(j->w, "record %u has other bytes", number);
+    struct sent *sent = &notes->sent[number];
+    if (sent->fate == REFUSED)
+        world_broken(j->w, "record %u was refused and is there", number);
+    if (sent->fate == ACKED && sent->index != record->index)
+        world_broken(j->w, "record %u has index %" PRIu64 ", not %" PRIu64, number, record->index,
+                     sent->index);
+    if ((int64_t) number <= j->last || record->index < j->next || record->arrival_ms < j->last_ms)
+        world_broken(j->w, "record %u comes after %" PRId64, number, j->last);
+    j->seen[number] = true;
+    j->last = number;
+    j->last_ms = record->arrival_ms;
+    j->next = record->index + 1;
+    sent->fate = ACKED; /* whoever has read it counts on it */
+    sent->index = record->index;
+}
+
+static int judge_shard(struct judged *j, struct storage_shard *shard)
+{
+    struct storage_page page = {.next = 0};
+    bool end = false;
+    while (!end) {
+        struct storage_shard_read read = {.from = page.next, .count_max = 7, .bytes_max = 9000};
+        int r = storage_shard_read(shard, &read, &page);
+        if (r < 0)
+            return r;
+        for (size_t i = 0; i < page.count; i++)
+            judge_record(j, &page.records[i]);
+        notes->found += (uint32_t) page.count;
+        end = page.at_end;
+        uint64_t next = page.next;
+        storage_page_free(&page);
+        page.next = next;
+    }
+    struct storage_id source = id_of(j->shard + 100);
+    if (storage_shard_source_seq(shard, &source) != (uint64_t) (j->last + 1))
+        world_broken(j->w, "the source's sequence is not that of record %" PRId64, j->last);
+    return 0;
+}
+
+static int judge(struct world *w)
+{
+    struct life life;
+    bool *seen = calloc(SENT_MAX, 1);
+    if (!seen || begin(&life, w) < 0)
+        return SIM_EXIT_CLOSED;
+    notes->found = 0;
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct judged j = {.w = w, .shard = i, .last = -1, .seen = seen};
+        int r = judge_shard(&j, life.shards[i]);
+        if (r < 0)
+            world_broken(w, "reading shard %u: %d", i, r);
+        struct storage_shard_ends ends;
+        storage_shard_ends(life.shards[i], &ends);
+        if (ends.next < j.next)
+            world_broken(w, "shard %u ends before its last record", i);
+    }
+    for (uint32_t i = 0; i < notes->count; i++) {
+        if (notes->sent[i].fate == ACKED && !seen[i])
+            world_broken(w, "record %u was acknowledged and is gone", i);
+        if (!seen[i])
+            notes->sent[i].fate = REFUSED; /* gone is gone */
+    }
+    free(seen);
+    end_in_order(&life);
+    return 0;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+enum task {
+    LIVE,
+    REOPEN,
+    JUDGE
+};
+
+static int run(struct world *w, enum task task, uint64_t seed, unsigned steps, bool close)
+{
+    struct life life;
+    world_begin_process(w, seed);
+    if (task == LIVE)
+        return live(w, seed, steps, close);
+    if (task == JUDGE)
+        return judge(w);
+    if (begin(&life, w) < 0)
+        return SIM_EXIT_CLOSED;
+    end_in_order(&life);
+    return 0;
+}
+
+static int in_child(struct world *w, enum task task, uint64_t seed, unsigned steps, bool close)
+{
+    fflush(stdout);
+    fflush(stderr);
+    w->notes->failure[0] = '\0';
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(run(w, task, seed, steps, close));
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static struct world shard_world(void)
+{
+    notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(notes != MAP_FAILED);
+    return world_new();
+}
+
+static void shard_world_done(struct world *w)
+{
+    world_done(w);
+    munmap(notes, sizeof(*notes));
+}
+
+static void fresh(struct world *w)
+{
+    world_fresh(w);
+    memset(notes, 0, sizeof(*notes));
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+static const struct {
+    unsigned kinds;
+    int error;
+    unsigned calls;
+} failures[] = {
+    {SIM_SYNC,             -EIO,    60  },
+    {SIM_SYNC,             -EIO,    20  },
+    {SIM_WRITE,            -EIO,    60  },
+    {SIM_WRITE,            -ENOSPC, 60  },
+    {SIM_SYNC_DIR,         -EIO,    20  },
+    {SIM_OPEN | SIM_MKDIR, -EIO,    20  },
+    {SIM_UNLINK,           -EIO,    10  },
+    {SIM_READ | SIM_SIZE,  -EIO,    20  },
+    {SIM_LMDB_WRITE,       -EIO,    40  },
+    {SIM_LMDB_SYNC,        -EIO,    30  },
+    {SIM_MEMORY,           -ENOMEM, 2000},
+};
+
+static void say(char *story, const char *fmt, ...) KN_PRINTF(2, 3);
+static void say(char *story, const char *fmt, ...)
+{
+    size_t len = strlen(story);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(story + len, 400 - len, fmt, args);
+    va_end(args);
+}
+
+/* True: a call fails. */
+static bool arrange(struct world *w, uint64_t *state, uint64_t calls, char *story)
+{
+    uint64_t what = test_random(state) % 8, at = test_random(state);
+    uint64_t kind = test_random(state) % KN_ARRAY_LEN(failures);
+    struct sim_plan *plan = sim_disk_plan(w->disk);
+    if (what < 4) {
+        sim_plan_cut(plan, (int64_t) (at % calls));
+        say(story, " cut at %" PRIu64, at % calls);
+        return false;
+    }
+    if (what > 5)
+        return false;
+    at %= failures[kind].calls;
+    bool for_good = test_random(state) % 3 == 0;
+    sim_plan_fail(plan, (int64_t) at, failures[kind].kinds, failures[kind].error, for_good);
+    say(story, " %s %" PRIu64 " fails with %s%s", sim_call_name(failures[kind].kinds), at,
+        kn_errname(failures[kind].error), for_good ? " for good" : "");
+    return true;
+}
+
+static void end(struct world *w, uint64_t *state, char *story)
+{
+    uint64_t seed = test_random(state);
+    bool killed = test_random(state) % 4 == 0;
+    say(story, killed ? ", kill;" : ", power;");
+    if (killed)
+        sim_disk_process_ended(w->disk);
+    else
+        sim_disk_power_cut(w->disk, w->dir.path, seed, SIM_FATE_RANDOM);
+}
+
+static bool is_fine(int status, bool fails)
+{
+    return status == 0 || status == SIM_EXIT_CUT || (status == SIM_EXIT_CLOSED && fails);
+}
+
+/* NULL: all is well; else who ended badly. */
+static const char *one_round(struct world *w, uint64_t seed, char *story, int *ret_status)
+{
+    uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
+    fresh(w);
+    for (unsigned life = 0, lives = 1 + (unsigned) (test_random(&state) % 3); life < lives;
+         life++) {
+        unsigned steps = 10 + (unsigned) (test_random(&state) % 60);
+        bool close = test_random(&state) % 3 != 0;
+        notes->injected = arrange(w, &state, 220, story);
+        *ret_status = in_child(w, LIVE, seed * 8 + life, steps, close);
+        if (!is_fine(*ret_status, notes->injected))
+            return "the workload";
+        end(w, &state, story);
+        if (test_random(&state) % 2) {
+            bool fails = arrange(w, &state, 30, story);
+            *ret_status = in_child(w, REOPEN, seed * 8 + life, 0, false);
+            if (!is_fine(*ret_status, fails))
+                return "the start";
+            end(w, &state, story);
+        }
+        *ret_status = in_child(w, JUDGE, seed * 8 + life, 0, false);
+        if (*ret_status != 0)
+            return "the judge";
+        end(w, &state, story);
+    }
+    return NULL;
+}
+
+TEST(no_acknowledged_record_is_lost_and_none_is_there_twice)
+{
+    struct world w = shard_world();
+    uint64_t first = round_first_seed(1), rounds = round_count(60, 3000), found = 0, bad = 0;
+    for (uint64_t seed = first; seed < first + rounds && bad < 5; seed++) {
+        char story[400] = "";
+        int status = 0;
+        const char *who = one_round(&w, seed, story, &status);
+        if (who)
+            print_error("seed %" PRIu64 ":%s %s ended with %d: %s\n", seed, story, who, status,
+                        w.notes->failure);
+        bad += who != NULL;
+        found += notes->found;
+    }
+    print_message("%" PRIu64 " rounds from seed %" PRIu64 ": %" PRIu64 " records found\n", rounds,
+                  first, found);
+    shard_world_done(&w);
+    assert_int_equal(bad, 0);
+    assert_true(found > 0);
+}
+
+/* Each place of one life with a few checkpoints, whatever becomes of what was not flushed. */
+TEST(a_life_of_shards_may_be_cut_anywhere)
+{
+    struct world w = shard_world();
+    int64_t at = 0;
+    for (bool cut = true; cut; at += round_is_long() ? 1 : 11) {
+        for (enum sim_fate fate = SIM_FATE_KEEP; fate <= SIM_FATE_RANDOM; fate++) {
+            fresh(&w);
+            sim_plan_cut(sim_disk_plan(w.disk), at);
+            int status = in_child(&w, LIVE, 3, 40, true);
+            cut = status == SIM_EXIT_CUT;
+            if (status == 0 || cut) {
+                sim_disk_power_cut(w.disk, w.dir.path, (uint64_t) at, fate);
+                status = in_child(&w, JUDGE, (uint64_t) at, 0, false);
+            }
+            if (status != 0)
+                print_error("cut at %" PRId64 ", fate %d: %d: %s\n", at, (int) fate, status,
+                            w.notes->failure);
+            assert_int_equal(status, 0);
+        }
+    }
+    print_message("%" PRId64 " places\n", at);
+    shard_world_done(&w);
+}
+
+TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
+           TEST_OF(a_life_of_shards_may_be_cut_anywhere))
