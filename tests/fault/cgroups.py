@@ -25,12 +25,24 @@ class Cgroup:
             self.parent = ROOT / V1[controller]
             if not self.parent.is_dir():
                 raise OSError(f"no cgroup controller {V1[controller]}")
-        self.device = None
+        self.controller, self.device = controller, None
         self.path = self.parent / f"kinema-test-{uuid.uuid4().hex[:8]}"
         self.path.mkdir()
 
     def take(self, pid):
         (self.path / "cgroup.procs").write_text(str(pid))
+
+    @contextlib.contextmanager
+    def inside(self):
+        """What this process starts meanwhile is in it from its first page on."""
+        line = "" if self.v2 else V1[self.controller]
+        home = re.search(rf"^\d+:{line}:(.*)$", pathlib.Path("/proc/self/cgroup").read_text(),
+                         re.MULTILINE).group(1)
+        self.take(os.getpid())
+        try:
+            yield
+        finally:
+            (self.parent / home.lstrip("/") / "cgroup.procs").write_text(str(os.getpid()))
 
     def throttle_writes(self, device, bytes_per_s=None):
         """device: major:minor. None: no longer."""
@@ -47,6 +59,13 @@ class Cgroup:
         if self.v2:
             with contextlib.suppress(OSError):
                 (self.path / "memory.swap.max").write_text("0")
+
+    def memory_most(self):
+        name = "memory.peak" if self.v2 else "memory.max_usage_in_bytes"
+        try:
+            return int((self.path / name).read_text())
+        except FileNotFoundError:  # no memory.peak before Linux 5.19
+            return int((self.path / "memory.current").read_text())
 
     def kills(self):
         """How many processes the kernel has killed in it for want of memory."""
