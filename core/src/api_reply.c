@@ -37,13 +37,19 @@ static void add_cors(struct headers *h)
 
 void kn_api_uuid(char dst[37])
 {
+    static const uint8_t groups[] = {4, 2, 2, 2, 6};
     uint8_t b[16];
-    kn_random(b, sizeof b);
+    struct kn_bytes left = {b, sizeof b};
+    kn_random_name(b, sizeof b);
     b[6] = (uint8_t) ((b[6] & 0x0F) | 0x40); /* RFC 9562, version 4 */
     b[8] = (uint8_t) ((b[8] & 0x3F) | 0x80);
-    (void) snprintf(dst, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                    b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
-                    b[13], b[14], b[15]);
+    for (size_t i = 0; i < KN_ARRAY_LEN(groups); i++) {
+        if (i)
+            *dst++ = '-';
+        kn_hex_encode((struct kn_bytes){left.ptr, groups[i]}, dst);
+        dst += 2 * groups[i];
+        left = kn_bytes_skip(left, groups[i]);
+    }
 }
 
 size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,

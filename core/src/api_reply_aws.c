@@ -21,7 +21,7 @@ size_t kn_api_aws_headers(struct kn_api_call_state *state, const char *type,
     uint8_t random[ID_2_BYTES];
     size_t count = 0;
     static_assert(ID_2_BYTES / 3 * 4 < KN_API_ID_2_TEXT, "with a NUL");
-    kn_random(random, sizeof random);
+    kn_random_name(random, sizeof random);
     kn_base64_write((struct kn_bytes){random, sizeof random}, id_2);
     id_2[ID_2_BYTES / 3 * 4] = 0;
     dst[count++] =

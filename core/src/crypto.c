@@ -4,33 +4,64 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 enum {
     NONCE_BYTES = 12,
-    TAG_BYTES = 16
+    TAG_BYTES = 16,
+    BLOCK_BYTES = 64,
+    NAME_SUPPLY_BYTES = 4096
 };
 static_assert(KN_AEAD_OVERHEAD == NONCE_BYTES + TAG_BYTES, "what sealing adds");
 
+/* Looked up once: OpenSSL's own look-up in every call costs more than a short digest. */
+static EVP_MD *sha256, *md5;
+
+__attribute__((constructor)) static void fetch_digests(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+    kn_assert(sha256); /* of MD5 whoever asks for it */
+}
+
 void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
 {
-    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, EVP_sha256(), NULL) == 1);
+    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, sha256, NULL) == 1);
 }
 
 void kn_md5(struct kn_bytes in, uint8_t ret[KN_MD5_BYTES])
 {
-    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, EVP_md5(), NULL) == 1);
+    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, md5, NULL) == 1);
 }
 
+static void digest_two(EVP_MD_CTX *ctx, const uint8_t pad[BLOCK_BYTES], struct kn_bytes in,
+                       uint8_t ret[KN_SHA256_BYTES])
+{
+    kn_assert(EVP_DigestInit_ex2(ctx, sha256, NULL) == 1);
+    kn_assert(EVP_DigestUpdate(ctx, pad, BLOCK_BYTES) == 1);
+    kn_assert(EVP_DigestUpdate(ctx, in.ptr, in.len) == 1);
+    kn_assert(EVP_DigestFinal_ex(ctx, ret, NULL) == 1);
+}
+
+/* RFC 2104 over one context: HMAC() of OpenSSL looks up and copies three. */
 void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
 {
-    unsigned len = 0;
+    uint8_t block[BLOCK_BYTES] = {0}, inner[KN_SHA256_BYTES];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-    kn_assert(key.len <= INT32_MAX);
-    kn_assert(HMAC(EVP_sha256(), key.ptr ? (const void *) key.ptr : "", (int) key.len, in.ptr,
-                   in.len, ret, &len) != NULL);
-    kn_assert(len == KN_SHA256_BYTES);
+    kn_assert(ctx);
+    if (key.len > sizeof block)
+        kn_sha256(key, block);
+    else if (key.len)
+        memcpy(block, key.ptr, key.len);
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] ^= 0x36;
+    digest_two(ctx, block, in, inner);
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] ^= 0x36 ^ 0x5c;
+    digest_two(ctx, block, (struct kn_bytes){inner, sizeof inner}, ret);
+    EVP_MD_CTX_free(ctx);
+    explicit_bzero(block, sizeof block);
 }
 
 int kn_sha256_start(struct kn_sha256_state *s)
@@ -39,7 +70,7 @@ int kn_sha256_start(struct kn_sha256_state *s)
 
     if (!ctx)
         return -ENOMEM;
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+    if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1) {
         EVP_MD_CTX_free(ctx);
         return -ENOMEM;
     }
@@ -62,6 +93,20 @@ void kn_sha256_finish(struct kn_sha256_state *s, uint8_t ret[KN_SHA256_BYTES])
 void kn_random(void *dst, size_t len)
 {
     kn_assert(len <= INT32_MAX && RAND_bytes(dst, (int) len) == 1);
+}
+
+void kn_random_name(void *dst, size_t len)
+{
+    static _Thread_local uint8_t supply[NAME_SUPPLY_BYTES];
+    static _Thread_local size_t left;
+
+    kn_assert(len <= sizeof supply);
+    if (left < len) {
+        kn_random(supply, sizeof supply);
+        left = sizeof supply;
+    }
+    left -= len;
+    memcpy(dst, supply + left, len);
 }
 
 uint64_t kn_random_u64(void)

@@ -17,6 +17,13 @@ TEST(digests_agree_with_published_vectors)
                    kn_bytes_of(KN_STR("what do ya want for nothing?")), digest);
     kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
     assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    uint8_t key[131];
+    memset(key, 0xaa, sizeof key); /* RFC 4231, case 6: a key longer than a block */
+    kn_hmac_sha256((struct kn_bytes){key, sizeof key},
+                   kn_bytes_of(KN_STR("Test Using Larger Than Block-Size Key - Hash Key First")),
+                   digest);
+    kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 TEST(crc32c_agrees_with_its_vectors_at_every_length)
@@ -57,6 +64,17 @@ TEST(base64_has_one_spelling)
     assert_int_equal(kn_base64_decode(KN_STR("===="), false, &b), -EINVAL);
     assert_int_equal(kn_base64_decode(KN_STR("+/8=AAAA"), false, &b), -EINVAL);
     kn_buf_done(&b);
+}
+
+TEST(names_do_not_repeat)
+{
+    uint8_t names[1000][16];
+
+    for (size_t i = 0; i < KN_ARRAY_LEN(names); i++) {
+        kn_random_name(names[i], sizeof names[i]);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(names[i], names[k], sizeof names[i]);
+    }
 }
 
 TEST(crc32_agrees_with_its_vectors_at_every_length)
@@ -162,7 +180,8 @@ TEST(what_is_sealed_opens_only_unchanged)
 
 TESTS_MAIN(TEST_OF(digests_agree_with_published_vectors),
            TEST_OF(crc32c_agrees_with_its_vectors_at_every_length),
-           TEST_OF(base64_has_one_spelling), TEST_OF(base64_is_right_at_every_length),
+           TEST_OF(base64_has_one_spelling), TEST_OF(names_do_not_repeat),
+           TEST_OF(base64_is_right_at_every_length),
            TEST_OF(base64_refuses_every_foreign_character_at_every_place),
            TEST_OF(crc32_agrees_with_its_vectors_at_every_length),
            TEST_OF(what_is_sealed_opens_only_unchanged))

@@ -28,6 +28,9 @@ void kn_sha256_finish(struct kn_sha256_state *s, uint8_t ret[KN_SHA256_BYTES]); 
 /* Aborts the process when the system has no randomness to give. */
 void kn_random(void *dst, size_t len);
 uint64_t kn_random_u64(void);
+/* The same out of a supply of the thread's own: for names that must not repeat and are no secret.
+ * Up to 4096 bytes. */
+void kn_random_name(void *dst, size_t len);
 
 /* Lower-case hex and a NUL; dst holds 2 × len + 1. decode: exact even length; -EINVAL. */
 void kn_hex_encode(struct kn_bytes in, char *dst);
