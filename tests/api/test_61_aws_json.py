@@ -154,5 +154,10 @@ def test_boto3_reads_our_errors(server, listener):
     assert found.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert found.value.response["ResponseMetadata"]["RequestId"]
     with pytest.raises(client.exceptions.ClientError) as found:
-        client.put_records(StreamName="orders", Records=[{"Data": b"x" * 1000, "PartitionKey": "k"}] * 500)
-    assert found.value.response["Error"]["Code"] == "UnknownOperationException"  # planned
+        client.put_records(StreamName="orders", Records=[{"Data": b"x" * 1000, "PartitionKey": "k"}] * 501)
+    error = found.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    assert error["Message"].startswith(
+        "1 validation error detected: Value '[com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry@")
+    assert error["Message"].endswith(
+        "' at 'records' failed to satisfy constraint: Member must have length less than or equal to 500")
