@@ -436,7 +436,8 @@ static void run_fence(struct storage_log *log, struct storage_op *op)
 static bool is_slow(const struct storage_op *op)
 {
     switch (op->kind) {
-    case STORAGE_OP_WRITE:
+    case STORAGE_OP_WRITE: /* the fragment still grows: its own length is the writer's */
+        return op->upto >= SLOW_BYTES;
     case STORAGE_OP_COMMIT:
         return op->arrival->fragment.bytes >= SLOW_BYTES;
     case STORAGE_OP_HEADER:
