@@ -14,6 +14,7 @@
 #include "folder.h"
 #include "listeners.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -27,7 +28,8 @@
 #include "storage/stream.h"
 
 enum {
-    OPEN_FILES_SPARE = 256, /* catalogue, logs, listeners, and the like */
+    OPEN_FILES_SPARE = 256,       /* catalogue, logs, listeners, and the like */
+    OPEN_FILES_TABLE_MAX = 65536, /* entries of 8 bytes, the kernel's memory */
     CONNECTIONS_LEAST = 16
 };
 
@@ -76,6 +78,18 @@ static uint64_t open_files_raise(uint64_t wanted)
     return setrlimit(RLIMIT_NOFILE, &most) == 0 ? most.rlim_cur : limit.rlim_cur;
 }
 
+/* The kernel doubles its table of descriptors when it is full; in a process of several threads
+ * whoever opens a file then waits until every processor has been elsewhere (synchronize_rcu), 7 to
+ * 15 ms where the cores are busy, and event loops stand still at 64, 128, 256 … connections. While
+ * there is one thread it costs nothing. */
+static void open_files_make_room(uint64_t count)
+{
+    int fd =
+        fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int) kn_min_u64(count, OPEN_FILES_TABLE_MAX) - 1);
+    if (fd >= 0)
+        (void) close(fd);
+}
+
 /* Each camera is a socket and a file; the usual soft limit of 1024 would end at 500 of them. Where
  * the system allows no more, there are fewer connections, so that a flood of them never takes the
  * descriptors that chunks are written with. */
@@ -86,6 +100,7 @@ static void open_files_share(struct server_config *config)
     uint64_t connections = config->http.connections_max;
     uint64_t wanted = kn_max_u64(config->server.open_files_min, 2 * connections + others);
     uint64_t got = open_files_raise(wanted);
+    open_files_make_room(kn_min_u64(got, wanted));
     if (got >= wanted)
         return;
     uint64_t left = got > others ? (got - others) / 2 : 0;
