@@ -24,6 +24,21 @@ static int result(int r)
     return r < 0 ? -errno : 0;
 }
 
+/* Reading writes nothing: a time of access would be a journal entry a file, which waits where much
+ * is being written (open(2): O_NOATIME is the owner's to ask for). */
+static int open_file(const char *path, int mode)
+{
+    int fd = -1;
+    bool quiet = (mode & O_ACCMODE) == O_RDONLY;
+
+    do {
+        fd = open(path, quiet ? mode | O_NOATIME : mode, 0600);
+        if (fd >= 0 || (errno != EINTR && (errno != EPERM || !quiet)))
+            return fd;
+        quiet = quiet && errno != EPERM;
+    } while (true);
+}
+
 static int sys_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
 {
     struct system_file *f = malloc(sizeof *f);
@@ -33,9 +48,7 @@ static int sys_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
     if (!f)
         return -ENOMEM;
     *f = (struct system_file){.file.fs = fs};
-    do
-        f->fd = open(path, mode, 0600);
-    while (f->fd < 0 && errno == EINTR);
+    f->fd = open_file(path, mode);
     if (f->fd < 0) {
         int r = -errno;
 
