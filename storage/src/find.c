@@ -99,9 +99,11 @@ static void entry_range(const struct storage_index *index, const struct bounds *
 static void take_up(struct result *res, const struct storage_chunk *chunk, struct bounds *b)
 {
     uint32_t at, end;
+    bool any_producer = b->producer_from_ms == INT64_MIN && b->producer_to_ms == INT64_MAX;
     entry_range(&chunk->index, b, &at, &end);
     for (; at < end && res->count < res->cap; at++) {
-        int64_t producer = storage_entry_producer_ts(storage_index_entry(&chunk->index, at));
+        int64_t producer =
+            any_producer ? 0 : storage_entry_producer_ts(storage_index_entry(&chunk->index, at));
         if (producer < b->producer_from_ms || producer > b->producer_to_ms) {
             if (chunk->index.producer_ascends && producer > b->producer_to_ms)
                 break;

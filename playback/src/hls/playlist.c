@@ -9,7 +9,7 @@
 #include "hls/playlist.h"
 
 /* The value's decimal digits, at least min of them, up to end; returns where they begin. */
-static char *digits(char *end, uint64_t value, int min)
+static inline char *digits(char *end, uint64_t value, int min)
 {
     for (; min-- > 0 || value; value /= 10)
         *--end = (char) ('0' + value % 10);
@@ -156,9 +156,13 @@ static size_t format_head(const struct playback_playlist *p, char text[HEAD_BYTE
 
 enum {
     TIME_BYTES = 24, /* "2026-11-22T20:49:55.123Z" */
+    HOURS_END = 13,
+    MINUTES_END = 16,
     SECONDS_END = 19,
     MILLIS_END = 23,
     MINUTE_MS = 60000,
+    HOUR_MS = 60 * MINUTE_MS,
+    DAY_MS = 24 * HOUR_MS,
 };
 static const int64_t year_10000_ms = INT64_C(253402300800000);
 
@@ -176,21 +180,26 @@ static size_t time_bytes(int64_t wall_ms)
     return strlen(text);
 }
 
-/* The date's text is made once a minute of media; seconds and milliseconds are put into it. */
+/* The date's text is made once a day of media; the time is put into it. */
 static char *put_time(struct playback_playlist *p, char *at, int64_t wall_ms)
 {
-    int64_t minute = wall_ms / MINUTE_MS;
-    if (!is_usual_time(wall_ms) || minute != p->minute || !p->minute_text[0])
-        kn_time_iso8601(wall_ms, p->minute_text);
-    if (!is_usual_time(wall_ms)) {
-        at = put(at, kn_str_from(p->minute_text));
-        p->minute_text[0] = '\0';
+    bool usual = is_usual_time(wall_ms);
+    int64_t day = wall_ms / DAY_MS;
+    if (!usual || day != p->day || !p->day_text[0])
+        kn_time_iso8601(wall_ms, p->day_text);
+    if (!usual) {
+        at = put(at, kn_str_from(p->day_text));
+        p->day_text[0] = '\0';
         return at;
     }
-    p->minute = minute;
-    (void) digits(p->minute_text + SECONDS_END, (uint64_t) (wall_ms % MINUTE_MS) / 1000, 2);
-    (void) digits(p->minute_text + MILLIS_END, (uint64_t) (wall_ms % 1000), 3);
-    return put(at, (struct kn_str){p->minute_text, TIME_BYTES});
+    p->day = day;
+    memcpy(at, p->day_text, TIME_BYTES);
+    uint32_t ms = (uint32_t) (wall_ms % DAY_MS);
+    (void) digits(at + HOURS_END, ms / HOUR_MS, 2);
+    (void) digits(at + MINUTES_END, ms / MINUTE_MS % 60, 2);
+    (void) digits(at + SECONDS_END, ms / 1000 % 60, 2);
+    (void) digits(at + MILLIS_END, ms % 1000, 3);
+    return at + TIME_BYTES;
 }
 
 /* --- its entries ------------------------------------------------------------------------------ */

@@ -29,8 +29,8 @@ struct playback_playlist {
     const struct playback_list *list;
     size_t at; /* entries written */
     bool head_done, done;
-    int64_t minute; /* that minute_text is of */
-    char minute_text[KN_TIME_TEXT_BYTES];
+    int64_t day; /* since 1970, that day_text is of */
+    char day_text[KN_TIME_TEXT_BYTES];
     /* what stands before the hash in EXT-X-MAP, and around the number in an address */
     struct kn_str map, segment, after;
     char map_text[PLAYBACK_TOKEN_BYTES_MAX + 128], after_text[PLAYBACK_TOKEN_BYTES_MAX + 64];
