@@ -5,6 +5,8 @@
  * power cut at any call, or has calls that fail; so may the start after it. Then a judge reads all:
  * what was acknowledged is there under its index, what was refused is not, nothing is there twice,
  * order and contents are those of the sender, and the source's sequence is that of its last record.
+ * One shard has a short retention: of it nothing young may be missing. One is dropped some day:
+ * then nothing of it may come back.
  */
 #include "round.h"
 #include "sim_thread.h"
@@ -19,6 +21,10 @@ enum {
     SENT_MAX = 4000,
     DATA_BYTES_MAX = 3000,
     UNDER_WAY_MAX = 6,
+    SHORT_LIVED = 1, /* the shard with a retention */
+    RETENTION_MS = 150,
+    DOOMED = 2, /* the shard that is dropped */
+    DROP_ONE_IN = 50,
 };
 
 enum fate {
@@ -31,6 +37,7 @@ struct sent {
     uint8_t shard, fate;
     bool closes; /* nothing comes after it */
     uint64_t index;
+    int64_t arrival_ms;
 };
 
 struct shard_notes { /* shared between the processes */
@@ -38,6 +45,7 @@ struct shard_notes { /* shared between the processes */
     struct sent sent[SENT_MAX];
     uint32_t found, acked, checkpointed;
     bool injected;
+    bool drop_asked, dropped; /* it may have been, it has been */
 };
 
 static struct shard_notes *notes;
@@ -100,7 +108,10 @@ static int begin(struct life *life, struct world *w)
     r = storage_shards_start(life->storage, &conf, &report, &err);
     for (unsigned i = 0; r == 0 && i < SHARDS; i++) {
         struct storage_id id = id_of(i);
-        r = storage_shard_open(life->storage, &id, INT64_MAX, &life->shards[i]);
+        r = storage_shard_open(life->storage, &id, i == SHORT_LIVED ? RETENTION_MS : INT64_MAX,
+                               &life->shards[i]);
+        if (r == -ENOENT && i == DOOMED && notes->drop_asked)
+            r = 0;
     }
     sim_thread_leave();
     if (r == 0 && report.bad_frames > 0)
@@ -122,10 +133,10 @@ static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int
 {
     struct going *going = ctx;
     struct life *life = going->life;
-    (void) arrival_ms;
     for (uint32_t i = 0; i < going->count; i++) {
         struct sent *sent = &notes->sent[going->first + i];
         sent->index = first_index + i;
+        sent->arrival_ms = arrival_ms;
         sent->fate = result == 0 ? ACKED : result == -ETIMEDOUT ? SENT : REFUSED;
     }
     if (result == 0)
@@ -157,7 +168,7 @@ static int fill(struct storage_batch *batch, unsigned shard, uint32_t first, uin
 static void append(struct life *life, unsigned shard, uint32_t count)
 {
     struct storage_batch *batch = NULL;
-    if (notes->count + count > SENT_MAX)
+    if (notes->count + count > SENT_MAX || (shard == DOOMED && notes->drop_asked))
         return;
     sim_thread_enter();
     uint32_t first = notes->count;
@@ -190,6 +201,20 @@ static void wait_until(struct life *life, unsigned under_way)
         kn_cond_wait(&life->moved, &life->lock);
 }
 
+static void drop(struct life *life)
+{
+    struct storage_id id = id_of(DOOMED);
+    wait_until(life, 0);
+    notes->drop_asked = true;
+    sim_thread_enter();
+    int r = storage_shard_drop(life->storage, &id);
+    sim_thread_leave();
+    if (r == 0)
+        notes->dropped = true;
+    else if (!notes->injected)
+        world_broken(life->w, "dropping failed with %d", r);
+}
+
 static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
 {
     struct life life;
@@ -200,10 +225,12 @@ static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
         append(&life, (unsigned) (test_random(&state) % SHARDS),
                1 + (uint32_t) (test_random(&state) % 5));
         kn_fake_clock_advance(&life.clock, 10);
+        w->notes->wall_ms = life.clock.wall_ms;
         wait_until(&life, (unsigned) (test_random(&state) % UNDER_WAY_MAX));
+        if (test_random(&state) % DROP_ONE_IN == 0)
+            drop(&life);
     }
     wait_until(&life, 0);
-    w->notes->wall_ms = life.clock.wall_ms;
     if (close)
         end_in_order(&life);
     return 0;
@@ -224,6 +251,8 @@ static void judge_record(struct judged *j, const struct storage_shard_record *re
     uint32_t number = UINT32_MAX;
     if (record->data.len >= sizeof(number))
         memcpy(&number, record->data.ptr, sizeof(number));
+    if (j->shard == DOOMED && notes->dropped)
+        world_broken(j->w, "record %u of a dropped shard is back", number);
     if (number >= notes->count || notes->sent[number].shard != j->shard)
         world_broken(j->w, "shard %u, index %" PRIu64 ": was never sent", j->shard, record->index);
     size_t len = data_of(number, bytes);
@@ -243,6 +272,7 @@ static void judge_record(struct judged *j, const struct storage_shard_record *re
     j->next = record->index + 1;
     sent->fate = ACKED; /* whoever has read it counts on it */
     sent->index = record->index;
+    sent->arrival_ms = record->arrival_ms;
 }
 
 static int judge_shard(struct judged *j, struct storage_shard *shard)
@@ -263,7 +293,8 @@ static int judge_shard(struct judged *j, struct storage_shard *shard)
         page.next = next;
     }
     struct storage_id source = id_of(j->shard + 100);
-    if (storage_shard_source_seq(shard, &source) != (uint64_t) (j->last + 1))
+    uint64_t seq = storage_shard_source_seq(shard, &source);
+    if (j->shard == SHORT_LIVED ? seq < (uint64_t) (j->last + 1) : seq != (uint64_t) (j->last + 1))
         world_broken(j->w, "the source's sequence is not that of record %" PRId64, j->last);
     return 0;
 }
@@ -276,6 +307,8 @@ static int judge(struct world *w)
         return SIM_EXIT_CLOSED;
     notes->found = 0;
     for (unsigned i = 0; i < SHARDS; i++) {
+        if (!life.shards[i])
+            continue;
         struct judged j = {.w = w, .shard = i, .last = -1, .seen = seen};
         int r = judge_shard(&j, life.shards[i]);
         if (r < 0)
@@ -286,7 +319,11 @@ static int judge(struct world *w)
             world_broken(w, "shard %u ends before its last record", i);
     }
     for (uint32_t i = 0; i < notes->count; i++) {
-        if (notes->sent[i].fate == ACKED && !seen[i])
+        const struct sent *sent = &notes->sent[i];
+        bool may_go =
+            (sent->shard == DOOMED && notes->drop_asked) ||
+            (sent->shard == SHORT_LIVED && sent->arrival_ms < life.clock.wall_ms - RETENTION_MS);
+        if (sent->fate == ACKED && !seen[i] && !may_go)
             world_broken(w, "record %u was acknowledged and is gone", i);
         if (!seen[i])
             notes->sent[i].fate = REFUSED; /* gone is gone */

@@ -4,7 +4,7 @@
 #include "temp_dir.h"
 #include "test.h"
 
-#include "storage/shard.h"
+#include "shard/shards.h"
 
 /* The real disk, on which flushes can be made to fail. */
 static struct bad_disk {
@@ -451,6 +451,108 @@ TEST(retention_is_applied_to_each_read)
     teardown(&f);
 }
 
+static int count_one(void *ctx, const char *name, bool is_dir)
+{
+    (void) name;
+    (void) is_dir;
+    ++*(size_t *) ctx;
+    return 0;
+}
+
+static size_t files_of_shard(struct fixture *f)
+{
+    char path[200], id[STORAGE_ID_TEXT_BYTES];
+    size_t count = 0;
+    storage_id_text(&f->id, id);
+    snprintf(path, sizeof(path), "%s/shards/%s", f->dir.path, id);
+    int r = kn_fs_system()->ops->list(kn_fs_system(), path, count_one, &count);
+    assert_true(r == 0 || r == -ENOENT);
+    return count;
+}
+
+TEST(retention_removes_whole_segments_and_the_index_goes_on)
+{
+    struct fixture f = setup(KIB(64));
+    f.conf.segment_bytes_max = KIB(16);
+    reopen(&f);
+    int64_t start = 1700000000000;
+    for (uint64_t n = 0; n < 3000; n += 10) {
+        now.wall_ms = start + (int64_t) n;
+        append(&f, n, 10);
+    }
+    size_t files = files_of_shard(&f);
+    struct storage_shard_ends ends;
+    assert_true(files > 10);
+
+    now.wall_ms = start + 3000;
+    storage_shard_set_retention(f.shard, 2000);
+    assert_ok(storage_shards_retire(f.storage->shards));
+    assert_true(files_of_shard(&f) < files && files_of_shard(&f) > 0);
+    assert_reads(f.shard, 1000, 3000, 100);
+    storage_shard_ends(f.shard, &ends);
+    assert_true(ends.oldest > 0 && ends.oldest <= 1000);
+    assert_int_equal(ends.records, 3000 - ends.oldest);
+    uint64_t at;
+    assert_ok(storage_shard_find(f.shard, 0, false, &at));
+    assert_int_equal(at, 1000);
+
+    storage_shard_set_retention(f.shard, 1);
+    now.wall_ms = start + 9000;
+    assert_ok(storage_shards_retire(f.storage->shards));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(append(&f, 3000 + (uint64_t) i, 1), 3000 + (uint64_t) i);
+        reopen(&f);
+    }
+    storage_shard_ends(f.shard, &ends);
+    assert_int_equal(ends.next, 3002);
+    teardown(&f);
+}
+
+TEST(a_dropped_shard_is_gone_for_good)
+{
+    struct fixture f = setup(KIB(64));
+    struct storage_batch *batch;
+    struct waiter w;
+    struct storage_page page;
+    struct storage_shard *other;
+    struct storage_id other_id = {{9}};
+    struct storage_shard_read read = {.from = 0, .count_max = 10, .bytes_max = KIB(1)};
+    assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    for (uint64_t n = 0; n < 1000; n += 10)
+        append(&f, n, 10);
+
+    assert_ok(storage_shard_drop(f.storage, &f.id));
+    assert_ok(storage_shard_drop(f.storage, &f.id));
+
+    assert_int_equal(files_of_shard(&f), 0);
+    assert_int_equal(storage_shard_read(f.shard, &read, &page), -ENOENT);
+    assert_ok(storage_batch_new(f.storage, &batch));
+    add(&f, batch, 1, NULL);
+    assert_int_equal(wait_for(f.shard, batch, &w), -ENOENT);
+    for (int i = 0; i < 2; i++) { /* the journals still hold some of it */
+        struct kn_err err = {0};
+        struct storage_conf conf = rig_conf();
+        struct storage_shard *again;
+        if (i == 0) /* later nobody remembers it */
+            assert_int_equal(storage_shard_open(f.storage, &f.id, INT64_MAX, &again), -ENOENT);
+        for (uint64_t n = 0; n < 500; n++)
+            append_to(&f, other, (uint64_t) i * 500 + n, 1);
+        storage_shard_unref(other);
+        storage_shard_unref(f.shard);
+        f.shard = NULL;
+        storage_close(f.storage);
+        assert_ok(storage_open(f.dir.path, &conf, &bad.fs, &now.clock, &f.storage, NULL, &err));
+        assert_ok(storage_shards_start(f.storage, &f.conf, &f.report, &err));
+        assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    }
+    assert_reads(other, 0, 1000, 100);
+    assert_int_equal(files_of_shard(&f), 0);
+    storage_shard_unref(other);
+    assert_ok(storage_shard_open(f.storage, &f.id, INT64_MAX, &f.shard)); /* nothing comes back */
+    assert_int_equal(append(&f, 0, 1), 0);
+    teardown(&f);
+}
+
 TEST(after_a_failed_flush_nothing_behind_it_is_believed)
 {
     struct fixture f = setup(KIB(64));
@@ -553,6 +655,8 @@ TESTS_MAIN(TEST_OF(records_are_read_as_they_were_appended),
            TEST_OF(the_newest_sequence_of_a_source_comes_with_its_record),
            TEST_OF(arrivals_never_fall_and_records_are_found_by_them),
            TEST_OF(retention_is_applied_to_each_read),
+           TEST_OF(retention_removes_whole_segments_and_the_index_goes_on),
+           TEST_OF(a_dropped_shard_is_gone_for_good),
            TEST_OF(after_a_failed_flush_nothing_behind_it_is_believed),
            TEST_OF(when_the_outcome_of_a_flush_cannot_be_known_it_is_said),
            TEST_OF(memory_has_a_ceiling), TEST_OF(the_gate_moves_with_each_batch))

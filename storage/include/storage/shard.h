@@ -62,12 +62,15 @@ int storage_shards_start(struct storage *storage, const struct storage_shard_con
 struct storage_shard; /* reference counted */
 /* Makes it if it does not exist yet (creation is durable with its first batch). It is in memory
  * while somebody holds it or records of it are in a journal. retention_ms: what is older is not
- * read. Blocks. */
+ * read, and is removed in whole segments while the shard is open. -ENOENT: dropped. Blocks. */
 int storage_shard_open(struct storage *storage, const struct storage_id *id, int64_t retention_ms,
                        struct storage_shard **ret) KN_MUSTUSE;
 void storage_shard_ref(struct storage_shard *shard);
 void storage_shard_unref(struct storage_shard *shard);
 void storage_shard_set_retention(struct storage_shard *shard, int64_t retention_ms);
+/* Removes all of it, for ever: opening it is answered -ENOENT, and so are appends and reads of
+ * those who hold it. Idempotent. Blocks. */
+int storage_shard_drop(struct storage *storage, const struct storage_id *id) KN_MUSTUSE;
 
 /* --- appending -------------------------------------------------------------------------------- */
 /* Records of one shard on their way, laid out as they will lie in the journal: the caller decodes
@@ -89,7 +92,7 @@ size_t storage_batch_bytes(const struct storage_batch *batch); /* of keys and da
 
 /* Called on a storage thread, no lock held. result 0: on disk and visible to every reader; the
  * records have the indexes first_index … first_index + count - 1. -ENOSPC, -EIO, -ENOMEM: they
- * never come; -ETIMEDOUT outcome unknown; -ESHUTDOWN closed. */
+ * never come; -ETIMEDOUT outcome unknown; -ESHUTDOWN closed; -ENOENT dropped. */
 typedef void storage_appended_fn(void *ctx, uint64_t first_index, int64_t arrival_ms, int result);
 /* Takes the batch. Never blocks. The callbacks of a shard come in the order of its appends. */
 void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,

@@ -322,7 +322,11 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
     for (size_t i = 0; i < SLICE; i++)
         kn_buf_done(&slice->shard_rows[i]);
     free(slice);
-    return r < 0 ? r : put_generation(shards, generation);
+    if (r == 0)
+        r = put_generation(shards, generation);
+    if (r == 0)
+        storage_shards_forget_dropped(shards, generation);
+    return r;
 }
 
 /* The newest of the full journals; all before it are full too. 0: none. */
@@ -380,6 +384,19 @@ static bool work_locked(struct storage_shards *shards, int *ret_result)
     return true;
 }
 
+/* Waits for work; when there is none for a while, retention has its turn. */
+static void idle_locked(struct storage_shards *shards)
+{
+    int64_t wait_ns = (int64_t) shards->storage->conf.retention_interval_ms * 1000000;
+    if (kn_cond_wait_for(&shards->check, &shards->lock, wait_ns))
+        return;
+    kn_lock_give(&shards->lock);
+    int r = storage_shards_retire(shards);
+    if (r < 0)
+        kn_log_warn("shard_retention_failed", "error=%s", kn_errname(r));
+    kn_lock_take(&shards->lock);
+}
+
 void *storage_checkpoint_main(void *arg)
 {
     struct storage_shards *shards = arg;
@@ -387,7 +404,7 @@ void *storage_checkpoint_main(void *arg)
     while (!shards->check_stopping) {
         int r = 0;
         if (!work_locked(shards, &r)) {
-            kn_cond_wait(&shards->check, &shards->lock);
+            idle_locked(shards);
             continue;
         }
         if (r < 0 && shards->check_error == 0)

@@ -8,9 +8,8 @@
 enum {
     VERSION = 1,
     FLAG_CLOSED = 1,
-    FLAG_DROPPED = 2,
     FLAG_SEALED = 1,
-    SHARD_HEAD_BYTES = 2 + 5 * 8 + 4,
+    SHARD_HEAD_BYTES = 2 + 4 * 8 + 4,
     SOURCE_BYTES = 24,
 };
 
@@ -41,8 +40,7 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
 {
     uint8_t head[SHARD_HEAD_BYTES], *at = head;
     *at++ = VERSION;
-    *at++ = (uint8_t) ((row->closed ? FLAG_CLOSED : 0) | (row->dropped ? FLAG_DROPPED : 0));
-    put_u64(&at, row->drop_generation);
+    *at++ = row->closed ? FLAG_CLOSED : 0;
     put_u64(&at, row->next);
     put_u64(&at, (uint64_t) row->newest_ms);
     put_u64(&at, row->bytes);
@@ -86,12 +84,11 @@ int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret)
     uint64_t newest;
     uint32_t count;
     if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
-        kn_read_u64le(&in, &row.drop_generation) < 0 || kn_read_u64le(&in, &row.next) < 0 ||
-        kn_read_u64le(&in, &newest) < 0 || kn_read_u64le(&in, &row.bytes) < 0 ||
-        kn_read_u64le(&in, &row.records) < 0 || kn_read_u32le(&in, &count) < 0)
+        kn_read_u64le(&in, &row.next) < 0 || kn_read_u64le(&in, &newest) < 0 ||
+        kn_read_u64le(&in, &row.bytes) < 0 || kn_read_u64le(&in, &row.records) < 0 ||
+        kn_read_u32le(&in, &count) < 0)
         return -EBADMSG;
     row.closed = flags & FLAG_CLOSED;
-    row.dropped = flags & FLAG_DROPPED;
     row.newest_ms = (int64_t) newest;
     int r = read_sources(&in, &row, count);
     if (r < 0)

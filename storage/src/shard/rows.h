@@ -18,8 +18,7 @@ enum {
 };
 
 struct storage_shard_row {
-    bool closed, dropped;
-    uint64_t drop_generation; /* journals up to it may still hold records of a dropped shard */
+    bool closed;
     uint64_t next;
     int64_t newest_ms;
     uint64_t bytes, records;              /* since its birth */

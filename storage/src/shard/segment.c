@@ -206,7 +206,8 @@ void storage_segments_forget(struct storage_shards *shards, const struct storage
     }
 }
 
-/* The segment that has this index. */
+/* The segment that has this index. -ENOENT: retention has taken it meanwhile, or its file alone
+ * when a crash came before its row could go. */
 static int segment_of(struct storage_shard *shard, uint64_t index, bool nowait,
                       struct storage_segment **ret)
 {
@@ -330,6 +331,29 @@ static int fill(struct walk *w, const struct storage_shard_read *read, int64_t h
     return 0;
 }
 
+/* Only the oldest may be missing: what comes after it is where reading goes on. */
+static int pass_over(struct storage_shard *shard, uint64_t from, struct storage_page *page)
+{
+    struct storage_segment_row row;
+    uint64_t version;
+    struct storage_shards *shards = shard->shards;
+    kn_lock_take(&shard->lock);
+    uint64_t oldest = shard->oldest;
+    bool dropped = shard->dropped;
+    kn_lock_give(&shard->lock);
+    if (dropped)
+        return -ENOENT;
+    int r = 0;
+    page->next = kn_max_u64(from, oldest);
+    if (oldest > from) /* retention has been faster than this reader */
+        return 0;
+    r = storage_segment_row_at(shards->storage->meta, &shard->id, from, &row, &version);
+    if (r < 0 || row.first > oldest || row.next <= from)
+        return -EBADMSG;
+    page->next = row.next;
+    return 0;
+}
+
 int storage_segment_read(struct storage_shard *shard, const struct storage_shard_read *read,
                          struct storage_page *page)
 {
@@ -339,6 +363,8 @@ int storage_segment_read(struct storage_shard *shard, const struct storage_shard
     kn_lock_give(&shard->lock);
     KN_CLEANUP(segment_unrefp) struct storage_segment *segment = NULL;
     int r = segment_of(shard, at.from, read->nowait, &segment);
+    if (r == -ENOENT)
+        return pass_over(shard, at.from, page);
     if (r < 0)
         return r;
     struct walk walk = {.segment = segment, .nowait = read->nowait};
@@ -346,6 +372,12 @@ int storage_segment_read(struct storage_shard *shard, const struct storage_shard
     r = fill(&walk, &at, storage_shard_horizon(shard), page);
     page->hold->buffer = walk.bytes;
     return r;
+}
+
+static uint64_t flushed_of(struct storage_shard *shard)
+{
+    KN_LOCKED(&shard->lock);
+    return shard->flushed;
 }
 
 /* --- by time ---------------------------------------------------------------------------------- */
@@ -406,9 +438,13 @@ int storage_segment_find(struct storage_shard *shard, int64_t ms, bool nowait, u
                           (struct kn_bytes){NULL, 0}, SIZE_MAX, seek_row, &seek);
     if (r < 0 && r != -ECANCELED)
         return r;
-    if (!seek.any)
-        return -ENOENT;
     KN_CLEANUP(segment_unrefp) struct storage_segment *segment = NULL;
-    r = segment_of(shard, seek.row.first, false, &segment);
-    return r < 0 ? r : find_in(segment, ms, ret_index);
+    r = seek.any ? segment_of(shard, seek.row.first, false, &segment) : -ENOENT;
+    if (r == 0)
+        r = find_in(segment, ms, ret_index);
+    if (r == -ENOENT) { /* retention has taken it: what is left begins behind it */
+        *ret_index = seek.any ? seek.row.next : flushed_of(shard);
+        r = 0;
+    }
+    return r;
 }

@@ -96,10 +96,6 @@ static int load_rows(struct storage_meta *meta, struct storage_shard *shard)
     int r = storage_shard_row_get(meta, &shard->id, &row, &version);
     if (r < 0 && r != -ENOENT)
         return r;
-    if (row.dropped) {
-        free(row.sources);
-        return -ENOENT;
-    }
     shard->closed = shard->closing = row.closed;
     shard->next = shard->flushed = row.next;
     shard->newest_ms = shard->flushed_ms = row.newest_ms;
@@ -123,7 +119,10 @@ static int shard_new(struct storage_shards *shards, const struct storage_id *id,
     shard->retention_ms = INT64_MAX;
     kn_gate_init(&shard->gate);
     kn_lock_init(&shard->lock);
-    int r = load_rows(shards->storage->meta, shard);
+    int r = storage_shard_is_dropped(shards, id);
+    r = r == 1 ? -ENOENT : r;
+    if (r == 0)
+        r = load_rows(shards->storage->meta, shard);
     if (r < 0) {
         shard_free(shard);
         return r;
@@ -143,8 +142,8 @@ static struct storage_shard *take_there(struct storage_shards *shards, const str
     return shard;
 }
 
-static int load_in_round(struct storage_shards *shards, const struct storage_id *id,
-                         struct storage_shard **ret)
+int storage_shard_load_in_round(struct storage_shards *shards, const struct storage_id *id,
+                                struct storage_shard **ret)
 {
     struct storage_shard *shard = take_there(shards, id);
     if (!shard) {
@@ -170,7 +169,7 @@ int storage_shard_load(struct storage_shards *shards, const struct storage_id *i
         return 0;
     }
     KN_LOCKED(&shards->round);
-    return load_in_round(shards, id, ret);
+    return storage_shard_load_in_round(shards, id, ret);
 }
 
 int storage_shard_open(struct storage *storage, const struct storage_id *id, int64_t retention_ms,

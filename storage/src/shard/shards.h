@@ -59,6 +59,7 @@ struct storage_shard {
     struct storage_id id;
     _Atomic uint32_t refs; /* what it has in memory holds one */
     _Atomic int64_t retention_ms;
+    uint64_t retired_round; /* guarded by shards.lock: the last that looked at it */
     struct kn_gate gate;
     struct kn_lock lock;
     /* Guarded by lock. */
@@ -130,6 +131,7 @@ struct storage_shards {
     struct storage_segment *segment_newest, *segment_oldest;
     size_t segment_count;
 
+    uint64_t retire_round;          /* the checkpointer's */
     uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */
     struct storage_flush_team team; /* the checkpointer's */
 
@@ -173,9 +175,18 @@ void *storage_checkpoint_main(void *shards);
 /* Newest generation whose records are all in segments. */
 int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret) KN_MUSTUSE;
 
+/* --- retire.c */
+/* One round of retention over the shards in memory: a bounded slice of each. */
+int storage_shards_retire(struct storage_shards *shards) KN_MUSTUSE;
+int storage_shard_is_dropped(struct storage_shards *shards, const struct storage_id *id)
+    KN_MUSTUSE; /* 1, 0 or an error */
+void storage_shards_forget_dropped(struct storage_shards *shards, uint64_t generation);
+
 /* --- shard.c */
 struct storage_shard *storage_shard_peek_locked(struct storage_shards *shards,
                                                 const struct storage_id *id);
+int storage_shard_load_in_round(struct storage_shards *shards, const struct storage_id *id,
+                                struct storage_shard **ret) KN_MUSTUSE; /* the round's lock held */
 int storage_shard_load(struct storage_shards *shards, const struct storage_id *id,
                        struct storage_shard **ret) KN_MUSTUSE; /* a reference; -ENOENT dropped */
 /* Room for so many more. */

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Removing: segments that are wholly behind retention, a few at a time, and shards that are
+ * dropped. Readers are told first, then files go, then rows. Records of a dropped shard may still
+ * lie in journals: "wd/<shard>" says so, with the newest generation that may, and goes when that is
+ * checkpointed.
+ */
+#include "page.h"
+#include "segment.h"
+
+#include <stdio.h>
+
+#include "core/crypto.h"
+
+enum {
+    SLICE = 32,
+    DROPPED_A_ROUND = 1000,
+};
+
+/* --- files ------------------------------------------------------------------------------------ */
+struct segments {
+    struct storage_segment_row rows[SLICE];
+    size_t count;
+};
+
+static int take_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    struct segments *segments = ctx;
+    (void) key;
+    (void) version;
+    return storage_segment_row_decode(value, &segments->rows[segments->count++]);
+}
+
+/* The oldest first. */
+static int oldest_rows(struct storage_shards *shards, const struct storage_id *id,
+                       struct segments *ret)
+{
+    char prefix[STORAGE_SHARD_KEY_BYTES];
+    ret->count = 0;
+    return storage_meta_list_last(shards->storage->meta, storage_segment_prefix(id, prefix), SLICE,
+                                  take_row, ret);
+}
+
+static int unlink_files(struct storage_shards *shards, const struct storage_id *id,
+                        const struct segments *segments)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    for (size_t i = 0; i < segments->count; i++) {
+        int r = storage_segment_path(shards, id, segments->rows[i].first, path);
+        if (r == 0)
+            r = fs->ops->unlink(fs, path);
+        if (r < 0 && r != -ENOENT)
+            return r;
+    }
+    int r = storage_segment_folder(shards, id, path);
+    if (r == 0)
+        r = fs->ops->sync_dir(fs, path);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int remove_rows(struct storage_shards *shards, const struct storage_id *id,
+                       const struct segments *segments)
+{
+    struct storage_meta_change changes[SLICE];
+    char keys[SLICE][STORAGE_SHARD_KEY_BYTES];
+    for (size_t i = 0; i < segments->count; i++)
+        changes[i] = (struct storage_meta_change){
+            .key = storage_segment_key(id, segments->rows[i].first, keys[i]), .remove = true};
+    storage_meta_change_all(shards->storage->meta, changes, segments->count);
+    for (size_t i = 0; i < segments->count; i++) {
+        if (changes[i].result < 0 && changes[i].result != -ENOENT)
+            return changes[i].result;
+    }
+    return 0;
+}
+
+static int remove_segments(struct storage_shards *shards, const struct storage_id *id,
+                           const struct segments *segments)
+{
+    int r = unlink_files(shards, id, segments);
+    return r < 0 ? r : remove_rows(shards, id, segments);
+}
+
+/* --- retention -------------------------------------------------------------------------------- */
+/* A row of the shard itself must know what the last segment's row would have said. */
+static bool may_lose(struct storage_shard *shard, const struct storage_segment_row *row)
+{
+    struct storage_shard_row own;
+    uint64_t version;
+    if (storage_shard_row_get(shard->shards->storage->meta, &shard->id, &own, &version) < 0)
+        return false;
+    free(own.sources);
+    return own.next >= row->next && own.newest_ms >= row->last_ms;
+}
+
+static void choose(struct storage_shard *shard, struct segments *segments)
+{
+    int64_t horizon = storage_shard_horizon(shard);
+    size_t count = 0;
+    while (count < segments->count && segments->rows[count].next > segments->rows[count].first &&
+           segments->rows[count].last_ms < horizon)
+        count++;
+    if (count > 0 && !may_lose(shard, &segments->rows[count - 1]))
+        count--;
+    segments->count = count;
+}
+
+/* after: the oldest that stays. */
+static void tell_readers(struct storage_shard *shard, const struct segments *segments,
+                         const struct storage_segment_row *after)
+{
+    const struct storage_segment_row *last = &segments->rows[segments->count - 1];
+    KN_LOCKED(&shard->lock);
+    shard->oldest = last->next;
+    shard->oldest_ms = after ? after->first_ms : 0;
+    shard->bytes_dropped = last->bytes_before + last->data_bytes;
+    shard->records_dropped = last->records_before + last->records;
+}
+
+static int retire_in_round(struct storage_shard *shard)
+{
+    struct segments *segments = malloc(sizeof(*segments));
+    int r = segments ? oldest_rows(shard->shards, &shard->id, segments) : -ENOMEM;
+    if (r == 0) {
+        size_t all = segments->count;
+        choose(shard, segments);
+        if (segments->count > 0) {
+            tell_readers(shard, segments,
+                         segments->count < all ? &segments->rows[segments->count] : NULL);
+            storage_segments_forget(shard->shards, &shard->id);
+            r = remove_segments(shard->shards, &shard->id, segments);
+        }
+    }
+    free(segments);
+    return r;
+}
+
+static bool is_due(struct storage_shard *shard)
+{
+    int64_t horizon = storage_shard_horizon(shard);
+    KN_LOCKED(&shard->lock);
+    return !shard->dropped && shard->oldest < shard->flushed && shard->oldest_ms < horizon;
+}
+
+/* The next shard from this bucket on that has something to remove, with a reference. */
+static struct storage_shard *next_due(struct storage_shards *shards, size_t *bucket)
+{
+    KN_LOCKED(&shards->lock);
+    for (; *bucket < STORAGE_SHARD_BUCKETS; (*bucket)++) {
+        for (struct storage_shard *s = shards->buckets[*bucket]; s; s = s->bucket_next) {
+            if (s->retired_round == shards->retire_round || !is_due(s))
+                continue;
+            s->retired_round = shards->retire_round;
+            s->refs++;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+int storage_shards_retire(struct storage_shards *shards)
+{
+    size_t bucket = 0;
+    int result = 0;
+    struct storage_shard *shard;
+    shards->retire_round++;
+    while ((shard = next_due(shards, &bucket))) {
+        kn_lock_take(&shards->round);
+        int r = retire_in_round(shard);
+        kn_lock_give(&shards->round);
+        storage_shard_unref(shard);
+        result = result < 0 ? result : r;
+    }
+    return result;
+}
+
+/* --- dropping --------------------------------------------------------------------------------- */
+static struct kn_bytes dropped_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES])
+{
+    char text[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(id, text);
+    int n = snprintf(dst, STORAGE_SHARD_KEY_BYTES, "wd/%s", text);
+    return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
+}
+
+int storage_shard_is_dropped(struct storage_shards *shards, const struct storage_id *id)
+{
+    char key[STORAGE_SHARD_KEY_BYTES];
+    struct kn_buf value;
+    uint64_t version;
+    kn_buf_init(&value, 64);
+    int r = storage_meta_get(shards->storage->meta, dropped_key(id, key), &value, &version);
+    kn_buf_done(&value);
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+/* From here on nothing is acknowledged, and nothing read. */
+static void forget_memory(struct storage_shard *shard)
+{
+    kn_lock_take(&shard->lock);
+    shard->dropped = true;
+    bool any = shard->tail_count > 0;
+    for (; shard->tail_count > 0; shard->tail_count--)
+        storage_batch_free(shard->tail[shard->tail_at++]);
+    kn_lock_give(&shard->lock);
+    if (any)
+        storage_shard_unref(shard); /* the caller has another */
+    kn_gate_bump(&shard->gate);
+}
+
+/* What is on its way may still go to the journal after the active one. */
+static int note_dropped(struct storage_shards *shards, const struct storage_id *id)
+{
+    char key[STORAGE_SHARD_KEY_BYTES];
+    uint8_t value[8];
+    uint64_t version;
+    kn_lock_take(&shards->lock);
+    kn_put_u64le(value, shards->generation + 1);
+    kn_lock_give(&shards->lock);
+    int r = storage_meta_put(shards->storage->meta, dropped_key(id, key),
+                             (struct kn_bytes){value, sizeof(value)}, 0, &version);
+    return r == -EEXIST ? 0 : r;
+}
+
+static int drop_files(struct storage_shards *shards, const struct storage_id *id)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    struct segments *segments = malloc(sizeof(*segments));
+    char path[STORAGE_SHARD_PATH_BYTES], key[STORAGE_SHARD_KEY_BYTES];
+    int r = segments ? 0 : -ENOMEM;
+    while (r == 0) {
+        r = oldest_rows(shards, id, segments);
+        if (r == 0 && segments->count == 0)
+            break;
+        if (r == 0)
+            r = remove_segments(shards, id, segments);
+    }
+    free(segments);
+    if (r == 0)
+        r = storage_segment_folder(shards, id, path);
+    if (r == 0)
+        r = fs->ops->rmdir(fs, path);
+    if (r == 0 || r == -ENOENT)
+        r = storage_meta_remove(shards->storage->meta, storage_shard_key(id, key), 0);
+    return r == -ENOENT ? 0 : r;
+}
+
+int storage_shard_drop(struct storage *storage, const struct storage_id *id)
+{
+    struct storage_shards *shards = storage->shards;
+    KN_LOCKED(&shards->round);
+    struct storage_shard *shard = NULL;
+    int r = storage_shard_load_in_round(shards, id, &shard);
+    if (r == -ENOENT) /* dropped before; perhaps not to the end */
+        return drop_files(shards, id);
+    if (r < 0)
+        return r;
+    forget_memory(shard);
+    storage_segments_forget(shards, id);
+    r = note_dropped(shards, id);
+    if (r == 0)
+        r = drop_files(shards, id);
+    storage_shard_unref(shard);
+    return r;
+}
+
+struct passed {
+    struct storage_meta_change changes[DROPPED_A_ROUND];
+    char keys[DROPPED_A_ROUND][STORAGE_SHARD_KEY_BYTES];
+    struct storage_id ids[DROPPED_A_ROUND];
+    size_t count;
+    uint64_t generation;
+};
+
+static int take_passed(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    struct passed *passed = ctx;
+    struct kn_reader in = kn_reader_of(value);
+    uint64_t generation;
+    (void) version;
+    if (kn_read_u64le(&in, &generation) < 0 || key.len > STORAGE_SHARD_KEY_BYTES)
+        return -EBADMSG;
+    if (generation > passed->generation)
+        return 0;
+    struct kn_str text = kn_str_skip(kn_str_of(key), sizeof("wd/") - 1);
+    struct storage_id *id = &passed->ids[passed->count];
+    if (kn_hex_decode(text, id->bytes, sizeof(id->bytes)) < 0)
+        return -EBADMSG;
+    memcpy(passed->keys[passed->count], key.ptr, key.len);
+    passed->changes[passed->count] = (struct storage_meta_change){
+        .key = {(const uint8_t *) passed->keys[passed->count], key.len},
+          .remove = true
+    };
+    passed->count++;
+    return 0;
+}
+
+/* Those whose files are all gone; a drop that met an error or a crash is brought to its end. */
+static void finish_drops(struct storage_shards *shards, struct passed *passed)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < passed->count; i++) {
+        if (drop_files(shards, &passed->ids[i]) < 0)
+            continue;
+        if (count < i)
+            memcpy(passed->keys[count], passed->keys[i], sizeof(passed->keys[i]));
+        count++; /* the views of keys are by place, and all keys are of one length */
+    }
+    passed->count = count;
+}
+
+/* The journals up to this generation are not read again. Those that stay are met next time. */
+void storage_shards_forget_dropped(struct storage_shards *shards, uint64_t generation)
+{
+    struct passed *passed = malloc(sizeof(*passed));
+    if (!passed)
+        return;
+    passed->count = 0;
+    passed->generation = generation;
+    int r = storage_meta_list(shards->storage->meta, kn_bytes_of(KN_STR("wd/")),
+                              (struct kn_bytes){NULL, 0}, DROPPED_A_ROUND, take_passed, passed);
+    if (r == 0)
+        finish_drops(shards, passed);
+    if (r == 0 && passed->count > 0)
+        storage_meta_change_all(shards->storage->meta, passed->changes, passed->count);
+    free(passed);
+}
