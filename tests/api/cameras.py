@@ -25,18 +25,19 @@ def frame(stream, timecode, index, size):
 class Camera(threading.Thread):
     """window: fragments not yet acknowledged, at most. every_s: a pause after each fragment.
     key_bytes: least and most of a fragment's first frame. patience_s: silence that ends a
-    connection."""
+    connection. settled: the acknowledgement after which it forgets a fragment."""
 
     def __init__(self, server, stream, seed=0, window=6, every_s=0.03, key_bytes=(2000, 30000),
-                 frames=(1, 12), patience_s=wire.TIMEOUT_S, hours_ago=1):
+                 frames=(1, 12), patience_s=wire.TIMEOUT_S, hours_ago=1,
+                 settled="PERSISTED"):
         super().__init__(daemon=True)
         self.server, self.stream, self.random = server, stream, random.Random(f"{seed}/{stream}")
         self.window, self.every_s, self.patience_s = window, every_s, patience_s
-        self.key_bytes, self.frames = key_bytes, frames
+        self.key_bytes, self.frames, self.settled = key_bytes, frames, settled
         self.next = wire.now_ms() - hours_ago * 3600 * 1000
         self.endpoint = server.data_endpoint(stream, "PUT_MEDIA")
         self.sent = {}       # timecode: (sizes of its frames, with an end tag?)
-        self.acked = {}      # timecode: number, of what was PERSISTED
+        self.acked = {}      # timecode: number, of what was PERSISTED (settled)
         self.acked_at = {}   # timecode: when
         self.sent_at = {}    # timecode: when its last byte had gone out, the last time
         self.errors = []     # ERROR acknowledgements
@@ -66,7 +67,7 @@ class Camera(threading.Thread):
         """Takes over what the acknowledgements so far say."""
         for at in range(upload.noted, len(upload.acks)):
             ack = upload.acks[at]
-            if ack["EventType"] == "PERSISTED":
+            if ack["EventType"] == self.settled:
                 timecode, number = ack["FragmentTimecode"], ack["FragmentNumber"]
                 assert self.acked.setdefault(timecode, number) == number, \
                     f"{self.stream}: {timecode} was acknowledged under two numbers"

@@ -38,7 +38,10 @@ def test_viewers_do_not_notice_a_stalled_disk(loop, make_server, cgroup, chance,
     watching = viewers.of_a_recording(server, tmp_path)
     crew = cameras.start(server, 4, seed=chance.random(), key_bytes=(150000, 250000), window=1000,
                          every_s=0.1, patience_s=60)
-    for camera in crew:
+    beside = cameras.Camera(server, server.create_stream(hours=0), every_s=0.1,
+                            settled="RECEIVED")  # nothing of it is stored
+    beside.start()
+    for camera in [*crew, beside]:
         camera.wait_acked(2)
     for viewer in watching:
         viewer.start()
@@ -46,7 +49,7 @@ def test_viewers_do_not_notice_a_stalled_disk(loop, make_server, cgroup, chance,
         calm = time.monotonic()
         threading.Event().wait(CALM_S)
         memory = faults.status(server, "RssAnon")
-        slow = time.monotonic()
+        slow, went_on = time.monotonic(), len(beside.acked)
         group.throttle_writes(volume.device, STALLED_BYTES_PER_S)
         done = threading.Event()
         clerks = [threading.Thread(target=clerk, args=(server, crew[0].stream, done), daemon=True)
@@ -58,7 +61,7 @@ def test_viewers_do_not_notice_a_stalled_disk(loop, make_server, cgroup, chance,
             threading.Event().wait(0.2)
             window = max(window, faults.metrics(server)["kinema_storage_window_bytes"])
             grown = max(grown, faults.status(server, "RssAnon") - memory)
-        lifted = time.monotonic()
+        lifted, went_on = time.monotonic(), len(beside.acked) - went_on
         group.throttle_writes(volume.device)
         done.set()
         for camera in crew:
@@ -66,6 +69,8 @@ def test_viewers_do_not_notice_a_stalled_disk(loop, make_server, cgroup, chance,
         since, until = longest_silence(crew, slow, lifted)
         print(f"no acknowledgement for {until - since:.2f} s; at most {window / 1024:.0f} KiB in "
               f"flight, memory grew by {grown / MIB:.1f} MiB")
+        print(f"a stream that is not stored: {went_on} fragments meanwhile")
+        assert went_on > STALL_S, "a stream that needs no disk waited for it"
         for viewer in watching:
             viewer.say("before", calm, slow)
             viewer.say("in stall", slow, lifted)
@@ -80,7 +85,7 @@ def test_viewers_do_not_notice_a_stalled_disk(loop, make_server, cgroup, chance,
     for viewer in watching:
         viewer.halt.set()
         viewer.join(60)
-    cameras.stop(crew)
+    cameras.stop([*crew, beside])
     assert not [c.errors for c in crew if c.errors]
     assert {c.connections for c in crew} == {1}, "an upload was given up"
     count = cameras.check_all(server, crew)
