@@ -44,6 +44,7 @@ struct shard_notes { /* shared between the processes */
     uint32_t count;
     struct sent sent[SENT_MAX];
     uint32_t found, acked, checkpointed;
+    bool uniform; /* batches of one record, all of one size: frames lie where others lay before */
     bool injected;
     bool drop_asked, dropped; /* it may have been, it has been */
 };
@@ -60,11 +61,39 @@ static struct storage_id id_of(unsigned shard)
 static size_t data_of(uint32_t number, uint8_t *dst)
 {
     uint64_t state = number * 2654435761u + 99;
-    size_t len = test_random(&state) % DATA_BYTES_MAX;
+    size_t len = notes->uniform ? DATA_BYTES_MAX : test_random(&state) % DATA_BYTES_MAX;
     memcpy(dst, &number, sizeof(number));
     for (size_t i = sizeof(number); i < len; i++)
         dst[i] = (uint8_t) test_random(&state);
     return len < sizeof(number) ? sizeof(number) : len;
+}
+
+/* --- engines with a fault built in ------------------------------------------------------------ */
+static enum own_mutant {
+    OWN_NONE,
+    OWN_NO_SEED,            /* frames of an earlier use of the journal look like its own */
+    OWN_SEGMENTS_UNFLUSHED, /* the journal is used again before they are on disk */
+} own;
+
+uint32_t __real_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
+uint32_t __wrap_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
+uint32_t __wrap_storage_shard_frame_seed(const uint8_t id[16], uint64_t number)
+{
+    return own == OWN_NO_SEED ? 0 : __real_storage_shard_frame_seed(id, number);
+}
+
+struct storage_flush_team;
+void __real_storage_flush_team_sync(struct storage_flush_team *team, struct kn_file *const *files,
+                                    int *results, size_t count);
+void __wrap_storage_flush_team_sync(struct storage_flush_team *team, struct kn_file *const *files,
+                                    int *results, size_t count);
+void __wrap_storage_flush_team_sync(struct storage_flush_team *team, struct kn_file *const *files,
+                                    int *results, size_t count)
+{
+    if (own == OWN_SEGMENTS_UNFLUSHED)
+        memset(results, 0, count * sizeof(*results));
+    else
+        __real_storage_flush_team_sync(team, files, results, count);
 }
 
 /* --- a life ----------------------------------------------------------------------------------- */
@@ -223,7 +252,7 @@ static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
         return SIM_EXIT_CLOSED;
     for (unsigned i = 0; i < steps; i++) {
         append(&life, (unsigned) (test_random(&state) % SHARDS),
-               1 + (uint32_t) (test_random(&state) % 5));
+               notes->uniform ? 1 : 1 + (uint32_t) (test_random(&state) % 5));
         kn_fake_clock_advance(&life.clock, 10);
         w->notes->wall_ms = life.clock.wall_ms;
         wait_until(&life, (unsigned) (test_random(&state) % UNDER_WAY_MAX));
@@ -458,6 +487,7 @@ static const char *one_round(struct world *w, uint64_t seed, char *story, int *r
 {
     uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
     fresh(w);
+    notes->uniform = seed % 3 == 0;
     for (unsigned life = 0, lives = 1 + (unsigned) (test_random(&state) % 3); life < lives;
          life++) {
         unsigned steps = 10 + (unsigned) (test_random(&state) % 60);
@@ -528,5 +558,61 @@ TEST(a_life_of_shards_may_be_cut_anywhere)
     shard_world_done(&w);
 }
 
+static void assert_killed(enum mutant mutant, enum own_mutant mine, const char *name)
+{
+    struct world w = shard_world();
+    uint64_t seed = round_first_seed(1), last = seed + 400;
+    char story[400] = "";
+    const char *who = NULL;
+    w.mutant = mutant;
+    own = mine;
+    for (; !who && seed < last; seed++) {
+        int status = 0;
+        story[0] = '\0';
+        who = one_round(&w, seed, story, &status);
+    }
+    own = OWN_NONE;
+    print_message("%s: %s by seed %" PRIu64 ":%s %s: %s\n", name, who ? "killed" : "NOT killed",
+                  seed - 1, story, who ? who : "", w.notes->failure);
+    shard_world_done(&w);
+    assert_non_null(who);
+}
+
+TEST(an_engine_that_acknowledges_before_the_flush_is_caught)
+{
+    assert_killed(MUTANT_NO_DATA_FLUSH, OWN_NONE, "no flush");
+}
+
+TEST(an_engine_that_tries_a_failed_flush_again_is_caught)
+{
+    assert_killed(MUTANT_FLUSH_TRIED_AGAIN, OWN_NONE, "flush tried again");
+}
+
+TEST(an_engine_that_flushes_no_folders_is_caught)
+{
+    assert_killed(MUTANT_NO_FOLDER_FLUSH, OWN_NONE, "no folder flush");
+}
+
+TEST(an_engine_without_checksums_is_caught)
+{
+    assert_killed(MUTANT_NO_CHECKSUM, OWN_NONE, "no checksums");
+}
+
+TEST(an_engine_whose_checksums_know_no_journal_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_NO_SEED, "no seed");
+}
+
+TEST(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_SEGMENTS_UNFLUSHED, "segments not flushed");
+}
+
 TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
-           TEST_OF(a_life_of_shards_may_be_cut_anywhere))
+           TEST_OF(a_life_of_shards_may_be_cut_anywhere),
+           TEST_OF(an_engine_that_acknowledges_before_the_flush_is_caught),
+           TEST_OF(an_engine_that_tries_a_failed_flush_again_is_caught),
+           TEST_OF(an_engine_that_flushes_no_folders_is_caught),
+           TEST_OF(an_engine_without_checksums_is_caught),
+           TEST_OF(an_engine_whose_checksums_know_no_journal_is_caught),
+           TEST_OF(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught))
