@@ -62,10 +62,12 @@ static void *member(const struct kn_conf_table *table, const struct kn_conf_key 
     return (char *) table->target + key->offset;
 }
 
-static int set_text(char **target, struct kn_str value)
+static int set_text(const struct kn_conf_key *key, char **target, struct kn_str value,
+                    struct kn_err *err)
 {
+    if (value.len && memchr(value.ptr, '\0', value.len))
+        return kn_fail(err, -EINVAL, "%s: there is a zero byte in it", key->name);
     char *copy = strndup(value.ptr ? value.ptr : "", value.len);
-
     if (!copy)
         return -ENOMEM;
     free(*target);
@@ -158,7 +160,7 @@ static int set_member(const struct kn_conf_table *table, const struct kn_conf_ke
     case KN_CONF_CHOICE:
         return set_choice(key, target, value, err);
     case KN_CONF_TEXT:
-        return set_text(target, value);
+        return set_text(key, target, value, err);
     }
     kn_assert_failed("conf type", __FILE__, __LINE__, __func__);
 }
@@ -176,7 +178,7 @@ int kn_conf_defaults(const struct kn_conf_table *tables, size_t count)
                 *(bool *) target = key->def != 0;
             else if (key->type == KN_CONF_CHOICE)
                 *(int *) target = (int) key->def;
-            else if (set_text(target, kn_str_from(key->def_text)) < 0)
+            else if (set_text(key, target, kn_str_from(key->def_text), NULL) < 0)
                 return -ENOMEM;
         }
     }

@@ -68,6 +68,7 @@ TEST(values_come_with_units_and_are_checked_against_the_range)
     assert_int_equal(kn_conf_set(&table, 1, KN_STR("wait_ms"), (struct kn_str){NULL, 0}, &err),
                      -EINVAL);
     assert_int_equal(kn_conf_set(&table, 1, KN_STR("nope"), KN_STR("3"), &err), -ENOENT);
+    assert_int_equal(kn_conf_set(&table, 1, KN_STR("name"), KN_STR("a\0b"), &err), -EINVAL);
     assert_ok(kn_conf_set(&table, 1, KN_STR("loud"), KN_STR("yes"), &err));
     assert_ok(kn_conf_set(&table, 1, KN_STR("colour"), KN_STR("green"), &err));
     assert_int_equal(settings.colour, 1);
