@@ -8,6 +8,7 @@
  * it is done.
  */
 #include "catalogue_state.h"
+#include "storage_metrics.h"
 
 #include "core/crypto.h"
 
@@ -335,6 +336,7 @@ static int finish_deletion(struct storage_catalogue *cat, struct storage_stream 
     r = storage_meta_remove(cat->meta, storage_name_key(stream->name, name), 0);
     if (r < 0 && r != -ENOENT)
         return r;
+    storage_metrics_oldest_drop(stream->name); /* before another may have the name */
     storage_catalogue_forget(cat, &stream->id);
     return 0;
 }

@@ -70,6 +70,7 @@ static int drop_family(struct storage_log *log, char family)
 /* Readers and writers see nothing of it any more; what is on its way ends first. */
 static void close_log(struct storage_log *log)
 {
+    KN_LOCKED(&log->slow); /* retention shows no metric of it after this */
     kn_lock_take(&log->lock);
     log->dropped = true;
     if (log->open)

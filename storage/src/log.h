@@ -107,6 +107,7 @@ struct storage_log {
     uint64_t swept_seq;
     bool front_known;
     int64_t front_end_ms, front_start_ms;
+    bool age_shown;   /* guarded by slow: there is a metric of the stream's oldest fragment */
     bool sweep_again; /* guarded by slow: something could not be removed */
 
     /* Changed with slow and lock held. */

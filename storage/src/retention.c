@@ -115,6 +115,23 @@ static int counted_bytes(struct storage_log *log, uint64_t *ret)
     return 0;
 }
 
+/* The metric of the oldest fragment in a sealed chunk that no hold keeps. Readers see nothing older
+ * than before_ms, though its chunk may begin there. */
+static void show_age(const struct round *round, const struct storage_stream *stream,
+                     struct storage_log *log, int64_t before_ms)
+{
+    KN_LOCKED(&log->slow);
+    bool shown = log->age_shown;
+    kn_lock_take(&log->lock);
+    log->age_shown = log->front_known && !log->dropped;
+    kn_lock_give(&log->lock);
+    if (log->age_shown)
+        storage_metrics_oldest(stream->name,
+                               round->now_ms - kn_max_i64(log->front_start_ms, before_ms));
+    else if (shown)
+        storage_metrics_oldest_drop(stream->name);
+}
+
 static void apply_rules(struct round *round, const struct storage_stream *stream,
                         struct storage_log *log)
 {
@@ -130,6 +147,7 @@ static void apply_rules(struct round *round, const struct storage_stream *stream
     if (limit > 0 && stream->retention_hours > 0 && counted_bytes(log, &bytes) == 0 &&
         bytes > limit)
         sweep(round, log, (struct storage_sweep){STORAGE_RULE_BYTES, INT64_MAX, bytes - limit});
+    show_age(round, stream, log, before_ms);
 }
 
 static void keep_stream(struct round *round, const struct storage_stream *stream)

@@ -102,6 +102,13 @@ static struct kn_metric_family families[] = {
      NULL                                                                                                                                                                                    },
 };
 
+static struct kn_metric_family oldest = {
+    .kind = KN_GAUGE,
+    .name = "kinema_storage_oldest_fragment_age_seconds",
+    .help = "Age of a stream's oldest fragment at the last round of retention.",
+    .labels = {"stream"},
+};
+
 const char *const storage_rule_text[STORAGE_RULES] = {
     [STORAGE_RULE_AGE] = "age",       [STORAGE_RULE_BYTES] = "bytes",
     [STORAGE_RULE_SPACE] = "space",   [STORAGE_RULE_LIFTED] = "lifted",
@@ -202,6 +209,16 @@ void storage_metrics_round(int64_t took_ns, uint64_t kept_bytes)
 void storage_metrics_exhausted(bool exhausted)
 {
     kn_metric_set(metric(EXHAUSTED), exhausted);
+}
+
+void storage_metrics_oldest(struct kn_str stream, int64_t age_ms)
+{
+    kn_metric_set(kn_metric_series(&oldest, &stream), (double) age_ms / 1e3);
+}
+
+void storage_metrics_oldest_drop(struct kn_str stream)
+{
+    kn_metric_drop(&oldest, &stream);
 }
 
 void storage_metrics_window(uint64_t used_bytes)

@@ -3,7 +3,7 @@
 #ifndef STORAGE_SRC_STORAGE_METRICS_H
 #define STORAGE_SRC_STORAGE_METRICS_H
 
-#include "core/base.h"
+#include "core/bytes.h"
 
 struct storage;
 
@@ -27,6 +27,8 @@ void storage_metrics_trimmed(enum storage_rule rule, uint64_t chunks, uint64_t f
                              uint64_t bytes);
 void storage_metrics_round(int64_t took_ns, uint64_t kept_bytes);
 void storage_metrics_exhausted(bool exhausted);
+void storage_metrics_oldest(struct kn_str stream, int64_t age_ms);
+void storage_metrics_oldest_drop(struct kn_str stream);
 void storage_metrics_window(uint64_t used_bytes);
 struct kn_fs_space;
 void storage_metrics_space(const struct kn_fs_space *space);

@@ -85,7 +85,8 @@ static int choose(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_
     }
     if (!behind && !is_due(s, &pick.row)) {
         s->log->front_end_ms = pick.row.last_end_ms;
-        s->log->front_start_ms = pick.row.first_server_ts_ms;
+        s->log->front_start_ms =
+            pick.row.count > 0 ? pick.row.first_server_ts_ms : pick.row.name.server_ts_ms;
         s->log->front_known = true;
         return -ECANCELED; /* they are in order: the rest is younger */
     }

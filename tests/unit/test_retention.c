@@ -6,6 +6,8 @@
 #include "temp_dir.h"
 #include "test.h"
 
+#include "core/metrics.h"
+
 enum {
     FRAGMENTS = 3
 }; /* whole ones in the capture that are used */
@@ -101,6 +103,45 @@ TEST(fragments_older_than_the_retention_go_and_their_files_too)
     open_storage(&f);
     assert_int_equal(list(&f, out, 10), 4);
     assert_int_equal(out[0].ordinal, 2);
+    teardown(&f);
+}
+
+static bool shows_age(double *ret)
+{
+    static const char series[] = "\nkinema_storage_oldest_fragment_age_seconds{stream=\"cam\"} ";
+    struct kn_buf text;
+    kn_buf_init(&text, MIB(1));
+    assert_ok(kn_metrics_write(&text));
+    assert_ok(kn_buf_append(&text, "", 1));
+    const char *at = strstr((const char *) text.ptr, series);
+    if (at)
+        *ret = strtod(at + strlen(series), NULL);
+    kn_buf_done(&text);
+    return at;
+}
+
+TEST(the_age_of_the_oldest_fragment_is_a_metric_until_the_stream_is_gone)
+{
+    struct fixture f;
+    double age_s = 0;
+    setup(&f, 2);
+    upload(&f, 2, hour_ms / 2); /* 0, 0.5 h; it is 1 h now */
+    storage_work_wait(f.storage);
+    storage_keeper_round(f.storage);
+    assert_true(shows_age(&age_s));
+    assert_float_equal(age_s, 3600, 1);
+
+    kn_fake_clock_advance(&f.clock, hour_ms + hour_ms / 4); /* the first one is past its time */
+    storage_keeper_round(f.storage);
+    storage_keeper_round(f.storage);
+    assert_true(shows_age(&age_s));
+    assert_float_equal(age_s, 1.75 * 3600, 1);
+
+    assert_ok(storage_stream_delete(f.storage, KN_STR("cam"), KN_STR("")));
+    for (int i = 0; i < 500 && storage_stream_count(f.storage) > 0; i++)
+        usleep(10000);
+    assert_int_equal(storage_stream_count(f.storage), 0);
+    assert_false(shows_age(&age_s));
     teardown(&f);
 }
 
@@ -265,6 +306,7 @@ TEST(below_the_floor_uploads_are_refused)
 }
 
 TESTS_MAIN(TEST_OF(fragments_older_than_the_retention_go_and_their_files_too),
+           TEST_OF(the_age_of_the_oldest_fragment_is_a_metric_until_the_stream_is_gone),
            TEST_OF(numbers_and_ordinals_go_on_when_everything_was_trimmed),
            TEST_OF(a_reader_of_a_trimmed_fragment_is_told),
            TEST_OF(a_memory_stream_keeps_five_minutes),
