@@ -196,8 +196,11 @@ static size_t walk(struct playback_document *doc, const uint8_t *bytes, size_t l
         r = kn_mkv_element_read((struct kn_bytes){bytes + pos, len - pos}, &element);
         if (r == -ENODATA && pos)
             return pos;
-        doc->lost = r < 0;
-        if (r < 0)
+        /* no upload is that large: a cut must not have to fill it */
+        bool absurd = !r && element.size > UINT32_MAX &&
+                      (element.id != KN_MKV_CLUSTER || element.size != UINT64_MAX);
+        doc->lost = r < 0 || absurd;
+        if (doc->lost)
             break;
         if (element.id == KN_MKV_CLUSTER && element.size != UINT64_MAX)
             doc->cluster_end = doc->at + pos + element.head_bytes + element.size;
