@@ -6,7 +6,7 @@
 
 #include "shard/shards.h"
 
-/* The real disk, on which flushes can be made to fail. */
+/* The real disk, on which flushes by the thread that commits can be made to fail. */
 static struct bad_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
@@ -24,7 +24,9 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
 
 static int bad_sync(struct kn_file *file)
 {
-    if (bad.flushes_to_fail > 0) {
+    char name[16] = "";
+    (void) pthread_getname_np(pthread_self(), name, sizeof(name));
+    if (bad.flushes_to_fail > 0 && strcmp(name, "shard-commit") == 0) {
         bad.flushes_to_fail--;
         return -EIO;
     }
@@ -474,6 +476,7 @@ TEST(retention_removes_whole_segments_and_the_index_goes_on)
 {
     struct fixture f = setup(KIB(64));
     f.conf.segment_bytes_max = KIB(16);
+    f.conf.journal_count = 2; /* a checkpoint writes out one or both, to one segment */
     reopen(&f);
     int64_t start = 1700000000000;
     for (uint64_t n = 0; n < 3000; n += 10) {
@@ -482,7 +485,7 @@ TEST(retention_removes_whole_segments_and_the_index_goes_on)
     }
     size_t files = files_of_shard(&f);
     struct storage_shard_ends ends;
-    assert_true(files > 10);
+    assert_true(files > 3);
 
     now.wall_ms = start + 3000;
     storage_shard_set_retention(f.shard, 2000);
@@ -601,10 +604,8 @@ TEST(when_the_outcome_of_a_flush_cannot_be_known_it_is_said)
     assert_ok(storage_batch_new(f.storage, &batch));
     add(&f, batch, 5, NULL);
     bad.flushes_to_fail = 2; /* the next journal's header too */
-    int r = wait_for(f.shard, batch, &w);
-    bad.flushes_to_fail = 0;
 
-    assert_true(r == -ETIMEDOUT || r == -EIO); /* a journal in the making may have met the other */
+    assert_int_equal(wait_for(f.shard, batch, &w), -ETIMEDOUT);
     assert_true(append(&f, 6, 1) > 5);
     reopen(&f);
     assert_reads(f.shard, 0, 5, 5);
