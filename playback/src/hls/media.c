@@ -24,6 +24,7 @@ struct playback_media {
     uint8_t *cold;
     size_t cold_at, cold_len;
     bool job_runs, ts_done;
+    bool job_later; /* it found that others hold too much */
     int job_result;
 };
 
@@ -160,6 +161,10 @@ static void job(void *arg)
     struct playback_media *media = arg;
     ssize_t got;
     media->cold_at = media->cold_len = 0;
+    /* asked again: many may have been let in before the first of them held anything */
+    media->job_later = media->ts && !playback_ts_may_read(media->ts);
+    if (media->job_later)
+        return;
     if (media->ts) {
         got = playback_ts_read(media->ts, media->cold, COLD_BYTES);
         media->ts_done = got == 0;
@@ -206,6 +211,11 @@ ssize_t playback_media_pull(struct playback_media *media, struct kn_http_req *re
         return KN_HTTP_WAIT;
     if (media->job_result < 0)
         return fail(media, media->job_result);
+    if (media->job_later) {
+        media->job_later = false;
+        kn_http_deadline(req, RETRY_MS);
+        return KN_HTTP_WAIT;
+    }
     if (media->cold_at < media->cold_len) {
         size_t len = media->cold_len - media->cold_at;
         len = len < cap ? len : cap;
