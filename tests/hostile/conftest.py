@@ -204,7 +204,8 @@ def start_site(*args):
                                          "--http-body-timeout-ms", "5s", "--http-write-timeout-ms", "5s",
                                          "--http-tls-handshake-timeout-ms", "3s",
                                          "--http-gather-timeout-ms", "4s",
-                                         "--http-held-bytes-max", "32MiB", *args])
+                                         "--http-held-bytes-max", "32MiB",
+                                         "--ts-held-bytes-max", "32MiB", *args])
 
 
 @pytest.fixture(scope="module")
