@@ -2,6 +2,7 @@
 /* Legal holds of a stream: listed, set and lifted. The rights are those of the API's operations. */
 #include "console_call.h"
 
+#include "core/api_row.h"
 #include "core/log.h"
 #include "storage/stream.h"
 
@@ -91,15 +92,9 @@ static int hold_read(struct console_call *call, struct storage_hold *ret)
     return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
 }
 
-static bool is_name(struct kn_str name)
+static bool is_name(struct kn_str name) /* as the API's HoldName */
 {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && c != '_' && c != '.' && c != '-')
-            return false;
-    }
-    return name.len > 0 && name.len <= STORAGE_HOLD_NAME_BYTES_MAX;
+    return name.len <= STORAGE_HOLD_NAME_BYTES_MAX && kn_api_pattern_name(name);
 }
 
 /* NULL: it can be set. */

@@ -21,8 +21,7 @@ SLACK = 24 * MIB  # pools, allocator, and what honest peers need meanwhile
 CONN = 2 * KIB    # a plain connection without a request
 TLS_CONN = 64 * KIB
 HELD = 32 * MIB   # http_held_bytes_max of these servers
-TS_HELD = 2 * (32 + 4 * 24) * MIB  # ts_held_bytes_max here and what http_workers make of 4 MiB; as
-#                                  much again that the allocator keeps of what was given back
+TS_HELD = (32 + 4 * 24) * MIB  # ts_held_bytes_max here, and what http_workers make of 4 MiB
 FREE = 16 * KIB   # a connection is never refused for these (docs/limits.md)
 
 
