@@ -385,6 +385,9 @@ static void handshake(struct kn_http_conn *conn)
     }
     conn->phase = KN_HTTP_SERVING;
     conn->phase_ns = conn->loop->now_ns;
+    /* The first request may have come with the end of the handshake. OpenSSL then holds it, and
+     * when the handshake ran ahead of the event for these bytes, no event ever comes. */
+    conn->readable = true;
     if (kn_http_tls_chose_h2(conn))
         choose(conn, &kn_h2_proto);
 }
