@@ -362,11 +362,8 @@ def test_tls_ends_with_close_notify(server):
 def test_a_request_that_comes_with_the_end_of_a_handshake_is_answered(server):
     """It may be read by the call that ends the handshake, before the loop has heard of its bytes; of
     eight clients at once one in five hundred such requests once waited for ever."""
-    context = ssl.create_default_context(cafile=server.folder.name + "/cert.pem")
-
     def ask(_):
-        plain = socket.create_connection(("127.0.0.1", server.ports["tls"]), timeout=10)
-        with context.wrap_socket(plain, server_hostname="localhost") as sock:
+        with server.connect("tls") as sock:  # makes its context between connect and handshake
             sock.sendall(HIDDEN)
             return wire.Reader(sock).answer().body
 
