@@ -50,6 +50,7 @@ void datastream_stream_unref(struct datastream_stream *stream)
 {
     if (!stream || atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) > 1)
         return;
+    datastream_logs_done(&stream->logs);
     datastream_settings_unref(stream->settings);
     datastream_shards_unref(stream->shards);
     kn_lock_done(&stream->change);
@@ -85,6 +86,7 @@ static struct datastream_stream *stream_new(const struct storage_id *id,
     stream->id = *id;
     kn_lock_init(&stream->change);
     kn_lock_init(&stream->lock);
+    datastream_logs_init(&stream->logs);
     stream->settings = settings;
     stream->shards = shards;
     kn_assert(kn_str_copy(stream->name_text, sizeof(stream->name_text), settings->name) == 0);
@@ -320,6 +322,7 @@ int datastream_stream_change(struct datastream_streams *streams, struct datastre
     stream->settings = next;
     kn_lock_give(&stream->lock);
     datastream_settings_unref(former);
+    datastream_logs_retain(stream);
     return 0;
 }
 

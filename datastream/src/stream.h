@@ -9,6 +9,7 @@
 #ifndef DATASTREAM_SRC_STREAM_H
 #define DATASTREAM_SRC_STREAM_H
 
+#include "log.h"
 #include "settings.h"
 #include "shard_map.h"
 
@@ -31,6 +32,8 @@ struct datastream_stream { /* counted */
     struct kn_lock lock;                  /* a leaf: what follows */
     struct datastream_settings *settings; /* counted */
     struct datastream_shards *shards;     /* counted */
+
+    struct datastream_logs logs;
 };
 
 struct datastream_shards { /* a shard map that readers share */

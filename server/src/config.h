@@ -12,7 +12,7 @@
 #include "core/http_server.h"
 #include "ingest/ingest.h"
 #include "playback/playback.h"
-#include "storage/storage.h"
+#include "storage/shard.h"
 
 struct server_settings { /* every member is a row of config.c */
     char *data;
@@ -33,13 +33,14 @@ struct server_settings { /* every member is a row of config.c */
 };
 
 enum {
-    SERVER_CONFIG_TABLES = 5
+    SERVER_CONFIG_TABLES = 6
 };
 
 struct server_config {
     struct server_settings server;
     struct kn_http_conf http;
     struct storage_conf storage;
+    struct storage_shard_conf shards;
     struct ingest_conf ingest;
     struct playback_conf playback;
     struct kn_conf_table tables[SERVER_CONFIG_TABLES];

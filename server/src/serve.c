@@ -163,6 +163,28 @@ static enum server_exit open_data(struct serve *s, struct kn_err *err)
     return SERVER_EXIT_OK;
 }
 
+/* What the journals held is there again before anybody asks for it. */
+static enum server_exit open_shards(struct serve *s, struct kn_err *err)
+{
+    struct storage_shards_report report = {0};
+    int64_t began = kn_mono_ns(s->clock);
+    if (storage_shards_start(s->storage, &s->config->shards, &report, err) < 0)
+        return SERVER_EXIT_DATA;
+    int64_t took_ms = (kn_mono_ns(s->clock) - began) / 1000000;
+    if (report.batches > 0)
+        kn_log_info("shard_logs_recovered",
+                    "journals=%" PRIu64 " batches=%" PRIu64 " records=%" PRIu64 " took_ms=%" PRId64
+                    " said=\"records that were in journals only are there; every acknowledged one "
+                    "is kept\"",
+                    report.journals, report.batches, report.records, took_ms);
+    if (report.bad_frames > 0)
+        kn_log_error("shard_logs_damaged",
+                     "bad_frames=%" PRIu64 " said=\"a journal is damaged in front of records that "
+                     "were acknowledged: what lies behind is lost; nothing was deleted\"",
+                     report.bad_frames);
+    return SERVER_EXIT_OK;
+}
+
 static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
@@ -369,6 +391,8 @@ static void wait_for_end(struct serve *s)
 static enum server_exit start(struct serve *s, struct kn_err *err)
 {
     enum server_exit code = open_data(s, err);
+    if (code == SERVER_EXIT_OK)
+        code = open_shards(s, err);
     if (code == SERVER_EXIT_OK)
         code = open_listeners(s, err);
     if (code == SERVER_EXIT_OK && open_modules(s, err) < 0)

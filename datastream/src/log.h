@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The logs of a stream's shards: opened when they are first asked for, kept open with the stream,
+ * under names that follow from the stream's id and the shard's index.
+ */
+#ifndef DATASTREAM_SRC_LOG_H
+#define DATASTREAM_SRC_LOG_H
+
+#include "core/thread.h"
+#include "storage/shard.h"
+
+struct datastream;
+struct datastream_stream;
+
+struct datastream_logs { /* of a stream; zeroed, then init */
+    struct kn_lock lock; /* before the stream's own: what follows */
+    bool gone;           /* the stream is; none is opened any more */
+    size_t count, cap;
+    struct datastream_log {
+        uint32_t shard;
+        struct storage_shard *log; /* a reference */
+    } * items;                     /* by rising index of the shard */
+};
+void datastream_logs_init(struct datastream_logs *logs);
+void datastream_logs_done(struct datastream_logs *logs);
+
+/* The id of a shard's log: of the stream's id and the shard's index, the same for ever. */
+struct storage_id datastream_log_id(const struct datastream_stream *stream, uint32_t shard);
+
+/* A reference to the log of a shard, kept open with its stream. nowait: -EAGAIN when the disk is
+ * needed (ask again on a worker). -ENOENT: the stream has no such shard, or no more. */
+int datastream_log_get(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,
+                       bool nowait, struct storage_shard **ret) KN_MUSTUSE;
+/* What is open follows the stream's retention; at each change of settings. Never blocks. */
+void datastream_logs_retain(struct datastream_stream *stream);
+
+KN_DEFINE_CLEANUP(struct storage_shard *, storage_shard_unref)
+
+#endif

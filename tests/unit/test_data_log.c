@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The logs of a stream's shards: opened once, under lasting names, cheap while they are idle. */
+#include "datastream_internal.h"
+#include "storage_rig.h"
+#include "temp_dir.h"
+#include "test.h"
+
+#include <malloc.h>
+
+#include "shard/shards.h"
+
+enum {
+    MANY = 10000,
+    IDLE_BYTES_MAX = 20 << 10 /* of one shard that nobody uses */
+};
+
+static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
+
+struct rig {
+    struct temp_dir dir;
+    struct storage *storage;
+    struct datastream *ds;
+    struct datastream_stream *stream;
+};
+
+static void open_all(struct rig *rig)
+{
+    struct kn_err err = {0};
+    struct storage_conf conf = rig_conf();
+    struct storage_shard_conf shards;
+    struct storage_shards_report report = {0};
+    struct kn_conf_table table = {.title = "shards",
+                                  .keys = storage_shard_conf_keys,
+                                  .count = storage_shard_conf_key_count,
+                                  .target = &shards};
+    assert_ok(kn_conf_defaults(&table, 1));
+    assert_ok(storage_open(rig->dir.path, &conf, kn_fs_system(), kn_clock_system(), &rig->storage,
+                           NULL, &err));
+    assert_ok(storage_shards_start(rig->storage, &shards, &report, &err));
+    assert_ok(datastream_new(rig->storage, &identity, kn_clock_system(), &rig->ds, &err));
+}
+
+static void start(struct rig *rig, uint32_t shards)
+{
+    *rig = (struct rig){.dir = temp_dir_new()};
+    open_all(rig);
+    struct datastream_settings settings = {.name = KN_STR("orders"),
+                                           .created_ms = 1795849862123,
+                                           .retention_hours = 24,
+                                           .record_kib_max = 1024};
+    struct datastream_shard_map map;
+    assert_ok(datastream_shard_map_even(shards, 1795849862123, &map));
+    assert_ok(datastream_stream_create(rig->ds->streams, &settings, &map, &rig->stream));
+}
+
+static void close_all(struct rig *rig)
+{
+    datastream_stream_unref(rig->stream);
+    datastream_free(rig->ds);
+    storage_close(rig->storage);
+}
+
+static void stop(struct rig *rig)
+{
+    close_all(rig);
+    temp_dir_remove(&rig->dir);
+}
+
+TEST(a_log_is_opened_on_a_worker_once_and_stays_open)
+{
+    struct rig rig;
+    struct storage_shard *log, *again;
+    start(&rig, 2);
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 1, true, &log), -EAGAIN);
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 1, false, &log));
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 1, true, &again));
+    assert_ptr_equal(log, again);
+    storage_shard_unref(log);
+    storage_shard_unref(again);
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 2, true, &log), -ENOENT);
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 2, false, &log), -ENOENT);
+    stop(&rig);
+}
+
+/* Records are found again under it: it must never change. */
+TEST(the_id_of_a_log_follows_from_stream_and_shard)
+{
+    struct datastream_stream stream = {.id = {{1, 2, 3}}};
+    char text[STORAGE_ID_TEXT_BYTES];
+    struct storage_id id = datastream_log_id(&stream, 7);
+    storage_id_text(&id, text);
+    assert_string_equal(text, "c1745e9ddcc8bf6a769e6cbfc56f980f");
+    id = datastream_log_id(&stream, 8);
+    storage_id_text(&id, text);
+    assert_string_equal(text, "64271b432bc4ad7fcbcf8fb22c633658");
+}
+
+static int longer(void *ctx, struct datastream_settings *draft)
+{
+    draft->retention_hours = *(int *) ctx;
+    return 0;
+}
+
+TEST(open_logs_follow_the_streams_retention)
+{
+    struct rig rig;
+    struct storage_shard *first, *second;
+    int hours = 48;
+    start(&rig, 2);
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 0, false, &first));
+    assert_int_equal(first->retention_ms, INT64_C(24) * 3600 * 1000);
+    assert_ok(datastream_stream_change(rig.ds->streams, rig.stream, longer, &hours));
+    assert_int_equal(first->retention_ms, INT64_C(48) * 3600 * 1000);
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 1, false, &second));
+    assert_int_equal(second->retention_ms, INT64_C(48) * 3600 * 1000);
+    storage_shard_unref(first);
+    storage_shard_unref(second);
+    stop(&rig);
+}
+
+TEST(ten_thousand_idle_shards_cost_little_memory)
+{
+    struct rig rig;
+    start(&rig, MANY);
+    size_t before = mallinfo2().uordblks;
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct storage_shard *log;
+        assert_ok(datastream_log_get(rig.ds, rig.stream, i, false, &log));
+        storage_shard_unref(log);
+    }
+    size_t each = (mallinfo2().uordblks - before) / MANY;
+    print_message("%zu bytes an idle shard\n", each);
+    assert_in_range(each, 0, IDLE_BYTES_MAX);
+    stop(&rig);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_is_opened_on_a_worker_once_and_stays_open),
+        cmocka_unit_test(the_id_of_a_log_follows_from_stream_and_shard),
+        cmocka_unit_test(open_logs_follow_the_streams_retention),
+        cmocka_unit_test(ten_thousand_idle_shards_cost_little_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
