@@ -8,18 +8,46 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int datastream_new(struct storage *storage, const struct kn_api_identity *identity,
-                   struct kn_clock *clock, struct datastream **ret, struct kn_err *err)
+/* Made once: "dk/token" in the catalogue. */
+static int load_token_key(struct datastream *ds, struct kn_err *err)
+{
+    struct storage_meta *meta = storage_meta_of(ds->storage);
+    struct kn_bytes name = kn_bytes_of(KN_STR("dk/token"));
+    uint64_t version = 0;
+    struct kn_buf value;
+    kn_buf_init(&value, KN_AEAD_KEY_BYTES);
+    int r = storage_meta_get(meta, name, &value, &version);
+    if (r == 0 && value.len != KN_AEAD_KEY_BYTES)
+        r = -EBADMSG;
+    if (r == 0)
+        memcpy(ds->token_key, value.ptr, KN_AEAD_KEY_BYTES);
+    kn_buf_done(&value);
+    if (r == -ENOENT) {
+        kn_random(ds->token_key, KN_AEAD_KEY_BYTES);
+        r = storage_meta_put(meta, name, (struct kn_bytes){ds->token_key, KN_AEAD_KEY_BYTES}, 0,
+                             &version);
+    }
+    return r < 0 ? kn_fail(err, r, "data streams: the key of tokens") : 0;
+}
+
+int datastream_new(struct storage *storage, const struct datastream_conf *conf,
+                   const struct kn_api_identity *identity, struct kn_clock *clock,
+                   struct datastream **ret, struct kn_err *err)
 {
     struct datastream *ds = calloc(1, sizeof(*ds));
     if (!ds)
         return kn_fail(err, -ENOMEM, "data streams");
     ds->storage = storage;
+    ds->conf = conf;
     ds->identity = identity;
     ds->clock = clock;
-    int r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
+    int r = load_token_key(ds, err);
+    if (r == 0)
+        r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
+    if (r == 0)
+        r = datastream_consumers_open(storage_meta_of(storage), ds->streams, &ds->consumers, err);
     if (r < 0)
-        free(ds);
+        datastream_free(ds);
     else
         *ret = ds;
     return r;
@@ -27,8 +55,10 @@ int datastream_new(struct storage *storage, const struct kn_api_identity *identi
 
 void datastream_free(struct datastream *ds)
 {
-    if (ds)
-        datastream_streams_close(ds->streams);
+    if (!ds)
+        return;
+    datastream_consumers_close(ds->consumers);
+    datastream_streams_close(ds->streams);
     free(ds);
 }
 

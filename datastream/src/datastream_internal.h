@@ -3,19 +3,25 @@
 #ifndef DATASTREAM_SRC_DATASTREAM_INTERNAL_H
 #define DATASTREAM_SRC_DATASTREAM_INTERNAL_H
 
+#include "consumer.h"
 #include "datastream_api.h"
 #include "stream.h"
 
+#include "core/crypto.h"
 #include "datastream/datastream.h"
 
 struct datastream {
     struct storage *storage;
+    const struct datastream_conf *conf;
     struct datastream_streams *streams;
+    struct datastream_consumers *consumers;
+    uint8_t token_key[KN_AEAD_KEY_BYTES]; /* of iterators and NextTokens; of the data folder */
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
 };
 
 KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)
+KN_DEFINE_CLEANUP(struct datastream_consumer *, datastream_consumer_unref)
 KN_DEFINE_CLEANUP(struct datastream_settings *, datastream_settings_unref)
 KN_DEFINE_CLEANUP(struct datastream_shards *, datastream_shards_unref)
 

@@ -112,12 +112,13 @@ int server_config_init(struct server_config *config)
 {
     *config = (struct server_config){0};
     const struct kn_conf_table tables[SERVER_CONFIG_TABLES] = {
-        {"Server",         server_keys,             KN_ARRAY_LEN(server_keys),    &config->server  },
-        {"HTTP",           kn_http_conf_keys,       kn_http_conf_key_count,       &config->http    },
-        {"Storage",        storage_conf_keys,       storage_conf_key_count,       &config->storage },
-        {"Logs of shards", storage_shard_conf_keys, storage_shard_conf_key_count, &config->shards  },
-        {"Ingest",         ingest_conf_keys,        ingest_conf_key_count,        &config->ingest  },
-        {"Playback",       playback_conf_keys,      playback_conf_key_count,      &config->playback},
+        {"Server",         server_keys,             KN_ARRAY_LEN(server_keys),    &config->server    },
+        {"HTTP",           kn_http_conf_keys,       kn_http_conf_key_count,       &config->http      },
+        {"Storage",        storage_conf_keys,       storage_conf_key_count,       &config->storage   },
+        {"Logs of shards", storage_shard_conf_keys, storage_shard_conf_key_count, &config->shards    },
+        {"Ingest",         ingest_conf_keys,        ingest_conf_key_count,        &config->ingest    },
+        {"Playback",       playback_conf_keys,      playback_conf_key_count,      &config->playback  },
+        {"Data streams",   datastream_conf_keys,    datastream_conf_key_count,    &config->datastream},
     };
     memcpy(config->tables, tables, sizeof tables);
     return kn_conf_defaults(config->tables, SERVER_CONFIG_TABLES);

@@ -10,6 +10,7 @@
 
 #include "core/api.h"
 #include "core/http_server.h"
+#include "datastream/datastream.h"
 #include "ingest/ingest.h"
 #include "playback/playback.h"
 #include "storage/shard.h"
@@ -33,7 +34,7 @@ struct server_settings { /* every member is a row of config.c */
 };
 
 enum {
-    SERVER_CONFIG_TABLES = 6
+    SERVER_CONFIG_TABLES = 7
 };
 
 struct server_config {
@@ -43,6 +44,7 @@ struct server_config {
     struct storage_shard_conf shards;
     struct ingest_conf ingest;
     struct playback_conf playback;
+    struct datastream_conf datastream;
     struct kn_conf_table tables[SERVER_CONFIG_TABLES];
 };
 

@@ -230,7 +230,8 @@ static int open_modules(struct serve *s, struct kn_err *err)
                       &s->ingest);
     if (code < 0)
         return kn_fail(err, code, "ingest cannot start: %s", kn_errname(code));
-    return datastream_new(s->storage, &s->identity, s->clock, &s->datastream, err);
+    return datastream_new(s->storage, &s->config->datastream, &s->identity, s->clock,
+                          &s->datastream, err);
 }
 
 static int open_routes(struct serve *s, struct kn_err *err)

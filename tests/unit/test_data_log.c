@@ -14,6 +14,7 @@ enum {
     IDLE_BYTES_MAX = 20 << 10 /* of one shard that nobody uses */
 };
 
+static const struct datastream_conf conf_of_streams; /* not needed here */
 static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
 
 struct rig {
@@ -37,7 +38,8 @@ static void open_all(struct rig *rig)
     assert_ok(storage_open(rig->dir.path, &conf, kn_fs_system(), kn_clock_system(), &rig->storage,
                            NULL, &err));
     assert_ok(storage_shards_start(rig->storage, &shards, &report, &err));
-    assert_ok(datastream_new(rig->storage, &identity, kn_clock_system(), &rig->ds, &err));
+    assert_ok(datastream_new(rig->storage, &conf_of_streams, &identity, kn_clock_system(), &rig->ds,
+                             &err));
 }
 
 static void start(struct rig *rig, uint32_t shards)

@@ -4,12 +4,22 @@
 #define DATASTREAM_DATASTREAM_H
 
 #include "core/api.h"
+#include "core/conf.h"
 #include "storage/storage.h"
 
+struct datastream_conf { /* every member is a row of datastream_conf_keys */
+    uint64_t subscription_ms_max;
+    uint64_t subscription_idle_ms;
+    uint64_t subscription_takeover_ms;
+};
+extern const struct kn_conf_key datastream_conf_keys[];
+extern const size_t datastream_conf_key_count;
+
 struct datastream;
-/* Reads the streams there are. storage, identity and clock outlive it. Blocks. */
-int datastream_new(struct storage *storage, const struct kn_api_identity *identity,
-                   struct kn_clock *clock, struct datastream **ret, struct kn_err *err) KN_MUSTUSE;
+/* Reads the streams there are. storage, conf, identity and clock outlive it. Blocks. */
+int datastream_new(struct storage *storage, const struct datastream_conf *conf,
+                   const struct kn_api_identity *identity, struct kn_clock *clock,
+                   struct datastream **ret, struct kn_err *err) KN_MUSTUSE;
 void datastream_free(struct datastream *datastream); /* once no call runs */
 
 /* Generated operations; ctx is the struct datastream. */

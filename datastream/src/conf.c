@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings of data streams: one row each, from which parser, help and reference page are made.
+ * Figures are those of the AWS documentation where it has one. */
+#include "datastream/datastream.h"
+
+#define AT(member) offsetof(struct datastream_conf, member)
+
+enum {
+    SECOND_MS = 1000,
+    MINUTE_MS = 60 * SECOND_MS,
+    HOUR_MS = 60 * MINUTE_MS,
+};
+
+const struct kn_conf_key datastream_conf_keys[] = {
+    {.name = "subscription_ms_max",
+     .type = KN_CONF_U64,
+     .offset = AT(subscription_ms_max),
+     .min = 100,
+     .max = 24 * HOUR_MS,
+     .def = 5 * MINUTE_MS,
+     .unit = "ms",
+     .help = "A SubscribeToShard answer ends after this long; clients subscribe again."},
+    {.name = "subscription_idle_ms",
+     .type = KN_CONF_U64,
+     .offset = AT(subscription_idle_ms),
+     .min = 10,
+     .max = MINUTE_MS,
+     .def = 5 * SECOND_MS,
+     .unit = "ms",
+     .help = "A subscription without records gets an empty event this often. AWS's Java client "
+             "gives up after 10 s of silence."                                         },
+    {.name = "subscription_takeover_ms",
+     .type = KN_CONF_U64,
+     .offset = AT(subscription_takeover_ms),
+     .min = 0,
+     .max = HOUR_MS,
+     .def = 5 * SECOND_MS,
+     .unit = "ms",
+     .help = "A second subscription of a consumer to a shard is refused for this long; later it "
+             "takes the first one's place."                                            },
+};
+const size_t datastream_conf_key_count = KN_ARRAY_LEN(datastream_conf_keys);
