@@ -198,7 +198,6 @@ class Bench:
 
     def __init__(self, number=0, quick=False, folder=None, kept=None):
         self.number, self.quick = number, quick
-        self.ours_first = number % 2 == 0
         self.stack = contextlib.ExitStack()
         self.parent = folder
         self.kept = kept or self.folder()
@@ -261,14 +260,15 @@ class Bench:
             kvs.create_stream(StreamName=f"{prefix}{i}", DataRetentionInHours=hours)
 
     def pair(self, ours, peer):
-        """Calls both, who goes first alternating between rounds; (what ours gave, what peer gave).
-        What is dirty in the page cache is written before each, so that neither pays for the other."""
-        def settled(measure):
-            settle(self.kept)
-            return measure()
+        """Calls both, who goes first alternating between rounds; (what ours gave, what peer gave)."""
+        return self.turns(ours, peer)
 
-        if self.ours_first:
-            mine = settled(ours)
-            return mine, settled(peer)
-        theirs = settled(peer)
-        return settled(ours), theirs
+    def turns(self, *measures):
+        """Calls all, each round another first; what they gave, in the order of the arguments. What is
+        dirty in the page cache is written before each, so that none pays for another."""
+        gave = [None] * len(measures)
+        for i in range(len(measures)):
+            which = (i + self.number) % len(measures)
+            settle(self.kept)
+            gave[which] = measures[which]()
+        return gave

@@ -53,18 +53,24 @@ void http_client_open(struct http_client *conn, const struct http_client_where *
         tool_die("epoll");
 }
 
-void http_client_get(struct http_client *conn, struct kn_str path, bool keep_body)
+void http_client_await(struct http_client *conn, bool keep_body)
 {
-    char request[4096];
-    int n = snprintf(request, sizeof request,
-                     "GET " KN_STR_FMT " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", KN_STR_ARG(path));
-    kn_assert(conn->state == HTTP_CLIENT_IDLE && n > 0 && (size_t) n < sizeof request);
+    kn_assert(conn->state == HTTP_CLIENT_IDLE);
     conn->state = HTTP_CLIENT_HEAD;
     conn->head_len = 0;
     conn->bytes = 0;
     conn->keep_body = keep_body;
     kn_buf_clear(&conn->body);
     conn->sent_ns = tool_now_ns();
+}
+
+void http_client_get(struct http_client *conn, struct kn_str path, bool keep_body)
+{
+    char request[4096];
+    int n = snprintf(request, sizeof request,
+                     "GET " KN_STR_FMT " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", KN_STR_ARG(path));
+    kn_assert(n > 0 && (size_t) n < sizeof request);
+    http_client_await(conn, keep_body);
     ssize_t sent = conn->ssl ? SSL_write(conn->ssl, request, n)
                              : send(conn->fd, request, (size_t) n, MSG_NOSIGNAL);
     if (sent != n)
@@ -141,8 +147,10 @@ static size_t feed_body(struct http_client *conn, const uint8_t *at, size_t len)
     return n;
 }
 
-static void feed(struct http_client *conn, const uint8_t *at, size_t len)
+void http_client_feed(struct http_client *conn, struct kn_bytes bytes)
 {
+    const uint8_t *at = bytes.ptr;
+    size_t len = bytes.len;
     for (;;) {
         if (conn->state == HTTP_CLIENT_LENGTH && conn->left == 0)
             done(conn);
@@ -174,6 +182,6 @@ void http_client_run(struct http_client *conn)
             return;
         if (n <= 0)
             tool_die("the server closed");
-        feed(conn, read_buf, (size_t) n);
+        http_client_feed(conn, (struct kn_bytes){read_buf, (size_t) n});
     }
 }

@@ -50,6 +50,10 @@ void http_client_get(struct http_client *conn, struct kn_str path, bool keep_bod
 /* The socket is readable: takes what is there, calls answered(). */
 void http_client_run(struct http_client *conn);
 
+/* For one who has the socket himself: an answer is awaited; these bytes of it came. */
+void http_client_await(struct http_client *conn, bool keep_body);
+void http_client_feed(struct http_client *conn, struct kn_bytes bytes);
+
 SSL_CTX *http_client_tls_new(void); /* TLS 1.3, AES-128-GCM */
 
 #endif
