@@ -7,6 +7,7 @@
 enum {
     KEY_NONE = 0xffff,
     FLAG_SOURCE = 1,
+    AT_OWN_PLACE = 48, /* in the header */
 };
 
 uint32_t storage_shard_frame_seed(const uint8_t id[16], uint64_t generation)
@@ -60,6 +61,19 @@ int storage_shard_frame_decode(const uint8_t src[STORAGE_SHARD_FRAME_BYTES], uin
     frame.arrival_ms = (int64_t) arrival;
     *ret = frame;
     return 0;
+}
+
+int storage_shard_frame_seek(struct kn_bytes src, uint32_t seed, uint64_t at,
+                             struct storage_shard_frame *ret)
+{
+    for (size_t i = 0; src.len >= STORAGE_SHARD_FRAME_BYTES + i; i++) {
+        uint8_t place[8]; /* it sorts out nearly all, before a checksum is computed */
+        kn_put_u64le(place, at + i);
+        if (memcmp(src.ptr + i + AT_OWN_PLACE, place, sizeof(place)) == 0 &&
+            storage_shard_frame_decode(src.ptr + i, seed, at + i, ret) == 0)
+            return 0;
+    }
+    return -ENODATA;
 }
 
 static int read_source(struct kn_reader *in, struct storage_shard_source *ret)

@@ -32,6 +32,12 @@ void storage_shard_frame_encode(const struct storage_shard_frame *frame, uint32_
 int storage_shard_frame_decode(const uint8_t src[STORAGE_SHARD_FRAME_BYTES], uint32_t seed,
                                uint64_t at, struct storage_shard_frame *ret) KN_MUSTUSE;
 
+/* Behind damage: the first place in src, whose first byte is at file offset `at`, where the header
+ * of a frame of this file lies. -ENODATA: nowhere; all but the last STORAGE_SHARD_FRAME_BYTES - 1
+ * bytes need not be looked at again. */
+int storage_shard_frame_seek(struct kn_bytes src, uint32_t seed, uint64_t at,
+                             struct storage_shard_frame *ret) KN_MUSTUSE;
+
 struct storage_shard_record_view {
     struct kn_str key; /* ptr NULL: none */
     struct kn_bytes data;

@@ -63,29 +63,39 @@ static int push(struct storage_page *page, const struct storage_shard_record *re
     return 0;
 }
 
+static bool fits(const struct storage_page *page, const struct storage_shard_read *read,
+                 const struct storage_shard_record_view *view)
+{
+    return !storage_page_is_full(page, read) &&
+           (page->count == 0 || page->bytes + view->key.len + view->data.len <= read->bytes_max);
+}
+
 int storage_page_add(struct storage_page *page, const struct storage_shard_read *read,
                      uint64_t first_index, int64_t arrival_ms, uint32_t count,
                      struct kn_bytes payload, uint64_t from)
 {
     struct kn_reader in = kn_reader_of(payload);
+    struct storage_page had = *page;
     for (uint32_t i = 0; i < count; i++) {
         struct storage_shard_record_view view;
         int r = storage_shard_record_next(&in, &view);
-        if (r < 0)
-            return r;
-        if (first_index + i < from)
+        if (r == 0 && first_index + i < from)
             continue;
-        if (storage_page_is_full(page, read) ||
-            (page->count > 0 && page->bytes + view.key.len + view.data.len > read->bytes_max))
+        if (r == 0 && !fits(page, read, &view))
             return 0;
         struct storage_shard_record record = {.index = first_index + i,
                                               .arrival_ms = arrival_ms,
                                               .key = view.key,
                                               .data = view.data,
                                               .tag = view.tag};
-        r = push(page, &record);
-        if (r < 0)
+        if (r == 0)
+            r = push(page, &record);
+        if (r < 0) {
+            page->count = had.count;
+            page->bytes = had.bytes;
+            page->next = had.next;
             return r;
+        }
     }
     return 0;
 }

@@ -15,7 +15,8 @@ struct storage_page_hold {
 
 int storage_page_start(struct storage_page *page) KN_MUSTUSE;
 bool storage_page_is_full(const struct storage_page *page, const struct storage_shard_read *read);
-/* The records of a frame from an index on, as far as the limits allow. */
+/* The records of a frame from an index on, as far as the limits allow. -EBADMSG: nothing was added.
+ */
 int storage_page_add(struct storage_page *page, const struct storage_shard_read *read,
                      uint64_t first_index, int64_t arrival_ms, uint32_t count,
                      struct kn_bytes payload, uint64_t from) KN_MUSTUSE;

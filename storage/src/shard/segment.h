@@ -7,17 +7,16 @@
 #ifndef STORAGE_SRC_SHARD_SEGMENT_H
 #define STORAGE_SRC_SHARD_SEGMENT_H
 
+#include "marks.h"
 #include "shards.h"
 
 enum {
     STORAGE_SEGMENT_HEAD_BYTES = 64,
+    STORAGE_SEGMENT_WINDOW_BYTES = 256 << 10, /* what a walk reads at a time */
 };
 
-/* Where readers find a frame: one entry each 64 KiB. */
-struct storage_segment_mark {
-    uint64_t index;
-    int64_t arrival_ms;
-    uint64_t at;
+struct storage_segment_hole { /* damaged bytes */
+    uint64_t at, end;         /* end: where the next frame begins */
 };
 
 /* A segment as it was when it was opened, for reading. */
@@ -28,10 +27,14 @@ struct storage_segment {
     struct storage_segment_row row;
     struct kn_file *file;
     uint32_t seed;
-    struct storage_segment_mark *marks;
-    size_t mark_count, mark_cap;
+    struct storage_marks marks;
+    struct kn_lock lock; /* a leaf */
+    /* Guarded by lock: what has been met, and said. */
+    struct storage_segment_hole *holes;
+    size_t hole_count, hole_cap;
 };
 
+/* --- segment.c */
 int storage_segment_folder(const struct storage_shards *shards, const struct storage_id *shard,
                            char dst[STORAGE_SHARD_PATH_BYTES]) KN_MUSTUSE;
 int storage_segment_path(const struct storage_shards *shards, const struct storage_id *shard,
@@ -39,14 +42,35 @@ int storage_segment_path(const struct storage_shards *shards, const struct stora
 uint32_t storage_segment_seed(const struct storage_segment_row *row);
 void storage_segment_head(const struct storage_id *shard, const struct storage_segment_row *row,
                           uint8_t dst[STORAGE_SEGMENT_HEAD_BYTES]);
+int storage_segment_open(struct storage_shards *shards, const struct storage_id *shard,
+                         const struct storage_segment_row *row, struct storage_segment **ret)
+    KN_MUSTUSE;
+void storage_segment_unref(struct storage_segment *segment);
+/* The bytes at a place, as many as the file has. */
+int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t len, uint64_t at,
+                          bool nowait, size_t *ret_len) KN_MUSTUSE;
+/* The header at a place of the file. -EBADMSG: it is none of this segment's. */
+int storage_segment_frame(const struct storage_segment *segment, const uint8_t *src, uint64_t at,
+                          struct storage_shard_frame *ret) KN_MUSTUSE;
+/* The frame here is damaged: *ret_next, the place of the next one, or where the segment ends. It is
+ * said once. -EAGAIN under nowait. */
+int storage_segment_pass(struct storage_segment *segment, uint64_t at, bool nowait,
+                         uint64_t *ret_next) KN_MUSTUSE;
 
-/* Records from segments; the page has been started. count 0: all of a segment is behind retention,
- * go on at next. -EAGAIN under nowait; -EBADMSG damage. */
+/* --- segment_cache.c: segments open for reading. A reference, or NULL */
+struct storage_segment *storage_segments_find(struct storage_shards *shards,
+                                              const struct storage_id *shard, uint64_t index);
+/* In the place of what the cache has of the same segment. */
+void storage_segments_put(struct storage_shards *shards, struct storage_segment *segment);
+/* Cached segments of a shard, or all of them (NULL). */
+void storage_segments_forget(struct storage_shards *shards, const struct storage_id *shard);
+
+/* --- segment_read.c */
+/* Records from segments; the page has been started. count 0: go on at next (all of a segment is
+ * behind retention, or damaged). -EAGAIN under nowait. */
 int storage_segment_read(struct storage_shard *shard, const struct storage_shard_read *read,
                          struct storage_page *page) KN_MUSTUSE;
 int storage_segment_find(struct storage_shard *shard, int64_t ms, bool nowait, uint64_t *ret_index)
     KN_MUSTUSE;
-/* Cached segments of a shard, or all of them (NULL). */
-void storage_segments_forget(struct storage_shards *shards, const struct storage_id *shard);
 
 #endif

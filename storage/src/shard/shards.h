@@ -127,9 +127,11 @@ struct storage_shards {
     uint64_t before_generation, before_bytes;
 
     struct kn_lock segments_lock; /* a leaf */
-    /* Guarded by segments_lock: segments open for reading, by last use. */
+    /* Guarded by segments_lock: segments open for reading, by shard and first index; and by last
+     * use. */
+    struct storage_segment **segments;
+    size_t segment_count, segment_cap;
     struct storage_segment *segment_newest, *segment_oldest;
-    size_t segment_count;
 
     uint64_t retire_round;          /* the checkpointer's */
     uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Marks: places of frames in a segment, one each 64 KiB, by which readers find an index or a time
+ * without walking the file. */
+#ifndef STORAGE_SRC_SHARD_MARKS_H
+#define STORAGE_SRC_SHARD_MARKS_H
+
+#include "frame.h"
+
+enum {
+    STORAGE_MARK_EVERY_BYTES = 64 << 10,
+};
+
+struct storage_mark {
+    uint64_t index;
+    int64_t arrival_ms;
+    uint64_t at;
+};
+
+struct storage_marks {
+    struct storage_mark *items;
+    size_t count, cap;
+};
+
+/* Frames come in order; most leave no mark. */
+int storage_marks_add(struct storage_marks *marks, const struct storage_shard_frame *frame)
+    KN_MUSTUSE;
+/* Where to begin so as to meet the first frame with this index or later, and that time or later; 0:
+ * at the first frame. */
+uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms);
+void storage_marks_done(struct storage_marks *marks);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of a shard in a temporary folder, on a clock of the test's own and a disk whose flushes
+ * can be made to fail. Records' contents follow from their numbers.
+ */
+#ifndef TESTS_UNIT_SHARD_RIG_H
+#define TESTS_UNIT_SHARD_RIG_H
+
+#include "storage_rig.h"
+#include "temp_dir.h"
+#include "test.h"
+
+#include "shard/segment.h"
+
+/* The real disk, on which flushes by the thread that commits can be made to fail. */
+extern struct shard_disk {
+    struct kn_fs fs;
+    struct kn_fs_ops ops;
+    _Atomic int flushes_to_fail;
+} shard_disk;
+extern struct kn_fake_clock shard_clock;
+
+struct shard_rig {
+    struct temp_dir dir;
+    struct storage_shard_conf conf;
+    struct storage *storage;
+    struct storage_shards_report report;
+    struct storage_id id;
+    struct storage_shard *shard;
+};
+
+struct shard_waiter {
+    struct kn_lock lock;
+    struct kn_cond moved;
+    size_t done;
+    uint64_t index;
+    int64_t arrival_ms;
+    int result;
+};
+
+struct shard_rig shard_rig_setup(uint64_t journal_bytes);
+void shard_rig_teardown(struct shard_rig *f);
+void shard_rig_open(struct shard_rig *f);
+void shard_rig_close(struct shard_rig *f);
+void shard_rig_reopen(struct shard_rig *f);
+
+int shard_rig_wait(struct storage_shard *shard, struct storage_batch *batch,
+                   struct shard_waiter *w);
+size_t shard_rig_data(uint64_t number, uint8_t dst[512]);
+void shard_rig_add(struct shard_rig *f, struct storage_batch *batch, uint64_t number,
+                   const struct storage_shard_source *source);
+/* One batch; returns the first one's index. */
+uint64_t shard_rig_append_to(struct shard_rig *f, struct storage_shard *shard, uint64_t number,
+                             size_t count);
+uint64_t shard_rig_append(struct shard_rig *f, uint64_t number, size_t count);
+void shard_rig_assert_record(const struct storage_shard_record *record, uint64_t number);
+/* All from this index on: record n has index n. */
+void shard_rig_assert_reads(struct storage_shard *shard, uint64_t from, uint64_t to,
+                            size_t count_max);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Damaged bytes in the logs of shards: what is not damaged is read, what is returned is right, and
+ * it is said. */
+#include "shard_rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/metrics.h"
+
+enum {
+    FILES_MAX = 64,
+    FRAMES_MAX = 4000,
+    RECORDS = 1500,
+    RECORDS_A_FRAME = 10,
+    SEGMENT_HEAD_BYTES = 64,
+    FRAME_HEAD_BYTES = 72,
+};
+
+struct frame { /* as docs/format-shard.md says */
+    size_t file;
+    uint64_t at, end, index;
+    uint32_t count;
+};
+
+struct files { /* the segments of the shard, by first index */
+    char names[FILES_MAX][300];
+    size_t count;
+    struct frame frames[FRAMES_MAX];
+    size_t frame_count;
+};
+
+static uint64_t number(const uint8_t *bytes, size_t len)
+{
+    uint64_t v = 0;
+    for (size_t i = len; i > 0; i--)
+        v = v << 8 | bytes[i - 1];
+    return v;
+}
+
+static int add_name(void *ctx, const char *name, bool is_dir)
+{
+    struct files *files = ctx;
+    assert_false(is_dir);
+    assert_true(files->count < FILES_MAX);
+    snprintf(files->names[files->count++], sizeof(files->names[0]), "%.200s", name);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void read_frames(struct files *files, size_t file)
+{
+    static uint8_t bytes[1 << 20];
+    int fd = open(files->names[file], O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    close(fd);
+    for (uint64_t at = SEGMENT_HEAD_BYTES; at + FRAME_HEAD_BYTES <= (uint64_t) len;) {
+        if (number(bytes + at + 48, 8) != at) /* no frame: what lies behind the last one */
+            return;
+        struct frame *frame = &files->frames[files->frame_count++];
+        assert_true(files->frame_count <= FRAMES_MAX);
+        *frame = (struct frame){.file = file,
+                                .at = at,
+                                .end = at + FRAME_HEAD_BYTES + number(bytes + at + 4, 4),
+                                .index = number(bytes + at + 32, 8),
+                                .count = (uint32_t) number(bytes + at + 12, 4)};
+        at = frame->end;
+    }
+}
+
+static void look(struct shard_rig *f, struct files *ret)
+{
+    char id[STORAGE_ID_TEXT_BYTES], path[150], name[300];
+    *ret = (struct files){.count = 0};
+    storage_id_text(&f->id, id);
+    snprintf(path, sizeof(path), "%s/shards/%s", f->dir.path, id);
+    assert_ok(kn_fs_system()->ops->list(kn_fs_system(), path, add_name, ret));
+    qsort(ret->names, ret->count, sizeof(ret->names[0]), by_name);
+    for (size_t i = 0; i < ret->count; i++) {
+        snprintf(name, sizeof(name), "%s/%.100s", path, ret->names[i]);
+        memcpy(ret->names[i], name, sizeof(name));
+        read_frames(ret, i);
+    }
+}
+
+/* Exchanges the bytes there: done twice, all is as before. */
+static void spoil(const char *name, uint64_t at, size_t len)
+{
+    uint8_t bytes[512];
+    int fd = open(name, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0 && len <= sizeof(bytes));
+    ssize_t n = pread(fd, bytes, len, (off_t) at);
+    assert_true(n > 0);
+    for (ssize_t i = 0; i < n; i++)
+        bytes[i] ^= 0xa5;
+    assert_int_equal(pwrite(fd, bytes, (size_t) n, (off_t) at), n);
+    close(fd);
+}
+
+static double damage(const char *where)
+{
+    struct kn_buf text;
+    char name[100];
+    kn_buf_init(&text, MIB(1));
+    assert_ok(kn_metrics_write(&text));
+    assert_ok(kn_buf_append(&text, "", 1));
+    snprintf(name, sizeof(name), "\nkinema_shard_damage_total{where=\"%s\"} ", where);
+    const char *at = strstr((const char *) kn_buf_bytes(&text).ptr, name);
+    double value = at ? atof(at + strlen(name)) : 0;
+    kn_buf_done(&text);
+    return value;
+}
+
+/* Reads all; what comes is right. */
+static size_t read_all(struct shard_rig *f, size_t count_max, bool seen[RECORDS])
+{
+    uint64_t from = 0;
+    size_t found = 0;
+    memset(seen, 0, RECORDS);
+    for (bool end = false; !end;) {
+        struct storage_shard_read read = {
+            .from = from, .count_max = count_max, .bytes_max = KIB(40)};
+        struct storage_page page;
+        assert_ok(storage_shard_read(f->shard, &read, &page));
+        for (size_t i = 0; i < page.count; i++) {
+            uint64_t index = page.records[i].index;
+            assert_true(index >= from && index < RECORDS && !seen[index]);
+            shard_rig_assert_record(&page.records[i], index);
+            seen[index] = true;
+            found++;
+        }
+        assert_true(page.next > from || page.at_end);
+        from = page.next;
+        end = page.at_end;
+        storage_page_free(&page);
+    }
+    assert_int_equal(from, RECORDS);
+    return found;
+}
+
+static struct shard_rig segments(struct files *files)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    f.conf.segment_bytes_max = KIB(100);
+    f.conf.journal_count = 2;
+    shard_rig_reopen(&f);
+    for (uint64_t n = 0; n < RECORDS; n += RECORDS_A_FRAME) {
+        shard_clock.wall_ms = 1700000000000 + (int64_t) n;
+        shard_rig_append(&f, n, RECORDS_A_FRAME);
+    }
+    shard_rig_reopen(&f); /* nothing is cached */
+    look(&f, files);
+    assert_true(files->count > 2 && files->frame_count > 50);
+    return f;
+}
+
+static struct files files; /* too large for the stack */
+
+TEST(a_damaged_frame_of_a_segment_is_passed_over_and_said_once)
+{
+    struct shard_rig f = segments(&files);
+    bool seen[RECORDS];
+    for (size_t at = 0; at < files.frame_count; at += 13) {
+        const struct frame *frame = &files.frames[at];
+        for (unsigned place = 0; place < 3; place++) {
+            uint64_t where = place == 0   ? frame->at + 5  /* its length */
+                             : place == 1 ? frame->at + 33 /* its index */
+                                          : frame->end - 1;
+            double said = damage("segment");
+            spoil(files.names[frame->file], where, 1);
+
+            assert_int_equal(read_all(&f, place == 1 ? 7 : 1000, seen), RECORDS - RECORDS_A_FRAME);
+            assert_int_equal(read_all(&f, 1000, seen), RECORDS - RECORDS_A_FRAME);
+            for (uint64_t i = 0; i < RECORDS_A_FRAME; i++)
+                assert_false(seen[frame->index + i]);
+            assert_true(damage("segment") == said + 1);
+
+            spoil(files.names[frame->file], where, 1);
+            storage_segments_forget(f.storage->shards, NULL);
+            assert_int_equal(read_all(&f, 1000, seen), RECORDS);
+        }
+    }
+    shard_rig_teardown(&f);
+}
+
+TEST(a_time_is_found_behind_damage)
+{
+    struct shard_rig f = segments(&files);
+    uint64_t index = 0;
+    spoil(files.names[files.frames[20].file], files.frames[20].at, 1);
+
+    assert_ok(storage_shard_find(f.shard, 1700000000200, false, &index));
+
+    assert_int_equal(index, 210);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_segment_that_is_cut_short_or_gone_loses_its_own_records_only)
+{
+    struct shard_rig f = segments(&files);
+    bool seen[RECORDS];
+    const struct frame *frame = &files.frames[0];
+    size_t lost = 0;
+    while (frame->file == 0)
+        frame++;
+    uint64_t first = frame->index;
+    for (frame++; frame->file == 1; frame++)
+        lost++;
+    double said = damage("segment");
+
+    assert_ok(truncate(files.names[1], (off_t) frame[-1].at + 80)); /* within its last frame */
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS - RECORDS_A_FRAME);
+    storage_segments_forget(f.storage->shards, NULL);
+    assert_ok(truncate(files.names[1], SEGMENT_HEAD_BYTES + 10));
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS - (lost + 1) * RECORDS_A_FRAME);
+    storage_segments_forget(f.storage->shards, NULL);
+    assert_ok(unlink(files.names[1]));
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS - (lost + 1) * RECORDS_A_FRAME);
+
+    assert_true(seen[first - 1] && !seen[first] && seen[frame->index]);
+    assert_true(damage("segment") == said + 3);
+    shard_rig_teardown(&f);
+}
+
+/* Random bytes anywhere: all that was not touched is read, nothing that comes is wrong. */
+TEST(whatever_is_damaged_all_else_is_read)
+{
+    struct shard_rig f = segments(&files);
+    bool seen[RECORDS];
+    uint64_t first = test_seed() % 1000000;
+    for (uint64_t seed = first; seed < first + 60; seed++) {
+        uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
+        bool may_miss[RECORDS] = {false};
+        size_t places = 1 + test_random(&state) % 6;
+        struct {
+            size_t file;
+            uint64_t at;
+            size_t len;
+        } spoilt[6];
+        for (size_t i = 0; i < places; i++) {
+            const struct frame *hit = &files.frames[test_random(&state) % files.frame_count];
+            uint64_t at = hit->at + test_random(&state) % (hit->end - hit->at);
+            size_t len = 1 + test_random(&state) % 300;
+            spoilt[i].file = hit->file;
+            spoilt[i].at = at;
+            spoilt[i].len = len;
+            spoil(files.names[hit->file], at, len);
+            for (size_t k = 0; k < files.frame_count; k++) {
+                const struct frame *frame = &files.frames[k];
+                for (uint32_t n = 0; frame->file == hit->file && frame->at < at + len &&
+                                     frame->end > at && n < frame->count;
+                     n++)
+                    may_miss[frame->index + n] = true;
+            }
+        }
+
+        (void) read_all(&f, 1 + test_random(&state) % 50, seen);
+        for (size_t i = 0; i < RECORDS; i++) {
+            if (!seen[i] && !may_miss[i])
+                print_error("seed %" PRIu64 ": record %zu is missing\n", seed, i);
+            assert_true(seen[i] || may_miss[i]);
+        }
+
+        for (size_t i = places; i > 0; i--)
+            spoil(files.names[spoilt[i - 1].file], spoilt[i - 1].at, spoilt[i - 1].len);
+        storage_segments_forget(f.storage->shards, NULL);
+    }
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
+TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
+           TEST_OF(a_time_is_found_behind_damage),
+           TEST_OF(a_segment_that_is_cut_short_or_gone_loses_its_own_records_only),
+           TEST_OF(whatever_is_damaged_all_else_is_read))
