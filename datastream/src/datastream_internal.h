@@ -37,6 +37,11 @@ int datastream_changed(struct kn_api_call *call, const struct datastream_stream 
 /* Whether the tags may stand beside one another on one resource. */
 int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
 
+/* The consumer that an ARN means, and its stream: references. Otherwise the fault is raised. */
+int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, struct kn_str arn,
+                           struct datastream_stream **ret_stream, struct datastream_consumer **ret)
+    KN_MUSTUSE;
+
 /* One shard as answers show it. -ENOMEM. */
 int datastream_shard_show(struct kn_api_call *call, const struct datastream_shard *shard,
                           struct datastream_Shard *ret) KN_MUSTUSE;

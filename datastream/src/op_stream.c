@@ -86,7 +86,17 @@ int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_De
 {
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
-    return r < 0 ? r : datastream_stream_remove(ds->streams, stream);
+    if (r < 0)
+        return r;
+    size_t consumers = datastream_consumer_count(ds->consumers, &stream->id);
+    if (consumers > 0 && !in->EnforceConsumerDeletion.v)
+        return kn_api_fault(call, "ResourceInUseException",
+                            "Stream " KN_STR_FMT
+                            " under account %s has %zu registered consumers; it is deleted with "
+                            "them when EnforceConsumerDeletion is true.",
+                            KN_STR_ARG(stream->name), call->identity->account, consumers);
+    r = datastream_stream_remove(ds->streams, stream); /* from now on it takes no new ones */
+    return r < 0 ? r : datastream_consumer_remove_all(ds->consumers, &stream->id);
 }
 
 /* --- listing ------------------------------------------------------------------------------------
