@@ -95,7 +95,7 @@ static int keep(struct datastream_stream *stream, uint32_t shard, struct storage
         return r;
     memmove(logs->items + at + 1, logs->items + at, (logs->count - at) * sizeof(*logs->items));
     storage_shard_ref(log);
-    logs->items[at] = (struct datastream_log){shard, log};
+    logs->items[at] = (struct datastream_log){.shard = shard, .log = log};
     logs->count++;
     storage_shard_set_retention(log, retention_ms(stream)); /* it may have changed meanwhile */
     return 0;
@@ -133,6 +133,31 @@ int datastream_log_get(struct datastream *ds, struct datastream_stream *stream, 
     if (gone || !has_shard(stream, shard))
         return -ENOENT;
     return nowait ? -EAGAIN : open_log(ds, stream, shard, ret);
+}
+
+void datastream_log_was_read(struct datastream_stream *stream, uint32_t shard, int64_t behind_ms,
+                             int64_t now_ms)
+{
+    KN_LOCKED(&stream->logs.lock);
+    bool found;
+    size_t at = place_locked(&stream->logs, shard, &found);
+    if (!found)
+        return;
+    stream->logs.items[at].behind_ms = behind_ms;
+    stream->logs.items[at].read_ms = now_ms;
+}
+
+bool datastream_log_readers(struct datastream_stream *stream, uint32_t shard,
+                            int64_t *ret_behind_ms, int64_t *ret_read_ms)
+{
+    KN_LOCKED(&stream->logs.lock);
+    bool found;
+    size_t at = place_locked(&stream->logs, shard, &found);
+    if (!found || stream->logs.items[at].read_ms == 0)
+        return false;
+    *ret_behind_ms = stream->logs.items[at].behind_ms;
+    *ret_read_ms = stream->logs.items[at].read_ms;
+    return true;
 }
 
 void datastream_logs_retain(struct datastream_stream *stream)

@@ -18,8 +18,9 @@ struct datastream_logs { /* of a stream; zeroed, then init */
     size_t count, cap;
     struct datastream_log {
         uint32_t shard;
-        struct storage_shard *log; /* a reference */
-    } * items;                     /* by rising index of the shard */
+        struct storage_shard *log;  /* a reference */
+        int64_t read_ms, behind_ms; /* when it was last read, 0: not yet; how far behind that was */
+    } * items;                      /* by rising index of the shard */
 };
 void datastream_logs_init(struct datastream_logs *logs);
 void datastream_logs_done(struct datastream_logs *logs);
@@ -31,6 +32,13 @@ struct storage_id datastream_log_id(const struct datastream_stream *stream, uint
  * needed (ask again on a worker). -ENOENT: the stream has no such shard, or no more. */
 int datastream_log_get(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,
                        bool nowait, struct storage_shard **ret) KN_MUSTUSE;
+/* A reader got records that end so far behind the shard's newest (the iterator's age). Never
+ * blocks. */
+void datastream_log_was_read(struct datastream_stream *stream, uint32_t shard, int64_t behind_ms,
+                             int64_t now_ms);
+/* false: nobody has read it since the server started. */
+bool datastream_log_readers(struct datastream_stream *stream, uint32_t shard,
+                            int64_t *ret_behind_ms, int64_t *ret_read_ms);
 /* What is open follows the stream's retention; at each change of settings. Never blocks. */
 void datastream_logs_retain(struct datastream_stream *stream);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The console's page: login, the grid of streams, one stream with its timeline. Addresses are
-// fragments: #/ and #/stream/<name>; #login=<token> is a one-time link, spent at once.
+// The console's page: login, the grid of streams, one stream with its timeline, data streams. Addresses
+// are fragments: #/, #/stream/<name>, #/data, #/data/<name>; #login=<token> is a one-time link, spent at once.
 
 import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
+import {DataList, DataView} from './data.js';
 import {Holds} from './holds.js';
 import {Player, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
@@ -61,14 +62,17 @@ async function route() {
     if (!session.authenticated) return show(loginView(''));
   }
   $('#logout').hidden = session.noAuth;
-  const stream = hash.match(/^\/stream\/([\w.-]+)$/);
-  show(stream ? streamView(stream[1]) : gridView());
+  const stream = hash.match(/^\/stream\/([\w.-]+)$/), data = hash.match(/^\/data\/([\w.-]+)$/);
+  show(stream ? streamView(stream[1]) : data ? dataView(data[1]) : hash === '/data' ? dataList() : gridView());
 }
 
 function show(next) {
   view?.close();
   view = next;
   $('#logout').hidden = !session.authenticated || session.noAuth;
+  $('#areas').hidden = !session.authenticated;
+  for (const link of $('#areas').children)
+    link.toggleAttribute('aria-current', link.dataset.area === (location.hash.startsWith('#/data') ? 'data' : 'video'));
 }
 
 function place(template) {
@@ -258,12 +262,13 @@ function copyButton(text, label = 'Copy') {
   return button;
 }
 
+const recipe = (title, text) => make('div', {class: 'recipe'}, make('h3', {}, title), copyButton(text),
+  make('pre', {tabindex: '0'}, text));
+
 function recipes(name) {
   const api = session.apiUrl, region = session.region;
   const key = `export AWS_ACCESS_KEY_ID=${session.accessKeyId || 'any'} AWS_SECRET_ACCESS_KEY=…\n`;
   const aws = (service, rest) => `aws ${service} --endpoint-url ${api} --region ${region} \\\n  ${rest}`;
-  const recipe = (title, text) => make('div', {class: 'recipe'}, make('h3', {}, title), copyButton(text),
-    make('pre', {tabindex: '0'}, text));
   return [
     recipe('Send: a test camera', `${key}build/release/demo-camera --endpoint ${api} --stream ${name}`),
     recipe('Send: AWS kvssink (GStreamer)', `${key}export CONTROL_PLANE_URI=${api} AWS_DEFAULT_REGION=${region}\n` +
@@ -321,10 +326,41 @@ function streamView(name) {
   return new StreamView(name);
 }
 
-function absent(name) {
+// --- data streams -------------------------------------------------------------------------------
+function dataRecipes(name) {
+  const api = session.apiUrl, region = session.region;
+  const key = `export AWS_ACCESS_KEY_ID=${session.accessKeyId || 'any'} AWS_SECRET_ACCESS_KEY=…\n`;
+  return [
+    recipe('AWS CLI', `${key}alias kds="aws kinesis --endpoint-url ${api} --region ${region}"\n` +
+      `kds create-stream --stream-name ${name} --shard-count 2\n` +
+      `kds put-record --stream-name ${name} --partition-key door --data $(echo -n '{"open":true}' | base64)`),
+    recipe('boto3', 'import boto3\n' +
+      `kinesis = boto3.client("kinesis", endpoint_url="${api}", region_name="${region}")\n` +
+      `kinesis.put_record(StreamName="${name}", PartitionKey="door", Data=b'{"open": true}')\n` +
+      `shard = kinesis.list_shards(StreamName="${name}")["Shards"][0]["ShardId"]\n` +
+      `at = kinesis.get_shard_iterator(StreamName="${name}", ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]\n` +
+      'print(kinesis.get_records(ShardIterator=at)["Records"])'),
+  ];
+}
+
+function dataList() {
+  place('#view-data-list');
+  document.title = 'Data streams · Kinema';
+  return new DataList({ask, poll, recipes: dataRecipes});
+}
+
+function dataView(name) {
+  place('#view-data');
+  document.title = `${name} · Kinema`;
+  $('#crumbs').textContent = `/ ${name}`;
+  $('#data-title').textContent = name;
+  return new DataView(name, {ask, poll, recipes: dataRecipes, absent: () => main.replaceChildren(absent(name, '#/data'))});
+}
+
+function absent(name, all = '#/') {
   return make('section', {class: 'panel start'}, make('h1', {}, 'There is no such stream'),
     make('p', {}, `Nothing named ${name} is here, or your access key may not see it.`),
-    make('a', {class: 'button', href: '#/'}, 'All streams'));
+    make('a', {class: 'button', href: all}, 'All streams'));
 }
 
 class StreamView {

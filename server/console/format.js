@@ -8,6 +8,8 @@ export function bytes(n) {
   return `${n.toFixed(n >= 100 || i === 0 ? 0 : 1)} ${units[i]}`;
 }
 
+export const count = n => n.toLocaleString('en').replace(/,/g, '\u202f');
+
 export function bits(n) {
   if (!n) return '–';
   return n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e7 ? 1 : 2)} Mbit/s` : `${Math.round(n / 1e3)} kbit/s`;

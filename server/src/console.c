@@ -23,18 +23,21 @@ static void run_metrics(struct console_call *call)
 }
 
 static const struct console_route routes[] = {
-    {"GET",  "/healthz",                        CONSOLE_OPEN,     run_health,            false},
-    {"GET",  "/metrics",                        CONSOLE_LOOPBACK, run_metrics,           false},
-    {"GET",  "/kinema/v1/session",              CONSOLE_OPEN,     console_run_session,   false},
-    {"POST", "/kinema/v1/login",                CONSOLE_OPEN,     console_run_login,     true },
-    {"POST", "/kinema/v1/logout",               CONSOLE_LOGIN,    console_run_logout,    false},
-    {"GET",  "/kinema/v1/streams",              CONSOLE_LOGIN,    console_run_streams,   false},
-    {"GET",  "/kinema/v1/streams/*",            CONSOLE_LOGIN,    console_run_stream,    false},
-    {"GET",  "/kinema/v1/streams/*/coverage",   CONSOLE_LOGIN,    console_run_coverage,  false},
-    {"POST", "/kinema/v1/streams/*/play",       CONSOLE_LOGIN,    console_run_play,      false},
-    {"GET",  "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_holds,     false},
-    {"POST", "/kinema/v1/streams/*/holds",      CONSOLE_LOGIN,    console_run_hold_set,  true },
-    {"POST", "/kinema/v1/streams/*/holds/lift", CONSOLE_LOGIN,    console_run_hold_lift, true },
+    {"GET",  "/healthz",                          CONSOLE_OPEN,     run_health,               false},
+    {"GET",  "/metrics",                          CONSOLE_LOOPBACK, run_metrics,              false},
+    {"GET",  "/kinema/v1/session",                CONSOLE_OPEN,     console_run_session,      false},
+    {"POST", "/kinema/v1/login",                  CONSOLE_OPEN,     console_run_login,        true },
+    {"POST", "/kinema/v1/logout",                 CONSOLE_LOGIN,    console_run_logout,       false},
+    {"GET",  "/kinema/v1/streams",                CONSOLE_LOGIN,    console_run_streams,      false},
+    {"GET",  "/kinema/v1/streams/*",              CONSOLE_LOGIN,    console_run_stream,       false},
+    {"GET",  "/kinema/v1/streams/*/coverage",     CONSOLE_LOGIN,    console_run_coverage,     false},
+    {"POST", "/kinema/v1/streams/*/play",         CONSOLE_LOGIN,    console_run_play,         false},
+    {"GET",  "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_holds,        false},
+    {"POST", "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_hold_set,     true },
+    {"POST", "/kinema/v1/streams/*/holds/lift",   CONSOLE_LOGIN,    console_run_hold_lift,    true },
+    {"GET",  "/kinema/v1/data-streams",           CONSOLE_LOGIN,    console_run_data_streams, false},
+    {"GET",  "/kinema/v1/data-streams/*",         CONSOLE_LOGIN,    console_run_data_stream,  false},
+    {"GET",  "/kinema/v1/data-streams/*/records", CONSOLE_LOGIN,    console_run_data_records, false},
 };
 
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)
@@ -56,22 +59,27 @@ void console_fail(struct console_call *call, int status, const char *word, const
     kn_json_object_end(&call->json);
 }
 
-int console_query_i64(struct console_call *call, const char *name, int64_t fallback, int64_t *ret)
+struct kn_str console_query_find(const struct console_call *call, const char *name)
 {
     struct kn_str rest = call->query;
     while (rest.len > 0) {
         struct kn_str pair, key;
         rest = kn_str_cut(rest, '&', &pair);
         struct kn_str value = kn_str_cut(pair, '=', &key);
-        if (!kn_str_eq(key, kn_str_from(name)))
-            continue;
-        if (value.ptr && kn_str_to_i64(value, ret) == 0)
-            return 0;
-        console_fail(call, 400, "bad_request", "%s wants a whole number", name);
-        return -EINVAL;
+        if (kn_str_eq(key, kn_str_from(name)))
+            return value.ptr ? value : KN_STR("");
     }
+    return (struct kn_str){0};
+}
+
+int console_query_i64(struct console_call *call, const char *name, int64_t fallback, int64_t *ret)
+{
+    struct kn_str value = console_query_find(call, name);
     *ret = fallback;
-    return 0;
+    if (!value.ptr || kn_str_to_i64(value, ret) == 0)
+        return 0;
+    console_fail(call, 400, "bad_request", "%s wants a whole number", name);
+    return -EINVAL;
 }
 
 bool console_allows(const struct console_call *call, const char *action, struct kn_str stream)

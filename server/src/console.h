@@ -24,6 +24,7 @@ struct server_console_conf {
     const struct server_ports *ports; /* filled before the console is started */
     struct storage *storage;
     struct playback *playback;
+    struct datastream *datastream;
     struct kn_keyring *keyring; /* NULL under --no-auth */
     struct kn_clock *clock;
 };

@@ -70,6 +70,8 @@ struct console_call {
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)
     KN_PRINTF(4, 5);
 
+/* A query parameter as it was sent; ptr NULL: there is none. */
+struct kn_str console_query_find(const struct console_call *call, const char *name);
 /* A query parameter that is a whole number. fallback when absent; -EINVAL, and the answer is set.
  */
 int console_query_i64(struct console_call *call, const char *name, int64_t fallback, int64_t *ret)
@@ -91,6 +93,11 @@ struct kn_str console_host_name(struct kn_str host);
 /* http://host:port of a listener as this client reaches it; empty when there is none. */
 struct kn_str console_api_url(const struct console_call *call);
 struct kn_str console_ingest_url(const struct console_call *call);
+
+/* console_data.c */
+void console_run_data_streams(struct console_call *call);
+void console_run_data_stream(struct console_call *call);
+void console_run_data_records(struct console_call *call);
 
 /* console_holds.c */
 void console_run_holds(struct console_call *call);

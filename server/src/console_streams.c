@@ -163,18 +163,11 @@ void console_run_streams(struct console_call *call)
 {
     struct storage_stream *page[LIST_PAGE];
     struct kn_json_writer *w = &call->json;
-    struct kn_str rest = call->query, after = {0};
+    struct kn_str after = console_query_find(call, "after"); /* names need no escapes in a query */
     int64_t limit = LIST_PAGE;
     if (console_query_i64(call, "limit", LIST_PAGE, &limit) < 0)
         return;
     limit = kn_max_i64(1, kn_min_i64(limit, LIST_PAGE));
-    while (rest.len > 0) {
-        struct kn_str pair, key;
-        rest = kn_str_cut(rest, '&', &pair);
-        struct kn_str value = kn_str_cut(pair, '=', &key);
-        if (kn_str_eq(key, KN_STR("after")))
-            after = value; /* names need no escapes in a query */
-    }
     size_t count = storage_stream_list(call->console->conf.storage, (struct kn_str){0}, after, page,
                                        (size_t) limit);
     kn_json_object_begin(w);

@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include "datastream/datastream.h"
+#include "storage/shard.h"
 #include "storage/storage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,6 +25,7 @@ static struct world {
     struct server_config config;
     struct server_ports ports;
     struct storage *storage;
+    struct datastream *datastream;
     struct server_console *consoles[2]; /* without keys, and with */
 } world = {.dir = "/tmp/kinema-fuzz-XXXXXX"};
 
@@ -65,6 +68,21 @@ static void remove_dir(void)
     (void) !system(command);
 }
 
+static void open_datastream(void)
+{
+    static const struct kn_api_identity identity = {"aws", "us-east-1", "123456789012"};
+    struct storage_shard_conf conf;
+    struct kn_conf_table table = {
+        .keys = storage_shard_conf_keys, .count = storage_shard_conf_key_count, .target = &conf};
+    struct storage_shards_report report;
+    struct kn_err err = {0};
+    kn_assert(kn_conf_defaults(&table, 1) == 0);
+    conf.journal_bytes = MIB(16);
+    kn_assert(storage_shards_start(world.storage, &conf, &report, &err) == 0);
+    kn_assert(
+        datastream_new(world.storage, &identity, kn_clock_system(), &world.datastream, &err) == 0);
+}
+
 static void open_world(void)
 {
     struct kn_conf_table table = {.keys = storage_conf_keys,
@@ -83,10 +101,12 @@ static void open_world(void)
     world.config.server.console_session_ms = 3600000;
     kn_assert(storage_open(world.dir, &world.config.storage, kn_fs_system(), kn_clock_system(),
                            &world.storage, &report, &err) == 0);
+    open_datastream();
     for (int keys = 0; keys <= 1; keys++) {
         const struct server_console_conf conf = {.config = &world.config,
                                                  .ports = &world.ports,
                                                  .storage = world.storage,
+                                                 .datastream = world.datastream,
                                                  .keyring = keys ? &ring : NULL,
                                                  .clock = kn_clock_system()};
         kn_assert(server_console_new(&conf, &world.consoles[keys], &err) == 0);

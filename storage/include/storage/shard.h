@@ -105,10 +105,11 @@ uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct stor
 
 /* --- reading ---------------------------------------------------------------------------------- */
 struct storage_shard_ends {
-    uint64_t oldest;              /* nothing before it is read; == next: there is none */
-    uint64_t next;                /* index of the next record to come */
-    int64_t oldest_ms, newest_ms; /* arrivals; 0: none */
-    uint64_t bytes, records;      /* kept */
+    uint64_t oldest;               /* nothing before it is read; == next: there is none */
+    uint64_t next;                 /* index of the next record to come */
+    int64_t oldest_ms, newest_ms;  /* arrivals; 0: none */
+    uint64_t bytes, records;       /* kept */
+    uint64_t bytes_in, records_in; /* appended since it was made, kept or not */
     bool closed;
 };
 void storage_shard_ends(struct storage_shard *shard, struct storage_shard_ends *ret);

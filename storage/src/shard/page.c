@@ -221,6 +221,8 @@ void storage_shard_ends(struct storage_shard *shard, struct storage_shard_ends *
                                        .newest_ms = shard->newest_ms,
                                        .bytes = shard->bytes - shard->bytes_dropped,
                                        .records = shard->records - shard->records_dropped,
+                                       .bytes_in = shard->bytes,
+                                       .records_in = shard->records,
                                        .closed = shard->closed};
     if (shard->oldest < shard->flushed && shard->flushed_ms >= horizon) {
         ret->oldest = shard->oldest;

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// The records of one shard as they come, newest on top; a click shows one whole, JSON indented.
+
+import {bytes, clock, copy, count, make} from './format.js';
+
+const ASK_MS = 1000;
+const SHOWN_MAX = 500;
+const PREVIEW_CHARACTERS = 200;
+const KPL = [0xf3, 0x89, 0x9a, 0xc2]; // what a record made of many begins with
+const utf8 = new TextDecoder('utf-8', {fatal: true});
+
+const fromBase64 = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
+
+function hex(data) {
+  const lines = [];
+  for (let at = 0; at < data.length; at += 16) {
+    const part = [...data.subarray(at, at + 16)];
+    lines.push(`${at.toString(16).padStart(6, '0')}  ${part.map(b => b.toString(16).padStart(2, '0')).join(' ').padEnd(47)}  ` +
+      part.map(b => b > 31 && b < 127 ? String.fromCharCode(b) : '.').join(''));
+  }
+  return lines.join('\n');
+}
+
+// What a record holds, as {kind, line, whole}.
+export function reading(data, size) {
+  const cut = data.length < size ? `\n… ${bytes(size - data.length)} more` : '';
+  if (KPL.every((b, i) => data[i] === b)) return {kind: 'aggregated', line: `${bytes(size)}, made of many records by a KPL producer`, whole: hex(data) + cut};
+  let text;
+  try {
+    text = utf8.decode(cut ? data.subarray(0, data.length - 4) : data);
+  } catch { /* bytes, then */ }
+  if (text === undefined || /[\0-\x08\x0e-\x1f]/.test(text)) return {kind: 'bytes', line: hex(data.subarray(0, 16)).slice(8, 55).trim(), whole: hex(data) + cut};
+  const line = text.slice(0, PREVIEW_CHARACTERS).replace(/\s+/g, ' ');
+  try {
+    const value = JSON.parse(text);
+    if (typeof value === 'object' && value) return {kind: 'JSON', line, whole: JSON.stringify(value, null, 2)};
+  } catch { /* some text */ }
+  return {kind: 'text', line, whole: text + cut};
+}
+
+export class Tail {
+  constructor(panel, {ask, path}) {
+    Object.assign(this, {panel, ask, path, shard: undefined, from: undefined, paused: false});
+    this.find = selector => panel.querySelector(selector);
+    this.list = this.find('#tail-records');
+    this.select = this.find('#tail-shard');
+    this.select.onchange = () => this.choose(+this.select.value);
+    this.find('#tail-pause').onclick = () => this.pause(!this.paused);
+    this.find('#tail-filter').oninput = () => { for (const row of this.list.children) this.match(row); };
+    this.turn();
+  }
+
+  // Which shards there are to choose from; the first open one is followed unasked.
+  shards(list, canRead) {
+    this.panel.hidden = !canRead;
+    const wanted = list.map(s => `${s.index}${s.closedMs ? 'c' : ''}`).join();
+    if (wanted === this.offered) return;
+    this.offered = wanted;
+    this.select.replaceChildren(...list.map(s => make('option', {value: s.index}, `${s.id}${s.closedMs ? ' (closed)' : ''}`)));
+    if (this.shard === undefined && list.length) this.choose((list.find(s => !s.closedMs) || list[0]).index);
+    else this.select.value = this.shard;
+  }
+
+  choose(index) {
+    if (this.shard !== index) {
+      this.shard = index;
+      this.from = undefined;
+      this.list.replaceChildren();
+    }
+    this.select.value = index;
+    this.pause(false);
+    clearTimeout(this.timer);
+    this.turn();
+  }
+
+  pause(on) {
+    this.paused = on;
+    this.find('#tail-pause').textContent = on ? 'Go on' : 'Pause';
+    this.find('#tail-pause').setAttribute('aria-pressed', String(on));
+    this.say();
+  }
+
+  async turn() {
+    const mine = this.running = {};
+    let again = ASK_MS;
+    if (!document.hidden && !this.paused && this.shard !== undefined) {
+      try {
+        const page = await this.ask(`${this.path}?shard=${this.shard}${this.from === undefined ? '' : `&from=${this.from}`}`);
+        if (this.running !== mine) return; // another shard was chosen meanwhile
+        this.show(page);
+        if (!page.atEnd) again = 0;
+      } catch (error) { this.error = error.message; this.say(); }
+    }
+    if (this.running === mine && !this.closed) this.timer = setTimeout(() => this.turn(), again);
+  }
+
+  show(page) {
+    this.error = '';
+    this.page = page;
+    this.from = page.from;
+    const rows = page.records.reverse().map(record => this.row(record));
+    this.list.prepend(...rows);
+    while (this.list.children.length > SHOWN_MAX) this.list.lastChild.remove();
+    this.say();
+  }
+
+  say() {
+    const {page} = this;
+    this.find('#tail-state').textContent = this.error ? this.error : this.paused ? 'Paused' : !page ? ''
+      : page.closed && page.atEnd ? 'The shard is closed; this is its end.' : !page.atEnd ? 'Catching up'
+        : this.list.children.length ? 'Live' : 'Live; nothing has come yet';
+  }
+
+  row(record) {
+    const {kind, line, whole} = reading(fromBase64(record.data), record.bytes);
+    const row = make('details', {'data-text': `${record.key || ''} ${line}`.toLowerCase()}, make('summary', {},
+      make('time', {datetime: new Date(record.arrivalMs).toISOString()}, `${clock(record.arrivalMs)}.${String(record.arrivalMs % 1000).padStart(3, '0')}`),
+      make('b', {title: 'Partition key'}, record.key || '–'), make('code', {}, line), make('span', {class: 'dim'}, bytes(record.bytes))));
+    row.addEventListener('toggle', () => {
+      if (!row.open || row.querySelector('pre')) return;
+      const button = make('button', {type: 'button', class: 'copy', onclick: async () => { button.textContent = await copy(whole) ? 'Copied' : 'Select and copy by hand'; }}, 'Copy');
+      row.append(make('div', {class: 'whole'}, make('p', {class: 'dim small'}, `${kind}, ${count(record.bytes)} bytes · number ${record.number}`), button,
+        make('pre', {tabindex: '0'}, whole)));
+    });
+    this.match(row);
+    return row;
+  }
+
+  match(row) {
+    const wanted = this.find('#tail-filter').value.trim().toLowerCase();
+    row.hidden = !row.dataset.text.includes(wanted);
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.running = null;
+  }
+}
