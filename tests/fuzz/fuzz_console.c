@@ -79,8 +79,8 @@ static void open_datastream(void)
     kn_assert(kn_conf_defaults(&table, 1) == 0);
     conf.journal_bytes = MIB(16);
     kn_assert(storage_shards_start(world.storage, &conf, &report, &err) == 0);
-    kn_assert(
-        datastream_new(world.storage, &identity, kn_clock_system(), &world.datastream, &err) == 0);
+    kn_assert(datastream_new(world.storage, &world.config.datastream, &identity, kn_clock_system(),
+                             &world.datastream, &err) == 0);
 }
 
 static void open_world(void)
