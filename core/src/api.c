@@ -55,6 +55,28 @@ int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ..
     return -ECANCELED;
 }
 
+int kn_api_defer(struct kn_api_call *call, enum kn_http_lane lane)
+{
+    kn_assert(!call->on_worker && !call->state->raised.name);
+    call->state->deferred = true;
+    call->state->lane = lane;
+    return -EINPROGRESS;
+}
+
+void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg)
+{
+    kn_assert(!call->state->kept_release);
+    call->state->kept_release = release;
+    call->state->kept = arg;
+}
+
+static void let_go(struct kn_api_call_state *state)
+{
+    if (state->kept_release)
+        state->kept_release(state->kept);
+    state->kept_release = NULL;
+}
+
 void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *ctx)
 {
     kn_assert(call->operation->answer_stream || call->operation->input_stream);
@@ -146,6 +168,7 @@ static void handled(struct kn_api_call_state *state, int result)
     int error = state->codec->encode(op->out, state->out, &state->answer);
     if (error)
         kn_api_raise_errno(state, error);
+    let_go(state);
 }
 
 static void handle(void *arg)
@@ -154,7 +177,7 @@ static void handle(void *arg)
     int result =
         state->entry->op->invoke(state->entry->module, state->in, state->out, &state->call);
     if (result == -EINPROGRESS)
-        state->suspended = true;
+        state->suspended = !state->deferred;
     else
         handled(state, result);
 }
@@ -184,6 +207,7 @@ static void hand_over(struct kn_api_call_state *state)
 /* The engine below has its own copy of the answer: a peer that takes its time holds only that. */
 static void release(struct kn_api_call_state *state)
 {
+    let_go(state);
     kn_buf_done(&state->answer);
     kn_arena_done(&state->arena);
     state->in = state->out = NULL;
@@ -214,7 +238,7 @@ static void run_on_worker(struct kn_api_call_state *state, enum kn_http_lane lan
                           enum kn_api_step step, void (*job)(void *arg))
 {
     int error = kn_http_offload(state->call.req, lane, job, state);
-    state->step = step;
+    state->step = step; /* on_wake reads it, on this thread */
     if (error) {
         kn_api_raise_errno(state, error);
         finish(state);
@@ -231,8 +255,29 @@ static void after_handler(struct kn_api_call_state *state)
     state->step = KN_API_STEP_SUSPENDED;
     if (!kn_api_is_resumed(state))
         return;
-    handled(state, state->async_result);
+    int result = state->async_result;
+    if (result == 0 && state->resumed_fn)
+        result = state->resumed_fn(&state->call, state->resumed_ctx);
+    handled(state, result);
     finish(state);
+}
+
+static void handle_on_worker(struct kn_api_call_state *state, enum kn_http_lane lane)
+{
+    state->call.on_worker = true;
+    run_on_worker(state, lane, KN_API_STEP_HANDLER, handle);
+}
+
+static void handle_here(struct kn_api_call_state *state)
+{
+    handle(state);
+    if (!state->deferred) {
+        after_handler(state);
+        return;
+    }
+    state->deferred = false;
+    memset(state->out, 0, state->entry->op->out->bytes);
+    handle_on_worker(state, state->lane);
 }
 
 /* What has no handler says why. */
@@ -260,12 +305,9 @@ static void proceed(struct kn_api_call_state *state)
     if (error)
         finish(state);
     else if (op->blocking)
-        run_on_worker(state, op->changes ? KN_HTTP_CHANGES : KN_HTTP_READS, KN_API_STEP_HANDLER,
-                      handle);
-    else {
-        handle(state);
-        after_handler(state);
-    }
+        handle_on_worker(state, op->changes ? KN_HTTP_CHANGES : KN_HTTP_READS);
+    else
+        handle_here(state);
 }
 
 static void start(struct kn_api_call_state *state)
@@ -315,6 +357,7 @@ void kn_api_state_free(struct kn_api_call_state *state)
 {
     if (state->key)
         state->api->conf.keyring->unref(state->api->conf.keyring, state->key);
+    let_go(state);
     kn_buf_done(&state->answer);
     kn_arena_done(&state->arena);
     free(state);

@@ -38,6 +38,12 @@ void kn_api_resume(struct kn_api_call *call, int result)
     kn_api_state_free(state);
 }
 
+void kn_api_on_resume(struct kn_api_call *call, kn_api_resumed_fn *fn, void *ctx)
+{
+    call->state->resumed_fn = fn;
+    call->state->resumed_ctx = ctx;
+}
+
 bool kn_api_is_resumed(struct kn_api_call_state *state)
 {
     return atomic_load(&state->async) == RESUMED;

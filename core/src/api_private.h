@@ -225,8 +225,14 @@ struct kn_api_call_state {
     void *take_ctx;
     struct kn_str resource; /* for the log */
     char id_2[KN_API_ID_2_TEXT];
-    bool permitted;   /* resource_token: the handler has asked */
-    bool suspended;   /* the handler has promised an answer */
+    bool permitted; /* resource_token: the handler has asked */
+    bool suspended; /* the handler has promised an answer */
+    bool deferred;  /* the handler is to be called again, on a worker of the lane */
+    enum kn_http_lane lane;
+    kn_api_resumed_fn *resumed_fn;
+    void *resumed_ctx;
+    void (*kept_release)(void *arg); /* kn_api_keep */
+    void *kept;
     atomic_int async; /* api_async.c */
     struct kn_http_ref ref;
     int async_result;

@@ -41,6 +41,8 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     ds->conf = conf;
     ds->identity = identity;
     ds->clock = clock;
+    kn_lock_init(&ds->lock);
+    kn_cond_init(&ds->idle);
     int r = load_token_key(ds, err);
     if (r == 0)
         r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
@@ -53,12 +55,34 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     return r;
 }
 
+void datastream_pending_begin(struct datastream *ds)
+{
+    KN_LOCKED(&ds->lock);
+    ds->pending++;
+}
+
+void datastream_pending_end(struct datastream *ds)
+{
+    KN_LOCKED(&ds->lock);
+    if (--ds->pending == 0)
+        kn_cond_broadcast(&ds->idle);
+}
+
+void datastream_stop(struct datastream *ds)
+{
+    KN_LOCKED(&ds->lock);
+    while (ds->pending > 0)
+        kn_cond_wait(&ds->idle, &ds->lock);
+}
+
 void datastream_free(struct datastream *ds)
 {
     if (!ds)
         return;
     datastream_consumers_close(ds->consumers);
     datastream_streams_close(ds->streams);
+    kn_cond_done(&ds->idle);
+    kn_lock_done(&ds->lock);
     free(ds);
 }
 

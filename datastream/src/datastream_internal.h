@@ -18,6 +18,10 @@ struct datastream {
     uint8_t token_key[KN_AEAD_KEY_BYTES]; /* of iterators and NextTokens; of the data folder */
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
+
+    struct kn_lock lock; /* a leaf: what follows */
+    struct kn_cond idle; /* nothing is pending any more */
+    size_t pending;      /* calls that wait for a log */
 };
 
 KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)
@@ -41,6 +45,9 @@ int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
 int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, struct kn_str arn,
                            struct datastream_stream **ret_stream, struct datastream_consumer **ret)
     KN_MUSTUSE;
+/* Around work that resumes a call when a log is done: datastream_stop waits for it. Any thread. */
+void datastream_pending_begin(struct datastream *ds);
+void datastream_pending_end(struct datastream *ds); /* after kn_api_resume */
 
 /* One shard as answers show it. -ENOMEM. */
 int datastream_shard_show(struct kn_api_call *call, const struct datastream_shard *shard,

@@ -50,6 +50,58 @@ size_t datastream_sequence_format(const struct datastream_sequence *s,
     return kn_wide_format(limb, LIMBS, dst, DATASTREAM_SEQUENCE_TEXT_BYTES);
 }
 
+enum {
+    CHUNKS = 7,
+    CHUNK_DIGITS = 8,
+    CHUNK = 100000000,
+};
+static_assert(CHUNKS * CHUNK_DIGITS == DATASTREAM_SEQUENCE_DIGITS, "chunks are whole");
+static_assert(INDEX_AT == 80, "the step between two numbers");
+
+void datastream_sequence_run_init(struct datastream_sequence_run *run,
+                                  const struct datastream_sequence *first)
+{
+    char text[DATASTREAM_SEQUENCE_TEXT_BYTES];
+    size_t len = datastream_sequence_format(first, text);
+    kn_assert(len == DATASTREAM_SEQUENCE_DIGITS);
+    for (size_t i = 0; i < CHUNKS; i++) {
+        const char *at = text + (CHUNKS - 1 - i) * CHUNK_DIGITS;
+        run->chunk[i] = 0;
+        for (size_t k = 0; k < CHUNK_DIGITS; k++)
+            run->chunk[i] = run->chunk[i] * 10 + (uint32_t) (at[k] - '0');
+    }
+}
+
+void datastream_sequence_run_next(struct datastream_sequence_run *run)
+{
+    static const uint32_t step[CHUNKS] = {74706176, 96146291, 20892581, 1}; /* 2^80 */
+    uint32_t carry = 0;
+    for (size_t i = 0; i < CHUNKS; i++) {
+        uint32_t sum = run->chunk[i] + step[i] + carry;
+        carry = sum >= CHUNK;
+        run->chunk[i] = carry ? sum - CHUNK : sum;
+    }
+}
+
+void datastream_sequence_run_text(const struct datastream_sequence_run *run,
+                                  char dst[DATASTREAM_SEQUENCE_DIGITS])
+{
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    for (size_t i = 0; i < CHUNKS; i++) {
+        uint32_t high = run->chunk[CHUNKS - 1 - i] / 10000,
+                 low = run->chunk[CHUNKS - 1 - i] % 10000;
+        memcpy(dst, pairs + (size_t) 2 * (high / 100), 2);
+        memcpy(dst + 2, pairs + (size_t) 2 * (high % 100), 2);
+        memcpy(dst + 4, pairs + (size_t) 2 * (low / 100), 2);
+        memcpy(dst + 6, pairs + (size_t) 2 * (low % 100), 2);
+        dst += CHUNK_DIGITS;
+    }
+}
+
 static int64_t seconds(const uint32_t *limb, unsigned at)
 {
     return (int64_t) kn_wide_bits(limb, LIMBS, at, SECONDS_BITS);

@@ -30,8 +30,28 @@ struct datastream_sequence {
     int64_t arrival_s;
 };
 
+/* A shard's starting number has index 0 and is of no record: the log's record 0 has index 1. */
+static inline uint64_t datastream_sequence_index(uint64_t log_index)
+{
+    return log_index + 1;
+}
+
 size_t datastream_sequence_format(const struct datastream_sequence *sequence,
                                   char dst[DATASTREAM_SEQUENCE_TEXT_BYTES]);
+
+/* Numbers that follow one another: formatting the next costs an addition in decimal. */
+struct datastream_sequence_run {
+    uint32_t chunk[7]; /* of eight digits, the least significant first */
+};
+enum {
+    DATASTREAM_SEQUENCE_DIGITS = 56 /* of any number of layout 2 */
+};
+void datastream_sequence_run_init(struct datastream_sequence_run *run,
+                                  const struct datastream_sequence *first);
+void datastream_sequence_run_next(struct datastream_sequence_run *run); /* index + 1 */
+void datastream_sequence_run_text(const struct datastream_sequence_run *run,
+                                  char dst[DATASTREAM_SEQUENCE_DIGITS]); /* without a NUL */
+
 /* -EINVAL: of no layout, or the index or a date is out of range. */
 int datastream_sequence_parse(struct kn_str text, struct datastream_sequence *ret) KN_MUSTUSE;
 

@@ -33,6 +33,7 @@ static int shards_new(struct datastream_shard_map *map, struct datastream_shards
         return -ENOMEM;
     }
     atomic_init(&shards->refs, 1);
+    shards->writers = 0;
     shards->map = *map;
     *map = (struct datastream_shard_map){0};
     *ret = shards;
@@ -53,6 +54,7 @@ void datastream_stream_unref(struct datastream_stream *stream)
     datastream_logs_done(&stream->logs);
     datastream_settings_unref(stream->settings);
     datastream_shards_unref(stream->shards);
+    kn_cond_done(&stream->quiet);
     kn_lock_done(&stream->change);
     kn_lock_done(&stream->lock);
     free(stream);
@@ -71,6 +73,23 @@ struct datastream_shards *datastream_stream_shards(struct datastream_stream *str
     return stream->shards;
 }
 
+struct datastream_shards *datastream_stream_write_begin(struct datastream_stream *stream)
+{
+    KN_LOCKED(&stream->lock);
+    atomic_fetch_add_explicit(&stream->shards->refs, 1, memory_order_relaxed);
+    stream->shards->writers++;
+    return stream->shards;
+}
+
+void datastream_stream_write_end(struct datastream_stream *stream, struct datastream_shards *shards)
+{
+    kn_lock_take(&stream->lock);
+    if (--shards->writers == 0 && shards != stream->shards)
+        kn_cond_broadcast(&stream->quiet);
+    kn_lock_give(&stream->lock);
+    datastream_shards_unref(shards);
+}
+
 /* Takes both over. */
 static struct datastream_stream *stream_new(const struct storage_id *id,
                                             struct datastream_settings *settings,
@@ -86,6 +105,7 @@ static struct datastream_stream *stream_new(const struct storage_id *id,
     stream->id = *id;
     kn_lock_init(&stream->change);
     kn_lock_init(&stream->lock);
+    kn_cond_init(&stream->quiet);
     datastream_logs_init(&stream->logs);
     stream->settings = settings;
     stream->shards = shards;
@@ -346,6 +366,8 @@ int datastream_stream_reshard(struct datastream_streams *streams, struct datastr
     kn_lock_take(&stream->lock);
     struct datastream_shards *former = stream->shards;
     stream->shards = next;
+    while (former->writers > 0)
+        kn_cond_wait(&stream->quiet, &stream->lock);
     kn_lock_give(&stream->lock);
     datastream_shards_unref(former);
     return 0;

@@ -32,12 +32,14 @@ struct datastream_stream { /* counted */
     struct kn_lock lock;                  /* a leaf: what follows */
     struct datastream_settings *settings; /* counted */
     struct datastream_shards *shards;     /* counted */
+    struct kn_cond quiet;                 /* nobody writes by an older map any more */
 
     struct datastream_logs logs;
 };
 
 struct datastream_shards { /* a shard map that readers share */
     _Atomic unsigned refs;
+    unsigned writers; /* guarded by the stream's lock */
     struct datastream_shard_map map;
 };
 
@@ -47,6 +49,13 @@ void datastream_stream_unref(struct datastream_stream *stream); /* accepts NULL 
 struct datastream_settings *datastream_stream_settings(struct datastream_stream *stream);
 struct datastream_shards *datastream_stream_shards(struct datastream_stream *stream);
 void datastream_shards_unref(struct datastream_shards *shards);
+
+/* Whoever appends to a shard holds, from choosing it to the return of storage_shard_append, the map
+ * it is chosen by: until then a change of the map waits before it closes a log, so that no append
+ * comes too late for its shard. A reference; any thread. */
+struct datastream_shards *datastream_stream_write_begin(struct datastream_stream *stream);
+void datastream_stream_write_end(struct datastream_stream *stream,
+                                 struct datastream_shards *shards);
 
 struct datastream_streams;
 /* Reads them all. meta outlives it. Blocks. -EBADMSG: a record is damaged, err names it. */
@@ -73,7 +82,8 @@ int datastream_stream_create(struct datastream_streams *streams,
 typedef int datastream_edit_fn(void *ctx, struct datastream_settings *draft);
 int datastream_stream_change(struct datastream_streams *streams, struct datastream_stream *stream,
                              datastream_edit_fn *edit, void *ctx) KN_MUSTUSE;
-/* edit makes *ret out of map, as the functions of shard_map.h do. Blocks. */
+/* edit makes *ret out of map, as the functions of shard_map.h do. When it returns, nobody writes by
+ * an older map any more. Blocks. */
 typedef int datastream_reshard_fn(void *ctx, const struct datastream_shard_map *map,
                                   struct datastream_shard_map *ret);
 int datastream_stream_reshard(struct datastream_streams *streams, struct datastream_stream *stream,

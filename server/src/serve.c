@@ -356,6 +356,8 @@ static void close_all(struct serve *s)
         kn_http_mhd_stop(s->console_http, 1000);
     if (s->http_started)
         kn_http_server_stop(s->http, drain_ms);
+    if (s->datastream)
+        datastream_stop(s->datastream);
     if (s->ingest)
         ingest_free(s->ingest);
     if (s->http)

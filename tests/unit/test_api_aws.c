@@ -421,6 +421,31 @@ TEST(a_worker_may_promise_too)
     assert_answer(200, "{\"Text\":\"from a worker\"}");
 }
 
+/* The first round leaves nothing in the answer, and what it keeps is released once. */
+TEST(a_handler_that_must_block_is_called_again_on_a_worker)
+{
+    wire.released = 0;
+    json_call("Later", "{\"How\":\"DEFER\"}");
+    assert_answer(200, "{\"Text\":\"kept\"}");
+    assert_int_equal(wire.released, 1);
+}
+
+TEST(what_came_of_a_call_is_made_an_answer_on_the_loop)
+{
+    begin_later("{\"How\":\"NOTED\"}");
+    kn_api_resume(wire.later, 0);
+    assert_false(req.answered);
+    assert_true(fake_http_run_wake(&req));
+    assert_answer(200, "{\"Text\":\"noted\"}");
+    finish();
+
+    begin_later("{\"How\":\"NOTED\"}"); /* an error needs no answer to be made */
+    kn_api_resume(wire.later, -ENOSPC);
+    (void) fake_http_run_wake(&req);
+    assert_int_equal(req.status, 503);
+    finish();
+}
+
 TESTS_MAIN(
     TEST_OF(every_type_goes_in_and_comes_out_as_json),
     TEST_OF(every_type_goes_in_and_comes_out_as_cbor),
@@ -436,4 +461,6 @@ TESTS_MAIN(
     TEST_OF(planned_and_refused_operations_check_their_input_first),
     TEST_OF(a_suspended_call_is_answered_when_it_is_resumed),
     TEST_OF(a_call_may_be_resumed_before_its_handler_returns), TEST_OF(a_resumed_call_may_fail),
-    TEST_OF(a_peer_that_leaves_does_not_take_the_memory_with_it), TEST_OF(a_worker_may_promise_too))
+    TEST_OF(a_peer_that_leaves_does_not_take_the_memory_with_it), TEST_OF(a_worker_may_promise_too),
+    TEST_OF(a_handler_that_must_block_is_called_again_on_a_worker),
+    TEST_OF(what_came_of_a_call_is_made_an_answer_on_the_loop))

@@ -123,6 +123,25 @@ TEST(numbers_of_the_service_are_understood)
     assert_string_equal(text, "49543463076548007577105092703039560359975228518395019266");
 }
 
+TEST(a_run_of_numbers_is_what_each_of_them_would_be)
+{
+    struct datastream_sequence s = {.layout = 2,
+                                    .created_s = 1795849862,
+                                    .shard = 0x12345,
+                                    .index = UINT64_C(0xfffffffff0),
+                                    .arrival_s = 1795849999};
+    struct datastream_sequence_run run;
+    datastream_sequence_run_init(&run, &s);
+    for (int i = 0; i < 100000; i++) {
+        char text[DATASTREAM_SEQUENCE_TEXT_BYTES], of_run[DATASTREAM_SEQUENCE_DIGITS];
+        datastream_sequence_run_text(&run, of_run);
+        assert_int_equal(datastream_sequence_format(&s, text), sizeof(of_run));
+        assert_memory_equal(text, of_run, sizeof(of_run));
+        datastream_sequence_run_next(&run);
+        s.index++;
+    }
+}
+
 /* Hexadecimal, since that is how the layout is seen. */
 static int parse_hex(const char *hex, struct datastream_sequence *ret)
 {
@@ -398,6 +417,7 @@ TEST(a_damaged_record_is_refused)
 TESTS_MAIN(TEST_OF(ranges_are_those_of_the_service), TEST_OF(a_partition_key_hashes_by_md5),
            TEST_OF(a_hash_key_has_128_bits), TEST_OF(shard_ids_are_read_as_the_service_reads_them),
            TEST_OF(a_sequence_number_goes_both_ways_and_has_56_digits),
+           TEST_OF(a_run_of_numbers_is_what_each_of_them_would_be),
            TEST_OF(numbers_of_the_service_are_understood),
            TEST_OF(numbers_that_the_service_refuses_are_refused),
            TEST_OF(an_iterator_goes_both_ways_and_is_as_long_as_the_service_makes_it),

@@ -57,9 +57,38 @@ int wire_op_Echo(struct wire *module, const struct wire_Echo_in *in, struct wire
     return error ? error : copy_records(call, &in->Records, &out->Records);
 }
 
+static void released(void *arg)
+{
+    struct wire *module = arg;
+    module->released++;
+}
+
+static int defer(struct wire *module, struct wire_Later_out *out, struct kn_api_call *call)
+{
+    if (!call->on_worker) {
+        out->Text = KN_STR("of the first round");
+        return kn_api_defer(call, KN_HTTP_READS);
+    }
+    kn_assert(!out->Text.ptr);
+    kn_api_keep(call, released, module);
+    out->Text = KN_STR("kept");
+    return 0;
+}
+
+static int noted(struct kn_api_call *call, void *ctx)
+{
+    struct wire_Later_out *out = ctx;
+    out->Text = kn_arena_str(call->arena, KN_STR("noted"));
+    return 0;
+}
+
 int wire_op_Later(struct wire *module, const struct wire_Later_in *in, struct wire_Later_out *out,
                   struct kn_api_call *call)
 {
+    if (in->How == WIRE_Later_How_DEFER)
+        return defer(module, out, call);
+    if (in->How == WIRE_Later_How_NOTED)
+        kn_api_on_resume(call, noted, out);
     int promise = kn_api_suspend(call);
     if (module->take_later && in->How == WIRE_Later_How_LATER) {
         module->take_later(call, out);

@@ -8,6 +8,7 @@
 struct wire {
     struct kn_api_call *later; /* suspended, to be resumed by the test */
     struct wire_Later_out *later_out;
+    int released; /* what kn_api_keep was given */
     /* if set, gets it instead; on the request's loop */
     void (*take_later)(struct kn_api_call *call, struct wire_Later_out *out);
 };

@@ -88,6 +88,7 @@ struct kn_api_call {
     const struct kn_key *key; /* who asks; NULL under --no-auth */
     struct kn_clock *clock;
     char request_id[37];
+    bool on_worker;                  /* the handler may block */
     struct kn_api_call_state *state; /* the engine's own */
 };
 
@@ -113,6 +114,20 @@ int kn_api_permit(struct kn_api_call *call, struct kn_str stream) KN_MUSTUSE;
  */
 int kn_api_suspend(struct kn_api_call *call) KN_MUSTUSE;
 void kn_api_resume(struct kn_api_call *call, int result);
+
+/* Called on the request's loop once the call is resumed with 0, unless the peer has left: what it
+ * returns is the result. So whoever ends many calls only notes what came of each. After suspend,
+ * before the work is handed on. */
+typedef int kn_api_resumed_fn(struct kn_api_call *call, void *ctx);
+void kn_api_on_resume(struct kn_api_call *call, kn_api_resumed_fn *fn, void *ctx);
+
+/* A handler that does not block but for once must (call->on_worker is false): it lets go of all it
+ * has and returns this; the engine calls it again, with a blank `out`, on a worker of the lane. */
+int kn_api_defer(struct kn_api_call *call, enum kn_http_lane lane) KN_MUSTUSE;
+
+/* What `out` points into besides the arena: released once the answer has been encoded, or when
+ * there will be none. At most one a call. */
+void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg);
 
 /* One structure as a JSON object: the events of a streamed answer. -ENOMEM, -EMSGSIZE. */
 struct kn_api_structure;

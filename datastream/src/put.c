@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "put.h"
+
+#include <errno.h>
+
+#include "core/crypto.h"
+
+enum {
+    SLOTS = 1024, /* twice the records of a call */
+};
+static_assert((SLOTS & (SLOTS - 1)) == 0, "a mask");
+
+/* --- which shard --------------------------------------------------------------------------------
+ */
+struct grouping {
+    const struct datastream_shard_map *map;
+    struct datastream_hash spread; /* AUTO: where the next record goes */
+    bool is_spread;
+    uint16_t slots[SLOTS]; /* group + 1, by index of the shard */
+};
+
+/* Under AUTO keys have no say: steps of the golden ratio fill any count of shards evenly. */
+static struct datastream_hash spread_next(struct grouping *g)
+{
+    g->spread.high += UINT64_C(0x9E3779B97F4A7C15);
+    return g->spread;
+}
+
+static int hash_of(struct grouping *g, struct kn_api_call *call,
+                   const struct datastream_PutRecordsRequestEntry *entry,
+                   struct datastream_hash *ret)
+{
+    if (g->is_spread) {
+        *ret = spread_next(g);
+        return 0;
+    }
+    if (!entry->ExplicitHashKey.ptr) {
+        *ret = datastream_hash_of(entry->PartitionKey);
+        return 0;
+    }
+    if (datastream_hash_parse(entry->ExplicitHashKey, ret) == 0)
+        return 0;
+    return kn_api_fault(call, "InvalidArgumentException",
+                        "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, "
+                        "2^128-1]. Specified value was " KN_STR_FMT,
+                        KN_STR_ARG(entry->ExplicitHashKey));
+}
+
+static uint32_t group_for(struct datastream_put *put, struct grouping *g,
+                          const struct datastream_shard *shard)
+{
+    size_t at = shard->index & (SLOTS - 1);
+    for (; g->slots[at]; at = (at + 1) & (SLOTS - 1)) {
+        if (put->groups[g->slots[at] - 1].shard == shard->index)
+            return g->slots[at] - 1u;
+    }
+    size_t group = put->group_count++;
+    put->groups[group] = (struct datastream_put_group){
+        .put = put, .shard = shard->index, .created_s = shard->created_s};
+    g->slots[at] = (uint16_t) (group + 1);
+    return (uint32_t) group;
+}
+
+static int group_all(struct datastream_put *put, struct datastream_settings *settings,
+                     const struct datastream_shard_map *map,
+                     const struct datastream_PutRecordsRequestEntry *entries)
+{
+    struct grouping g = {.map = map, .is_spread = settings->spread};
+    if (g.is_spread)
+        kn_random_name(&g.spread, sizeof(g.spread));
+    for (size_t i = 0; i < put->count; i++) {
+        struct datastream_hash hash;
+        int r = hash_of(&g, put->call, &entries[i], &hash);
+        if (r < 0)
+            return r;
+        put->group_of[i] = group_for(put, &g, datastream_shard_map_route(map, hash));
+        put->groups[put->group_of[i]].log_bytes +=
+            entries[i].PartitionKey.len + entries[i].Data.len;
+    }
+    return 0;
+}
+
+/* --- batches ------------------------------------------------------------------------------------
+ */
+static int open_logs(struct datastream_put *put, struct datastream_stream *stream)
+{
+    for (size_t i = 0; i < put->group_count; i++) {
+        struct datastream_put_group *group = &put->groups[i];
+        int r =
+            datastream_log_get(put->ds, stream, group->shard, !put->call->on_worker, &group->log);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void refuse(struct datastream_put_group *group, int result)
+{
+    storage_batch_free(KN_MOVE(group->batch));
+    group->result = result;
+}
+
+static int add(struct datastream_put *put, struct datastream_put_group *group,
+               const struct datastream_PutRecordsRequestEntry *entry)
+{
+    uint8_t *dst;
+    if (group->result < 0)
+        return 0;
+    int r = group->batch ? 0 : storage_batch_new(put->ds->storage, &group->batch);
+    if (r == 0)
+        r = storage_batch_add(group->batch, entry->PartitionKey, (uint8_t) put->encryption, NULL,
+                              entry->Data.len, &dst);
+    if (r == 0)
+        return kn_api_blob_read(put->call, &entry->Data, dst);
+    refuse(group, r);
+    return 0;
+}
+
+static void let_go(struct datastream_put *put)
+{
+    for (size_t i = 0; i < put->group_count; i++) {
+        storage_batch_free(KN_MOVE(put->groups[i].batch));
+        storage_shard_unref(KN_MOVE(put->groups[i].log));
+    }
+}
+
+static int prepare(struct datastream_put *put, struct datastream_stream *stream,
+                   const struct datastream_shard_map *map,
+                   const struct datastream_PutRecordsRequestEntry *entries)
+{
+    KN_CLEANUP(datastream_settings_unrefp)
+    struct datastream_settings *settings = datastream_stream_settings(stream);
+    if (settings->kms_key.ptr)
+        put->encryption = DATASTREAM_EncryptionType_KMS;
+    int r = group_all(put, settings, map, entries);
+    if (r == 0)
+        r = open_logs(put, stream);
+    for (size_t i = 0; i < put->count && r == 0; i++)
+        r = add(put, &put->groups[put->group_of[i]], &entries[i]);
+    if (r < 0)
+        let_go(put);
+    return r;
+}
+
+/* --- the log ------------------------------------------------------------------------------------
+ */
+static void end_one(struct datastream_put *put)
+{
+    struct datastream *ds = put->ds; /* the put may be gone once the call is resumed */
+    if (atomic_fetch_sub_explicit(&put->left, 1, memory_order_acq_rel) > 1)
+        return;
+    kn_api_resume(put->call, 0);
+    datastream_pending_end(ds);
+}
+
+static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int result)
+{
+    struct datastream_put_group *group = ctx;
+    group->first_index = first_index;
+    group->arrival_ms = arrival_ms;
+    group->result = result;
+    end_one(group->put);
+}
+
+static void append(struct datastream_put *put)
+{
+    atomic_init(&put->left, (unsigned) put->group_count + 1);
+    datastream_pending_begin(put->ds);
+    for (size_t i = 0; i < put->group_count; i++) {
+        struct datastream_put_group *group = &put->groups[i];
+        struct storage_batch *batch = KN_MOVE(group->batch);
+        struct storage_shard *log = KN_MOVE(group->log);
+        if (batch)
+            storage_shard_append(log, batch, on_appended, group);
+        else
+            end_one(put);
+        storage_shard_unref(log);
+    }
+}
+
+struct put_and_fn {
+    struct datastream_put put;
+    datastream_put_done_fn *done;
+};
+
+static int on_resumed(struct kn_api_call *call, void *ctx)
+{
+    struct put_and_fn *both = ctx;
+    return both->done(call, &both->put);
+}
+
+int datastream_put(struct datastream *ds, struct kn_api_call *call,
+                   struct datastream_stream *stream,
+                   const struct datastream_PutRecordsRequestEntry *entries, size_t count,
+                   datastream_put_done_fn *done, void *out)
+{
+    struct put_and_fn *both = kn_arena_alloc(call->arena, sizeof(*both));
+    if (!both)
+        return -ENOMEM;
+    struct datastream_put *put = &both->put;
+    *both = (struct put_and_fn){
+        .put = {.ds = ds, .call = call, .count = count, .out = out},
+          .done = done
+    };
+    struct datastream_shards *shards = datastream_stream_write_begin(stream);
+    size_t groups = kn_min_u64(count, shards->map.open_count);
+    put->stream = kn_arena_str(call->arena, stream->name);
+    put->group_of = kn_arena_alloc(call->arena, count * sizeof(*put->group_of));
+    put->groups = kn_arena_alloc(call->arena, groups * sizeof(*put->groups));
+    int r = put->stream.ptr && put->group_of && put->groups
+                ? prepare(put, stream, &shards->map, entries)
+                : -ENOMEM;
+    if (r == 0) {
+        r = kn_api_suspend(call);
+        kn_api_on_resume(call, on_resumed, both);
+        append(put);
+    }
+    datastream_stream_write_end(stream, shards);
+    if (r == -EINPROGRESS)
+        end_one(put);
+    return r == -EAGAIN && !call->on_worker ? kn_api_defer(call, KN_HTTP_CHANGES) : r;
+}
