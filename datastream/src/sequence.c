@@ -43,6 +43,7 @@ size_t datastream_sequence_format(const struct datastream_sequence *s,
     kn_wide_put_bits(limb, LIMBS, 0, 4, 2);
     kn_wide_put_bits(limb, LIMBS, SHARD_AT, 32, (uint32_t) s->shard);
     kn_wide_put_bits(limb, LIMBS, ARRIVAL_AT, SECONDS_BITS, (uint64_t) s->arrival_s);
+    kn_wide_put_bits(limb, LIMBS, ZERO_AT, 8, s->past);
     kn_wide_put_bits(limb, LIMBS, INDEX_AT, 64, s->index);
     kn_wide_put_bits(limb, LIMBS, NIBBLE_AT, 4, (uint32_t) s->shard & 0xf);
     kn_wide_put_bits(limb, LIMBS, CREATED_AT, SECONDS_BITS, (uint64_t) s->created_s);
@@ -141,6 +142,7 @@ int datastream_sequence_parse(struct kn_str text, struct datastream_sequence *re
         break;
     case 2:
         s.index = kn_wide_bits(limb, LIMBS, INDEX_AT, 64);
+        s.past = kn_wide_bits(limb, LIMBS, ZERO_AT, 8) != 0;
         s.arrival_s = seconds(limb, ARRIVAL_AT);
         if (s.index > DATASTREAM_SEQUENCE_INDEX_MAX || s.created_s >= created_s_max)
             return -EINVAL;

@@ -7,6 +7,8 @@
  *   index of the record (64, the top bit 0) · 0 (8) · arrival in seconds (36) · shard's index (32)
  * · 2 (4)
  *
+ * The eight bits that are 0 in any record's number say 1 in ours that lie between two records.
+ *
  * So numbers of one shard grow with the record's index, and a child's are greater than its parent's
  * since it was created later. Two older layouts are read, where AWS reads them, and never written.
  */
@@ -28,6 +30,7 @@ struct datastream_sequence {
     int32_t shard;  /* index; layout 0: its low 16 bits */
     uint64_t index; /* of the record; not in layout 0 */
     int64_t arrival_s;
+    uint8_t past; /* 1: of no record; behind that of the index (ContinuationSequenceNumber) */
 };
 
 /* A shard's starting number has index 0 and is of no record: the log's record 0 has index 1. */
