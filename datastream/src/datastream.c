@@ -48,6 +48,9 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
         r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
     if (r == 0)
         r = datastream_consumers_open(storage_meta_of(storage), ds->streams, &ds->consumers, err);
+    if (r == 0)
+        r = datastream_account_init(&ds->account, storage_meta_of(storage), err);
+    ds->has_account = r == 0;
     if (r < 0)
         datastream_free(ds);
     else
@@ -79,6 +82,8 @@ void datastream_free(struct datastream *ds)
 {
     if (!ds)
         return;
+    if (ds->has_account)
+        datastream_account_done(&ds->account);
     datastream_consumers_close(ds->consumers);
     datastream_streams_close(ds->streams);
     kn_cond_done(&ds->idle);

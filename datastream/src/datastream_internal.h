@@ -3,6 +3,7 @@
 #ifndef DATASTREAM_SRC_DATASTREAM_INTERNAL_H
 #define DATASTREAM_SRC_DATASTREAM_INTERNAL_H
 
+#include "account.h"
 #include "consumer.h"
 #include "datastream_api.h"
 #include "stream.h"
@@ -15,6 +16,8 @@ struct datastream {
     const struct datastream_conf *conf;
     struct datastream_streams *streams;
     struct datastream_consumers *consumers;
+    struct datastream_account account;
+    bool has_account;
     uint8_t token_key[KN_AEAD_KEY_BYTES]; /* of iterators and NextTokens; of the data folder */
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
@@ -48,6 +51,15 @@ int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, stru
 /* Around work that resumes a call when a log is done: datastream_stop waits for it. Any thread. */
 void datastream_pending_begin(struct datastream *ds);
 void datastream_pending_end(struct datastream *ds); /* after kn_api_resume */
+
+int datastream_no_consumer(struct kn_api_call *call, const struct datastream_stream *stream,
+                           struct kn_str name); /* raises it */
+
+/* Whether a stream of that mode may have that much warm throughput. */
+int datastream_warm_check(struct datastream *ds, struct kn_api_call *call, bool on_demand,
+                          int64_t warm_mibps) KN_MUSTUSE;
+int datastream_warm_show(struct kn_api_call *call, struct datastream_stream *stream,
+                         const struct datastream_WarmThroughputObject **ret) KN_MUSTUSE;
 
 /* One shard as answers show it. -ENOMEM. */
 int datastream_shard_show(struct kn_api_call *call, const struct datastream_shard *shard,

@@ -11,8 +11,8 @@ enum {
 
 /* --- whom a call means --------------------------------------------------------------------------
  */
-static int not_found(struct kn_api_call *call, const struct datastream_stream *stream,
-                     struct kn_str name)
+int datastream_no_consumer(struct kn_api_call *call, const struct datastream_stream *stream,
+                           struct kn_str name)
 {
     return kn_api_fault(call, "ResourceNotFoundException",
                         "Consumer " KN_STR_FMT " under stream " KN_STR_FMT
@@ -34,7 +34,7 @@ int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, stru
         datastream_consumer_find(ds->consumers, &stream->id, parsed.consumer);
     if (!consumer || consumer->created_ms / SECOND_MS != parsed.created_ms / SECOND_MS) {
         datastream_consumer_unref(consumer); /* of this name, but made at another time */
-        return not_found(call, stream, parsed.consumer);
+        return datastream_no_consumer(call, stream, parsed.consumer);
     }
     *ret = consumer;
     *ret_stream = KN_MOVE(stream);
@@ -57,7 +57,7 @@ static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str s
         return r;
     if (!arn.ptr) {
         *ret = datastream_consumer_find(ds->consumers, &stream->id, name);
-        r = *ret ? 0 : not_found(call, stream, name);
+        r = *ret ? 0 : datastream_no_consumer(call, stream, name);
         if (r == 0)
             *ret_stream = KN_MOVE(stream);
         datastream_stream_unref(stream);

@@ -133,5 +133,5 @@ int datastream_op_DescribeStreamSummary(struct datastream *ds,
             settings->spread ? DATASTREAM_RecordDistributionStrategy_AUTO
                              : DATASTREAM_RecordDistributionStrategy_USER_PARTITION_KEY;
     out->StreamDescriptionSummary = shown;
-    return 0;
+    return settings->warm_mibps ? datastream_warm_show(call, stream, &shown->WarmThroughput) : 0;
 }

@@ -50,6 +50,11 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
     if (spread && !on_demand)
         return kn_api_fault(call, "InvalidArgumentException",
                             "RecordDistributionStrategy AUTO is for streams in on-demand mode.");
+    if (in->WarmThroughputMiBps.set) {
+        r = datastream_warm_check(ds, call, on_demand, in->WarmThroughputMiBps.v);
+        if (r < 0)
+            return r;
+    }
     struct datastream_tag tags[DATASTREAM_TAGS_MAX];
     int64_t now_ms = kn_wall_ms(ds->clock);
     struct datastream_settings settings = {

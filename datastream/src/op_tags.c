@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tags of a stream. */
-#include "datastream_internal.h"
+/* Tags of streams: by the operations that name a stream, and by those that name any resource. */
+#include "resource.h"
 
 #include <errno.h>
 
@@ -54,6 +54,16 @@ static int run(struct datastream *ds, struct kn_str name, struct kn_str arn, str
                                       datastream_stream_change(ds->streams, stream, change, edit));
 }
 
+static int run_resource(struct datastream *ds, struct kn_str arn, struct edit *edit)
+{
+    struct datastream_resource resource = {0};
+    int r = datastream_resource_find(ds, edit->call, arn, &resource);
+    if (r == 0)
+        r = datastream_resource_change(ds, edit->call, &resource, change, edit);
+    datastream_resource_done(&resource);
+    return r;
+}
+
 int datastream_op_AddTagsToStream(struct datastream *ds,
                                   const struct datastream_AddTagsToStream_in *in,
                                   struct datastream_AddTagsToStream_out *out KN_UNUSED,
@@ -72,6 +82,45 @@ int datastream_op_RemoveTagsFromStream(struct datastream *ds,
     return run(ds, in->StreamName, in->StreamARN, &edit);
 }
 
+int datastream_op_TagResource(struct datastream *ds, const struct datastream_TagResource_in *in,
+                              struct datastream_TagResource_out *out KN_UNUSED,
+                              struct kn_api_call *call)
+{
+    struct edit edit = {.call = call, .add = &in->Tags};
+    return run_resource(ds, in->ResourceARN, &edit);
+}
+
+int datastream_op_UntagResource(struct datastream *ds, const struct datastream_UntagResource_in *in,
+                                struct datastream_UntagResource_out *out KN_UNUSED,
+                                struct kn_api_call *call)
+{
+    struct edit edit = {.call = call, .remove = &in->TagKeys};
+    return run_resource(ds, in->ResourceARN, &edit);
+}
+
+/* --- listing ------------------------------------------------------------------------------------
+ */
+/* Up to max of them whose key is greater than after (ptr NULL: from the first on). */
+static int show(struct kn_api_call *call, const struct datastream_settings *settings,
+                struct kn_str after, size_t max, struct datastream_Tag_list *ret, bool *ret_more)
+{
+    size_t from = 0, count = 0;
+    while (after.ptr && from < settings->tag_count &&
+           kn_str_cmp(settings->tags[from].key, after) <= 0)
+        from++;
+    struct datastream_Tag *tags = kn_arena_alloc(call->arena, max * sizeof(*tags));
+    for (; tags && from + count < settings->tag_count && count < max; count++) {
+        const struct datastream_tag *tag = &settings->tags[from + count];
+        tags[count] = (struct datastream_Tag){kn_arena_str(call->arena, tag->key),
+                                              kn_arena_str(call->arena, tag->value)};
+        if (!tags[count].Key.ptr || !tags[count].Value.ptr)
+            return -ENOMEM;
+    }
+    *ret = (struct datastream_Tag_list){true, count, tags};
+    *ret_more = from + count < settings->tag_count;
+    return tags ? 0 : -ENOMEM;
+}
+
 int datastream_op_ListTagsForStream(struct datastream *ds,
                                     const struct datastream_ListTagsForStream_in *in,
                                     struct datastream_ListTagsForStream_out *out,
@@ -83,21 +132,23 @@ int datastream_op_ListTagsForStream(struct datastream *ds,
         return r;
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings = datastream_stream_settings(stream);
-    size_t max = (size_t) (in->Limit.set ? in->Limit.v : DATASTREAM_TAGS_MAX), from = 0, count = 0;
-    while (in->ExclusiveStartTagKey.ptr && from < settings->tag_count &&
-           kn_str_cmp(settings->tags[from].key, in->ExclusiveStartTagKey) <= 0)
-        from++;
-    struct datastream_Tag *tags = kn_arena_alloc(call->arena, max * sizeof(*tags));
-    for (; tags && from + count < settings->tag_count && count < max; count++) {
-        const struct datastream_tag *tag = &settings->tags[from + count];
-        tags[count] = (struct datastream_Tag){kn_arena_str(call->arena, tag->key),
-                                              kn_arena_str(call->arena, tag->value)};
-        if (!tags[count].Key.ptr || !tags[count].Value.ptr)
-            return -ENOMEM;
-    }
-    if (!tags)
-        return -ENOMEM;
-    out->Tags = (struct datastream_Tag_list){true, count, tags};
-    out->HasMoreTags = (struct kn_api_bool){true, from + count < settings->tag_count};
-    return 0;
+    size_t max = (size_t) (in->Limit.set ? in->Limit.v : DATASTREAM_TAGS_MAX);
+    out->HasMoreTags.set = true;
+    return show(call, settings, in->ExclusiveStartTagKey, max, &out->Tags, &out->HasMoreTags.v);
+}
+
+int datastream_op_ListTagsForResource(struct datastream *ds,
+                                      const struct datastream_ListTagsForResource_in *in,
+                                      struct datastream_ListTagsForResource_out *out,
+                                      struct kn_api_call *call)
+{
+    struct datastream_resource resource;
+    int r = datastream_resource_find(ds, call, in->ResourceARN, &resource);
+    if (r < 0)
+        return r;
+    KN_CLEANUP(datastream_settings_unrefp)
+    struct datastream_settings *settings = datastream_resource_settings(&resource);
+    datastream_resource_done(&resource);
+    bool more;
+    return show(call, settings, (struct kn_str){NULL, 0}, DATASTREAM_TAGS_MAX, &out->Tags, &more);
 }

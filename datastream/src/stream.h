@@ -17,7 +17,8 @@
 #include "storage/meta.h"
 
 enum {
-    DATASTREAM_STREAMS_MAX = 10000
+    DATASTREAM_STREAMS_MAX = 10000,
+    DATASTREAM_ACCOUNT_SHARDS_MAX = 1000000 /* open ones of all streams */
 };
 
 struct datastream_stream { /* counted */
