@@ -6,7 +6,8 @@
  * what was acknowledged is there under its index, what was refused is not, nothing is there twice,
  * order and contents are those of the sender, and the source's sequence is that of its last record.
  * One shard has a short retention: of it nothing young may be missing. One is dropped some day:
- * then nothing of it may come back.
+ * then nothing of it may come back. In some lives the files of one shard cannot be written: that
+ * must be none of the others' business.
  */
 #include "round.h"
 #include "sim_thread.h"
@@ -14,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "storage/shard.h"
+#include "shard/checkpoint.h"
 
 enum {
     SHARDS = 3,
@@ -47,6 +48,8 @@ struct shard_notes { /* shared between the processes */
     bool uniform; /* batches of one record, all of one size: frames lie where others lay before */
     bool injected;
     bool drop_asked, dropped; /* it may have been, it has been */
+    int sick;                 /* the shard whose segments cannot be written; -1: none */
+    int sick_error;
 };
 
 static struct shard_notes *notes;
@@ -73,6 +76,8 @@ static enum own_mutant {
     OWN_NONE,
     OWN_NO_SEED,            /* frames of an earlier use of the journal look like its own */
     OWN_SEGMENTS_UNFLUSHED, /* the journal is used again before they are on disk */
+    OWN_NOTHING_HELD,       /* … while a shard's files cannot be written */
+    OWN_STOPS_ALL,          /* one shard's trouble is everybody's */
 } own;
 
 uint32_t __real_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
@@ -96,6 +101,32 @@ void __wrap_storage_flush_team_sync(struct storage_flush_team *team, struct kn_f
         __real_storage_flush_team_sync(team, files, results, count);
 }
 
+struct storage_outgoing;
+int __real_storage_outgoing_write(struct storage_outgoing *out);
+int __wrap_storage_outgoing_write(struct storage_outgoing *out);
+int __wrap_storage_outgoing_write(struct storage_outgoing *out)
+{
+    struct storage_id sick = id_of((unsigned) notes->sick);
+    int r = __real_storage_outgoing_write(out);
+    if (r < 0 || notes->sick < 0 || memcmp(&out->shard->id, &sick, sizeof(sick)) != 0)
+        return r;
+    return notes->sick_error; /* it has left what it has left */
+}
+
+int __real_storage_held_write(struct storage_shards *shards, struct storage_shard *const *stuck,
+                              size_t count, uint64_t generation, unsigned slot);
+int __wrap_storage_held_write(struct storage_shards *shards, struct storage_shard *const *stuck,
+                              size_t count, uint64_t generation, unsigned slot);
+int __wrap_storage_held_write(struct storage_shards *shards, struct storage_shard *const *stuck,
+                              size_t count, uint64_t generation, unsigned slot)
+{
+    if (own == OWN_STOPS_ALL)
+        return -EIO;
+    return own == OWN_NOTHING_HELD
+               ? 0
+               : __real_storage_held_write(shards, stuck, count, generation, slot);
+}
+
 /* --- a life ----------------------------------------------------------------------------------- */
 struct life {
     struct world *w;
@@ -109,6 +140,7 @@ struct life {
 
 struct going { /* a batch on its way */
     struct life *life;
+    unsigned shard;
     uint32_t first, count;
 };
 
@@ -170,8 +202,10 @@ static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int
     }
     if (result == 0)
         notes->acked += going->count;
-    else if (!notes->injected)
+    else if (!notes->injected && notes->sick != (int) going->shard)
         world_broken(life->w, "an append failed with %d, and nothing was wrong", result);
+    else if (!notes->injected && result != notes->sick_error)
+        world_broken(life->w, "an append to the sick shard failed with %d", result);
     free(going);
     KN_LOCKED(&life->lock);
     life->under_way--;
@@ -214,7 +248,7 @@ static void append(struct life *life, unsigned shard, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         notes->sent[first + i] = (struct sent){.shard = (uint8_t) shard, .fate = SENT};
     notes->count += count;
-    *going = (struct going){.life = life, .first = first, .count = count};
+    *going = (struct going){.life = life, .shard = shard, .first = first, .count = count};
     kn_lock_take(&life->lock);
     life->under_way++;
     kn_lock_give(&life->lock);
@@ -414,6 +448,7 @@ static void fresh(struct world *w)
 {
     world_fresh(w);
     memset(notes, 0, sizeof(*notes));
+    notes->sick = -1;
 }
 
 /* --- rounds ----------------------------------------------------------------------------------- */
@@ -482,17 +517,29 @@ static bool is_fine(int status, bool fails)
     return status == 0 || status == SIM_EXIT_CUT || (status == SIM_EXIT_CLOSED && fails);
 }
 
+/* It lasts over the judge and the next start, until the next life. */
+static void fall_ill(uint64_t *state, char *story)
+{
+    bool ill = test_random(state) % 3 == 0;
+    notes->sick = ill ? (int) (test_random(state) % SHARDS) : -1;
+    notes->sick_error = test_random(state) % 2 ? -EIO : -ENOSPC;
+    if (ill)
+        say(story, " shard %d cannot be written (%s)", notes->sick, kn_errname(notes->sick_error));
+}
+
 /* NULL: all is well; else who ended badly. */
 static const char *one_round(struct world *w, uint64_t seed, char *story, int *ret_status)
 {
     uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
     fresh(w);
     notes->uniform = seed % 3 == 0;
+    notes->sick = -1;
     for (unsigned life = 0, lives = 1 + (unsigned) (test_random(&state) % 3); life < lives;
          life++) {
         unsigned steps = 10 + (unsigned) (test_random(&state) % 60);
         bool close = test_random(&state) % 3 != 0;
         notes->injected = arrange(w, &state, 220, story);
+        fall_ill(&state, story);
         *ret_status = in_child(w, LIVE, seed * 8 + life, steps, close);
         if (!is_fine(*ret_status, notes->injected))
             return "the workload";
@@ -608,6 +655,16 @@ TEST(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught)
     assert_killed(MUTANT_NONE, OWN_SEGMENTS_UNFLUSHED, "segments not flushed");
 }
 
+TEST(an_engine_that_holds_nothing_of_a_shard_that_cannot_be_written_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_NOTHING_HELD, "nothing held");
+}
+
+TEST(an_engine_that_one_shard_can_stop_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_STOPS_ALL, "one shard stops all");
+}
+
 TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(a_life_of_shards_may_be_cut_anywhere),
            TEST_OF(an_engine_that_acknowledges_before_the_flush_is_caught),
@@ -615,4 +672,6 @@ TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(an_engine_that_flushes_no_folders_is_caught),
            TEST_OF(an_engine_without_checksums_is_caught),
            TEST_OF(an_engine_whose_checksums_know_no_journal_is_caught),
-           TEST_OF(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught))
+           TEST_OF(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught),
+           TEST_OF(an_engine_that_holds_nothing_of_a_shard_that_cannot_be_written_is_caught),
+           TEST_OF(an_engine_that_one_shard_can_stop_is_caught))

@@ -2,16 +2,33 @@
 /* The log of a shard over a real folder; see shard_rig.h. */
 #include "shard_rig.h"
 
-/* The real disk, on which flushes by the thread that commits can be made to fail. */
 struct shard_disk shard_disk;
 struct kn_fake_clock shard_clock;
+
+static bool is_bad_folder(const char *path)
+{
+    return shard_disk.folder[0] && strstr(path, shard_disk.folder) != NULL;
+}
+
+static int bad_mkdir(struct kn_fs *fs, const char *path)
+{
+    (void) fs;
+    if (shard_disk.folder_error < 0 && is_bad_folder(path))
+        return shard_disk.folder_error;
+    return kn_fs_system()->ops->mkdir(kn_fs_system(), path);
+}
 
 static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
 {
     (void) fs;
+    if (shard_disk.folder_error < 0 && is_bad_folder(path))
+        return shard_disk.folder_error;
     int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
     if (r == 0)
         (*ret)->fs = &shard_disk.fs;
+    if (r == 0 &&
+        (is_bad_folder(path) || *ret == shard_disk.folder_file)) /* memory is used again */
+        shard_disk.folder_file = is_bad_folder(path) ? *ret : NULL;
     return r;
 }
 
@@ -23,6 +40,8 @@ static int bad_sync(struct kn_file *file)
         shard_disk.flushes_to_fail--;
         return -EIO;
     }
+    if (shard_disk.folder_flush_error < 0 && file == shard_disk.folder_file)
+        return shard_disk.folder_flush_error;
     return kn_fs_system()->ops->sync(file);
 }
 
@@ -56,6 +75,7 @@ struct shard_rig shard_rig_setup(uint64_t journal_bytes)
 {
     shard_disk = (struct shard_disk){.ops = *kn_fs_system()->ops};
     shard_disk.ops.open = bad_open;
+    shard_disk.ops.mkdir = bad_mkdir;
     shard_disk.ops.sync = bad_sync;
     shard_disk.fs.ops = &shard_disk.ops;
     struct shard_rig f = {.dir = temp_dir_new(), .id = {{1, 2, 3}}};

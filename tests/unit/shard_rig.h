@@ -12,11 +12,15 @@
 
 #include "shard/segment.h"
 
-/* The real disk, on which flushes by the thread that commits can be made to fail. */
+/* The real disk, on which flushes by the thread that commits can be made to fail, and what is done
+ * to the files of one folder. */
 extern struct shard_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
     _Atomic int flushes_to_fail;
+    char folder[80]; /* a part of its path */
+    _Atomic int folder_error, folder_flush_error;
+    struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
 } shard_disk;
 extern struct kn_fake_clock shard_clock;
 

@@ -92,7 +92,8 @@ size_t storage_batch_bytes(const struct storage_batch *batch); /* of keys and da
 
 /* Called on a storage thread, no lock held. result 0: on disk and visible to every reader; the
  * records have the indexes first_index … first_index + count - 1. -ENOSPC, -EIO, -ENOMEM: they
- * never come; -ETIMEDOUT outcome unknown; -ESHUTDOWN closed; -ENOENT dropped. */
+ * never come (of this shard, when only its own files cannot be written); -ETIMEDOUT outcome
+ * unknown; -ESHUTDOWN closed; -ENOENT dropped. */
 typedef void storage_appended_fn(void *ctx, uint64_t first_index, int64_t arrival_ms, int result);
 /* Takes the batch. Never blocks. The callbacks of a shard come in the order of its appends. */
 void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,

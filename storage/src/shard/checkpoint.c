@@ -4,6 +4,10 @@
  * used again. In this order, so that it can be cut anywhere and done again from the journals:
  * rows that say which files are to come; files, flushed together; rows that say how many bytes of
  * them count, and each shard's own; and last the newest generation that is not needed any more.
+ *
+ * What goes wrong with a shard's own files stops that shard alone: its records are held (held.c),
+ * and each second its files are tried again. What goes wrong with the catalogue, or with holding,
+ * leaves the journals full.
  */
 #include "checkpoint.h"
 
@@ -29,17 +33,23 @@ int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret)
     *ret = 0;
     if (r == 0)
         r = kn_read_u64le(&in, ret) < 0 ? -EBADMSG : 0;
+    uint8_t held = 0;
+    if (r == 0 && kn_reader_left(&in) > 0)
+        r = kn_read_u8(&in, &held);
+    shards->held_slot = held;
     kn_buf_done(&value);
     if (r == 0)
         shards->checkpoint_version = version;
+    shards->checkpointed = *ret;
     return r == -ENOENT ? 0 : r;
 }
 
-static int put_generation(struct storage_shards *shards, uint64_t generation)
+static int put_generation(struct storage_shards *shards, uint64_t generation, unsigned held)
 {
-    uint8_t value[8];
+    uint8_t value[9];
     uint64_t version;
     kn_put_u64le(value, generation);
+    value[8] = (uint8_t) held;
     int r = storage_meta_put(shards->storage->meta, kn_bytes_of(kn_str_from(generation_key)),
                              (struct kn_bytes){value, sizeof(value)}, shards->checkpoint_version,
                              &version);
@@ -80,7 +90,7 @@ static void add_segment_row(struct slice *slice, struct storage_outgoing *out,
                (struct kn_bytes){value, STORAGE_SEGMENT_ROW_BYTES}, expect);
 }
 
-/* Of all that failed, the first. */
+/* Those that failed say so; what is returned concerns all. */
 static int make_changes(struct storage_shards *shards, struct slice *slice)
 {
     int r = 0;
@@ -89,7 +99,8 @@ static int make_changes(struct storage_shards *shards, struct slice *slice)
         int result = slice->changes[i].result;
         if (result < 0 && slice->of_change[i]->result == 0)
             slice->of_change[i]->result = result;
-        r = r < 0 ? r : result;
+        if (result < 0 && result != -EEXIST && result != -ESTALE)
+            r = r < 0 ? r : result;
     }
     slice->change_count = slice->row_count = 0;
     return r;
@@ -100,7 +111,7 @@ static int declare(struct storage_shards *shards, struct slice *slice)
 {
     for (size_t i = 0; i < slice->count; i++) {
         struct storage_outgoing *out = &slice->outs[i];
-        if (!out->any_records || !out->is_new)
+        if (out->result < 0 || !out->any_records || !out->is_new)
             continue;
         struct storage_segment_row intent = out->row;
         intent.next = intent.first;
@@ -111,42 +122,39 @@ static int declare(struct storage_shards *shards, struct slice *slice)
 }
 
 /* The versions that the intents were given. */
-static int look_up_versions(struct storage_shards *shards, struct slice *slice)
+static void look_up_versions(struct storage_shards *shards, struct slice *slice)
 {
     for (size_t i = 0; i < slice->count; i++) {
         struct storage_outgoing *out = &slice->outs[i];
         struct storage_segment_row row;
-        if (!out->any_records || !out->is_new)
-            continue;
-        int r = storage_segment_row_at(shards->storage->meta, &out->shard->id, out->row.first, &row,
-                                       &out->version);
-        if (r < 0)
-            return r;
+        if (out->result == 0 && out->any_records && out->is_new)
+            out->result = storage_segment_row_at(shards->storage->meta, &out->shard->id,
+                                                 out->row.first, &row, &out->version);
     }
-    return 0;
 }
 
-static int write_and_flush(struct storage_shards *shards, struct slice *slice)
+static void write_and_flush(struct storage_shards *shards, struct slice *slice)
 {
     size_t files = 0;
-    int r = 0;
     for (size_t i = 0; i < slice->count; i++) {
         struct storage_outgoing *out = &slice->outs[i];
+        if (out->result < 0)
+            continue;
         out->result = storage_outgoing_write(out);
-        r = r < 0 ? r : out->result;
         if (out->result == 0 && out->file) {
             slice->of_file[files] = out;
             slice->files[files++] = out->file;
         }
     }
-    if (files == 0)
-        return r;
-    storage_flush_team_sync(&shards->team, slice->files, slice->results, files);
-    for (size_t i = 0; i < files; i++) {
+    if (files > 0)
+        storage_flush_team_sync(&shards->team, slice->files, slice->results, files);
+    for (size_t i = 0; i < files; i++)
         slice->of_file[i]->result = slice->results[i];
-        r = r < 0 ? r : slice->results[i];
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        if (out->result < 0 && out->any_records && !out->is_new)
+            out->shard->fenced = true;
     }
-    return r;
 }
 
 static int add_shard_row(struct storage_shards *shards, struct slice *slice,
@@ -200,7 +208,6 @@ static void add_sealed(struct storage_shards *shards, struct slice *slice,
 /* What counts now. */
 static int record(struct storage_shards *shards, struct slice *slice)
 {
-    int r = 0;
     for (size_t i = 0; i < slice->count; i++) {
         struct storage_outgoing *out = &slice->outs[i];
         if (out->count == 0)
@@ -214,26 +221,24 @@ static int record(struct storage_shards *shards, struct slice *slice)
         if (out->any_records)
             add_segment_row(slice, out, &out->row, out->version);
         out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
-        r = r < 0 ? r : out->result;
     }
-    int changed = slice->change_count > 0 ? make_changes(shards, slice) : 0;
-    return r < 0 ? r : changed;
+    return slice->change_count > 0 ? make_changes(shards, slice) : 0;
 }
 
+/* What went wrong for all; for one alone, its result says it. */
 static int run_slice(struct storage_shards *shards, struct slice *slice)
 {
     int r = declare(shards, slice);
-    if (r == 0)
-        r = look_up_versions(shards, slice);
     if (r < 0)
         return r;
-    r = write_and_flush(shards, slice);
-    int recorded = record(shards, slice);
+    look_up_versions(shards, slice);
+    write_and_flush(shards, slice);
+    r = record(shards, slice);
     for (size_t i = 0; i < slice->count; i++) {
         if (slice->outs[i].result == 0)
             storage_outgoing_publish(&slice->outs[i]);
     }
-    return r < 0 ? r : recorded;
+    return r;
 }
 
 /* --- a checkpoint ----------------------------------------------------------------------------- */
@@ -271,25 +276,95 @@ no_memory:
     return -ENOMEM;
 }
 
-/* Takes the references. */
+static void note_stuck(struct storage_shard *shard, int result)
+{
+    char id[STORAGE_ID_TEXT_BYTES];
+    kn_lock_take(&shard->lock);
+    int before = shard->stuck;
+    shard->stuck = shard->dropped ? 0 : result;
+    kn_lock_give(&shard->lock);
+    storage_id_text(&shard->id, id);
+    if (result < 0 && before == 0)
+        kn_log_warn("shard_stuck",
+                    "shard=%s error=%s said=\"its files cannot be written: its records are held "
+                    "beside the journals, new ones refused once those are too many; other shards "
+                    "go on\"",
+                    id, kn_errname(result));
+    else if (result == 0 && before < 0)
+        kn_log_info("shard_written_again", "shard=%s", id);
+}
+
 static int write_out(struct storage_shards *shards, struct slice *slice, uint64_t generation,
                      struct storage_shard **list, size_t count)
 {
     int r = 0;
     for (size_t at = 0; at < count; at += slice->count) {
         slice->count = kn_min_u64(count - at, SLICE);
-        int ran = 0;
         for (size_t i = 0; i < slice->count; i++) {
+            storage_shard_ref(list[at + i]);
             int planned = storage_outgoing_plan(&slice->outs[i], list[at + i], generation);
-            ran = ran < 0 ? ran : planned;
+            slice->outs[i].result = planned;
         }
-        if (ran == 0)
-            ran = run_slice(shards, slice);
+        int ran = run_slice(shards, slice);
         r = r < 0 ? r : ran;
-        for (size_t i = 0; i < slice->count; i++)
+        for (size_t i = 0; i < slice->count; i++) {
+            if (ran == 0)
+                note_stuck(list[at + i], slice->outs[i].result);
             storage_outgoing_done(&slice->outs[i]);
+        }
     }
     return r;
+}
+
+/* --- what could not be written ---------------------------------------------------------------- */
+/* Those that are stuck go to the front. */
+static size_t gather_stuck(struct storage_shards *shards, struct storage_shard **list, size_t count)
+{
+    size_t stuck = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct storage_shard *shard = list[i];
+        KN_LOCKED(&shard->lock);
+        if (shard->stuck == 0 || shard->dropped)
+            continue;
+        for (size_t k = 0; k < shard->tail_count; k++)
+            bytes += shard->tail[shard->tail_at + k]->len;
+        list[i] = list[stuck];
+        list[stuck++] = shard;
+    }
+    shards->stuck_bytes = bytes;
+    return stuck;
+}
+
+/* The journals up to this generation are let go, once what has not found its way to segments is
+ * held. */
+static int let_go(struct storage_shards *shards, struct storage_shard **list, size_t count,
+                  uint64_t generation)
+{
+    size_t stuck = gather_stuck(shards, list, count);
+    bool again = generation == shards->checkpointed; /* nothing new; what is held holds all */
+    unsigned had = shards->held_slot, slot = stuck == 0 ? 0 : had;
+    int r = 0;
+    if (again && (had == 0 || stuck > 0))
+        return 0;
+    if (stuck > 0) {
+        slot = had == 1 ? 2 : 1;
+        r = storage_held_write(shards, list, stuck, generation, slot);
+    }
+    if (r == 0)
+        r = put_generation(shards, generation, slot);
+    if (r < 0)
+        return r;
+    shards->held_slot = slot;
+    kn_lock_take(&shards->lock);
+    shards->checkpointed = generation;
+    kn_lock_give(&shards->lock);
+    if (had > 0 && had != slot) { /* what the row does not name is never read */
+        int removed = storage_held_remove(shards, had);
+        if (removed < 0)
+            kn_log_warn("shard_held_not_removed", "error=%s", kn_errname(removed));
+    }
+    return 0;
 }
 
 static int make_shards_folder(struct storage_shards *shards)
@@ -318,12 +393,14 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
         r = collect(shards, &list, &count);
     if (r == 0)
         r = write_out(shards, slice, generation, list, count);
+    if (r == 0)
+        r = let_go(shards, list, count, generation);
+    for (size_t i = 0; i < count; i++)
+        storage_shard_unref(list[i]);
     free(list);
     for (size_t i = 0; i < SLICE; i++)
         kn_buf_done(&slice->shard_rows[i]);
     free(slice);
-    if (r == 0)
-        r = put_generation(shards, generation);
     if (r == 0)
         storage_shards_forget_dropped(shards, generation);
     return r;
@@ -365,11 +442,23 @@ static struct storage_journal *absent_locked(struct storage_shards *shards)
     return shards->wanted ? absent : NULL;
 }
 
+/* True once each so many ms of real time. */
+static bool is_time(int64_t *due_ns, int64_t every_ms)
+{
+    int64_t now_ns = kn_mono_ns(kn_clock_system());
+    if (now_ns < *due_ns)
+        return false;
+    *due_ns = now_ns + every_ms * 1000000;
+    return true;
+}
+
 /* Called and left with the lock held. False: there was nothing to do. */
 static bool work_locked(struct storage_shards *shards, int *ret_result)
 {
     uint64_t generation = full_locked(shards);
     struct storage_journal *absent = absent_locked(shards);
+    if (!absent && generation == 0 && shards->held_slot > 0 && is_time(&shards->retry_ns, RETRY_MS))
+        generation = shards->checkpointed;
     if (!absent && generation == 0)
         return false;
     kn_lock_give(&shards->lock);
@@ -412,13 +501,16 @@ void *storage_checkpoint_main(void *arg)
         if (retire_locked(shards, &due_ns))
             continue;
         if (!work_locked(shards, &r)) {
+            int64_t next_ns = shards->held_slot > 0 ? kn_min_i64(due_ns, shards->retry_ns) : due_ns;
             (void) kn_cond_wait_for(&shards->check, &shards->lock,
-                                    due_ns - kn_mono_ns(kn_clock_system()));
+                                    next_ns - kn_mono_ns(kn_clock_system()));
             continue;
         }
         if (r < 0 && shards->check_error == 0)
             kn_log_warn("shard_checkpoint_failed",
-                        "error=%s said=\"journals stay full until it succeeds\"", kn_errname(r));
+                        "error=%s said=\"journals stay full until it succeeds; once all are, "
+                        "appends are refused, what is stored is read\"",
+                        kn_errname(r));
         shards->check_error = r;
         shards->checkpoints++;
         kn_cond_broadcast(&shards->wake);

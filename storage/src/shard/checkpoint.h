@@ -22,11 +22,17 @@ struct storage_outgoing {
     int result;
 };
 
+/* References to its batches up to this generation. */
+int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *shard,
+                          uint64_t generation) KN_MUSTUSE;
 /* Its batches up to this generation, and the segment they go to. */
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
                           uint64_t generation) KN_MUSTUSE;
 /* Opens or makes the file and writes; nothing is flushed. */
 int storage_outgoing_write(struct storage_outgoing *out) KN_MUSTUSE;
+/* Frames behind one another; *at moves. closes: also those that have no records. */
+int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *file, uint32_t seed,
+                            bool closes, uint64_t *at) KN_MUSTUSE;
 /* What has been flushed is no longer kept in memory. */
 void storage_outgoing_publish(struct storage_outgoing *out);
 void storage_outgoing_done(struct storage_outgoing *out);

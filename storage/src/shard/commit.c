@@ -46,6 +46,9 @@ static int assign(struct storage_shards *shards, struct storage_batch *batch)
         return -ENOENT;
     if (shard->closing)
         return -ESHUTDOWN;
+    if (shard->stuck < 0 && batch->kind == STORAGE_BATCH_RECORDS &&
+        shards->stuck_bytes + batch->len > storage_held_bytes_max(shards))
+        return shard->stuck == -ENOSPC ? -ENOSPC : -EIO;
     int r = storage_shard_tail_reserve_locked(shard, shard->pending + 1);
     if (r == 0)
         r = storage_shard_learn_locked(shard, batch, true);
@@ -116,6 +119,8 @@ static void show_locked(struct storage_shard *shard, struct storage_batch *batch
         shard->records += batch->count;
         shard->bytes += batch->data_bytes;
     }
+    if (shard->stuck < 0)
+        shard->shards->stuck_bytes += batch->len;
     storage_batch_ref(batch);
     storage_shard_tail_push_locked(shard, batch);
 }

@@ -115,21 +115,28 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
     return 0;
 }
 
+int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
+                               uint64_t before_generation, uint64_t before_bytes)
+{
+    struct head head = {.generation = generation,
+                        .before_generation = before_generation,
+                        .before_bytes = before_bytes};
+    uint8_t bytes[HEAD_BYTES];
+    memcpy(head.id, id, sizeof(head.id));
+    head_encode(&head, bytes);
+    struct iovec iov = {bytes, sizeof(bytes)};
+    return kn_file_write_all(file, &iov, 1, 0);
+}
+
 int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
                           uint64_t generation)
 {
-    struct head head = {.generation = generation,
-                        .before_generation = shards->before_generation,
-                        .before_bytes = shards->before_bytes};
-    uint8_t bytes[HEAD_BYTES];
-    kn_random(head.id, sizeof(head.id));
-    head_encode(&head, bytes);
-    struct iovec iov = {bytes, sizeof(bytes)};
     journal->generation = generation;
     journal->tail = STORAGE_JOURNAL_HEAD_BYTES;
-    memcpy(journal->id, head.id, sizeof(head.id));
-    journal->seed = storage_shard_frame_seed(head.id, generation);
-    return kn_file_write_all(journal->file, &iov, 1, 0);
+    kn_random(journal->id, sizeof(journal->id));
+    journal->seed = storage_shard_frame_seed(journal->id, generation);
+    return storage_journal_head_write(journal->file, journal->id, generation,
+                                      shards->before_generation, shards->before_bytes);
 }
 
 /* --- reading at start ------------------------------------------------------------------------- */
@@ -298,6 +305,48 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
     if (r == 0)
         r = replay_all(shards, heads, checkpointed, each, report);
     free(heads);
+    return r;
+}
+
+/* --- what is held ----------------------------------------------------------------------------- */
+int storage_held_path(const struct storage_shards *shards, unsigned slot,
+                      char dst[STORAGE_SHARD_PATH_BYTES])
+{
+    int n =
+        snprintf(dst, STORAGE_SHARD_PATH_BYTES, "%s/journal/held.%u", shards->storage->dir, slot);
+    return n < 0 || n >= STORAGE_SHARD_PATH_BYTES ? -EMSGSIZE : 0;
+}
+
+/* Its header says how long it is, so what is missing is damage. Its batches are older than every
+ * journal: 0. */
+int storage_held_open(struct storage_shards *shards, unsigned slot, storage_journal_fn *each,
+                      struct storage_shards_report *report)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    struct storage_journal held = {.slot = slot};
+    char path[STORAGE_SHARD_PATH_BYTES];
+    uint8_t bytes[HEAD_BYTES];
+    struct head head;
+    int r = slot == 0 ? -ENOENT : storage_held_path(shards, slot, path);
+    if (r < 0)
+        return slot == 0 ? 0 : r;
+    r = fs->ops->open(fs, path, KN_FS_READ, &held.file);
+    if (r == 0)
+        r = fs->ops->size(held.file, &held.capacity);
+    if (r == 0)
+        r = kn_file_read_all(held.file, bytes, sizeof(bytes), 0);
+    if (r == 0)
+        r = head_decode(bytes, &head);
+    if (r == 0) {
+        held.seed = storage_shard_frame_seed(head.id, head.generation);
+        r = replay(shards, &held, head.before_bytes, each, report);
+    }
+    if (held.file)
+        fs->ops->close(held.file);
+    if (r == -ENOENT || r == -ENODATA) {
+        report->bad_frames++;
+        r = 0;
+    }
     return r;
 }
 

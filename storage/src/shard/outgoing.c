@@ -13,9 +13,10 @@ enum {
 };
 
 /* --- planning --------------------------------------------------------------------------------- */
-static int take_batches(struct storage_outgoing *out, uint64_t generation)
+int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *shard,
+                          uint64_t generation)
 {
-    struct storage_shard *shard = out->shard;
+    *out = (struct storage_outgoing){.shard = shard};
     KN_LOCKED(&shard->lock);
     if (shard->dropped)
         return 0;
@@ -46,7 +47,7 @@ static bool is_room(const struct storage_outgoing *out, const struct storage_seg
 {
     const struct storage_shards *shards = out->shard->shards;
     int64_t age_ms = kn_wall_ms(shards->storage->clock) - row->first_ms;
-    return !row->sealed && age_ms <= (int64_t) shards->conf.segment_ms_max &&
+    return !row->sealed && !out->shard->fenced && age_ms <= (int64_t) shards->conf.segment_ms_max &&
            row->bytes + out->frame_bytes <= shards->conf.segment_bytes_max;
 }
 
@@ -95,8 +96,7 @@ static void count_records(struct storage_outgoing *out)
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
                           uint64_t generation)
 {
-    *out = (struct storage_outgoing){.shard = shard};
-    int r = take_batches(out, generation);
+    int r = storage_outgoing_take(out, shard, generation);
     if (r < 0 || !out->any_records)
         return r;
     struct storage_segment_row newest;
@@ -171,11 +171,12 @@ struct frames {
     uint8_t heads[FRAMES_A_WRITE][STORAGE_SHARD_FRAME_BYTES];
     struct iovec iov[2 * FRAMES_A_WRITE];
     size_t count;
+    int iov_count;
     uint64_t bytes;
 };
 
 static void add_frame(struct frames *frames, const struct storage_outgoing *out,
-                      struct storage_batch *batch, uint64_t at)
+                      struct storage_batch *batch, uint32_t seed, uint64_t at)
 {
     struct storage_shard_frame frame = {.shard = out->shard->id,
                                         .at = at,
@@ -187,32 +188,33 @@ static void add_frame(struct frames *frames, const struct storage_outgoing *out,
                                         .data_bytes = batch->data_bytes,
                                         .kind = (uint8_t) batch->kind};
     uint8_t *head = frames->heads[frames->count];
-    storage_shard_frame_encode(&frame, storage_segment_seed(&out->row), head);
-    frames->iov[2 * frames->count] = (struct iovec){head, STORAGE_SHARD_FRAME_BYTES};
-    frames->iov[2 * frames->count + 1] = (struct iovec){batch->bytes, batch->len};
+    storage_shard_frame_encode(&frame, seed, head);
+    frames->iov[frames->iov_count++] = (struct iovec){head, STORAGE_SHARD_FRAME_BYTES};
+    if (batch->len > 0)
+        frames->iov[frames->iov_count++] = (struct iovec){batch->bytes, batch->len};
     frames->count++;
     frames->bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
 }
 
-static int write_frames(struct storage_outgoing *out)
+int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *file, uint32_t seed,
+                            bool closes, uint64_t *at)
 {
     struct frames *frames = malloc(sizeof(*frames));
     if (!frames)
         return -ENOMEM;
-    uint64_t at = out->write_at;
     int r = 0;
     for (size_t i = 0; r == 0 && i < out->count;) {
         frames->count = 0;
+        frames->iov_count = 0;
         frames->bytes = 0;
         for (; i < out->count && frames->count < FRAMES_A_WRITE; i++) {
-            if (out->batches[i]->count > 0)
-                add_frame(frames, out, out->batches[i], at + frames->bytes);
+            if (closes || out->batches[i]->count > 0)
+                add_frame(frames, out, out->batches[i], seed, *at + frames->bytes);
         }
         if (frames->count > 0)
-            r = kn_file_write_all(out->file, frames->iov, (int) (2 * frames->count), at);
-        at += frames->bytes;
+            r = kn_file_write_all(file, frames->iov, frames->iov_count, *at);
+        *at += frames->bytes;
     }
-    kn_assert(r < 0 || at == out->row.bytes);
     free(frames);
     return r;
 }
@@ -222,7 +224,11 @@ int storage_outgoing_write(struct storage_outgoing *out)
     if (!out->any_records)
         return 0;
     int r = out->is_new ? make_file(out) : open_file(out);
-    return r < 0 ? r : write_frames(out);
+    uint64_t at = out->write_at;
+    if (r == 0)
+        r = storage_outgoing_frames(out, out->file, storage_segment_seed(&out->row), false, &at);
+    kn_assert(r < 0 || at == out->row.bytes);
+    return r;
 }
 
 /* --- done ------------------------------------------------------------------------------------- */
@@ -243,6 +249,7 @@ void storage_outgoing_publish(struct storage_outgoing *out)
 {
     struct storage_shard *shard = out->shard;
     kn_lock_take(&shard->lock);
+    shard->fenced &= !out->is_new;
     bool had = shard->tail_count >= out->count && out->count > 0; /* not dropped meanwhile */
     if (had) {
         if (out->any_records) {

@@ -59,6 +59,7 @@ struct storage_shard {
     struct storage_id id;
     _Atomic uint32_t refs; /* what it has in memory holds one */
     _Atomic int64_t retention_ms;
+    bool fenced; /* guarded by the round: its newest segment is given up after a failure */
     uint64_t retired_round; /* guarded by shards.lock: the last that looked at it */
     struct kn_gate gate;
     struct kn_lock lock;
@@ -74,6 +75,7 @@ struct storage_shard {
     uint64_t bytes_dropped, records_dropped; /* since its birth: before oldest */
     uint64_t bytes, records;                 /* since its birth: all that can be seen */
     bool closing, closed, dropped;
+    int stuck;                   /* why its files cannot be written: the last checkpoint's error */
     struct storage_batch **tail; /* by index: from tail_at, tail_count of them */
     size_t tail_at, tail_count, tail_cap;
     size_t pending; /* batches that have their indexes and are not flushed yet */
@@ -119,6 +121,13 @@ struct storage_shards {
     uint64_t checkpoints; /* tried so far, and journals made */
     bool wanted;          /* a journal is to be made, or freed */
     int check_error;      /* of the last checkpoint; while it fails, full journals refuse appends */
+
+    /* Records of shards whose own files cannot be written: in memory, and in a file beside the
+     * journals so that those can be used again (held.c). */
+    _Atomic uint64_t stuck_bytes;
+    uint64_t checkpointed; /* guarded by lock: all up to this generation is in segments or held */
+    int64_t retry_ns;      /* the checkpointer's: when what is held is tried again */
+    unsigned held_slot;    /* the checkpointer's: of the file that counts; 0: none */
 
     struct storage_journal journals[STORAGE_JOURNALS_MAX];
     struct storage_journal *active; /* the committer's */
@@ -166,6 +175,23 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
 int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
                           uint64_t generation) KN_MUSTUSE;
 
+/* The file of what is held, as the catalogue names it; slot 0: none. */
+int storage_held_open(struct storage_shards *shards, unsigned slot, storage_journal_fn *each,
+                      struct storage_shards_report *report) KN_MUSTUSE;
+int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
+                               uint64_t before_generation, uint64_t before_bytes) KN_MUSTUSE;
+int storage_held_path(const struct storage_shards *shards, unsigned slot,
+                      char dst[STORAGE_SHARD_PATH_BYTES]) KN_MUSTUSE;
+
+/* --- held.c */
+/* Writes what these shards have in memory up to a generation to a file that is on disk when this
+ * returns. */
+int storage_held_write(struct storage_shards *shards, struct storage_shard *const *stuck,
+                       size_t count, uint64_t generation, unsigned slot) KN_MUSTUSE;
+int storage_held_remove(struct storage_shards *shards, unsigned slot) KN_MUSTUSE;
+/* Most that shards which are stuck may have waiting; then they take no more. */
+uint64_t storage_held_bytes_max(const struct storage_shards *shards);
+
 /* --- commit.c */
 void *storage_commit_main(void *shards);
 void *storage_commit_memory(void); /* what it works in; NULL: no memory */
@@ -174,7 +200,7 @@ void storage_commit_add(struct storage_shards *shards, struct storage_batch *bat
 
 /* --- checkpoint.c */
 void *storage_checkpoint_main(void *shards);
-/* Newest generation whose records are all in segments. */
+/* Newest generation whose records are all in segments or held. */
 int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret) KN_MUSTUSE;
 
 /* --- retire.c */

@@ -107,8 +107,11 @@ int storage_shards_start(struct storage *storage, const struct storage_shard_con
     if (!shards)
         return kn_fail(err, -ENOMEM, "out of memory");
     uint64_t checkpointed = 0;
+    *ret_report = (struct storage_shards_report){0};
     shards->round_memory = storage_commit_memory();
     int r = shards->round_memory ? storage_checkpoint_generation(shards, &checkpointed) : -ENOMEM;
+    if (r == 0)
+        r = storage_held_open(shards, shards->held_slot, adopt, ret_report);
     if (r == 0)
         r = storage_journals_open(shards, checkpointed, adopt, ret_report);
     if (r == 0)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The logs of shards in operation: what cannot be written, what is kept and for how long. */
+#include "shard_rig.h"
+
+/* Appends until it is refused; what was acknowledged. */
+static uint64_t append_until_refused(struct shard_rig *f, uint64_t number, int *ret_result)
+{
+    struct storage_batch *batch;
+    struct shard_waiter w;
+    for (*ret_result = 0; *ret_result == 0 && number < 100000;) {
+        assert_ok(storage_batch_new(f->storage, &batch));
+        shard_rig_add(f, batch, number, NULL);
+        *ret_result = shard_rig_wait(f->shard, batch, &w);
+        number += *ret_result == 0;
+    }
+    return number;
+}
+
+static void one_shard_is_stuck(int error, bool in_flushes)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    f.conf.shard_memory_bytes_max = MIB(1);
+    shard_rig_reopen(&f);
+    struct storage_shard *other;
+    struct storage_id other_id = {{9}};
+    char id[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(&f.id, id);
+    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/shards/%s", id);
+    assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    for (uint64_t n = 0; n < 1000; n += 40)
+        shard_rig_append(&f, n, 40);
+
+    if (in_flushes)
+        shard_disk.folder_flush_error = error;
+    else
+        shard_disk.folder_error = error;
+    int result;
+    uint64_t end = append_until_refused(&f, 1000, &result);
+    assert_int_equal(result, error);
+    assert_true(end > 1000 && end < 100000);
+    for (uint64_t n = 0; n < 4000; n += 40) /* many times what the journals hold */
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+    if (in_flushes)
+        shard_rig_assert_reads(f.shard, 0, end, 1000);
+    storage_shard_unref(other);
+    shard_rig_reopen(&f); /* nothing has been mended meanwhile */
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    for (uint64_t n = 4000; n < 8000; n += 40)
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+
+    shard_disk.folder_error = shard_disk.folder_flush_error = 0;
+    for (uint64_t n = 8000; n < 12000; n += 40)
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+    for (int i = 0; i < 2; i++) {
+        shard_rig_assert_reads(f.shard, 0, end, 1000);
+        assert_int_equal(shard_rig_append(&f, end, 1), end);
+        end++;
+        storage_shard_unref(other);
+        shard_rig_reopen(&f);
+        assert_true(f.report.records < 2000); /* nothing is held any more */
+        assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    }
+    shard_rig_assert_reads(other, 0, 12000, 1000);
+    storage_shard_unref(other);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_shard_whose_files_are_damaged_stops_no_other)
+{
+    one_shard_is_stuck(-EIO, false);
+}
+
+TEST(a_shard_whose_folder_is_full_stops_no_other)
+{
+    one_shard_is_stuck(-ENOSPC, false);
+}
+
+TEST(a_shard_whose_flushes_fail_stops_no_other)
+{
+    one_shard_is_stuck(-EIO, true);
+}
+
+TEST(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct storage_shard *other;
+    struct storage_id other_id = {{9}};
+    char id[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(&f.id, id);
+    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/shards/%s", id);
+    shard_disk.folder_error = -EIO;
+    assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
+    shard_rig_append(&f, 0, 10);
+    for (uint64_t n = 0; n < 4000; n += 40)
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+
+    shard_disk.folder_error = 0;
+    assert_ok(storage_shard_drop(f.storage, &f.id));
+    for (uint64_t n = 4000; n < 8000; n += 40)
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+    storage_shard_unref(other);
+
+    shard_rig_reopen(&f); /* its mark is forgotten, so that it can be made anew */
+    struct storage_shard_ends ends;
+    storage_shard_ends(f.shard, &ends);
+    assert_int_equal(ends.next, 0);
+    assert_int_equal(shard_rig_append(&f, 0, 1), 0);
+    shard_rig_teardown(&f);
+}
+
+TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
+           TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
+           TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
+           TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back))
