@@ -126,14 +126,14 @@ static void h1_request(const char *operation, struct kn_bytes body, struct kn_bu
     struct fields f;
     int64_t now_ms = kn_wall_ms(kn_clock_system());
     fields_init(&f, operation, body, now_ms);
-    add(&f, "Host", f.authority);
-    add(&f, "X-Amz-Target", f.target);
-    add(&f, "Content-Type", "application/x-amz-json-1.1");
-    add(&f, "X-Amz-Date", f.date);
+    add(&f, "host", f.authority);
+    add(&f, "x-amz-target", f.target);
+    add(&f, "content-type", "application/x-amz-json-1.1");
+    add(&f, "x-amz-date", f.date);
     sign(&f, f.items, f.count, body, now_ms);
-    add(&f, "User-Agent", "Boto3/1.26.27 Python/3.11.2 Linux/6.1.0 Botocore/1.29.27");
-    add(&f, "Authorization", (const char *) f.authorization.ptr);
-    add(&f, "Content-Length", f.length);
+    add(&f, "user-agent", "Boto3/1.26.27 Python/3.11.2 Linux/6.1.0 Botocore/1.29.27");
+    add(&f, "authorization", (const char *) f.authorization.ptr);
+    add(&f, "content-length", f.length);
     (void) kn_buf_append_text(dst, "POST / HTTP/1.1\r\n");
     for (size_t i = 0; i < f.count; i++)
         (void) kn_buf_printf(dst, KN_STR_FMT ": " KN_STR_FMT "\r\n", KN_STR_ARG(f.items[i].name),
