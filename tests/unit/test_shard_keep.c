@@ -109,7 +109,54 @@ TEST(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back)
     shard_rig_teardown(&f);
 }
 
+static struct storage_shard_source source_of(uint32_t number, uint64_t seq)
+{
+    struct storage_shard_source source = {.seq = seq};
+    uint32_t mixed = number * 2654435761u; /* no order that matters */
+    memcpy(source.id.bytes, &mixed, sizeof(mixed));
+    return source;
+}
+
+static int append_source(struct shard_rig *f, uint32_t number, uint32_t count, uint64_t seq)
+{
+    struct storage_batch *batch;
+    struct shard_waiter w;
+    uint8_t *dst;
+    assert_ok(storage_batch_new(f->storage, &batch));
+    for (uint32_t i = 0; i < count; i++) {
+        struct storage_shard_source source = source_of(number + i, seq);
+        assert_ok(storage_batch_add(batch, KN_STR("k"), 0, &source, 0, &dst));
+    }
+    return shard_rig_wait(f->shard, batch, &w);
+}
+
+TEST(a_shard_knows_so_many_sources_and_refuses_the_next_by_name)
+{
+    struct shard_rig f = shard_rig_setup(MIB(1));
+    for (uint32_t n = 0; n < STORAGE_SHARD_SOURCES_MAX; n += 500)
+        assert_ok(append_source(&f, n, 500, n + 1));
+
+    for (int i = 0; i < 2; i++) { /* from the journal, then from its row */
+        assert_int_equal(append_source(&f, STORAGE_SHARD_SOURCES_MAX, 1, 1), -EDQUOT);
+        assert_ok(append_source(&f, 7, 1, 100 + (uint64_t) i)); /* the known ones go on */
+        struct storage_shard_source known = source_of(7, 0), last = source_of(19999, 0);
+        assert_int_equal(storage_shard_source_seq(f.shard, &known.id), 100 + i);
+        assert_int_equal(storage_shard_source_seq(f.shard, &last.id), 19501);
+        for (uint64_t n = 0; n < 8000; n += 100)
+            shard_rig_append(&f, n, 100);
+        shard_rig_reopen(&f);
+    }
+    struct storage_shard_source gone = source_of(3, 0);
+    storage_shard_source_gone(f.shard, &gone.id);
+    assert_int_equal(storage_shard_source_seq(f.shard, &gone.id), 0);
+    assert_ok(append_source(&f, STORAGE_SHARD_SOURCES_MAX, 1, 5));
+    struct storage_shard_source added = source_of(STORAGE_SHARD_SOURCES_MAX, 0);
+    assert_int_equal(storage_shard_source_seq(f.shard, &added.id), 5);
+    shard_rig_teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
            TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
-           TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back))
+           TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back),
+           TEST_OF(a_shard_knows_so_many_sources_and_refuses_the_next_by_name))

@@ -19,7 +19,8 @@
 
 enum {
     STORAGE_SHARD_RECORD_BYTES_MAX = (10 << 20) + 4096, /* key and data */
-    STORAGE_SHARD_KEY_BYTES_MAX = 1024                  /* 256 characters */
+    STORAGE_SHARD_KEY_BYTES_MAX = 1024,                 /* 256 characters */
+    STORAGE_SHARD_SOURCES_MAX = 20000                   /* of one shard: 24 bytes each in its row */
 };
 
 /* A source that must be recorded exactly once (fragment events): its sequence commits with the
@@ -93,7 +94,8 @@ size_t storage_batch_bytes(const struct storage_batch *batch); /* of keys and da
 /* Called on a storage thread, no lock held. result 0: on disk and visible to every reader; the
  * records have the indexes first_index … first_index + count - 1. -ENOSPC, -EIO, -ENOMEM: they
  * never come (of this shard, when only its own files cannot be written); -ETIMEDOUT outcome
- * unknown; -ESHUTDOWN closed; -ENOENT dropped. */
+ * unknown; -ESHUTDOWN closed; -ENOENT dropped; -EDQUOT: a source beyond
+ * STORAGE_SHARD_SOURCES_MAX. */
 typedef void storage_appended_fn(void *ctx, uint64_t first_index, int64_t arrival_ms, int result);
 /* Takes the batch. Never blocks. The callbacks of a shard come in the order of its appends. */
 void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
@@ -103,6 +105,9 @@ void storage_shard_append(struct storage_shard *shard, struct storage_batch *bat
 int storage_shard_close(struct storage_shard *shard, uint64_t *ret_end) KN_MUSTUSE;
 /* The newest seq of that source in the shard, 0: none. */
 uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct storage_id *source);
+/* Nothing of it will ever be appended again (its stream has been deleted): its place is free. It
+ * may be met again after a restart: call it again then. */
+void storage_shard_source_gone(struct storage_shard *shard, const struct storage_id *source);
 
 /* --- reading ---------------------------------------------------------------------------------- */
 struct storage_shard_ends {

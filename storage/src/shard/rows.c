@@ -11,6 +11,7 @@ enum {
     FLAG_SEALED = 1,
     SHARD_HEAD_BYTES = 2 + 4 * 8 + 4,
     SOURCE_BYTES = 24,
+    SOURCES_MAX = (STORAGE_META_VALUE_BYTES_MAX - SHARD_HEAD_BYTES) / SOURCE_BYTES,
 };
 
 struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES])
@@ -57,9 +58,15 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
     return dst->error;
 }
 
+static int compare_sources(const void *a, const void *b)
+{
+    const struct storage_shard_source *x = a, *y = b;
+    return memcmp(&x->id, &y->id, sizeof(x->id));
+}
+
 static int read_sources(struct kn_reader *in, struct storage_shard_row *row, uint32_t count)
 {
-    if (count > STORAGE_SHARD_SOURCES_MAX || kn_reader_left(in) != (size_t) count * SOURCE_BYTES)
+    if (count > SOURCES_MAX || kn_reader_left(in) != (size_t) count * SOURCE_BYTES)
         return -EBADMSG;
     if (count == 0)
         return 0;
@@ -73,6 +80,7 @@ static int read_sources(struct kn_reader *in, struct storage_shard_row *row, uin
             return -EBADMSG; /* cannot be: the length was compared */
         memcpy(row->sources[i].id.bytes, id.ptr, 16);
     }
+    qsort(row->sources, count, sizeof(*row->sources), compare_sources); /* once they were not */
     return 0;
 }
 

@@ -14,7 +14,6 @@
 enum {
     STORAGE_SHARD_KEY_BYTES = 64,
     STORAGE_SEGMENT_ROW_BYTES = 98,
-    STORAGE_SHARD_SOURCES_MAX = 20000,
 };
 
 struct storage_shard_row {

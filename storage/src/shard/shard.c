@@ -225,16 +225,6 @@ void storage_shard_tail_push_locked(struct storage_shard *shard, struct storage_
     shard->tail[shard->tail_at + shard->tail_count++] = batch;
 }
 
-uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct storage_id *source)
-{
-    KN_LOCKED(&shard->lock);
-    for (size_t i = 0; i < shard->source_count; i++) {
-        if (memcmp(&shard->sources[i].id, source, sizeof(*source)) == 0)
-            return shard->sources[i].seq;
-    }
-    return 0;
-}
-
 struct kn_gate *storage_shard_gate(struct storage_shard *shard)
 {
     return &shard->gate;

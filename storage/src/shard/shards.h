@@ -80,7 +80,8 @@ struct storage_shard {
     size_t tail_at, tail_count, tail_cap;
     size_t pending; /* batches that have their indexes and are not flushed yet */
     struct storage_shard_source *sources;
-    size_t source_count, source_cap;
+    size_t source_count, source_cap; /* sorted by id */
+    bool sources_full_said;
 };
 
 enum storage_journal_state {
@@ -156,8 +157,10 @@ void storage_batch_ref(struct storage_batch *batch);
 /* Records of a batch from its bytes; -EBADMSG. */
 int storage_batch_adopt(struct storage_shards *shards, const struct storage_shard_frame *frame,
                         struct kn_bytes payload, struct storage_batch **ret) KN_MUSTUSE;
+
+/* --- sources.c */
 /* Newest sequences of its sources go to the shard. room_only: makes sure that this will not fail.
- * -ENOMEM. */
+ * -ENOMEM; room_only: -EDQUOT. */
 int storage_shard_learn_locked(struct storage_shard *shard, const struct storage_batch *batch,
                                bool room_only) KN_MUSTUSE;
 
