@@ -107,21 +107,38 @@ static bool is_ours(const struct kn_api_arn *arn, const struct kn_api_identity *
            kn_str_eq(arn->account, kn_str_from(identity->account));
 }
 
+static int lookup(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+                  struct kn_str arn, struct kn_str *ret_name, struct datastream_stream **ret)
+{
+    struct kn_api_arn parsed;
+    int r = kn_api_resource_name(call, name, arn, ret_name, NULL);
+    if (r < 0)
+        return r;
+    if (arn.ptr && (kn_api_arn_parse(arn, &parsed) < 0 || !is_ours(&parsed, call->identity)))
+        return -ENOENT;
+    *ret = datastream_stream_find(ds->streams, *ret_name);
+    return *ret ? 0 : -ENOENT;
+}
+
+int datastream_lookup(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+                      struct kn_str arn, struct datastream_stream **ret)
+{
+    struct kn_str wanted;
+    return lookup(ds, call, name, arn, &wanted, ret);
+}
+
 int datastream_find(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
                     struct kn_str arn, struct datastream_stream **ret)
 {
     struct kn_str wanted;
-    struct kn_api_arn parsed;
-    int r = kn_api_resource_name(call, name, arn, &wanted, NULL);
-    if (r < 0)
-        return r;
-    if (arn.ptr && (kn_api_arn_parse(arn, &parsed) < 0 || !is_ours(&parsed, call->identity)))
-        return datastream_not_found(call, wanted);
-    struct datastream_stream *stream = datastream_stream_find(ds->streams, wanted);
-    if (!stream)
-        return datastream_not_found(call, wanted);
-    *ret = stream;
-    return 0;
+    int r = lookup(ds, call, name, arn, &wanted, ret);
+    return r == -ENOENT ? datastream_not_found(call, wanted) : r;
+}
+
+int datastream_dry_run(struct kn_api_call *call)
+{
+    return kn_api_fault(call, "DryRunOperationException",
+                        "Request would have succeeded, but DryRun flag is set.");
 }
 
 struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name)
@@ -166,15 +183,20 @@ struct kn_str datastream_shard_id_text(struct kn_api_call *call, uint32_t index)
     return kn_arena_str(call->arena, (struct kn_str){text, len});
 }
 
+int datastream_no_such_shard(struct kn_api_call *call, struct kn_str text, struct kn_str stream)
+{
+    return kn_api_fault(call, "ResourceNotFoundException",
+                        "Could not find shard " KN_STR_FMT " in stream " KN_STR_FMT
+                        " under account %s.",
+                        KN_STR_ARG(text), KN_STR_ARG(stream), call->identity->account);
+}
+
 int datastream_shard_id_read(struct kn_api_call *call, const struct datastream_stream *stream,
                              struct kn_str text, uint32_t *ret)
 {
     if (datastream_shard_id_parse(text, ret) == 0)
         return 0;
-    return kn_api_fault(call, "ResourceNotFoundException",
-                        "Could not find shard " KN_STR_FMT " in stream " KN_STR_FMT
-                        " under account %s.",
-                        KN_STR_ARG(text), KN_STR_ARG(stream->name), call->identity->account);
+    return datastream_no_such_shard(call, text, stream->name);
 }
 
 static struct kn_str hash_text(struct kn_api_call *call, struct datastream_hash hash)

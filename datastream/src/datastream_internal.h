@@ -36,6 +36,9 @@ KN_DEFINE_CLEANUP(struct datastream_shards *, datastream_shards_unref)
  * fault is raised, and what the handler is to return comes back. */
 int datastream_find(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
                     struct kn_str arn, struct datastream_stream **ret) KN_MUSTUSE;
+/* The same, but it raises nothing when there is none: -ENOENT. */
+int datastream_lookup(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
+                      struct kn_str arn, struct datastream_stream **ret) KN_MUSTUSE;
 int datastream_not_found(struct kn_api_call *call, struct kn_str name); /* raises it */
 /* "arn:aws:kinesis:<region>:<account>:stream/<name>"; ptr NULL: the arena is spent. */
 struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name);
@@ -66,6 +69,9 @@ int datastream_shard_show(struct kn_api_call *call, const struct datastream_shar
                           struct datastream_Shard *ret) KN_MUSTUSE;
 /* "shardId-…" in the arena; ptr NULL when that is spent. */
 struct kn_str datastream_shard_id_text(struct kn_api_call *call, uint32_t index);
+/* Raise what they say; return what the handler is to return. */
+int datastream_no_such_shard(struct kn_api_call *call, struct kn_str text, struct kn_str stream);
+int datastream_dry_run(struct kn_api_call *call); /* the call would have been done */
 /* The index a client's shard id means; raises ResourceNotFoundException. */
 int datastream_shard_id_read(struct kn_api_call *call, const struct datastream_stream *stream,
                              struct kn_str text, uint32_t *ret) KN_MUSTUSE;

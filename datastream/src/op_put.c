@@ -81,10 +81,7 @@ static int check_order(struct datastream *ds, struct kn_api_call *call,
 
 static int dry_run(struct kn_api_call *call, struct kn_api_bool wanted)
 {
-    if (!wanted.v)
-        return 0;
-    return kn_api_fault(call, "DryRunOperationException",
-                        "Request would have succeeded, but DryRun flag is set.");
+    return wanted.v ? datastream_dry_run(call) : 0;
 }
 
 static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str name,

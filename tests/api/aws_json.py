@@ -132,7 +132,7 @@ def decode_one(data):
 
 
 # --- HTTP/2 with :authority signed, as the SDK for JavaScript does ---------------------------------
-def h2_headers(target, body, authority, date, secret=KEY.secret_key):
+def h2_headers(target, body, authority, date, secret=KEY.secret_key, key_id=KEY.access_key):
     """The fields of a signed request beside the pseudo-headers; botocore cannot sign :authority."""
     digest = hashlib.sha256(body).hexdigest()
     fields = {":authority": authority, "content-length": str(len(body)), "content-type": JSON,
@@ -143,7 +143,7 @@ def h2_headers(target, body, authority, date, secret=KEY.secret_key):
     scope = f"{date[:8]}/{kinema.REGION}/kinesis/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     signature = sign(secret, date, text)
-    fields["authorization"] = (f"AWS4-HMAC-SHA256 Credential={KEY.access_key}/{scope}, "
+    fields["authorization"] = (f"AWS4-HMAC-SHA256 Credential={key_id}/{scope}, "
                                f"SignedHeaders={names}, Signature={signature}")
     del fields[":authority"]
     return list(fields.items())
