@@ -23,6 +23,8 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
     (void) fs;
     if (shard_disk.folder_error < 0 && is_bad_folder(path))
         return shard_disk.folder_error;
+    if (shard_disk.no_checkpoints && (strstr(path, ".seg") || strstr(path, "/held.")))
+        return -EIO;
     int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
     if (r == 0)
         (*ret)->fs = &shard_disk.fs;

@@ -13,7 +13,7 @@
 #include "shard/segment.h"
 
 /* The real disk, on which flushes by the thread that commits can be made to fail, and what is done
- * to the files of one folder. */
+ * to the files of one folder; or no records leave the journals. */
 extern struct shard_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
@@ -21,6 +21,7 @@ extern struct shard_disk {
     char folder[80]; /* a part of its path */
     _Atomic int folder_error, folder_flush_error;
     struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
+    _Atomic bool no_checkpoints;
 } shard_disk;
 extern struct kn_fake_clock shard_clock;
 

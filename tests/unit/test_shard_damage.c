@@ -15,7 +15,10 @@ enum {
     FRAMES_MAX = 4000,
     RECORDS = 1500,
     RECORDS_A_FRAME = 10,
+    PLACES_MAX = 6,
     SEGMENT_HEAD_BYTES = 64,
+    JOURNAL_HEAD_BYTES = 4096,
+    JOURNAL_COPY_AT = 2048,
     FRAME_HEAD_BYTES = 72,
 };
 
@@ -23,6 +26,7 @@ struct frame { /* as docs/format-shard.md says */
     size_t file;
     uint64_t at, end, index;
     uint32_t count;
+    uint8_t kind;
 };
 
 struct files { /* the segments of the shard, by first index */
@@ -54,14 +58,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static void read_frames(struct files *files, size_t file)
+static void read_frames(struct files *files, size_t file, uint64_t at)
 {
-    static uint8_t bytes[1 << 20];
+    static uint8_t bytes[2 << 20];
     int fd = open(files->names[file], O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     ssize_t len = read(fd, bytes, sizeof(bytes));
     close(fd);
-    for (uint64_t at = SEGMENT_HEAD_BYTES; at + FRAME_HEAD_BYTES <= (uint64_t) len;) {
+    while (at + FRAME_HEAD_BYTES <= (uint64_t) len) {
         if (number(bytes + at + 48, 8) != at) /* no frame: what lies behind the last one */
             return;
         struct frame *frame = &files->frames[files->frame_count++];
@@ -70,24 +74,38 @@ static void read_frames(struct files *files, size_t file)
                                 .at = at,
                                 .end = at + FRAME_HEAD_BYTES + number(bytes + at + 4, 4),
                                 .index = number(bytes + at + 32, 8),
-                                .count = (uint32_t) number(bytes + at + 12, 4)};
+                                .count = (uint32_t) number(bytes + at + 12, 4),
+                                .kind = bytes[at + 64]};
         at = frame->end;
     }
 }
 
-static void look(struct shard_rig *f, struct files *ret)
+static void look_in(const char *path, uint64_t first_at, struct files *ret)
 {
-    char id[STORAGE_ID_TEXT_BYTES], path[150], name[300];
+    char name[300];
     *ret = (struct files){.count = 0};
-    storage_id_text(&f->id, id);
-    snprintf(path, sizeof(path), "%s/shards/%s", f->dir.path, id);
     assert_ok(kn_fs_system()->ops->list(kn_fs_system(), path, add_name, ret));
     qsort(ret->names, ret->count, sizeof(ret->names[0]), by_name);
     for (size_t i = 0; i < ret->count; i++) {
         snprintf(name, sizeof(name), "%s/%.100s", path, ret->names[i]);
         memcpy(ret->names[i], name, sizeof(name));
-        read_frames(ret, i);
+        read_frames(ret, i, first_at);
     }
+}
+
+static void look(struct shard_rig *f, struct files *ret)
+{
+    char id[STORAGE_ID_TEXT_BYTES], path[150];
+    storage_id_text(&f->id, id);
+    snprintf(path, sizeof(path), "%s/shards/%s", f->dir.path, id);
+    look_in(path, SEGMENT_HEAD_BYTES, ret);
+}
+
+static void look_at_journals(struct shard_rig *f, struct files *ret)
+{
+    char path[150];
+    snprintf(path, sizeof(path), "%s/journal", f->dir.path);
+    look_in(path, JOURNAL_HEAD_BYTES, ret);
 }
 
 /* Exchanges the bytes there: done twice, all is as before. */
@@ -141,7 +159,7 @@ static size_t read_all(struct shard_rig *f, size_t count_max, bool seen[RECORDS]
         end = page.at_end;
         storage_page_free(&page);
     }
-    assert_int_equal(from, RECORDS);
+    assert_true(from >= RECORDS); /* what was damaged in a journal leaves a gap behind all */
     return found;
 }
 
@@ -229,45 +247,56 @@ TEST(a_segment_that_is_cut_short_or_gone_loses_its_own_records_only)
     shard_rig_teardown(&f);
 }
 
-/* Random bytes anywhere: all that was not touched is read, nothing that comes is wrong. */
-TEST(whatever_is_damaged_all_else_is_read)
+struct spoilt {
+    size_t file;
+    uint64_t at;
+    size_t len;
+};
+
+/* Random bytes in a few random frames, and which records they may have cost. */
+static size_t spoil_some(uint64_t *state, struct spoilt spoilt[PLACES_MAX], bool may_miss[RECORDS])
+{
+    size_t places = 1 + test_random(state) % PLACES_MAX;
+    memset(may_miss, 0, RECORDS);
+    for (size_t i = 0; i < places; i++) {
+        const struct frame *hit = &files.frames[test_random(state) % files.frame_count];
+        uint64_t at = hit->at + test_random(state) % (hit->end - hit->at);
+        size_t len = 1 + test_random(state) % 300;
+        spoilt[i] = (struct spoilt){hit->file, at, len};
+        spoil(files.names[hit->file], at, len);
+        for (size_t k = 0; k < files.frame_count; k++) {
+            const struct frame *frame = &files.frames[k];
+            if (frame->file == hit->file && frame->at < at + len && frame->end > at)
+                memset(may_miss + frame->index, 1, frame->count);
+        }
+    }
+    return places;
+}
+
+static void assert_none_missing(uint64_t seed, const bool seen[RECORDS],
+                                const bool may_miss[RECORDS])
+{
+    for (size_t i = 0; i < RECORDS; i++) {
+        if (!seen[i] && !may_miss[i])
+            print_error("seed %" PRIu64 ": record %zu is missing\n", seed, i);
+        assert_true(seen[i] || may_miss[i]);
+    }
+}
+
+/* All that was not touched is read, nothing that comes is wrong. */
+TEST(whatever_of_segments_is_damaged_all_else_is_read)
 {
     struct shard_rig f = segments(&files);
-    bool seen[RECORDS];
+    bool seen[RECORDS], may_miss[RECORDS];
+    struct spoilt spoilt[PLACES_MAX];
     uint64_t first = test_seed() % 1000000;
     for (uint64_t seed = first; seed < first + 60; seed++) {
         uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
-        bool may_miss[RECORDS] = {false};
-        size_t places = 1 + test_random(&state) % 6;
-        struct {
-            size_t file;
-            uint64_t at;
-            size_t len;
-        } spoilt[6];
-        for (size_t i = 0; i < places; i++) {
-            const struct frame *hit = &files.frames[test_random(&state) % files.frame_count];
-            uint64_t at = hit->at + test_random(&state) % (hit->end - hit->at);
-            size_t len = 1 + test_random(&state) % 300;
-            spoilt[i].file = hit->file;
-            spoilt[i].at = at;
-            spoilt[i].len = len;
-            spoil(files.names[hit->file], at, len);
-            for (size_t k = 0; k < files.frame_count; k++) {
-                const struct frame *frame = &files.frames[k];
-                for (uint32_t n = 0; frame->file == hit->file && frame->at < at + len &&
-                                     frame->end > at && n < frame->count;
-                     n++)
-                    may_miss[frame->index + n] = true;
-            }
-        }
+        size_t places = spoil_some(&state, spoilt, may_miss);
 
         (void) read_all(&f, 1 + test_random(&state) % 50, seen);
-        for (size_t i = 0; i < RECORDS; i++) {
-            if (!seen[i] && !may_miss[i])
-                print_error("seed %" PRIu64 ": record %zu is missing\n", seed, i);
-            assert_true(seen[i] || may_miss[i]);
-        }
 
+        assert_none_missing(seed, seen, may_miss);
         for (size_t i = places; i > 0; i--)
             spoil(files.names[spoilt[i - 1].file], spoilt[i - 1].at, spoilt[i - 1].len);
         storage_segments_forget(f.storage->shards, NULL);
@@ -276,7 +305,201 @@ TEST(whatever_is_damaged_all_else_is_read)
     shard_rig_teardown(&f);
 }
 
+/* --- journals --------------------------------------------------------------------------------- */
+/* A journal with all the records, closed in order. */
+static struct shard_rig closed_journal(void)
+{
+    struct shard_rig f = shard_rig_setup(MIB(1));
+    for (uint64_t n = 0; n < RECORDS; n += RECORDS_A_FRAME)
+        shard_rig_append(&f, n, RECORDS_A_FRAME);
+    shard_rig_close(&f);
+    look_at_journals(&f, &files);
+    assert_int_equal(files.frame_count, RECORDS / RECORDS_A_FRAME + 1); /* one says that it ends */
+    return f;
+}
+
+/* As after a power cut: nothing says that the last flush was acknowledged. */
+static void spoil_end(void)
+{
+    spoil(files.names[0], files.frames[files.frame_count - 1].at, 8);
+}
+
+TEST(a_damaged_frame_of_a_journal_is_passed_over_and_said)
+{
+    bool seen[RECORDS];
+    for (unsigned place = 0; place < 3; place++) {
+        for (size_t at = 0; at < 150; at += 149) { /* the last too */
+            struct shard_rig f = closed_journal();
+            const struct frame *frame = &files.frames[at];
+            double said = damage("journal");
+            spoil(files.names[0],
+                  place == 0   ? frame->at + 5
+                  : place == 1 ? frame->at + 33
+                               : frame->end - 1,
+                  1);
+
+            shard_rig_open(&f);
+
+            assert_int_equal(f.report.bad_frames, 1);
+            assert_true(damage("journal") == said + 1);
+            assert_int_equal(read_all(&f, 100, seen), RECORDS - RECORDS_A_FRAME);
+            assert_false(seen[frame->index]);
+            shard_rig_teardown(&f);
+        }
+    }
+}
+
+TEST(an_index_that_damage_has_taken_is_not_given_again)
+{
+    struct shard_rig f = closed_journal();
+    spoil(files.names[0], files.frames[149].at, 1); /* nobody knows any more how far it went */
+
+    shard_rig_open(&f);
+    shard_rig_reopen(&f); /* another start, before or after the checkpoint */
+    uint64_t index = shard_rig_append(&f, RECORDS, 1);
+    assert_true(index >= RECORDS);
+    for (int i = 0; i < 2; i++) {
+        struct storage_shard_read read = {.from = RECORDS, .count_max = 1, .bytes_max = MIB(1)};
+        struct storage_page page;
+        assert_ok(storage_shard_read(f.shard, &read, &page));
+        assert_int_equal(page.count, 1);
+        assert_int_equal(page.records[0].index, index);
+        shard_rig_assert_record(&page.records[0], RECORDS);
+        storage_page_free(&page);
+        assert_int_equal(shard_rig_append(&f, 0, 1), index + 1 + (uint64_t) i);
+        shard_rig_reopen(&f);
+    }
+    shard_rig_teardown(&f);
+}
+
+TEST(the_torn_end_of_the_newest_journal_is_no_damage)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    spoil_end();
+    spoil(files.names[0], files.frames[149].at + 100, 50);
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_int_equal(f.report.records, RECORDS - RECORDS_A_FRAME);
+    shard_rig_append(&f, RECORDS - RECORDS_A_FRAME, RECORDS_A_FRAME); /* they go in its place */
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
+TEST(damage_in_front_of_what_was_flushed_later_is_said_also_without_an_end)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    spoil_end();
+    spoil(files.names[0], files.frames[148].at + 100, 50); /* 149 was written after its flush */
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 1);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS - RECORDS_A_FRAME);
+    assert_true(seen[RECORDS - 1]);
+    shard_rig_teardown(&f);
+}
+
+/* Frames of one write: the first is torn, the second is whole. */
+TEST(a_torn_write_is_not_believed_behind_its_tear)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    uint8_t head[FRAME_HEAD_BYTES], journal[64];
+    const struct frame *last = &files.frames[149];
+    struct storage_shard_frame frame;
+    int fd = open(files.names[0], O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, journal, sizeof(journal), 0), sizeof(journal));
+    assert_int_equal(pread(fd, head, sizeof(head), (off_t) last->at), sizeof(head));
+    uint32_t seed = storage_shard_frame_seed(journal + 8, number(journal + 24, 8));
+    assert_ok(storage_shard_frame_decode(head, seed, last->at, &frame));
+    assert_int_equal(frame.flushed, last->at);
+    frame.flushed = (uint32_t) files.frames[148].at; /* as if both had been written at once */
+    storage_shard_frame_encode(&frame, seed, head);
+    assert_int_equal(pwrite(fd, head, sizeof(head), (off_t) last->at), sizeof(head));
+    close(fd);
+    spoil_end();
+    spoil(files.names[0], files.frames[148].at + 100, 50);
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 0);
+    shard_rig_append(&f, RECORDS - 2 * RECORDS_A_FRAME, 2 * RECORDS_A_FRAME);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_journal_is_read_by_the_copy_of_its_header)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    spoil(files.names[0], 30, 1);
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_journal_that_is_lost_is_said_and_the_next_is_read)
+{
+    struct shard_rig f = shard_rig_setup(KIB(256));
+    bool seen[RECORDS];
+    shard_disk.no_checkpoints = true; /* journals stay */
+    for (uint64_t n = 0; n < RECORDS; n += RECORDS_A_FRAME)
+        shard_rig_append(&f, n, RECORDS_A_FRAME);
+    shard_rig_close(&f);
+    look_at_journals(&f, &files);
+    size_t in_first = 0;
+    while (files.frames[in_first].file == 0)
+        in_first++;
+    assert_true(in_first < files.frame_count);
+    shard_disk.no_checkpoints = false;
+    spoil(files.names[0], 30, 1);
+    spoil(files.names[0], JOURNAL_COPY_AT + 30, 1);
+    double said = damage("journal");
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 1);
+    assert_true(damage("journal") == said + 1);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS - in_first * RECORDS_A_FRAME);
+    shard_rig_teardown(&f);
+}
+
+TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
+{
+    bool seen[RECORDS], may_miss[RECORDS];
+    struct spoilt spoilt[PLACES_MAX];
+    uint64_t first = test_seed() % 1000000;
+    for (uint64_t seed = first; seed < first + 6; seed++) {
+        uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
+        struct shard_rig f = closed_journal();
+        files.frame_count--; /* the end is left alone */
+        (void) spoil_some(&state, spoilt, may_miss);
+
+        shard_rig_open(&f);
+        size_t found = read_all(&f, 1 + test_random(&state) % 50, seen);
+
+        assert_none_missing(seed, seen, may_miss);
+        assert_int_equal(f.report.bad_frames > 0, found < RECORDS);
+        shard_rig_teardown(&f);
+    }
+}
+
 TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(a_time_is_found_behind_damage),
            TEST_OF(a_segment_that_is_cut_short_or_gone_loses_its_own_records_only),
-           TEST_OF(whatever_is_damaged_all_else_is_read))
+           TEST_OF(whatever_of_segments_is_damaged_all_else_is_read),
+           TEST_OF(a_damaged_frame_of_a_journal_is_passed_over_and_said),
+           TEST_OF(an_index_that_damage_has_taken_is_not_given_again),
+           TEST_OF(the_torn_end_of_the_newest_journal_is_no_damage),
+           TEST_OF(damage_in_front_of_what_was_flushed_later_is_said_also_without_an_end),
+           TEST_OF(a_torn_write_is_not_believed_behind_its_tear),
+           TEST_OF(a_journal_is_read_by_the_copy_of_its_header),
+           TEST_OF(a_journal_that_is_lost_is_said_and_the_next_is_read),
+           TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said))

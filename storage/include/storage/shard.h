@@ -52,7 +52,9 @@ extern const size_t storage_shard_conf_key_count;
 
 struct storage_shards_report {
     uint64_t journals, batches, records; /* found in journals */
-    uint64_t bad_frames; /* damage in front of records that were acknowledged: said, kept */
+    uint64_t
+        bad_frames;     /* damage where acknowledged records were: stretches passed over and said */
+    uint64_t bad_bytes; /* in them */
 };
 /* Reads the journals; once a storage, before any other call here. storage_close stops it. Blocks.
  * Cost: by what the journals hold, not by the archive. */

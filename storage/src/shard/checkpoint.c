@@ -171,6 +171,7 @@ static int add_shard_row(struct storage_shards *shards, struct slice *slice,
     kn_lock_take(&shard->lock);
     row.closed = out->closes || (r == 0 && old.closed);
     row.next = out->any_records ? out->row.next : shard->flushed;
+    row.give = kn_max_u64(r == 0 ? old.give : 0, shards->leap > 0 ? shard->next : 0);
     row.newest_ms = out->any_records ? out->row.last_ms : shard->flushed_ms;
     if (out->any_records) {
         row.bytes = out->row.bytes_before + out->row.data_bytes;

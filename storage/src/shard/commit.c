@@ -74,6 +74,7 @@ static void add_frame(struct storage_journal *journal, struct round *round,
                                         .payload_crc = batch->crc,
                                         .count = batch->count,
                                         .data_bytes = batch->data_bytes,
+                                        .flushed = (uint32_t) journal->tail,
                                         .kind = (uint8_t) batch->kind};
     storage_shard_frame_encode(&frame, journal->seed, batch->head);
     batch->generation = journal->generation;
@@ -294,6 +295,23 @@ static void run_list(struct storage_shards *shards, struct storage_batch *list, 
     }
 }
 
+/* A last frame says that all before it was acknowledged; without it the next start could not tell
+ * damage of the last records from a flush that was cut. Nothing depends on it otherwise. */
+static void end_journal(struct storage_shards *shards)
+{
+    struct storage_journal *journal = shards->active;
+    if (!journal || journal->tail == STORAGE_JOURNAL_HEAD_BYTES ||
+        journal->capacity - journal->tail < STORAGE_SHARD_FRAME_BYTES)
+        return;
+    struct storage_shard_frame frame = {
+        .at = journal->tail, .flushed = (uint32_t) journal->tail, .kind = STORAGE_BATCH_END};
+    uint8_t head[STORAGE_SHARD_FRAME_BYTES];
+    storage_shard_frame_encode(&frame, journal->seed, head);
+    struct iovec iov = {head, sizeof(head)};
+    if (kn_file_write_all(journal->file, &iov, 1, journal->tail) == 0)
+        (void) flush(journal);
+}
+
 void *storage_commit_main(void *arg)
 {
     struct storage_shards *shards = arg;
@@ -313,6 +331,7 @@ void *storage_commit_main(void *arg)
         kn_lock_take(&shards->lock);
     }
     kn_lock_give(&shards->lock);
+    end_journal(shards);
     return NULL;
 }
 

@@ -31,6 +31,7 @@ void storage_shard_frame_encode(const struct storage_shard_frame *frame, uint32_
     kn_put_u64le(dst + 48, frame->at);
     kn_put_u64le(dst + 56, frame->data_bytes);
     dst[64] = frame->kind;
+    kn_put_u32le(dst + 68, frame->flushed);
     kn_put_u32le(dst, kn_crc32c(seed, (struct kn_bytes){dst + 4, STORAGE_SHARD_FRAME_BYTES - 4}));
 }
 
@@ -39,7 +40,7 @@ int storage_shard_frame_decode(const uint8_t src[STORAGE_SHARD_FRAME_BYTES], uin
 {
     struct kn_reader in = kn_reader_of((struct kn_bytes){src, STORAGE_SHARD_FRAME_BYTES});
     struct storage_shard_frame frame = {.at = 0};
-    struct kn_bytes id;
+    struct kn_bytes id, zero;
     uint32_t crc;
     uint64_t arrival;
     int r = kn_read_u32le(&in, &crc);
@@ -52,6 +53,8 @@ int storage_shard_frame_decode(const uint8_t src[STORAGE_SHARD_FRAME_BYTES], uin
     r = r < 0 ? r : kn_read_u64le(&in, &frame.at);
     r = r < 0 ? r : kn_read_u64le(&in, &frame.data_bytes);
     r = r < 0 ? r : kn_read_u8(&in, &frame.kind);
+    r = r < 0 ? r : kn_read_bytes(&in, 3, &zero);
+    r = r < 0 ? r : kn_read_u32le(&in, &frame.flushed);
     if (r < 0)
         return r;
     uint32_t sum = kn_crc32c(seed, (struct kn_bytes){src + 4, STORAGE_SHARD_FRAME_BYTES - 4});

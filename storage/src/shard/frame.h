@@ -22,6 +22,7 @@ struct storage_shard_frame {
     int64_t arrival_ms;
     uint32_t payload_bytes, payload_crc, count;
     uint64_t data_bytes; /* of keys and data */
+    uint32_t flushed;    /* journals: so much of the file was acknowledged before it was written */
     uint8_t kind;
 };
 

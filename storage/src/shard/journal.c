@@ -5,6 +5,7 @@
  * header; frames are checked against both. The header also says how much of the journal before it
  * is to be believed: what lies behind that was never acknowledged. docs/format-shard.md.
  */
+#include "damage.h"
 #include "shards.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 
 enum {
     HEAD_BYTES = 64,
-    WINDOW_BYTES = 1 << 20,
+    HEAD_COPY_AT = 2048, /* in another sector */
+    HEADS_BYTES = HEAD_COPY_AT + HEAD_BYTES,
     ZERO_BYTES = 1 << 20,
 };
 static const uint8_t magic[8] = {'K', 'N', 'J', 'R', 'N', 'L', '1', '\n'};
@@ -52,6 +54,17 @@ static int head_decode(const uint8_t src[HEAD_BYTES], struct head *ret)
         return -ENODATA;
     memcpy(head.id, id.ptr, sizeof(head.id));
     *ret = head;
+    return 0;
+}
+
+/* Of the two copies the newer that can be read. */
+static int heads_decode(const uint8_t src[HEADS_BYTES], struct head *ret)
+{
+    struct head first, copy;
+    int r = head_decode(src, &first), copied = head_decode(src + HEAD_COPY_AT, &copy);
+    if (r < 0 && copied < 0)
+        return r;
+    *ret = copied == 0 && (r < 0 || copy.generation > first.generation) ? copy : first;
     return 0;
 }
 
@@ -121,9 +134,10 @@ int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint6
     struct head head = {.generation = generation,
                         .before_generation = before_generation,
                         .before_bytes = before_bytes};
-    uint8_t bytes[HEAD_BYTES];
+    uint8_t bytes[HEADS_BYTES] = {0};
     memcpy(head.id, id, sizeof(head.id));
     head_encode(&head, bytes);
+    head_encode(&head, bytes + HEAD_COPY_AT);
     struct iovec iov = {bytes, sizeof(bytes)};
     return kn_file_write_all(file, &iov, 1, 0);
 }
@@ -139,88 +153,13 @@ int storage_journal_begin(struct storage_shards *shards, struct storage_journal 
                                       shards->before_generation, shards->before_bytes);
 }
 
-/* --- reading at start ------------------------------------------------------------------------- */
-struct window {
-    struct kn_file *file;
-    uint64_t size; /* of the file */
-    uint8_t *bytes;
-    size_t cap, len;
-    uint64_t at;
-};
-
-/* The bytes from at on, in memory until the next call. */
-static int window_read(struct window *w, uint64_t at, size_t len, const uint8_t **ret)
-{
-    if (at > w->size || len > w->size - at)
-        return -ENODATA;
-    if (at < w->at || at + len > w->at + w->len) {
-        size_t want = kn_min_u64(kn_max_u64(len, WINDOW_BYTES), w->size - at);
-        if (want > w->cap) {
-            uint8_t *bytes = realloc(w->bytes, want);
-            if (!bytes)
-                return -ENOMEM;
-            w->bytes = bytes;
-            w->cap = want;
-        }
-        w->len = 0;
-        int r = kn_file_read_all(w->file, w->bytes, want, at);
-        if (r < 0)
-            return r;
-        w->at = at;
-        w->len = want;
-    }
-    *ret = w->bytes + (at - w->at);
-    return 0;
-}
-
-/* A frame whose bytes are what was written; -ENODATA: there is none here. */
-static int read_frame(struct window *w, uint32_t seed, uint64_t at, struct storage_shard_frame *ret,
-                      struct kn_bytes *ret_payload)
-{
-    const uint8_t *bytes;
-    int r = window_read(w, at, STORAGE_SHARD_FRAME_BYTES, &bytes);
-    if (r == 0)
-        r = storage_shard_frame_decode(bytes, seed, at, ret);
-    if (r == 0)
-        r = window_read(w, at + STORAGE_SHARD_FRAME_BYTES, ret->payload_bytes, &bytes);
-    if (r < 0)
-        return r;
-    *ret_payload = (struct kn_bytes){bytes, ret->payload_bytes};
-    return kn_crc32c(0, *ret_payload) == ret->payload_crc ? 0 : -ENODATA;
-}
-
-/* until: what the next header says of this journal's length; UINT64_MAX: it is the newest. */
-static int replay(struct storage_shards *shards, struct storage_journal *journal, uint64_t until,
-                  storage_journal_fn *each, struct storage_shards_report *report)
-{
-    struct window w = {.file = journal->file, .size = kn_min_u64(journal->capacity, until)};
-    int r = 0;
-    journal->tail = STORAGE_JOURNAL_HEAD_BYTES;
-    while (r == 0) {
-        struct storage_shard_frame frame;
-        struct kn_bytes payload;
-        r = read_frame(&w, journal->seed, journal->tail, &frame, &payload);
-        if (r == 0)
-            r = each(shards, &frame, payload, journal->generation);
-        if (r == 0) {
-            journal->tail += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
-            report->batches++;
-            report->records += frame.count;
-        }
-    }
-    free(w.bytes);
-    if (r == -ENODATA && until != UINT64_MAX && journal->tail < until)
-        report->bad_frames++;
-    report->journals++;
-    return r == -ENODATA ? 0 : r;
-}
-
+/* --- opening --------------------------------------------------------------------------------- */
 /* An unreadable header is that of a journal that has not been flushed yet: nothing in it counts. */
 static int look(struct storage_shards *shards, struct storage_journal *journal, struct head *ret)
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
-    uint8_t bytes[HEAD_BYTES];
+    uint8_t bytes[HEADS_BYTES];
     *ret = (struct head){.generation = 0};
     int r = file_path(shards, journal->slot, path);
     if (r == 0)
@@ -233,7 +172,7 @@ static int look(struct storage_shards *shards, struct storage_journal *journal, 
     if (r == 0)
         r = kn_file_read_all(journal->file, bytes, sizeof(bytes), 0);
     if (r == 0)
-        r = head_decode(bytes, ret);
+        r = heads_decode(bytes, ret);
     journal->broken = r == -ENODATA && journal->capacity != shards->conf.journal_bytes;
     if (r == 0) {
         journal->generation = ret->generation;
@@ -265,27 +204,41 @@ static uint64_t trusted(const struct head heads[STORAGE_JOURNALS_MAX], uint64_t 
     return UINT64_MAX;
 }
 
+/* The oldest that is newer than this; NULL: none. */
+static struct storage_journal *next_journal(struct storage_shards *shards, const struct head *heads,
+                                            uint64_t done)
+{
+    struct storage_journal *next = NULL;
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        struct storage_journal *journal = &shards->journals[i];
+        if (heads[i].generation > done && (!next || next->generation > journal->generation))
+            next = journal;
+    }
+    return next;
+}
+
 static int replay_all(struct storage_shards *shards, const struct head *heads,
                       uint64_t checkpointed, storage_journal_fn *each,
                       struct storage_shards_report *report)
 {
-    for (uint64_t done = checkpointed;;) {
-        struct storage_journal *next = NULL;
-        for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
-            struct storage_journal *journal = &shards->journals[i];
-            if (heads[i].generation > done && (!next || next->generation > journal->generation))
-                next = journal;
+    uint64_t done = checkpointed;
+    struct storage_journal *next;
+    while ((next = next_journal(shards, heads, done))) {
+        const struct head *head = &heads[next->slot];
+        if (head->before_generation > done) { /* its file or both its headers are gone */
+            report->bad_frames++;
+            report->bad_bytes += head->before_bytes;
+            storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, head->before_generation, 0, 0);
         }
-        if (!next)
-            return 0;
         done = next->generation;
-        int r = replay(shards, next, trusted(heads, done), each, report);
+        int r = storage_journal_replay(shards, next, trusted(heads, done), each, report);
         if (r < 0)
             return r;
         next->state = STORAGE_JOURNAL_FULL;
         shards->before_generation = done;
         shards->before_bytes = next->tail;
     }
+    return 0;
 }
 
 int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
@@ -325,7 +278,7 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     struct kn_fs *fs = shards->storage->fs;
     struct storage_journal held = {.slot = slot};
     char path[STORAGE_SHARD_PATH_BYTES];
-    uint8_t bytes[HEAD_BYTES];
+    uint8_t bytes[HEADS_BYTES];
     struct head head;
     int r = slot == 0 ? -ENOENT : storage_held_path(shards, slot, path);
     if (r < 0)
@@ -336,15 +289,17 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     if (r == 0)
         r = kn_file_read_all(held.file, bytes, sizeof(bytes), 0);
     if (r == 0)
-        r = head_decode(bytes, &head);
+        r = heads_decode(bytes, &head);
     if (r == 0) {
         held.seed = storage_shard_frame_seed(head.id, head.generation);
-        r = replay(shards, &held, head.before_bytes, each, report);
+        r = storage_journal_replay(shards, &held, head.before_bytes, each, report);
     }
     if (held.file)
         fs->ops->close(held.file);
     if (r == -ENOENT || r == -ENODATA) {
         report->bad_frames++;
+        report->bad_bytes += storage_held_bytes_max(shards);
+        storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, 0, 0, held.capacity);
         r = 0;
     }
     return r;

@@ -9,7 +9,7 @@ enum {
     VERSION = 1,
     FLAG_CLOSED = 1,
     FLAG_SEALED = 1,
-    SHARD_HEAD_BYTES = 2 + 4 * 8 + 4,
+    SHARD_HEAD_BYTES = 2 + 5 * 8 + 4,
     SOURCE_BYTES = 24,
     SOURCES_MAX = (STORAGE_META_VALUE_BYTES_MAX - SHARD_HEAD_BYTES) / SOURCE_BYTES,
 };
@@ -43,6 +43,7 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
     *at++ = VERSION;
     *at++ = row->closed ? FLAG_CLOSED : 0;
     put_u64(&at, row->next);
+    put_u64(&at, row->give);
     put_u64(&at, (uint64_t) row->newest_ms);
     put_u64(&at, row->bytes);
     put_u64(&at, row->records);
@@ -92,9 +93,9 @@ int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret)
     uint64_t newest;
     uint32_t count;
     if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
-        kn_read_u64le(&in, &row.next) < 0 || kn_read_u64le(&in, &newest) < 0 ||
-        kn_read_u64le(&in, &row.bytes) < 0 || kn_read_u64le(&in, &row.records) < 0 ||
-        kn_read_u32le(&in, &count) < 0)
+        kn_read_u64le(&in, &row.next) < 0 || kn_read_u64le(&in, &row.give) < 0 ||
+        kn_read_u64le(&in, &newest) < 0 || kn_read_u64le(&in, &row.bytes) < 0 ||
+        kn_read_u64le(&in, &row.records) < 0 || kn_read_u32le(&in, &count) < 0)
         return -EBADMSG;
     row.closed = flags & FLAG_CLOSED;
     row.newest_ms = (int64_t) newest;

@@ -19,6 +19,7 @@ enum {
 struct storage_shard_row {
     bool closed;
     uint64_t next;
+    uint64_t give; /* no index before it is given any more: leap.c */
     int64_t newest_ms;
     uint64_t bytes, records;              /* since its birth */
     struct storage_shard_source *sources; /* malloc'd by decode */

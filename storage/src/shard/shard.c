@@ -96,8 +96,11 @@ static int load_rows(struct storage_meta *meta, struct storage_shard *shard)
     int r = storage_shard_row_get(meta, &shard->id, &row, &version);
     if (r < 0 && r != -ENOENT)
         return r;
+    if (r == -ENOENT)
+        row.give = shard->shards->leap;
     shard->closed = shard->closing = row.closed;
-    shard->next = shard->flushed = row.next;
+    shard->flushed = row.next;
+    shard->next = kn_max_u64(row.next, row.give);
     shard->newest_ms = shard->flushed_ms = row.newest_ms;
     shard->bytes = shard->bytes_dropped = row.bytes;
     shard->records = shard->records_dropped = row.records;

@@ -30,6 +30,7 @@ struct storage_segment;
 enum storage_batch_kind {
     STORAGE_BATCH_RECORDS = 1,
     STORAGE_BATCH_CLOSE = 2, /* no records: the shard takes no more */
+    STORAGE_BATCH_END = 3,   /* of no shard: the journal was left in order */
 };
 
 struct storage_batch {
@@ -108,6 +109,8 @@ struct storage_shards {
     struct storage_shard_conf conf;
     _Atomic uint64_t memory_bytes; /* of batches */
 
+    uint64_t leap; /* indexes that shards without a row pass over when they come into memory */
+
     struct kn_lock round; /* one checkpoint, drop or opening of a shard at a time */
 
     struct kn_lock lock;
@@ -165,7 +168,8 @@ int storage_shard_learn_locked(struct storage_shard *shard, const struct storage
                                bool room_only) KN_MUSTUSE;
 
 /* --- journal.c */
-/* Opens or finds absent each journal; frames of those that are not checkpointed go to `each`. */
+/* Opens or finds absent each journal; frames of those that are not checkpointed go to `each`, which
+ * says -EBADMSG when it cannot read what is in one. */
 typedef int storage_journal_fn(struct storage_shards *shards,
                                const struct storage_shard_frame *frame, struct kn_bytes payload,
                                uint64_t generation);
@@ -194,6 +198,17 @@ int storage_held_write(struct storage_shards *shards, struct storage_shard *cons
 int storage_held_remove(struct storage_shards *shards, unsigned slot) KN_MUSTUSE;
 /* Most that shards which are stuck may have waiting; then they take no more. */
 uint64_t storage_held_bytes_max(const struct storage_shards *shards);
+
+/* --- journal_read.c */
+/* until: what the next header says of this journal's length; UINT64_MAX: it is the newest. */
+int storage_journal_replay(struct storage_shards *shards, struct storage_journal *journal,
+                           uint64_t until, storage_journal_fn *each,
+                           struct storage_shards_report *report) KN_MUSTUSE;
+
+/* --- leap.c */
+/* Journals were damaged, and may have held so many records of any shard: so many indexes are not
+ * given any more. At start. */
+int storage_shards_leap(struct storage_shards *shards, uint64_t indexes) KN_MUSTUSE;
 
 /* --- commit.c */
 void *storage_commit_main(void *shards);

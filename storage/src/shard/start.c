@@ -35,7 +35,8 @@ static int adopt_locked(struct storage_shard *shard, struct storage_batch *batch
     r = storage_shard_tail_reserve_locked(shard, 1);
     if (r < 0)
         return r;
-    shard->next = shard->assigned = batch->first_index + batch->count;
+    shard->next = kn_max_u64(shard->next, batch->first_index + batch->count);
+    shard->assigned = shard->next;
     shard->closed = shard->closing = is_close;
     if (batch->count > 0) {
         shard->newest_ms = shard->assigned_ms = batch->arrival_ms;
@@ -52,8 +53,8 @@ static int adopt(struct storage_shards *shards, const struct storage_shard_frame
     struct storage_batch *batch = NULL;
     struct storage_shard *shard = NULL;
     int r = storage_shard_load(shards, &frame->shard, &shard);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r; /* dropped */
+    if (r < 0) /* dropped; -EBADMSG would be the catalogue's, not the journal's */
+        return r == -ENOENT ? 0 : r == -EBADMSG ? -EIO : r;
     r = storage_batch_adopt(shards, frame, payload, &batch);
     if (r == 0) {
         batch->generation = generation;
@@ -114,6 +115,10 @@ int storage_shards_start(struct storage *storage, const struct storage_shard_con
         r = storage_held_open(shards, shards->held_slot, adopt, ret_report);
     if (r == 0)
         r = storage_journals_open(shards, checkpointed, adopt, ret_report);
+    if (r == 0 && ret_report->bad_frames > 0)
+        r = storage_shards_leap(shards,
+                                ret_report->bad_frames +
+                                    ret_report->bad_bytes / STORAGE_SHARD_RECORD_HEAD_BYTES);
     if (r == 0)
         r = start_threads(shards);
     if (r < 0) {
