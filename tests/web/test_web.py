@@ -3,7 +3,9 @@
 
 Screenshots go to KINEMA_SHOTS, or to a folder that is printed."""
 
+import concurrent.futures
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import botocore.exceptions
@@ -149,3 +152,39 @@ def test_the_console(modules, shots, server, camera, hevc, silent):
     node_test("console.test.js", {
         "console": server.console, "links": links, "stream": STREAM, "hevc": hevc, "silent": silent,
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
+
+# --- data streams -----------------------------------------------------------------------------------
+@pytest.fixture
+def data_streams(server):
+    """A stream that records come into and somebody reads, and an empty one. Puts go to hash key 0."""
+    kinesis = server.client("kinesis")
+    for name in ("door-events", "nothing-yet"):
+        kinesis.create_stream(StreamName=name, ShardCount=2)
+    kinesis.split_shard(StreamName="door-events", ShardToSplit="shardId-000000000000",
+                        NewStartingHashKey=str(2 ** 126))
+    at = kinesis.get_shard_iterator(StreamName="door-events", ShardId="shardId-000000000002",
+                                    ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    stop = threading.Event()
+
+    def produce(at):
+        for i in itertools.count():
+            kinesis.put_records(StreamName="door-events", Records=[
+                {"PartitionKey": key, "ExplicitHashKey": "0", "Data": data} for key, data in (
+                    ("door-7", json.dumps({"door": "north", "open": i % 2 == 0, "seq": i}).encode()),
+                    ("raw", b"\x00\x01\x02\xff"), ("kpl", b"\xf3\x89\x9a\xc2" + bytes(20)))])
+            at = kinesis.get_records(ShardIterator=at)["NextShardIterator"]
+            if stop.wait(0.2):
+                return
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(produce, at)
+        yield "door-events", "nothing-yet"
+        stop.set()
+        done.result()
+
+
+def test_data_streams(modules, shots, server, data_streams):
+    stream, empty = data_streams
+    link = kinema.run("console-link", "--data", server.data, "--url", server.console).stdout.strip()
+    node_test("data.test.js", {"console": server.console, "link": link, "stream": stream,
+                               "empty": empty, "shots": str(shots)})
