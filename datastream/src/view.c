@@ -148,7 +148,7 @@ size_t datastream_view_number(const struct datastream_shard_view *shard,
     struct datastream_sequence sequence = {.layout = 2,
                                            .created_s = shard->created_ms / 1000,
                                            .shard = (int32_t) shard->index,
-                                           .index = record->index,
+                                           .index = datastream_sequence_index(record->index),
                                            .arrival_s = record->arrival_ms / 1000};
     return datastream_sequence_format(&sequence, dst);
 }

@@ -117,7 +117,9 @@ export class Tail {
       make('time', {datetime: new Date(record.arrivalMs).toISOString()}, `${clock(record.arrivalMs)}.${String(record.arrivalMs % 1000).padStart(3, '0')}`),
       make('b', {title: 'Partition key'}, record.key || '–'), make('code', {}, line), make('span', {class: 'dim'}, bytes(record.bytes))));
     row.addEventListener('toggle', () => {
-      if (!row.open || row.querySelector('pre')) return;
+      if (!row.open) return;
+      this.pause(true); // what is being read does not move
+      if (row.querySelector('pre')) return;
       const button = make('button', {type: 'button', class: 'copy', onclick: async () => { button.textContent = await copy(whole) ? 'Copied' : 'Select and copy by hand'; }}, 'Copy');
       row.append(make('div', {class: 'whole'}, make('p', {class: 'dim small'}, `${kind}, ${count(record.bytes)} bytes · number ${record.number}`), button,
         make('pre', {tabindex: '0'}, whole)));

@@ -43,9 +43,8 @@ test('the tail follows the shard that was clicked, and a record opens as indente
   await says('#tail-records', 'door');
   const was = await page.$$eval('#tail-records details', all => all.length);
   await page.waitForFunction(n => document.querySelectorAll('#tail-records details').length > n, was);
-  await page.click('#tail-pause');
-  await says('#tail-state', 'Paused');
   await page.click('#tail-records details:has-text("door") summary');
+  await says('#tail-state', 'Paused');
   await says('#tail-records details[open] pre', '\\{\\n {2}"door": "north",\\n {2}"open": (true|false)');
   await shot('data-tail');
 });
