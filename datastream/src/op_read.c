@@ -174,9 +174,11 @@ static int answer(struct datastream *ds, struct kn_api_call *call, const struct 
                   const struct storage_shard_ends *ends, struct storage_page *page,
                   struct datastream_GetRecords_out *out)
 {
+    int64_t now_ms = kn_wall_ms(ds->clock),
+            behind_ms = datastream_millis_behind(page, ends, now_ms);
     kn_api_keep(call, free_page, page);
-    out->MillisBehindLatest =
-        (struct kn_api_i64){true, datastream_millis_behind(page, ends, kn_wall_ms(ds->clock))};
+    datastream_log_was_read(place->stream, place->shard->index, behind_ms, now_ms);
+    out->MillisBehindLatest = (struct kn_api_i64){true, behind_ms};
     int r = datastream_records_show(call->arena, place->shard, page, &out->Records);
     if (r < 0)
         return r;
