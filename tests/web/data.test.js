@@ -78,6 +78,7 @@ test('on a phone nothing is wider than the screen', async () => {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= 390, `${address} is ${width} wide`);
   }
+  await page.click('#data-keys button');
   await says('#tail-records', 'door');
   await shot('data-phone');
 });
