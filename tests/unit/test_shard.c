@@ -223,6 +223,22 @@ TEST(arrivals_never_fall_and_records_are_found_by_them)
     shard_rig_teardown(&f);
 }
 
+TEST(a_time_is_found_also_while_its_segment_grows)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    int64_t start = 1700000000000;
+    uint64_t at;
+    for (uint64_t n = 0; n < 3000; n += 10) {
+        shard_clock.wall_ms = start + (int64_t) n;
+        shard_rig_append(&f, n, 10);
+        for (uint64_t wanted = n % 100; wanted <= n; wanted += 100) {
+            assert_ok(storage_shard_find(f.shard, start + (int64_t) wanted, false, &at));
+            assert_int_equal(at, wanted);
+        }
+    }
+    shard_rig_teardown(&f);
+}
+
 TEST(retention_is_applied_to_each_read)
 {
     struct shard_rig f = shard_rig_setup(KIB(64));
@@ -454,6 +470,7 @@ TESTS_MAIN(TEST_OF(records_are_read_as_they_were_appended),
            TEST_OF(a_closed_shard_takes_no_more_for_ever),
            TEST_OF(the_newest_sequence_of_a_source_comes_with_its_record),
            TEST_OF(arrivals_never_fall_and_records_are_found_by_them),
+           TEST_OF(a_time_is_found_also_while_its_segment_grows),
            TEST_OF(retention_is_applied_to_each_read),
            TEST_OF(retention_removes_whole_segments_and_the_index_goes_on),
            TEST_OF(a_dropped_shard_is_gone_for_good),

@@ -38,6 +38,21 @@ static int segment_of(struct storage_shard *shard, uint64_t index, bool nowait,
     return r;
 }
 
+/* As a row of now says: the cache may have the segment as it was before it grew. */
+static int segment_of_row(struct storage_shard *shard, const struct storage_segment_row *row,
+                          struct storage_segment **ret)
+{
+    struct storage_shards *shards = shard->shards;
+    *ret = storage_segments_find(shards, &shard->id, row->first);
+    if (*ret && (*ret)->row.next >= row->next)
+        return 0;
+    storage_segment_unref(KN_MOVE(*ret));
+    int r = storage_segment_open(shards, &shard->id, row, ret);
+    if (r == 0)
+        storage_segments_put(shards, *ret);
+    return r;
+}
+
 /* --- frames ----------------------------------------------------------------------------------- */
 struct walk {
     struct storage_segment *segment;
@@ -288,7 +303,7 @@ int storage_segment_find(struct storage_shard *shard, int64_t ms, bool nowait, u
     if (r < 0 && r != -ECANCELED)
         return r;
     KN_CLEANUP(storage_segment_unrefp) struct storage_segment *segment = NULL;
-    r = seek.any ? segment_of(shard, seek.row.first, false, &segment) : -ENOENT;
+    r = seek.any ? segment_of_row(shard, &seek.row, &segment) : -ENOENT;
     if (r == 0)
         r = find_in(segment, ms, ret_index);
     if (r == -ENOENT) { /* retention has taken it: what is left begins behind it */
