@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stream.h"
 
+#include "event_place.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,8 +11,9 @@
 
 struct datastream_streams {
     struct storage_meta *meta;
-    struct kn_lock making; /* held over a creation or a removal, which block */
-    struct kn_lock lock;   /* a leaf: what follows */
+    struct storage *storage; /* NULL: there are no logs */
+    struct kn_lock making;   /* held over a creation or a removal, which block */
+    struct kn_lock lock;     /* a leaf: what follows */
     struct datastream_stream **by_name;
     size_t count, cap;
 };
@@ -357,7 +360,11 @@ int datastream_stream_reshard(struct datastream_streams *streams, struct datastr
     struct datastream_shards *next;
     r = shards_new(&map, &next);
     if (r == 0) {
-        r = put_map(streams, &stream->id, &next->map, &stream->map_version);
+        if (streams->storage)
+            r = datastream_event_pass_on(streams->storage, stream, &stream->shards->map,
+                                         &next->map);
+        if (r == 0)
+            r = put_map(streams, &stream->id, &next->map, &stream->map_version);
         if (r < 0)
             datastream_shards_unref(next);
     }
@@ -533,6 +540,11 @@ int datastream_streams_open(struct storage_meta *meta, struct datastream_streams
     else
         *ret = streams;
     return r;
+}
+
+void datastream_streams_set_storage(struct datastream_streams *streams, struct storage *storage)
+{
+    streams->storage = storage;
 }
 
 void datastream_streams_close(struct datastream_streams *streams)

@@ -5,7 +5,7 @@
 
 int ingest_new(struct storage *storage, const struct ingest_conf *conf,
                const struct ingest_endpoints *endpoints, const struct kn_api_identity *identity,
-               struct kn_clock *clock, struct ingest **ret)
+               struct storage_event_sender *events, struct kn_clock *clock, struct ingest **ret)
 {
     struct ingest *ingest = malloc(sizeof *ingest);
     if (!ingest)
@@ -15,6 +15,7 @@ int ingest_new(struct storage *storage, const struct ingest_conf *conf,
         .conf = *conf,
         .endpoints = *endpoints,
         .identity = identity,
+        .events = events,
         .clock = clock,
     };
     int r = ingest_seats_new(&ingest->seats);

@@ -13,6 +13,7 @@ struct ingest {
     struct ingest_conf conf;
     struct ingest_endpoints endpoints;
     const struct kn_api_identity *identity;
+    struct storage_event_sender *events;
     struct kn_clock *clock;
     struct ingest_seats *seats; /* who uploads to which stream */
 };

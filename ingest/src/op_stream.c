@@ -27,6 +27,7 @@ int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStre
                             ingest->conf.streams_max);
 
     struct storage_tag tags[STORAGE_STREAM_TAGS_MAX];
+    uint8_t event_sink[STORAGE_EVENT_SINK_BYTES];
     struct storage_stream_new settings = {
         .name = in->StreamName,
         .device_name = in->DeviceName,
@@ -42,6 +43,8 @@ int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStre
     int r = 0;
     for (size_t i = 0; r == 0 && i < settings.tag_count; i++)
         r = ingest_tag_key_check(call, tags[i].key);
+    if (r == 0)
+        r = ingest_events_of_new(ingest, call, &settings, event_sink);
     if (r < 0)
         return r;
     r = storage_stream_create(ingest->storage, &settings, &stream);

@@ -31,6 +31,8 @@ static int edit_tags(void *ctx, const struct storage_stream *now,
         return -ENOENT; /* another stream of that name by now */
     draft->keep_version = true;
     for (size_t i = 0; i < edit->put_count; i++) {
+        if (kn_str_eq(edit->put[i].key, KN_STR(STORAGE_EVENT_STREAM_TAG)))
+            continue; /* ingest_events_by_tags has set it */
         struct storage_tag *tag = find_tag(draft, edit->put[i].key);
         if (!tag && draft->tag_count == STORAGE_STREAM_TAGS_MAX)
             return kn_api_fault(edit->call, "TagsPerResourceExceededLimitException",
@@ -58,6 +60,9 @@ static int change_tags(struct ingest *ingest, struct kn_api_call *call, struct k
         r = ingest_tag_key_check(call, edit->put[i].key);
     for (size_t i = 0; r == 0 && edit->removed && i < edit->removed->count; i++)
         r = ingest_tag_key_check(call, edit->removed->items[i]);
+    if (r < 0)
+        return r;
+    r = ingest_events_by_tags(ingest, call, stream, edit->put, edit->put_count, edit->removed);
     if (r < 0)
         return r;
     edit->id = &stream->id;

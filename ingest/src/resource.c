@@ -70,7 +70,8 @@ int ingest_stream_change_fault(struct kn_api_call *call, int r)
 
 int ingest_tag_key_check(struct kn_api_call *call, struct kn_str key)
 {
-    if (!kn_str_starts_with(key, KN_STR("kinema:")))
+    if (!kn_str_starts_with(key, KN_STR("kinema:")) ||
+        kn_str_eq(key, KN_STR(STORAGE_EVENT_STREAM_TAG)))
         return 0;
     return kn_api_fault(call, "InvalidArgumentException",
                         "Tag keys that begin with kinema: are set by the server's own operations.");

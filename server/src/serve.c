@@ -24,13 +24,15 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "datastream/datastream.h"
+#include "datastream/events.h"
 #include "storage/credential.h"
 #include "storage/stream.h"
 
 enum {
     OPEN_FILES_SPARE = 256,       /* catalogue, logs, listeners, and the like */
     OPEN_FILES_TABLE_MAX = 65536, /* entries of 8 bytes, the kernel's memory */
-    CONNECTIONS_LEAST = 16
+    CONNECTIONS_LEAST = 16,
+    SERVER_URL_BYTES = 2048
 };
 
 struct serve {
@@ -50,6 +52,7 @@ struct serve {
     struct ingest *ingest;
     struct playback *playback;
     struct datastream *datastream;
+    struct storage_event_sender *events;
     struct kn_api *api;
     struct server_console *console;
     struct kn_http_mhd *console_http;
@@ -209,6 +212,34 @@ static struct kn_keyring *keyring_of(struct serve *s)
     return s->keyring ? storage_keyring_base(s->keyring) : NULL;
 }
 
+/* How clients reach the api listener, for the links in events: as configured, else by the address
+ * it is bound to, which must say more than "all of them" to be of use to others. */
+static void api_url(const struct serve *s, char dst[SERVER_URL_BYTES])
+{
+    const struct server_settings *settings = &s->config->server;
+    bool tls = s->ports.api == 0;
+    struct kn_str host = server_address_host(tls ? settings->api_tls : settings->api);
+    if (kn_str_eq(host, KN_STR("0.0.0.0")) || kn_str_eq(host, KN_STR("[::]")) || host.len == 0)
+        host = KN_STR("127.0.0.1");
+    if (*settings->public_api_url)
+        snprintf(dst, SERVER_URL_BYTES, "%s", settings->public_api_url);
+    else
+        snprintf(dst, SERVER_URL_BYTES, "%s://" KN_STR_FMT ":%u", tls ? "https" : "http",
+                 KN_STR_ARG(host), (unsigned) (tls ? s->ports.api_tls : s->ports.api));
+}
+
+static int start_events(struct serve *s, struct kn_err *err)
+{
+    char url[SERVER_URL_BYTES];
+    api_url(s, url);
+    const struct datastream_events_conf conf = {.storage = s->storage,
+                                                .datastream = s->datastream,
+                                                .identity = &s->identity,
+                                                .clock = s->clock,
+                                                .endpoint = url};
+    return datastream_events_start(&conf, &s->events, err);
+}
+
 static int open_modules(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
@@ -226,12 +257,15 @@ static int open_modules(struct serve *s, struct kn_err *err)
                             keyring_of(s), s->clock, &s->playback, err);
     if (code < 0)
         return code;
-    code = ingest_new(s->storage, &s->config->ingest, &s->ingest_endpoints, &s->identity, s->clock,
-                      &s->ingest);
-    if (code < 0)
-        return kn_fail(err, code, "ingest cannot start: %s", kn_errname(code));
-    return datastream_new(s->storage, &s->config->datastream, &s->identity, s->clock,
+    code = datastream_new(s->storage, &s->config->datastream, &s->identity, s->clock,
                           &s->datastream, err);
+    if (code == 0)
+        code = start_events(s, err);
+    if (code < 0)
+        return code;
+    code = ingest_new(s->storage, &s->config->ingest, &s->ingest_endpoints, &s->identity, s->events,
+                      s->clock, &s->ingest);
+    return code < 0 ? kn_fail(err, code, "ingest cannot start: %s", kn_errname(code)) : 0;
 }
 
 static int open_routes(struct serve *s, struct kn_err *err)
@@ -366,6 +400,7 @@ static void close_all(struct serve *s)
         kn_api_free(s->api);
     if (s->playback)
         playback_free(s->playback);
+    datastream_events_stop(s->events);
     datastream_free(s->datastream);
     server_console_free(s->console);
     if (s->api_router)

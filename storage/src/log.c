@@ -191,7 +191,7 @@ static void end_arrival_locked(struct storage_log *log, struct storage_arrival *
 
 void storage_log_deliver(struct storage_log *log)
 {
-    bool any = false;
+    bool any = false, persisted = false;
     kn_lock_take(&log->lock);
     if (log->delivering) { /* whoever is at it looks again before it leaves */
         kn_lock_give(&log->lock);
@@ -202,6 +202,7 @@ void storage_log_deliver(struct storage_log *log)
         struct storage_arrival *a = log->first;
         end_arrival_locked(log, a);
         any = true;
+        persisted |= a->result == 0;
         kn_lock_give(&log->lock);
         storage_writer_tell(a);
         storage_writer_unpin(log, a->writer);
@@ -214,6 +215,8 @@ void storage_log_deliver(struct storage_log *log)
         kn_gate_bump(&log->gate);
         storage_writers_wake(log);
     }
+    if (persisted)
+        kn_gate_bump(&log->persisted);
 }
 
 /* Ordinals given to fragments that will not be are given again, if nobody else has later ones. */

@@ -41,6 +41,7 @@ static void log_free(struct storage_log *log)
     storage_chunk_unref(log->fence_due);
     storage_directory_done(&log->directory);
     free(log->holds);
+    kn_gate_done(&log->persisted);
     kn_gate_done(&log->gate);
     kn_lock_done(&log->lock);
     kn_lock_done(&log->slow);
@@ -58,6 +59,7 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     log->storage = storage;
     log->id = *id;
     kn_gate_init(&log->gate);
+    kn_gate_init(&log->persisted);
     log->gate.joined = storage_log_followed;
     kn_lock_init(&log->lock);
     kn_lock_init(&log->slow);
@@ -155,6 +157,13 @@ static int drop_stream(void *ctx, const struct storage_id *id)
     return storage_log_drop(ctx, id);
 }
 
+static void stream_changed(void *ctx, const struct storage_stream *now)
+{
+    struct storage *storage = ctx;
+    (void) now;
+    kn_gate_bump(&storage->streams_gate);
+}
+
 static int start_threads(struct storage *storage, struct kn_err *err)
 {
     int r = storage_block_pool_init(&storage->blocks, storage->conf.window_total_bytes_max);
@@ -182,7 +191,8 @@ static int open_all(struct storage *storage, struct storage_report *report, stru
         r = storage_recover(storage, report, err);
     if (r < 0)
         return r;
-    struct storage_catalogue_events events = {.drop = drop_stream, .ctx = storage};
+    struct storage_catalogue_events events = {
+        .drop = drop_stream, .changed = stream_changed, .ctx = storage};
     r = storage_catalogue_start(storage->catalogue, &events);
     if (r == 0)
         r = storage_keeper_start(storage);
@@ -206,6 +216,7 @@ int storage_open(const char *dir, const struct storage_conf *conf, struct kn_fs 
     kn_cond_init(&storage->idle);
     kn_lock_init(&storage->keeper_lock);
     kn_cond_init(&storage->keeper_wake);
+    kn_gate_init(&storage->streams_gate);
     storage->dir = strdup(dir);
     struct storage_report report = {0};
     int64_t start_ns = kn_mono_ns(clock);
@@ -277,6 +288,7 @@ void storage_close(struct storage *storage)
     }
     if (storage->lock_fd >= 0)
         close(storage->lock_fd);
+    kn_gate_done(&storage->streams_gate);
     kn_cond_done(&storage->keeper_wake);
     kn_lock_done(&storage->keeper_lock);
     kn_cond_done(&storage->idle);

@@ -8,6 +8,7 @@
 #include "committer.h"
 #include "io.h"
 
+#include "core/gate.h"
 #include "core/thread.h"
 #include "storage/fragment.h"
 
@@ -39,6 +40,7 @@ struct storage {
     struct storage_block_pool blocks;
     struct storage_committer committer;
     struct storage_shards *shards; /* NULL: not started */
+    struct kn_gate streams_gate;   /* a stream was made or changed */
 
     /* Order of locks: log.slow, log.lock, then storage.lock; block pool, gates, committer: leaves.
      */

@@ -166,6 +166,7 @@ static int create(struct storage_catalogue *cat, const struct storage_stream_new
         .version = kn_str_from(version),
         .tags = what->tags,
         .tag_count = what->tag_count,
+        .extra = what->extra,
     };
     struct storage_id id;
     kn_random(id.bytes, sizeof id.bytes);

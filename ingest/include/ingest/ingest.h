@@ -5,6 +5,7 @@
 
 #include "core/api.h"
 #include "core/conf.h"
+#include "storage/events.h"
 #include "storage/storage.h"
 
 struct ingest_conf {              /* every member is a row of ingest_conf_keys */
@@ -37,9 +38,11 @@ struct ingest_endpoints {
 };
 
 struct ingest;
+/* What it is given outlives it; events: who sends those of fragments. */
 int ingest_new(struct storage *storage, const struct ingest_conf *conf,
                const struct ingest_endpoints *endpoints, const struct kn_api_identity *identity,
-               struct kn_clock *clock, struct ingest **ret) KN_MUSTUSE;
+               struct storage_event_sender *events, struct kn_clock *clock, struct ingest **ret)
+    KN_MUSTUSE;
 /* Uploads must have ended (kn_http_server_stop). Blocks until their last commits are done. */
 void ingest_free(struct ingest *ingest);
 

@@ -111,6 +111,11 @@ uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct stor
  * may be met again after a restart: call it again then. */
 void storage_shard_source_gone(struct storage_shard *shard, const struct storage_id *source);
 
+/* Before the shard's first record: what sources were recorded in `from`, a parent that is closed,
+ * counts as recorded in it too. Durable when it returns. Blocks. */
+int storage_shard_inherit(struct storage *storage, const struct storage_id *id,
+                          struct storage_shard *from) KN_MUSTUSE;
+
 /* --- reading ---------------------------------------------------------------------------------- */
 struct storage_shard_ends {
     uint64_t oldest;               /* nothing before it is read; == next: there is none */

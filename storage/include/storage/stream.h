@@ -41,7 +41,7 @@ struct storage_stream { /* immutable; all views point into the same allocation *
     size_t tag_count;
     const struct storage_tag *tags; /* sorted by key */
     uint64_t retention_bytes; /* from the tag STORAGE_RETENTION_BYTES_TAG; 0: no limit of its own */
-    struct kn_bytes extra;    /* settings of later modules: opaque here */
+    struct kn_bytes extra;    /* of the sink of fragment events: storage/events.h */
 };
 
 /* Borrow with ref/unref around any use that outlives the call. Any thread, never blocks.
@@ -58,6 +58,7 @@ struct storage_stream_new {
     bool warm;
     const struct storage_tag *tags;
     size_t tag_count;
+    struct kn_bytes extra;
 };
 /* -EEXIST: the name is taken (also while a stream of that name is being deleted). Blocks. */
 int storage_stream_create(struct storage *storage, const struct storage_stream_new *settings,

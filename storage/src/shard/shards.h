@@ -167,6 +167,10 @@ int storage_batch_adopt(struct storage_shards *shards, const struct storage_shar
 int storage_shard_learn_locked(struct storage_shard *shard, const struct storage_batch *batch,
                                bool room_only) KN_MUSTUSE;
 
+/* The newest sequence of a source; -ENOMEM, -EDQUOT. */
+int storage_shard_learn_source_locked(struct storage_shard *shard, const struct storage_id *source,
+                                      uint64_t seq) KN_MUSTUSE;
+
 /* --- journal.c */
 /* Opens or finds absent each journal; frames of those that are not checkpointed go to `each`, which
  * says -EBADMSG when it cannot read what is in one. */

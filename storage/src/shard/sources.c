@@ -77,6 +77,14 @@ static int learn_one_locked(struct storage_shard *shard, struct storage_shard_so
     return insert_locked(shard, &source);
 }
 
+int storage_shard_learn_source_locked(struct storage_shard *shard, const struct storage_id *source,
+                                      uint64_t seq)
+{
+    if (!find_locked(shard, source) && shard->source_count >= STORAGE_SHARD_SOURCES_MAX)
+        return refuse_locked(shard);
+    return learn_one_locked(shard, (struct storage_shard_source){*source, seq}, false);
+}
+
 int storage_shard_learn_locked(struct storage_shard *shard, const struct storage_batch *batch,
                                bool room_only)
 {
