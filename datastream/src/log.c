@@ -160,6 +160,21 @@ bool datastream_log_readers(struct datastream_stream *stream, uint32_t shard,
     return true;
 }
 
+int datastream_logs_store_retention(struct datastream_stream *stream, struct storage_meta *meta,
+                                    int64_t hours)
+{
+    KN_CLEANUP(datastream_shards_unrefp)
+    struct datastream_shards *shards = datastream_stream_shards(stream);
+    struct storage_id *ids = calloc(shards->map.count + 1, sizeof(*ids));
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < shards->map.count; i++)
+        ids[i] = datastream_log_id(stream, shards->map.rows[i].index);
+    int r = storage_shards_store_retention(meta, ids, shards->map.count, hours * hour_ms);
+    free(ids);
+    return r;
+}
+
 void datastream_logs_retain(struct datastream_stream *stream)
 {
     KN_LOCKED(&stream->logs.lock);

@@ -39,6 +39,10 @@ void datastream_log_was_read(struct datastream_stream *stream, uint32_t shard, i
 /* false: nobody has read it since the server started. */
 bool datastream_log_readers(struct datastream_stream *stream, uint32_t shard,
                             int64_t *ret_behind_ms, int64_t *ret_read_ms);
+/* What the logs' rows say of retention, for those that nobody opens: before it grows and after it
+ * has shrunk. Blocks. */
+int datastream_logs_store_retention(struct datastream_stream *stream, struct storage_meta *meta,
+                                    int64_t hours) KN_MUSTUSE;
 /* What is open follows the stream's retention; at each change of settings. Never blocks. */
 void datastream_logs_retain(struct datastream_stream *stream);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/crypto.h"
+#include "core/log.h"
 
 struct datastream_streams {
     struct storage_meta *meta;
@@ -335,7 +336,11 @@ int datastream_stream_change(struct datastream_streams *streams, struct datastre
         r = datastream_settings_copy(&draft, &next);
     if (r < 0)
         return r;
-    r = put_settings(streams, &stream->id, next, &stream->settings_version);
+    int64_t hours = stream->settings->retention_hours, longer = draft.retention_hours;
+    if (longer > hours) /* before anybody counts on it */
+        r = datastream_logs_store_retention(stream, streams->meta, longer);
+    if (r == 0)
+        r = put_settings(streams, &stream->id, next, &stream->settings_version);
     if (r < 0) {
         datastream_settings_unref(next);
         return r;
@@ -346,6 +351,12 @@ int datastream_stream_change(struct datastream_streams *streams, struct datastre
     kn_lock_give(&stream->lock);
     datastream_settings_unref(former);
     datastream_logs_retain(stream);
+    if (longer < hours) { /* what fails keeps longer than it must, until it is opened */
+        r = datastream_logs_store_retention(stream, streams->meta, longer);
+        if (r < 0)
+            kn_log_warn("retention_not_stored", "stream=" KN_STR_FMT " error=%s",
+                        KN_STR_ARG(stream->name), kn_errname(r));
+    }
     return 0;
 }
 

@@ -155,8 +155,135 @@ TEST(a_shard_knows_so_many_sources_and_refuses_the_next_by_name)
     shard_rig_teardown(&f);
 }
 
+/* Shards with old records that nobody has open after a restart. */
+enum {
+    IDLE = 600,
+};
+
+static struct storage_id idle_id(unsigned number)
+{
+    return (struct storage_id){
+        {(uint8_t) (number * 37), (uint8_t) (number >> 8), (uint8_t) number, 1}
+    };
+}
+
+static void append_to_idle(struct shard_rig *f, unsigned number, int64_t retention_ms, bool close)
+{
+    struct storage_shard *shard;
+    struct storage_id id = idle_id(number);
+    uint64_t end;
+    assert_ok(storage_shard_open(f->storage, &id, retention_ms, &shard));
+    assert_int_equal(shard_rig_append_to(f, shard, 0, 3), 0);
+    if (close)
+        assert_ok(storage_shard_close(shard, &end));
+    storage_shard_unref(shard);
+}
+
+static int count_entry(void *ctx, const char *name, bool is_dir)
+{
+    (void) name;
+    (void) is_dir;
+    ++*(size_t *) ctx;
+    return 0;
+}
+
+static size_t entries_of(struct shard_rig *f, const char *folder)
+{
+    char path[200];
+    size_t count = 0;
+    snprintf(path, sizeof(path), "%s/shards/%s", f->dir.path, folder);
+    int r = kn_fs_system()->ops->list(kn_fs_system(), path, count_entry, &count);
+    assert_true(r == 0 || r == -ENOENT);
+    return count;
+}
+
+static size_t files_of(struct shard_rig *f, unsigned number)
+{
+    char text[STORAGE_ID_TEXT_BYTES];
+    struct storage_id id = idle_id(number);
+    storage_id_text(&id, text);
+    return entries_of(f, text);
+}
+
+static void fill_journals(struct shard_rig *f)
+{
+    struct storage_shard_ends ends;
+    storage_shard_ends(f->shard, &ends);
+    for (uint64_t n = 0; n < 2000; n += 40)
+        shard_rig_append(f, n, 40);
+}
+
+/* As the thread does it. */
+static void retire(struct shard_rig *f)
+{
+    do
+        assert_ok(storage_shards_retire(f->storage->shards));
+    while (f->storage->shards->retire_more);
+}
+
+TEST(old_records_go_also_of_shards_that_nobody_opens)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    for (unsigned i = 0; i < IDLE; i++)
+        append_to_idle(&f, i, i == 5 ? 100000 : 1000, i % 2);
+    fill_journals(&f);
+    shard_rig_reopen(&f);
+    fill_journals(&f);
+    assert_int_equal(files_of(&f, 3), 1);
+
+    shard_clock.wall_ms += 5000;
+    retire(&f);
+
+    for (unsigned i = 0; i < IDLE; i++)
+        assert_int_equal(files_of(&f, i), i == 5);
+    assert_int_equal(entries_of(&f, ""), IDLE / 2 + 2); /* closed ones have no folder either */
+    for (unsigned i = 3; i < 6; i++) {
+        struct storage_shard *shard;
+        struct storage_shard_ends ends;
+        struct storage_id id = idle_id(i);
+        assert_ok(storage_shard_open(f.storage, &id, i == 5 ? 100000 : 1000, &shard));
+        storage_shard_ends(shard, &ends);
+        assert_int_equal(ends.next, 3);
+        assert_int_equal(ends.oldest, i == 5 ? 0 : 3);
+        assert_int_equal(ends.records, i == 5 ? 3 : 0);
+        assert_int_equal(ends.closed, i % 2);
+        storage_shard_unref(shard);
+    }
+    shard_rig_teardown(&f);
+}
+
+TEST(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct storage_shard *shard;
+    struct storage_id ids[] = {idle_id(0), idle_id(1), idle_id(2)};
+    for (unsigned i = 0; i < 2; i++)
+        append_to_idle(&f, i, 1000, false);
+    append_to_idle(&f, 2, 100000, false);
+    fill_journals(&f);
+    shard_rig_reopen(&f);
+    fill_journals(&f);
+
+    assert_ok(storage_shards_store_retention(f.storage->meta, ids, 1, 100000));
+    assert_ok(storage_shard_open(f.storage, &ids[2], 100000, &shard));
+    storage_shard_set_retention(shard, 500); /* its row is told by and by */
+    retire(&f);
+    storage_shard_unref(shard);
+    shard_rig_reopen(&f);
+    fill_journals(&f);
+    shard_clock.wall_ms += 5000;
+    retire(&f);
+
+    assert_int_equal(files_of(&f, 0), 1);
+    assert_int_equal(files_of(&f, 1), 0);
+    assert_int_equal(files_of(&f, 2), 0);
+    shard_rig_teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
            TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
            TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back),
-           TEST_OF(a_shard_knows_so_many_sources_and_refuses_the_next_by_name))
+           TEST_OF(a_shard_knows_so_many_sources_and_refuses_the_next_by_name),
+           TEST_OF(old_records_go_also_of_shards_that_nobody_opens),
+           TEST_OF(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens))

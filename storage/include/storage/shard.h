@@ -15,6 +15,7 @@
 #define STORAGE_SHARD_H
 
 #include "core/gate.h"
+#include "storage/meta.h"
 #include "storage/storage.h"
 
 enum {
@@ -65,12 +66,17 @@ int storage_shards_start(struct storage *storage, const struct storage_shard_con
 struct storage_shard; /* reference counted */
 /* Makes it if it does not exist yet (creation is durable with its first batch). It is in memory
  * while somebody holds it or records of it are in a journal. retention_ms: what is older is not
- * read, and is removed in whole segments while the shard is open. -ENOENT: dropped. Blocks. */
+ * read, and is removed in whole segments, whether or not anybody has it open. -ENOENT: dropped.
+ * Blocks. */
 int storage_shard_open(struct storage *storage, const struct storage_id *id, int64_t retention_ms,
                        struct storage_shard **ret) KN_MUSTUSE;
 void storage_shard_ref(struct storage_shard *shard);
 void storage_shard_unref(struct storage_shard *shard);
 void storage_shard_set_retention(struct storage_shard *shard, int64_t retention_ms);
+/* The same for shards that may not be open, durable when it returns: what nobody opens is removed
+ * by what was said last. Those that do not exist yet are passed over. Blocks. */
+int storage_shards_store_retention(struct storage_meta *meta, const struct storage_id *ids,
+                                   size_t count, int64_t retention_ms) KN_MUSTUSE;
 /* Removes all of it, for ever: opening it is answered -ENOENT, and so are appends and reads of
  * those who hold it. Idempotent. Blocks. */
 int storage_shard_drop(struct storage *storage, const struct storage_id *id) KN_MUSTUSE;

@@ -18,6 +18,7 @@
 enum {
     SLICE = 256, /* shards at a time: files open side by side */
     RETRY_MS = 1000,
+    REST_MS = 200, /* between two parts of a round of retention */
 };
 static const char generation_key[] = "y/journal";
 
@@ -170,6 +171,8 @@ static int add_shard_row(struct storage_shards *shards, struct slice *slice,
         free(old.sources);
     kn_lock_take(&shard->lock);
     row.closed = out->closes || (r == 0 && old.closed);
+    row.retention_ms = shard->is_told || r < 0 ? shard->retention_ms : old.retention_ms;
+    shard->retention_stored_ms = row.retention_ms;
     row.next = out->any_records ? out->row.next : shard->flushed;
     row.give = kn_max_u64(r == 0 ? old.give : 0, shards->leap > 0 ? shard->next : 0);
     row.newest_ms = out->any_records ? out->row.last_ms : shard->flushed_ms;
@@ -485,8 +488,8 @@ static bool retire_locked(struct storage_shards *shards, int64_t *due_ns)
     int r = storage_shards_retire(shards);
     if (r < 0)
         kn_log_warn("shard_retention_failed", "error=%s", kn_errname(r));
-    *due_ns = kn_mono_ns(kn_clock_system()) +
-              (int64_t) shards->storage->conf.retention_interval_ms * 1000000;
+    uint64_t rest_ms = shards->retire_more ? REST_MS : shards->storage->conf.retention_interval_ms;
+    *due_ns = kn_mono_ns(kn_clock_system()) + (int64_t) rest_ms * 1000000;
     kn_lock_take(&shards->lock);
     return true;
 }

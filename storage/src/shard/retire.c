@@ -14,6 +14,7 @@
 
 enum {
     SLICE = 32,
+    ROUND_MS_MAX = 200, /* then checkpoints have their turn */
     DROPPED_A_ROUND = 1000,
 };
 
@@ -118,9 +119,22 @@ static void tell_readers(struct storage_shard *shard, const struct segments *seg
     shard->records_dropped = last->records_before + last->records;
 }
 
-static int retire_in_round(struct storage_shard *shard)
+/* A closed shard needs no folder any more. */
+static void leave_folder(struct storage_shard *shard)
+{
+    struct kn_fs *fs = shard->shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    kn_lock_take(&shard->lock);
+    bool all = shard->closed && shard->tail_count == 0 && shard->oldest == shard->flushed;
+    kn_lock_give(&shard->lock);
+    if (all && storage_segment_folder(shard->shards, &shard->id, path) == 0)
+        (void) fs->ops->rmdir(fs, path); /* if something is in it, it stays */
+}
+
+int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more)
 {
     struct segments *segments = malloc(sizeof(*segments));
+    *ret_more = false;
     int r = segments ? oldest_rows(shard->shards, &shard->id, segments) : -ENOMEM;
     if (r == 0) {
         size_t all = segments->count;
@@ -130,6 +144,8 @@ static int retire_in_round(struct storage_shard *shard)
                          segments->count < all ? &segments->rows[segments->count] : NULL);
             storage_segments_forget(shard->shards, &shard->id);
             r = remove_segments(shard->shards, &shard->id, segments);
+            *ret_more = r == 0 && segments->count == SLICE;
+            leave_folder(shard);
         }
     }
     free(segments);
@@ -139,6 +155,8 @@ static int retire_in_round(struct storage_shard *shard)
 static bool is_due(struct storage_shard *shard)
 {
     int64_t horizon = storage_shard_horizon(shard);
+    if (!shard->is_told) /* its row may know better meanwhile */
+        return false;
     KN_LOCKED(&shard->lock);
     return !shard->dropped && shard->oldest < shard->flushed && shard->oldest_ms < horizon;
 }
@@ -159,20 +177,48 @@ static struct storage_shard *next_due(struct storage_shards *shards, size_t *buc
     return NULL;
 }
 
-int storage_shards_retire(struct storage_shards *shards)
+static bool is_late(int64_t until_ns)
+{
+    return kn_mono_ns(kn_clock_system()) >= until_ns;
+}
+
+static int retire_known(struct storage_shards *shards, int64_t until_ns)
 {
     size_t bucket = 0;
     int result = 0;
+    bool more;
     struct storage_shard *shard;
-    shards->retire_round++;
     while ((shard = next_due(shards, &bucket))) {
         kn_lock_take(&shards->round);
-        int r = retire_in_round(shard);
+        int r = storage_shard_retire_in_round(shard, &more);
         kn_lock_give(&shards->round);
         storage_shard_unref(shard);
         result = result < 0 ? result : r;
+        shards->retire_more = is_late(until_ns);
+        if (shards->retire_more)
+            break;
     }
     return result;
+}
+
+int storage_shards_retire(struct storage_shards *shards)
+{
+    int64_t until_ns = kn_mono_ns(kn_clock_system()) + ROUND_MS_MAX * INT64_C(1000000);
+    if (!shards->retire_more)
+        shards->retire_round++;
+    shards->retire_more = false;
+    int r = storage_retention_store(shards);
+    int known = retire_known(shards, until_ns);
+    r = r < 0 ? r : known;
+    while (!shards->retire_more) {
+        bool end;
+        int idle = storage_retire_page(shards, &end);
+        r = r < 0 ? r : idle;
+        if (end || idle < 0)
+            break;
+        shards->retire_more = is_late(until_ns);
+    }
+    return r;
 }
 
 /* --- dropping --------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ enum {
     VERSION = 1,
     FLAG_CLOSED = 1,
     FLAG_SEALED = 1,
-    SHARD_HEAD_BYTES = 2 + 5 * 8 + 4,
+    SHARD_HEAD_BYTES = 2 + 6 * 8 + 4,
     SOURCE_BYTES = 24,
     SOURCES_MAX = (STORAGE_META_VALUE_BYTES_MAX - SHARD_HEAD_BYTES) / SOURCE_BYTES,
 };
@@ -47,6 +47,7 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
     put_u64(&at, (uint64_t) row->newest_ms);
     put_u64(&at, row->bytes);
     put_u64(&at, row->records);
+    put_u64(&at, (uint64_t) row->retention_ms);
     kn_put_u32le(at, (uint32_t) row->source_count);
     kn_buf_clear(dst);
     (void) kn_buf_append(dst, head, sizeof(head));
@@ -85,21 +86,38 @@ static int read_sources(struct kn_reader *in, struct storage_shard_row *row, uin
     return 0;
 }
 
+static int read_head(struct kn_reader *in, struct storage_shard_row *row, uint32_t *ret_sources)
+{
+    uint8_t version, flags;
+    uint64_t newest, retention;
+    if (kn_read_u8(in, &version) < 0 || version != VERSION || kn_read_u8(in, &flags) < 0 ||
+        kn_read_u64le(in, &row->next) < 0 || kn_read_u64le(in, &row->give) < 0 ||
+        kn_read_u64le(in, &newest) < 0 || kn_read_u64le(in, &row->bytes) < 0 ||
+        kn_read_u64le(in, &row->records) < 0 || kn_read_u64le(in, &retention) < 0 ||
+        kn_read_u32le(in, ret_sources) < 0 || retention > INT64_MAX)
+        return -EBADMSG;
+    row->closed = flags & FLAG_CLOSED;
+    row->newest_ms = (int64_t) newest;
+    row->retention_ms = (int64_t) retention;
+    return 0;
+}
+
+int storage_shard_row_head(struct kn_bytes src, struct storage_shard_row *ret)
+{
+    struct kn_reader in = kn_reader_of(src);
+    uint32_t count;
+    *ret = (struct storage_shard_row){.next = 0};
+    return read_head(&in, ret, &count);
+}
+
 int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret)
 {
     struct kn_reader in = kn_reader_of(src);
     struct storage_shard_row row = {.next = 0};
-    uint8_t version, flags;
-    uint64_t newest;
     uint32_t count;
-    if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
-        kn_read_u64le(&in, &row.next) < 0 || kn_read_u64le(&in, &row.give) < 0 ||
-        kn_read_u64le(&in, &newest) < 0 || kn_read_u64le(&in, &row.bytes) < 0 ||
-        kn_read_u64le(&in, &row.records) < 0 || kn_read_u32le(&in, &count) < 0)
-        return -EBADMSG;
-    row.closed = flags & FLAG_CLOSED;
-    row.newest_ms = (int64_t) newest;
-    int r = read_sources(&in, &row, count);
+    int r = read_head(&in, &row, &count);
+    if (r == 0)
+        r = read_sources(&in, &row, count);
     if (r < 0)
         free(row.sources);
     else

@@ -18,6 +18,7 @@ enum {
 
 struct storage_shard_row {
     bool closed;
+    int64_t retention_ms; /* INT64_MAX: nobody has said */
     uint64_t next;
     uint64_t give; /* no index before it is given any more: leap.c */
     int64_t newest_ms;
@@ -42,6 +43,9 @@ int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret)
 /* -ENOENT. */
 int storage_shard_row_get(struct storage_meta *meta, const struct storage_id *id,
                           struct storage_shard_row *ret, uint64_t *ret_version) KN_MUSTUSE;
+
+/* -EBADMSG. Only what it says of the shard itself; its sources are passed over. */
+int storage_shard_row_head(struct kn_bytes src, struct storage_shard_row *ret) KN_MUSTUSE;
 
 struct kn_bytes storage_segment_key(const struct storage_id *id, uint64_t first,
                                     char dst[STORAGE_SHARD_KEY_BYTES]);

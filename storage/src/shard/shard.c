@@ -99,6 +99,7 @@ static int load_rows(struct storage_meta *meta, struct storage_shard *shard)
     if (r == -ENOENT)
         row.give = shard->shards->leap;
     shard->closed = shard->closing = row.closed;
+    shard->retention_ms = shard->retention_stored_ms = r == 0 ? row.retention_ms : INT64_MAX;
     shard->flushed = row.next;
     shard->next = kn_max_u64(row.next, row.give);
     shard->newest_ms = shard->flushed_ms = row.newest_ms;
@@ -188,13 +189,14 @@ int storage_shard_open(struct storage *storage, const struct storage_id *id, int
         storage_shard_unref(KN_MOVE(*ret));
         return -ENOENT;
     }
-    (*ret)->retention_ms = retention_ms;
+    storage_shard_set_retention(*ret, retention_ms);
     return 0;
 }
 
 void storage_shard_set_retention(struct storage_shard *shard, int64_t retention_ms)
 {
     shard->retention_ms = retention_ms;
+    shard->is_told = true;
 }
 
 /* --- what is in memory ------------------------------------------------------------------------ */

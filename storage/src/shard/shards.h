@@ -60,6 +60,8 @@ struct storage_shard {
     struct storage_id id;
     _Atomic uint32_t refs; /* what it has in memory holds one */
     _Atomic int64_t retention_ms;
+    _Atomic bool is_told;        /* by its owner, not by its row */
+    int64_t retention_stored_ms; /* guarded by the round: what its row says */
     bool fenced; /* guarded by the round: its newest segment is given up after a failure */
     uint64_t retired_round; /* guarded by shards.lock: the last that looked at it */
     struct kn_gate gate;
@@ -146,7 +148,11 @@ struct storage_shards {
     size_t segment_count, segment_cap;
     struct storage_segment *segment_newest, *segment_oldest;
 
-    uint64_t retire_round;          /* the checkpointer's */
+    uint64_t retire_round; /* the checkpointer's, as what follows */
+    bool retire_more;      /* the last round met its limit of time */
+    char
+        retire_after[STORAGE_SHARD_KEY_BYTES]; /* the walk over rows: the last key; empty: begins */
+    size_t retire_after_bytes;
     uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */
     struct storage_flush_team team; /* the checkpointer's */
 
@@ -226,11 +232,20 @@ void *storage_checkpoint_main(void *shards);
 int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret) KN_MUSTUSE;
 
 /* --- retire.c */
-/* One round of retention over the shards in memory: a bounded slice of each. */
+/* A round of retention, or the next part of it: a bounded slice of each shard in memory, then of
+ * those that nobody has opened, by their rows. */
 int storage_shards_retire(struct storage_shards *shards) KN_MUSTUSE;
+/* One slice; the round's lock is held. */
+int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more) KN_MUSTUSE;
 int storage_shard_is_dropped(struct storage_shards *shards, const struct storage_id *id)
     KN_MUSTUSE; /* 1, 0 or an error */
 void storage_shards_forget_dropped(struct storage_shards *shards, uint64_t generation);
+
+/* --- idle.c */
+/* Rows of shards whose owner has said another retention, a page of them. */
+int storage_retention_store(struct storage_shards *shards) KN_MUSTUSE;
+/* The next page of rows: shards that nobody has told their retention in this run. */
+int storage_retire_page(struct storage_shards *shards, bool *ret_end) KN_MUSTUSE;
 
 /* --- shard.c */
 struct storage_shard *storage_shard_peek_locked(struct storage_shards *shards,
