@@ -38,5 +38,14 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .unit = "ms",
      .help = "A second subscription of a consumer to a shard is refused for this long; later it "
              "takes the first one's place."                                            },
+    {.name = "subscription_bytes_per_s",
+     .type = KN_CONF_U64,
+     .offset = AT(subscription_bytes_per_s),
+     .min = 0,
+     .max = GIB(64),
+     .def = 0,
+     .unit = "bytes",
+     .help = "A subscription gets at most this many bytes of records a second. 0: no limit. AWS: 2 "
+             "MiB."                                                                    },
 };
 const size_t datastream_conf_key_count = KN_ARRAY_LEN(datastream_conf_keys);

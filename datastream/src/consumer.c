@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "consumer.h"
 
+#include "seat.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -293,6 +295,7 @@ static int remove_stored(struct datastream_consumers *consumers,
         return r;
     kn_lock_take(&consumer->lock);
     consumer->gone = true;
+    datastream_seats_end_locked(consumer);
     kn_lock_give(&consumer->lock);
     return 0;
 }

@@ -16,6 +16,7 @@ enum {
     DATASTREAM_CONSUMERS_MAX = 20 /* of a stream; AWS, "Quotas and limits" */
 };
 
+struct datastream_seat;
 struct datastream_consumer { /* counted */
     _Atomic unsigned refs;
     struct storage_id stream;
@@ -29,6 +30,7 @@ struct datastream_consumer { /* counted */
     struct kn_lock lock;                  /* a leaf: what follows */
     struct datastream_settings *settings; /* counted */
     bool gone;                            /* deregistered: who reads as it is to end */
+    struct datastream_seat *seats;        /* of its subscriptions (seat.h) */
 };
 
 struct datastream_consumer *datastream_consumer_ref(struct datastream_consumer *consumer);

@@ -2,6 +2,7 @@
 /* The module as a whole, and what its operations share. Texts of faults are those that recordings
  * of the AWS service show. */
 #include "datastream_internal.h"
+#include "fan.h"
 #include "sequence.h"
 #include "shard_id.h"
 
@@ -53,6 +54,8 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     if (r == 0)
         r = datastream_account_init(&ds->account, storage_meta_of(storage), err);
     ds->has_account = r == 0;
+    if (r == 0)
+        r = datastream_fans_new(&ds->fans);
     if (r < 0)
         datastream_free(ds);
     else
@@ -86,6 +89,7 @@ void datastream_free(struct datastream *ds)
         return;
     if (ds->has_account)
         datastream_account_done(&ds->account);
+    datastream_fans_free(ds->fans);
     datastream_consumers_close(ds->consumers);
     datastream_streams_close(ds->streams);
     kn_cond_done(&ds->idle);

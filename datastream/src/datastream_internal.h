@@ -11,6 +11,7 @@
 #include "core/crypto.h"
 #include "datastream/datastream.h"
 
+struct datastream_fans;
 struct datastream {
     struct storage *storage;
     const struct datastream_conf *conf;
@@ -18,6 +19,7 @@ struct datastream {
     struct datastream_consumers *consumers;
     struct datastream_account account;
     bool has_account;
+    struct datastream_fans *fans;         /* of subscriptions */
     uint8_t token_key[KN_AEAD_KEY_BYTES]; /* of iterators and NextTokens; of the data folder */
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
