@@ -5,6 +5,7 @@
 #include "fan.h"
 #include "sequence.h"
 #include "shard_id.h"
+#include "tend.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     ds->clock = clock;
     kn_lock_init(&ds->lock);
     kn_cond_init(&ds->idle);
+    kn_cond_init(&ds->tend_wake);
     int r = load_token_key(ds, err);
     if (r == 0)
         r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
@@ -76,8 +78,15 @@ void datastream_pending_end(struct datastream *ds)
         kn_cond_broadcast(&ds->idle);
 }
 
+int datastream_start(struct datastream *ds, struct kn_err *err)
+{
+    int r = datastream_tend_start(ds);
+    return r < 0 ? kn_fail(err, r, "data streams: %s", kn_errname(r)) : 0;
+}
+
 void datastream_stop(struct datastream *ds)
 {
+    datastream_tend_stop(ds);
     KN_LOCKED(&ds->lock);
     while (ds->pending > 0)
         kn_cond_wait(&ds->idle, &ds->lock);
@@ -92,6 +101,7 @@ void datastream_free(struct datastream *ds)
     datastream_fans_free(ds->fans);
     datastream_consumers_close(ds->consumers);
     datastream_streams_close(ds->streams);
+    kn_cond_done(&ds->tend_wake);
     kn_cond_done(&ds->idle);
     kn_lock_done(&ds->lock);
     free(ds);

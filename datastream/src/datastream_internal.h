@@ -27,6 +27,11 @@ struct datastream {
     struct kn_lock lock; /* a leaf: what follows */
     struct kn_cond idle; /* nothing is pending any more */
     size_t pending;      /* calls that wait for a log */
+    bool tend_soon, tend_stopping;
+    struct kn_cond tend_wake;
+
+    bool tending; /* tend.h: the thread has been started */
+    pthread_t tend_thread;
 };
 
 KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)

@@ -25,9 +25,14 @@ void datastream_logs_done(struct datastream_logs *logs)
 
 struct storage_id datastream_log_id(const struct datastream_stream *stream, uint32_t shard)
 {
-    uint8_t name[sizeof(stream->id.bytes) + 4], digest[KN_SHA256_BYTES];
-    memcpy(name, stream->id.bytes, sizeof(stream->id.bytes));
-    kn_put_u32be(name + sizeof(stream->id.bytes), shard);
+    return datastream_log_id_of(&stream->id, shard);
+}
+
+struct storage_id datastream_log_id_of(const struct storage_id *stream, uint32_t shard)
+{
+    uint8_t name[sizeof(stream->bytes) + 4], digest[KN_SHA256_BYTES];
+    memcpy(name, stream->bytes, sizeof(stream->bytes));
+    kn_put_u32be(name + sizeof(stream->bytes), shard);
     kn_sha256((struct kn_bytes){name, sizeof(name)}, digest);
     struct storage_id id;
     memcpy(id.bytes, digest, sizeof(id.bytes));
@@ -181,4 +186,33 @@ void datastream_logs_retain(struct datastream_stream *stream)
     int64_t ms = retention_ms(stream);
     for (size_t i = 0; i < stream->logs.count; i++)
         storage_shard_set_retention(stream->logs.items[i].log, ms);
+}
+
+int datastream_log_drop(struct datastream *ds, struct datastream_stream *stream, uint32_t shard)
+{
+    struct storage_id id = datastream_log_id(stream, shard);
+    struct storage_shard *log = NULL;
+    kn_lock_take(&stream->logs.lock);
+    bool found;
+    size_t at = place_locked(&stream->logs, shard, &found);
+    if (found) {
+        log = stream->logs.items[at].log;
+        stream->logs.count--;
+        memmove(stream->logs.items + at, stream->logs.items + at + 1,
+                (stream->logs.count - at) * sizeof(*stream->logs.items));
+    }
+    kn_lock_give(&stream->logs.lock);
+    storage_shard_unref(log);
+    return storage_shard_drop(ds->storage, &id);
+}
+
+void datastream_logs_leave(struct datastream_stream *stream)
+{
+    struct datastream_logs *logs = &stream->logs;
+    KN_LOCKED(&logs->lock);
+    logs->gone = true;
+    for (size_t i = 0; i < logs->count; i++)
+        storage_shard_unref(logs->items[i].log);
+    free(KN_MOVE(logs->items));
+    logs->count = logs->cap = 0;
 }

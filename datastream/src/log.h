@@ -27,6 +27,7 @@ void datastream_logs_done(struct datastream_logs *logs);
 
 /* The id of a shard's log: of the stream's id and the shard's index, the same for ever. */
 struct storage_id datastream_log_id(const struct datastream_stream *stream, uint32_t shard);
+struct storage_id datastream_log_id_of(const struct storage_id *stream, uint32_t shard);
 
 /* A reference to the log of a shard, kept open with its stream. nowait: -EAGAIN when the disk is
  * needed (ask again on a worker). -ENOENT: the stream has no such shard, or no more. */
@@ -45,6 +46,12 @@ int datastream_logs_store_retention(struct datastream_stream *stream, struct sto
                                     int64_t hours) KN_MUSTUSE;
 /* What is open follows the stream's retention; at each change of settings. Never blocks. */
 void datastream_logs_retain(struct datastream_stream *stream);
+
+/* All of it goes, for ever. Idempotent. Blocks. */
+int datastream_log_drop(struct datastream *ds, struct datastream_stream *stream, uint32_t shard)
+    KN_MUSTUSE;
+/* The stream is deleted: none is open or opened any more. */
+void datastream_logs_leave(struct datastream_stream *stream);
 
 KN_DEFINE_CLEANUP(struct storage_shard *, storage_shard_unref)
 

@@ -2,6 +2,7 @@
 /* Splitting, merging and scaling the shards of a stream. */
 #include "datastream_internal.h"
 #include "shard_id.h"
+#include "tend.h"
 
 #include <errno.h>
 
@@ -114,7 +115,7 @@ int datastream_op_SplitShard(struct datastream *ds, const struct datastream_Spli
                             "Invalid NewStartingHashKey. It must be in the range: [0, 2^128-1]. "
                             "Specified value was " KN_STR_FMT,
                             KN_STR_ARG(in->NewStartingHashKey));
-    return datastream_stream_reshard(ds->streams, stream, split, &edit);
+    return datastream_reshard(ds, stream, split, &edit);
 }
 
 /* --- merge --------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ int datastream_op_MergeShards(struct datastream *ds, const struct datastream_Mer
         r = datastream_shard_id_read(call, stream, in->AdjacentShardToMerge, &edit.adjacent);
     if (r == 0)
         r = check_mode(&edit, "MergeShards");
-    return r < 0 ? r : datastream_stream_reshard(ds->streams, stream, merge, &edit);
+    return r < 0 ? r : datastream_reshard(ds, stream, merge, &edit);
 }
 
 /* --- scale --------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ int datastream_op_UpdateShardCount(struct datastream *ds,
         .ds = ds, .call = call, .stream = stream, .target = (uint32_t) in->TargetShardCount.v};
     r = check_mode(&edit, "UpdateShardCount");
     if (r == 0)
-        r = datastream_stream_reshard(ds->streams, stream, scale, &edit);
+        r = datastream_reshard(ds, stream, scale, &edit);
     if (r < 0)
         return r;
     *out = (struct datastream_UpdateShardCount_out){

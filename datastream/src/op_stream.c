@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making, listing and deleting streams. */
-#include "datastream_internal.h"
+#include "tend.h"
 
 #include <errno.h>
 
@@ -82,6 +82,8 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
     if (r == -EDQUOT)
         return kn_api_fault(call, "LimitExceededException",
                             "This server keeps at most %d data streams.", DATASTREAM_STREAMS_MAX);
+    if (r == 0)
+        datastream_tend_open(ds, stream); /* the first records need not wait for that */
     return r;
 }
 
@@ -101,7 +103,10 @@ int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_De
                             "them when EnforceConsumerDeletion is true.",
                             KN_STR_ARG(stream->name), call->identity->account, consumers);
     r = datastream_stream_remove(ds->streams, stream); /* from now on it takes no new ones */
-    return r < 0 ? r : datastream_consumer_remove_all(ds->consumers, &stream->id);
+    if (r < 0)
+        return r;
+    datastream_tend_soon(ds);
+    return datastream_consumer_remove_all(ds->consumers, &stream->id);
 }
 
 /* --- listing ------------------------------------------------------------------------------------

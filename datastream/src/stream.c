@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stream.h"
 
+#include "deleted.h"
 #include "event_place.h"
 
 #include <errno.h>
@@ -405,10 +406,15 @@ int datastream_stream_remove(struct datastream_streams *streams, struct datastre
     KN_LOCKED(&streams->making);
     size_t at;
     if (!is_there(streams, stream, &at))
-        return 0; /* the name may be another one's by now */
-    int r = remove_keys(streams, stream);
+        return 0;                  /* the name may be another one's by now */
+    kn_lock_take(&stream->change); /* the map that is noted is the last there will be */
+    int r = datastream_deleted_note(streams->meta, &stream->id, &stream->shards->map);
+    if (r == 0)
+        r = remove_keys(streams, stream);
+    kn_lock_give(&stream->change);
     if (r < 0)
         return r;
+    datastream_logs_leave(stream);
     kn_lock_take(&streams->lock); /* the place still holds: only making changes it */
     streams->count--;
     memmove(streams->by_name + at, streams->by_name + at + 1,
@@ -466,6 +472,9 @@ static int load_map(struct datastream_streams *streams, const struct storage_id 
 /* -ENOENT: a creation or deletion did not come to its end. */
 static int load(struct datastream_streams *streams, struct kn_str name, const struct storage_id *id)
 {
+    int deleted = datastream_deleted_is(streams->meta, id);
+    if (deleted)
+        return deleted < 0 ? deleted : -ENOENT;
     struct kn_buf record;
     kn_buf_init(&record, DATASTREAM_SETTINGS_BYTES_MAX);
     char key[KEY_BYTES];
@@ -503,7 +512,9 @@ static int forget(struct datastream_streams *streams, struct kn_str name,
                   const struct storage_id *id)
 {
     char key[KEY_BYTES];
-    int r = remove_key(streams, id_key(key, map_prefix, id));
+    int r = remove_key(streams, id_key(key, settings_prefix, id));
+    if (r == 0)
+        r = remove_key(streams, id_key(key, map_prefix, id));
     return r < 0 ? r : remove_key(streams, key_of(key, name_prefix, name));
 }
 

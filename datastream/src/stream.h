@@ -4,7 +4,8 @@
  * change is stored first and seen by lookups once it is on disk.
  *
  * Keys: "dn/<name>" → id, the intent; "dm/<id>" shard map; "ds/<id>" settings, which make the
- * stream exist. Opening removes what a crash left between two of them.
+ * stream exist; "dx/<id>", that it is deleted. Opening removes what a crash left between two of
+ * them.
  */
 #ifndef DATASTREAM_SRC_STREAM_H
 #define DATASTREAM_SRC_STREAM_H
@@ -91,8 +92,7 @@ typedef int datastream_reshard_fn(void *ctx, const struct datastream_shard_map *
                                   struct datastream_shard_map *ret);
 int datastream_stream_reshard(struct datastream_streams *streams, struct datastream_stream *stream,
                               datastream_reshard_fn *edit, void *ctx) KN_MUSTUSE;
-/* The last step of a deletion, after `deleting` was set and the records are gone. Idempotent.
- * Blocks. */
+/* Deletes it; what its shards have in their logs goes later (deleted.h). Idempotent. Blocks. */
 int datastream_stream_remove(struct datastream_streams *streams, struct datastream_stream *stream)
     KN_MUSTUSE;
 

@@ -260,6 +260,8 @@ static int open_modules(struct serve *s, struct kn_err *err)
     code = datastream_new(s->storage, &s->config->datastream, &s->identity, s->clock,
                           &s->datastream, err);
     if (code == 0)
+        code = datastream_start(s->datastream, err);
+    if (code == 0)
         code = start_events(s, err);
     if (code < 0)
         return code;

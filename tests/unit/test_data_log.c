@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The logs of a stream's shards: opened once, under lasting names, cheap while they are idle. */
 #include "datastream_internal.h"
+#include "deleted.h"
 #include "storage_rig.h"
 #include "temp_dir.h"
+#include "tend.h"
 #include "test.h"
 
 #include <malloc.h>
@@ -120,6 +122,109 @@ TEST(open_logs_follow_the_streams_retention)
     stop(&rig);
 }
 
+/* --- what the thread that tends logs does, a round at a time ------------------------------------
+ */
+static int split(void *ctx, const struct datastream_shard_map *map,
+                 struct datastream_shard_map *ret)
+{
+    const struct rig *rig = ctx;
+    return datastream_shard_map_split(map, 0, (struct datastream_hash){.high = 1 << 20},
+                                      kn_wall_ms(rig->ds->clock), ret);
+}
+
+static bool is_closed(struct rig *rig, uint32_t shard)
+{
+    KN_CLEANUP(storage_shard_unrefp) struct storage_shard *log = NULL;
+    struct storage_shard_ends ends;
+    assert_ok(datastream_log_get(rig->ds, rig->stream, shard, false, &log));
+    storage_shard_ends(log, &ends);
+    return ends.closed;
+}
+
+static void restart(struct rig *rig)
+{
+    close_all(rig);
+    open_all(rig);
+    rig->stream = datastream_stream_find(rig->ds->streams, KN_STR("orders"));
+}
+
+TEST(a_shard_closed_in_the_map_alone_is_closed_in_its_log_by_the_next_round)
+{
+    struct rig rig;
+    start(&rig, 1);
+    /* what a crash right after the map was written leaves */
+    assert_ok(datastream_stream_reshard(rig.ds->streams, rig.stream, split, &rig));
+    restart(&rig);
+    assert_false(is_closed(&rig, 0));
+    assert_ok(datastream_tend_round(rig.ds));
+    assert_true(is_closed(&rig, 0));
+    assert_false(is_closed(&rig, 1) || is_closed(&rig, 2));
+    stop(&rig);
+}
+
+TEST(a_round_opens_every_log_so_that_retention_reaches_it)
+{
+    struct rig rig;
+    struct storage_shard *log;
+    start(&rig, 2);
+    assert_ok(datastream_tend_round(rig.ds));
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 1, true, &log));
+    storage_shard_unref(log);
+    stop(&rig);
+}
+
+TEST(a_closed_shard_goes_once_all_of_it_is_behind_retention)
+{
+    const int64_t hour_ms = 60 * 60 * 1000;
+    struct rig rig;
+    struct storage_shard *log;
+    struct kn_fake_clock later;
+    start(&rig, 1);
+    assert_ok(datastream_reshard(rig.ds, rig.stream, split, &rig));
+    assert_true(is_closed(&rig, 0));
+    kn_fake_clock_init(&later, kn_wall_ms(kn_clock_system()) + 23 * hour_ms);
+    rig.ds->clock = &later.clock;
+    assert_ok(datastream_tend_round(rig.ds));
+    assert_true(is_closed(&rig, 0));
+    kn_fake_clock_init(&later, kn_wall_ms(kn_clock_system()) + 25 * hour_ms);
+    assert_ok(datastream_tend_round(rig.ds));
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 0, false, &log), -ENOENT);
+    assert_false(is_closed(&rig, 1) || is_closed(&rig, 2));
+    stop(&rig);
+}
+
+TEST(a_deletion_that_was_cut_off_is_brought_to_its_end)
+{
+    struct rig rig;
+    struct storage_shard *log;
+    start(&rig, 2);
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 0, false, &log));
+    assert_ok(datastream_deleted_note(storage_meta_of(rig.storage), &rig.stream->id,
+                                      &rig.stream->shards->map));
+    storage_shard_unref(log);
+    restart(&rig); /* its keys were all there still */
+    assert_null(rig.stream);
+    assert_ok(datastream_tend_round(rig.ds));
+    restart(&rig);
+    assert_null(rig.stream);
+    stop(&rig);
+}
+
+TEST(a_deleted_stream_opens_no_log_any_more)
+{
+    struct rig rig;
+    struct storage_shard *log;
+    start(&rig, 2);
+    assert_ok(datastream_log_get(rig.ds, rig.stream, 0, false, &log));
+    storage_shard_unref(log);
+    assert_ok(datastream_stream_remove(rig.ds->streams, rig.stream));
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 0, false, &log), -ENOENT);
+    assert_int_equal(datastream_log_get(rig.ds, rig.stream, 1, false, &log), -ENOENT);
+    assert_ok(datastream_tend_round(rig.ds));
+    assert_int_equal(datastream_deleted_is(storage_meta_of(rig.storage), &rig.stream->id), 0);
+    stop(&rig);
+}
+
 TEST(ten_thousand_idle_shards_cost_little_memory)
 {
     struct rig rig;
@@ -142,6 +247,11 @@ int main(void)
         cmocka_unit_test(a_log_is_opened_on_a_worker_once_and_stays_open),
         cmocka_unit_test(the_id_of_a_log_follows_from_stream_and_shard),
         cmocka_unit_test(open_logs_follow_the_streams_retention),
+        cmocka_unit_test(a_shard_closed_in_the_map_alone_is_closed_in_its_log_by_the_next_round),
+        cmocka_unit_test(a_round_opens_every_log_so_that_retention_reaches_it),
+        cmocka_unit_test(a_closed_shard_goes_once_all_of_it_is_behind_retention),
+        cmocka_unit_test(a_deletion_that_was_cut_off_is_brought_to_its_end),
+        cmocka_unit_test(a_deleted_stream_opens_no_log_any_more),
         cmocka_unit_test(ten_thousand_idle_shards_cost_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,9 @@ struct datastream;
 int datastream_new(struct storage *storage, const struct datastream_conf *conf,
                    const struct kn_api_identity *identity, struct kn_clock *clock,
                    struct datastream **ret, struct kn_err *err) KN_MUSTUSE;
+/* Logs are tended from now on, by a thread of their own; once the shards' logs have been started.
+ */
+int datastream_start(struct datastream *datastream, struct kn_err *err) KN_MUSTUSE;
 /* Waits until every call that a log was to end has been resumed; once no call begins any more, and
  * before the API is freed. Blocks. */
 void datastream_stop(struct datastream *datastream);
