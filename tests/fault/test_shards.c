@@ -5,9 +5,10 @@
  * power cut at any call, or has calls that fail; so may the start after it. Then a judge reads all:
  * what was acknowledged is there under its index, what was refused is not, nothing is there twice,
  * order and contents are those of the sender, and the source's sequence is that of its last record.
- * One shard has a short retention: of it nothing young may be missing. One is dropped some day:
- * then nothing of it may come back. In some lives the files of one shard cannot be written: that
- * must be none of the others' business.
+ * One shard has a short retention, in some lives an endless one: of it nothing young may be
+ * missing, and nothing that has been trimmed may come back. One is dropped some day: then nothing
+ * of it may come back. In some lives the files of one shard cannot be written: that must be none of
+ * the others' business.
  */
 #include "round.h"
 #include "sim_thread.h"
@@ -48,6 +49,8 @@ struct shard_notes { /* shared between the processes */
     bool uniform; /* batches of one record, all of one size: frames lie where others lay before */
     bool injected;
     bool drop_asked, dropped; /* it may have been, it has been */
+    bool endless;             /* the retention has been raised */
+    uint64_t trimmed;         /* nobody sees an index of the short-lived before it any more */
     int sick;                 /* the shard whose segments cannot be written; -1: none */
     int sick_error;
 };
@@ -78,6 +81,7 @@ static enum own_mutant {
     OWN_SEGMENTS_UNFLUSHED, /* the journal is used again before they are on disk */
     OWN_NOTHING_HELD,       /* … while a shard's files cannot be written */
     OWN_STOPS_ALL,          /* one shard's trouble is everybody's */
+    OWN_TRIM_FORGOTTEN,     /* the trim point is nowhere but in memory */
 } own;
 
 uint32_t __real_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
@@ -127,6 +131,17 @@ int __wrap_storage_held_write(struct storage_shards *shards, struct storage_shar
                : __real_storage_held_write(shards, stuck, count, generation, slot);
 }
 
+int __real_storage_trims_put(struct storage_meta *meta, struct storage_trim *trims, size_t count);
+int __wrap_storage_trims_put(struct storage_meta *meta, struct storage_trim *trims, size_t count);
+int __wrap_storage_trims_put(struct storage_meta *meta, struct storage_trim *trims, size_t count)
+{
+    if (own != OWN_TRIM_FORGOTTEN)
+        return __real_storage_trims_put(meta, trims, count);
+    for (size_t i = 0; i < count; i++)
+        trims[i].result = 0;
+    return 0;
+}
+
 /* --- a life ----------------------------------------------------------------------------------- */
 struct life {
     struct world *w;
@@ -169,7 +184,8 @@ static int begin(struct life *life, struct world *w)
     r = storage_shards_start(life->storage, &conf, &report, &err);
     for (unsigned i = 0; r == 0 && i < SHARDS; i++) {
         struct storage_id id = id_of(i);
-        r = storage_shard_open(life->storage, &id, i == SHORT_LIVED ? RETENTION_MS : INT64_MAX,
+        r = storage_shard_open(life->storage, &id,
+                               i == SHORT_LIVED && !notes->endless ? RETENTION_MS : INT64_MAX,
                                &life->shards[i]);
         if (r == -ENOENT && i == DOOMED && notes->drop_asked)
             r = 0;
@@ -278,9 +294,27 @@ static void drop(struct life *life)
         world_broken(life->w, "dropping failed with %d", r);
 }
 
+/* What a reader does not see now, it never sees again. */
+static void look_at_oldest(struct life *life)
+{
+    struct storage_shard_read read = {.from = 0, .count_max = 1, .bytes_max = 1};
+    struct storage_page page;
+    sim_thread_enter();
+    int r = storage_shard_read(life->shards[SHORT_LIVED], &read, &page);
+    if (r == 0) {
+        notes->trimmed =
+            kn_max_u64(notes->trimmed, page.count > 0 ? page.records[0].index : page.next);
+        storage_page_free(&page);
+    } else if (!notes->injected) {
+        world_broken(life->w, "reading failed with %d", r);
+    }
+    sim_thread_leave();
+}
+
 static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
 {
     struct life life;
+    notes->endless = seed % 5 == 4;
     uint64_t state = seed * 0x9E3779B97F4A7C15u + 5;
     if (begin(&life, w) < 0)
         return SIM_EXIT_CLOSED;
@@ -292,6 +326,8 @@ static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
         wait_until(&life, (unsigned) (test_random(&state) % UNDER_WAY_MAX));
         if (test_random(&state) % DROP_ONE_IN == 0)
             drop(&life);
+        if (i % 4 == 0)
+            look_at_oldest(&life);
     }
     wait_until(&life, 0);
     if (close)
@@ -318,6 +354,8 @@ static void judge_record(struct judged *j, const struct storage_shard_record *re
         world_broken(j->w, "record %u of a dropped shard is back", number);
     if (number >= notes->count || notes->sent[number].shard != j->shard)
         world_broken(j->w, "shard %u, index %" PRIu64 ": was never sent", j->shard, record->index);
+    if (j->shard == SHORT_LIVED && record->index < notes->trimmed)
+        world_broken(j->w, "record %u was trimmed and is back", number);
     size_t len = data_of(number, bytes);
     if (len != record->data.len || memcmp(bytes, record->data.ptr, len) != 0)
         world_broken(j->w, "record %u has other bytes", number);
@@ -362,9 +400,10 @@ static int judge_shard(struct judged *j, struct storage_shard *shard)
     return 0;
 }
 
-static int judge(struct world *w)
+static int judge(struct world *w, uint64_t seed)
 {
     struct life life;
+    notes->endless = seed / 8 % 2;
     bool *seen = calloc(SENT_MAX, 1);
     if (!seen || begin(&life, w) < 0)
         return SIM_EXIT_CLOSED;
@@ -410,7 +449,7 @@ static int run(struct world *w, enum task task, uint64_t seed, unsigned steps, b
     if (task == LIVE)
         return live(w, seed, steps, close);
     if (task == JUDGE)
-        return judge(w);
+        return judge(w, seed);
     if (begin(&life, w) < 0)
         return SIM_EXIT_CLOSED;
     end_in_order(&life);
@@ -665,6 +704,11 @@ TEST(an_engine_that_one_shard_can_stop_is_caught)
     assert_killed(MUTANT_NONE, OWN_STOPS_ALL, "one shard stops all");
 }
 
+TEST(an_engine_that_forgets_what_it_has_trimmed_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_TRIM_FORGOTTEN, "trim point not stored");
+}
+
 TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(a_life_of_shards_may_be_cut_anywhere),
            TEST_OF(an_engine_that_acknowledges_before_the_flush_is_caught),
@@ -674,4 +718,5 @@ TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(an_engine_whose_checksums_know_no_journal_is_caught),
            TEST_OF(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught),
            TEST_OF(an_engine_that_holds_nothing_of_a_shard_that_cannot_be_written_is_caught),
-           TEST_OF(an_engine_that_one_shard_can_stop_is_caught))
+           TEST_OF(an_engine_that_one_shard_can_stop_is_caught),
+           TEST_OF(an_engine_that_forgets_what_it_has_trimmed_is_caught))

@@ -252,10 +252,12 @@ TEST(retention_is_applied_to_each_read)
 
     storage_shard_set_retention(f.shard, 500);
     shard_clock.wall_ms = start + 1000;
+    assert_ok(storage_shards_trim(f.storage->shards, false));
     assert_ok(storage_shard_read(f.shard, &read, &page));
     assert_int_equal(page.records[0].index, 500);
     storage_page_free(&page);
     shard_clock.wall_ms = start + 5000;
+    assert_ok(storage_shards_trim(f.storage->shards, false));
     assert_ok(storage_shard_read(f.shard, &read, &page));
     assert_int_equal(page.count, 0);
     assert_int_equal(page.next, 1000);

@@ -20,6 +20,7 @@ enum {
     RETRY_MS = 1000,
     REST_MS = 200, /* between two parts of a round of retention */
 };
+static const int64_t TRIM_EVERY_NS = 500000000;
 static const char generation_key[] = "y/journal";
 
 /* --- the generation --------------------------------------------------------------------------- */
@@ -494,18 +495,37 @@ static bool retire_locked(struct storage_shards *shards, int64_t *due_ns)
     return true;
 }
 
+/* What readers find behind its trim point; many of them for one change of the catalogue. */
+static bool trim_locked(struct storage_shards *shards, int64_t *last_ns)
+{
+    int64_t now_ns = kn_mono_ns(kn_clock_system());
+    if (!shards->trim_asked || now_ns - *last_ns < TRIM_EVERY_NS)
+        return false;
+    shards->trim_asked = false;
+    *last_ns = now_ns;
+    kn_lock_give(&shards->lock);
+    int r = storage_shards_trim(shards, true);
+    if (r < 0)
+        kn_log_warn("shard_retention_failed", "error=%s", kn_errname(r));
+    kn_lock_take(&shards->lock);
+    return true;
+}
+
 void *storage_checkpoint_main(void *arg)
 {
     struct storage_shards *shards = arg;
+    int64_t trimmed_ns = 0;
     int64_t due_ns = kn_mono_ns(kn_clock_system()) +
                      (int64_t) shards->storage->conf.retention_interval_ms * 1000000;
     kn_lock_take(&shards->lock);
     while (!shards->check_stopping) {
         int r = 0;
-        if (retire_locked(shards, &due_ns))
+        if (retire_locked(shards, &due_ns) || trim_locked(shards, &trimmed_ns))
             continue;
         if (!work_locked(shards, &r)) {
             int64_t next_ns = shards->held_slot > 0 ? kn_min_i64(due_ns, shards->retry_ns) : due_ns;
+            if (shards->trim_asked)
+                next_ns = kn_min_i64(next_ns, trimmed_ns + TRIM_EVERY_NS);
             (void) kn_cond_wait_for(&shards->check, &shards->lock,
                                     next_ns - kn_mono_ns(kn_clock_system()));
             continue;

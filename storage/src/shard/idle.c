@@ -183,8 +183,10 @@ static int retire_one(struct storage_shards *shards, const struct storage_id *id
     kn_lock_take(&shards->round);
     r = storage_shard_load_in_round(shards, id, &shard);
     bool more = r == 0 && !shard->is_told;
-    if (more)
+    if (more) {
         shard->retention_ms = retention_ms;
+        r = storage_shard_trim_in_round(shard);
+    }
     for (unsigned i = 0; r == 0 && more && i < SLICES_MAX; i++)
         r = storage_shard_retire_in_round(shard, &more);
     kn_lock_give(&shards->round);

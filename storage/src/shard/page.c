@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading: what is not in a segment yet is served from the batches themselves, under references;
- * the rest from segments. Retention is applied to each read: what is older is passed over, whether
- * or not its segment has been removed.
+ * the rest from segments. What arrived before the shard's trim point is passed over, whether or not
+ * its segment has been removed.
  */
 #include "page.h"
 
@@ -12,12 +12,6 @@ enum {
     FIRST_RECORDS = 16,
     BATCHES_MAX = 10000, /* of one page */
 };
-
-int64_t storage_shard_horizon(struct storage_shard *shard)
-{
-    int64_t keep = shard->retention_ms, now = kn_wall_ms(shard->shards->storage->clock);
-    return keep >= now ? INT64_MIN : now - keep;
-}
 
 /* --- a page ----------------------------------------------------------------------------------- */
 int storage_page_start(struct storage_page *page)
@@ -202,6 +196,7 @@ int storage_shard_read(struct storage_shard *shard, const struct storage_shard_r
                        struct storage_page *ret)
 {
     struct storage_shard_read at = *read;
+    storage_shard_trim_ask(shard);
     for (;;) {
         int r = read_once(shard, &at, ret);
         if (r < 0 || ret->count > 0 || ret->at_end)
@@ -253,6 +248,7 @@ static int find_in_tail(struct storage_shard *shard, int64_t ms, uint64_t *ret_i
 
 int storage_shard_find(struct storage_shard *shard, int64_t ms, bool nowait, uint64_t *ret_index)
 {
+    storage_shard_trim_ask(shard);
     ms = kn_max_i64(ms, storage_shard_horizon(shard));
     int r = find_in_tail(shard, ms, ret_index);
     return r == -EAGAIN ? storage_segment_find(shard, ms, nowait, ret_index) : r;

@@ -208,8 +208,9 @@ int storage_shards_retire(struct storage_shards *shards)
         shards->retire_round++;
     shards->retire_more = false;
     int r = storage_retention_store(shards);
+    int trimmed = storage_shards_trim(shards, false);
     int known = retire_known(shards, until_ns);
-    r = r < 0 ? r : known;
+    r = r < 0 ? r : trimmed < 0 ? trimmed : known;
     while (!shards->retire_more) {
         bool end;
         int idle = storage_retire_page(shards, &end);
@@ -288,6 +289,8 @@ static int drop_files(struct storage_shards *shards, const struct storage_id *id
     if (r == 0)
         r = fs->ops->rmdir(fs, path);
     if (r == 0 || r == -ENOENT)
+        r = storage_trim_remove(shards->storage->meta, id);
+    if (r == 0)
         r = storage_meta_remove(shards->storage->meta, storage_shard_key(id, key), 0);
     return r == -ENOENT ? 0 : r;
 }

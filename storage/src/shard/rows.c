@@ -11,6 +11,8 @@ enum {
     FLAG_SEALED = 1,
     SHARD_HEAD_BYTES = 2 + 6 * 8 + 4,
     SOURCE_BYTES = 24,
+    TRIM_BYTES = 8,
+    TRIMS_MAX = 1000,
     SOURCES_MAX = (STORAGE_META_VALUE_BYTES_MAX - SHARD_HEAD_BYTES) / SOURCE_BYTES,
 };
 
@@ -232,4 +234,77 @@ int storage_segment_row_oldest(struct storage_meta *meta, const struct storage_i
     if (r == 0)
         *ret = found.row;
     return r;
+}
+
+/* --- trim points ------------------------------------------------------------------------------ */
+static struct kn_bytes trim_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES])
+{
+    char text[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(id, text);
+    int n = snprintf(dst, STORAGE_SHARD_KEY_BYTES, "wt/%s", text);
+    return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
+}
+
+/* version 0: there is none */
+static int trim_get(struct storage_meta *meta, const struct storage_id *id, int64_t *ret,
+                    uint64_t *ret_version)
+{
+    char key[STORAGE_SHARD_KEY_BYTES];
+    struct kn_buf value;
+    uint64_t ms = 0;
+    kn_buf_init(&value, TRIM_BYTES);
+    int r = storage_meta_get(meta, trim_key(id, key), &value, ret_version);
+    struct kn_reader in = kn_reader_of(kn_buf_bytes(&value));
+    if (r == 0 && kn_read_u64le(&in, &ms) < 0)
+        r = -EBADMSG;
+    kn_buf_done(&value);
+    *ret = (int64_t) ms;
+    if (r != -ENOENT)
+        return r;
+    *ret = INT64_MIN;
+    *ret_version = 0;
+    return 0;
+}
+
+int storage_trim_get(struct storage_meta *meta, const struct storage_id *id, int64_t *ret)
+{
+    uint64_t version;
+    return trim_get(meta, id, ret, &version);
+}
+
+struct trim_change {
+    char key[STORAGE_SHARD_KEY_BYTES];
+    uint8_t value[TRIM_BYTES];
+};
+
+int storage_trims_put(struct storage_meta *meta, struct storage_trim *trims, size_t count)
+{
+    kn_assert(count <= TRIMS_MAX);
+    struct storage_meta_change *changes = calloc(count, sizeof(*changes));
+    struct trim_change *bytes = calloc(count, sizeof(*bytes));
+    int r = changes && bytes ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        int64_t had;
+        r = trim_get(meta, &trims[i].id, &had, &changes[i].expect);
+        kn_put_u64le(bytes[i].value, (uint64_t) kn_max_i64(had, trims[i].ms));
+        changes[i].key = trim_key(&trims[i].id, bytes[i].key);
+        changes[i].value = (struct kn_bytes){bytes[i].value, TRIM_BYTES};
+    }
+    if (r == 0)
+        storage_meta_change_all(meta, changes, count);
+    int first = r;
+    for (size_t i = 0; i < count; i++) {
+        trims[i].result = r < 0 ? r : changes[i].result;
+        first = first < 0 ? first : trims[i].result;
+    }
+    free(bytes);
+    free(changes);
+    return first;
+}
+
+int storage_trim_remove(struct storage_meta *meta, const struct storage_id *id)
+{
+    char key[STORAGE_SHARD_KEY_BYTES];
+    int r = storage_meta_remove(meta, trim_key(id, key), 0);
+    return r == -ENOENT ? 0 : r;
 }

@@ -3,6 +3,7 @@
  * What the catalogue knows of shards. "w/<shard>": state, and counters up to its newest segment.
  * "x/<shard><first>": a segment; the number is written as its complement, so that keys run from the
  * newest to the oldest and the segment of an index is the first at or behind its key.
+ * "wt/<shard>": its trim point, which only grows.
  * "y/journal": the newest generation whose records are all in segments.
  */
 #ifndef STORAGE_SRC_SHARD_ROWS_H
@@ -59,5 +60,19 @@ int storage_segment_row_at(struct storage_meta *meta, const struct storage_id *i
                            struct storage_segment_row *ret, uint64_t *ret_version) KN_MUSTUSE;
 int storage_segment_row_oldest(struct storage_meta *meta, const struct storage_id *id,
                                struct storage_segment_row *ret) KN_MUSTUSE;
+
+/* "wt/<shard>": what arrived before this time has been trimmed. Absent: INT64_MIN. */
+int storage_trim_get(struct storage_meta *meta, const struct storage_id *id, int64_t *ret)
+    KN_MUSTUSE;
+struct storage_trim {
+    struct storage_id id;
+    int64_t ms;
+    int result; /* of this one */
+};
+/* At most a thousand. The first error. */
+int storage_trims_put(struct storage_meta *meta, struct storage_trim *trims, size_t count)
+    KN_MUSTUSE;
+/* Of a dropped shard. */
+int storage_trim_remove(struct storage_meta *meta, const struct storage_id *id) KN_MUSTUSE;
 
 #endif

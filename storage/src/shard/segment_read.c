@@ -181,9 +181,9 @@ static int take_following(void *ctx, struct kn_bytes key, struct kn_bytes value,
 }
 
 /* Where reading goes on when the segment of an index is not there: behind it, and where another
- * begins. */
+ * begins. ret_ms: its newest arrival, if that is known. */
 static int next_segment(struct storage_shard *shard, uint64_t from, uint64_t flushed,
-                        uint64_t *ret_next)
+                        uint64_t *ret_next, int64_t *ret_ms)
 {
     struct storage_meta *meta = shard->shards->storage->meta;
     struct storage_segment_row row;
@@ -191,6 +191,7 @@ static int next_segment(struct storage_shard *shard, uint64_t from, uint64_t flu
     int r = storage_segment_row_at(meta, &shard->id, from, &row, &version);
     if (r == 0 && row.next > from) {
         *ret_next = row.next;
+        *ret_ms = row.last_ms;
         return 0;
     }
     if (r < 0 && r != -ENOENT)
@@ -203,7 +204,8 @@ static int next_segment(struct storage_shard *shard, uint64_t from, uint64_t flu
     return r == -ECANCELED ? 0 : r;
 }
 
-/* Only the oldest may be missing: retention has taken it. Others are lost. */
+/* Only the oldest may be missing, and only if it was trimmed: retention has taken it. Others are
+ * lost. */
 static int pass_over(struct storage_shard *shard, uint64_t from, struct storage_page *page)
 {
     kn_lock_take(&shard->lock);
@@ -215,8 +217,9 @@ static int pass_over(struct storage_shard *shard, uint64_t from, struct storage_
     page->next = kn_max_u64(from, oldest);
     if (oldest > from) /* retention has been faster than this reader */
         return 0;
-    int r = next_segment(shard, from, flushed, &page->next);
-    if (r == 0 && from > oldest)
+    int64_t last_ms = INT64_MIN;
+    int r = next_segment(shard, from, flushed, &page->next, &last_ms);
+    if (r == 0 && (from > oldest || last_ms >= storage_shard_horizon(shard)))
         storage_shard_damaged(STORAGE_SHARD_IN_SEGMENT, &shard->id, from, 0, 0);
     return r;
 }

@@ -121,18 +121,23 @@ static int shard_new(struct storage_shards *shards, const struct storage_id *id,
     shard->id = *id;
     shard->refs = 1;
     shard->retention_ms = INT64_MAX;
+    shard->trim_ms = INT64_MIN;
     kn_gate_init(&shard->gate);
     kn_lock_init(&shard->lock);
     int r = storage_shard_is_dropped(shards, id);
     r = r == 1 ? -ENOENT : r;
     if (r == 0)
         r = load_rows(shards->storage->meta, shard);
+    int64_t trim_ms = INT64_MIN;
+    if (r == 0)
+        r = storage_trim_get(shards->storage->meta, id, &trim_ms);
     if (r < 0) {
         shard_free(shard);
         return r;
     }
     shard->assigned = shard->next;
-    shard->assigned_ms = shard->newest_ms;
+    shard->trim_ms = trim_ms;
+    shard->assigned_ms = kn_max_i64(shard->newest_ms, trim_ms);
     *ret = shard;
     return 0;
 }
@@ -197,6 +202,7 @@ void storage_shard_set_retention(struct storage_shard *shard, int64_t retention_
 {
     shard->retention_ms = retention_ms;
     shard->is_told = true;
+    storage_shard_trim_ask(shard);
 }
 
 /* --- what is in memory ------------------------------------------------------------------------ */

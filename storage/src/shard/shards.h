@@ -62,6 +62,8 @@ struct storage_shard {
     _Atomic int64_t retention_ms;
     _Atomic bool is_told;        /* by its owner, not by its row */
     int64_t retention_stored_ms; /* guarded by the round: what its row says */
+    _Atomic int64_t trim_ms;     /* what arrived before it is not read; in the catalogue: trim.c */
+    _Atomic bool trim_asked;     /* it is found behind */
     bool fenced; /* guarded by the round: its newest segment is given up after a failure */
     uint64_t retired_round; /* guarded by shards.lock: the last that looked at it */
     struct kn_gate gate;
@@ -126,6 +128,7 @@ struct storage_shards {
     bool stopping, check_stopping;
     uint64_t checkpoints; /* tried so far, and journals made */
     bool wanted;          /* a journal is to be made, or freed */
+    bool trim_asked;      /* of some shard */
     int check_error;      /* of the last checkpoint; while it fails, full journals refuse appends */
 
     /* Records of shards whose own files cannot be written: in memory, and in a file beside the
@@ -230,6 +233,14 @@ void storage_commit_add(struct storage_shards *shards, struct storage_batch *bat
 void *storage_checkpoint_main(void *shards);
 /* Newest generation whose records are all in segments or held. */
 int storage_checkpoint_generation(struct storage_shards *shards, uint64_t *ret) KN_MUSTUSE;
+
+/* --- trim.c */
+/* The trim points of shards in memory that are behind, or of those for which it was asked. */
+int storage_shards_trim(struct storage_shards *shards, bool asked_only) KN_MUSTUSE;
+/* Of one that may not be open; the round's lock is held. */
+int storage_shard_trim_in_round(struct storage_shard *shard) KN_MUSTUSE;
+/* Somebody who may block looks at it soon, if there is something to trim. No lock is held. */
+void storage_shard_trim_ask(struct storage_shard *shard);
 
 /* --- retire.c */
 /* A round of retention, or the next part of it: a bounded slice of each shard in memory, then of

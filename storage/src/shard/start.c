@@ -39,7 +39,8 @@ static int adopt_locked(struct storage_shard *shard, struct storage_batch *batch
     shard->assigned = shard->next;
     shard->closed = shard->closing = is_close;
     if (batch->count > 0) {
-        shard->newest_ms = shard->assigned_ms = batch->arrival_ms;
+        shard->newest_ms = batch->arrival_ms;
+        shard->assigned_ms = kn_max_i64(shard->assigned_ms, batch->arrival_ms);
         shard->records += batch->count;
         shard->bytes += batch->data_bytes;
     }
