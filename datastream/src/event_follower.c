@@ -61,7 +61,7 @@ int datastream_event_follower_place(struct datastream_event_follower *f)
                                         &f->id, &f->place);
     if (r < 0)
         return r;
-    uint64_t seq = kn_max_u64(f->sink.after_seq, f->place.sent_seq), before;
+    uint64_t seq = kn_max_u64(f->sink.after_seq, f->place.sent_seq), before = 0;
     /* Another one has the name by now: it has the fragments since it was made. */
     if (f->sink.bound && memcmp(&f->sink.id, &f->place.target->id, sizeof(f->sink.id)) != 0) {
         r = seq_before(f, f->place.created_ms, &before);
