@@ -3,17 +3,24 @@
 
 import hashlib
 import json
+import os
+import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
+import control
 import kinema
 import media
 import mkv
+import put_media
 
 PYTHON = kinema.ROOT / "samples" / "python"
 SHELL = kinema.ROOT / "samples" / "shell"
+CONSUMER = os.environ.get("KINEMA_CONSUMER_BINARY",
+                          pathlib.Path(kinema.BINARY).parent / "event-consumer")
 
 
 def run(server, *command, **options):
@@ -117,3 +124,74 @@ def test_put_media_curl_sh(server, stream, payload_hash):
     found = media.get_documents(server, stream)
     assert [d.number for d in found] == numbers
     assert sum(len(d.frames) for d in found) == 250
+
+
+# --- fragment events ------------------------------------------------------------------------------
+@pytest.fixture
+def events(server, stream):
+    """A data stream that the fragments of `stream` have their events in."""
+    kinesis, name = server.client("kinesis"), f"{stream}-events"
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+    server.kvs().tag_stream(StreamName=stream, Tags={"kinema:event-stream": name})
+    yield name
+    kinesis.delete_stream(StreamName=name)
+
+
+def consume(server, events, *options):
+    done = run(server, CONSUMER, "--endpoint", server.api, "--stream", events, "--once", *options)
+    return done, [json.loads(line) for line in done.stdout.decode().splitlines()]
+
+
+def wait_events(server, stream):
+    """Until each of its fragments has had its event; how many have."""
+    for _ in range(400):
+        _, _, said = control.post(server, "/kinema/v1/describeFragmentEvents", {"StreamName": stream})
+        if said["SentCount"] > 0 and said["MillisBehind"] == 0:
+            return said["SentCount"]
+        threading.Event().wait(0.05)
+    raise AssertionError(said)
+
+
+def test_event_consumer_looks_at_every_fragment(server, stream, events):
+    path = kinema.CAPTURES / "sink360_h264_abs.mkv"
+    done = run(server, sys.executable, PYTHON / "put_media.py", "--api", server.api, "--stream",
+               stream, "--timecodes", "ABSOLUTE", path)
+    numbers = persisted(acks_of(done))
+    assert wait_events(server, stream) == len(numbers)
+
+    done, seen = consume(server, events)
+
+    assert done.returncode == 0, done.stderr
+    assert [line["fragmentNumber"] for line in seen] == numbers
+    assert {(line["stream"], line["codec"], line["width"], line["height"]) for line in seen} == {
+        (stream, "h264", 640, 360)}
+    assert all(0 < line["light"] < 255 and line["contrast"] > 1 for line in seen)
+
+
+def test_event_consumer_follows_the_children_of_a_shard(server, stream, events):
+    kinesis = server.client("kinesis")
+    for half in range(2):
+        with put_media.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as put:
+            put.finish((kinema.CAPTURES / "sink360_h264_abs.mkv").read_bytes())
+        wait_events(server, stream)
+        if half == 0:
+            kinesis.update_shard_count(StreamName=events, TargetShardCount=4, ScalingType="UNIFORM_SCALING")
+    done, seen = consume(server, events)
+    assert done.returncode == 0, done.stderr
+    numbers = [line["fragmentNumber"] for line in seen]
+    assert numbers == sorted(set(numbers)) and len(numbers) > 1
+
+
+def test_event_consumer_says_what_it_cannot_show(server, stream, events):
+    """What is no event is passed over; an event whose fragment is gone is a line with an error."""
+    kinesis = server.client("kinesis")
+    gone = {"type": "kinema.fragment", "version": 1, "streamName": stream, "fragmentNumber": "1", "links": {
+        "endpoint": server.api, "getMediaForFragmentList": {
+            "path": "/getMediaForFragmentList", "body": {"StreamName": stream, "Fragments": ["1" * 47]}}}}
+    for data in (b"\x00\xff", b"{", b"[]", b'{"type": "another"}', json.dumps(gone).encode()):
+        kinesis.put_record(StreamName=events, Data=data, PartitionKey="x")
+    done, seen = consume(server, events)
+    assert done.returncode == 2 and len(seen) == 1 and "error" in seen[0], (seen, done.stderr)
+    done, _ = consume(server, events + "-none")
+    assert done.returncode == 1 and b"ResourceNotFoundException" in done.stderr
+    assert run(server, CONSUMER, "--from", "X", "--stream", "y").returncode == 64
