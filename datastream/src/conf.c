@@ -12,6 +12,14 @@ enum {
 };
 
 const struct kn_conf_key datastream_conf_keys[] = {
+    {.name = "consumers_max",
+     .type = KN_CONF_U64,
+     .offset = AT(consumers_max),
+     .min = 1,
+     .max = 1000,
+     .def = 20,
+     .unit = "count",
+     .help = "Consumers that a stream can have registered."                            },
     {.name = "subscription_ms_max",
      .type = KN_CONF_U64,
      .offset = AT(subscription_ms_max),

@@ -202,7 +202,7 @@ size_t datastream_consumer_count(struct datastream_consumers *consumers,
 /* --- changes ------------------------------------------------------------------------------------
  */
 static int admit(struct datastream_consumers *consumers, struct datastream_stream *stream,
-                 struct kn_str name)
+                 struct kn_str name, size_t max)
 {
     KN_CLEANUP(datastream_stream_unrefp)
     struct datastream_stream *now = datastream_stream_find(consumers->streams, stream->name);
@@ -215,14 +215,14 @@ static int admit(struct datastream_consumers *consumers, struct datastream_strea
     place_locked(consumers, &stream->id, name, &found);
     if (found)
         return -EEXIST;
-    if (count_locked(consumers, &stream->id) >= DATASTREAM_CONSUMERS_MAX)
+    if (count_locked(consumers, &stream->id) >= max)
         return -EDQUOT;
     return reserve_locked(consumers);
 }
 
 int datastream_consumer_create(struct datastream_consumers *consumers,
                                struct datastream_stream *stream,
-                               const struct datastream_settings *settings,
+                               const struct datastream_settings *settings, size_t max,
                                struct datastream_consumer **ret)
 {
     struct datastream_settings draft = {
@@ -242,7 +242,7 @@ int datastream_consumer_create(struct datastream_consumers *consumers,
         return -ENOMEM;
 
     KN_LOCKED(&consumers->making);
-    r = admit(consumers, stream, consumer->name);
+    r = admit(consumers, stream, consumer->name, max);
     if (r == 0)
         r = put(consumers, &stream->id, consumer->settings, &consumer->version);
     if (r < 0) {
@@ -326,14 +326,11 @@ int datastream_consumer_remove(struct datastream_consumers *consumers,
 int datastream_consumer_remove_all(struct datastream_consumers *consumers,
                                    const struct storage_id *stream)
 {
-    struct datastream_consumer *some[DATASTREAM_CONSUMERS_MAX];
-    size_t count =
-        datastream_consumer_list(consumers, stream, KN_STR(""), some, DATASTREAM_CONSUMERS_MAX);
+    struct datastream_consumer *one;
     int r = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (r == 0)
-            r = datastream_consumer_remove(consumers, some[i]);
-        datastream_consumer_unref(some[i]);
+    while (r == 0 && datastream_consumer_list(consumers, stream, KN_STR(""), &one, 1) > 0) {
+        r = datastream_consumer_remove(consumers, one);
+        datastream_consumer_unref(one);
     }
     return r;
 }

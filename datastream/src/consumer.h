@@ -13,7 +13,7 @@
 #include "stream.h"
 
 enum {
-    DATASTREAM_CONSUMERS_MAX = 20 /* of a stream; AWS, "Quotas and limits" */
+    DATASTREAM_CONSUMERS_MAX = 1000 /* of a stream: what consumers_max may be set to */
 };
 
 struct datastream_seat;
@@ -56,11 +56,11 @@ size_t datastream_consumer_list(struct datastream_consumers *consumers,
 size_t datastream_consumer_count(struct datastream_consumers *consumers,
                                  const struct storage_id *stream);
 
-/* Of settings name, created_ms and tags count. -EEXIST: the name is taken; -EDQUOT: too many;
+/* Of settings name, created_ms and tags count. -EEXIST: the name is taken; -EDQUOT: there are max;
  * -ENOENT: the stream is gone or goes. Blocks. */
 int datastream_consumer_create(struct datastream_consumers *consumers,
                                struct datastream_stream *stream,
-                               const struct datastream_settings *settings,
+                               const struct datastream_settings *settings, size_t max,
                                struct datastream_consumer **ret) KN_MUSTUSE;
 /* As datastream_stream_change. -ENOENT: deregistered. Blocks. */
 int datastream_consumer_change(struct datastream_consumers *consumers,

@@ -120,7 +120,8 @@ int datastream_op_RegisterStreamConsumer(struct datastream *ds,
         .tag_count = in->Tags.count,
     };
     KN_CLEANUP(datastream_consumer_unrefp) struct datastream_consumer *consumer = NULL;
-    r = datastream_consumer_create(ds->consumers, stream, &settings, &consumer);
+    r = datastream_consumer_create(ds->consumers, stream, &settings, ds->conf->consumers_max,
+                                   &consumer);
     switch (r) {
     case 0:
         break;
@@ -132,9 +133,9 @@ int datastream_op_RegisterStreamConsumer(struct datastream *ds,
     case -EDQUOT:
         return kn_api_fault(call, "LimitExceededException",
                             "Stream " KN_STR_FMT
-                            " under account %s has %d registered consumers, the most it can have.",
+                            " under account %s has %zu registered consumers, the most it can have.",
                             KN_STR_ARG(stream->name), call->identity->account,
-                            DATASTREAM_CONSUMERS_MAX);
+                            (size_t) ds->conf->consumers_max);
     case -ENOENT:
         return datastream_not_found(call, stream->name);
     default:
@@ -221,10 +222,12 @@ int datastream_op_ListStreamConsumers(struct datastream *ds,
         return r;
     size_t max = kn_min_u64((uint64_t) (in->MaxResults.set ? in->MaxResults.v : LIST_DEFAULT),
                             DATASTREAM_CONSUMERS_MAX);
-    struct datastream_consumer *consumers[DATASTREAM_CONSUMERS_MAX + 1];
-    size_t count = datastream_consumer_list(ds->consumers, &stream->id, after, consumers, max + 1);
+    struct datastream_consumer **consumers =
+        kn_arena_alloc(call->arena, (max + 1) * sizeof(struct datastream_consumer *));
     struct datastream_Consumer *shown = kn_arena_alloc(call->arena, (max + 1) * sizeof(*shown));
-    r = shown ? 0 : -ENOMEM;
+    if (!consumers || !shown)
+        return -ENOMEM;
+    size_t count = datastream_consumer_list(ds->consumers, &stream->id, after, consumers, max + 1);
     for (size_t i = 0; i < count; i++) {
         if (r == 0)
             r = show(call, stream, consumers[i], &shown[i]);

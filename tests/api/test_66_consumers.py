@@ -118,6 +118,21 @@ def test_a_stream_has_at_most_twenty_consumers_each_name_once(kinesis, arn):
     assert pages(kinesis, other, 7) == [[]]
 
 
+def test_more_consumers_when_the_owner_says_so(make_server):
+    server = make_server(args=["--consumers-max", 21])
+    kinesis = server.client("kinesis")
+    arn = make_stream(kinesis, "orders")
+    for i in range(21):
+        kinesis.register_stream_consumer(StreamARN=arn, ConsumerName=f"app{i:02}")
+    assert fault(kinesis.register_stream_consumer, StreamARN=arn, ConsumerName="more") == (
+        "LimitExceededException", "Stream orders under account 000000000000 has 21 registered "
+        "consumers, the most it can have.")
+    assert [len(page) for page in pages(kinesis, arn, 10)] == [10, 10, 1]
+    kinesis.delete_stream(StreamName="orders", EnforceConsumerDeletion=True)
+    make_stream(kinesis, "orders")
+    assert summary(kinesis, arn)["ConsumerCount"] == 0
+
+
 def test_a_next_token_is_of_one_list_of_one_stream(server, kinesis, arn):
     for name in ("one", "two"):
         kinesis.register_stream_consumer(StreamARN=arn, ConsumerName=name)

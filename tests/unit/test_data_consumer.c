@@ -7,6 +7,10 @@
 
 #include <errno.h>
 
+enum {
+    CONSUMERS = 20
+};
+
 struct rig {
     struct temp_dir dir;
     struct storage_meta *meta;
@@ -68,7 +72,7 @@ static int register_one(struct rig *rig, struct datastream_stream *stream, const
 {
     struct datastream_settings settings = {.name = kn_str_from(name), .created_ms = 1795849862000};
     struct datastream_consumer *consumer = NULL;
-    int r = datastream_consumer_create(rig->consumers, stream, &settings, &consumer);
+    int r = datastream_consumer_create(rig->consumers, stream, &settings, CONSUMERS, &consumer);
     datastream_consumer_unref(consumer);
     return r;
 }
@@ -137,7 +141,7 @@ TEST(a_stream_that_is_gone_takes_no_consumers_and_leaves_none)
     struct datastream_stream *kept = make_stream(&rig, "kept"), *gone = make_stream(&rig, "gone");
     struct storage_id kept_id = kept->id, gone_id = gone->id;
     char name[16];
-    for (int i = 0; i < DATASTREAM_CONSUMERS_MAX; i++) {
+    for (int i = 0; i < CONSUMERS; i++) {
         snprintf(name, sizeof(name), "app%d", i);
         assert_ok(register_one(&rig, kept, name));
         assert_ok(register_one(&rig, gone, name));
@@ -149,7 +153,7 @@ TEST(a_stream_that_is_gone_takes_no_consumers_and_leaves_none)
     datastream_stream_unref(kept);
     restart(&rig);
     assert_int_equal(datastream_consumer_count(rig.consumers, &gone_id), 0);
-    assert_int_equal(datastream_consumer_count(rig.consumers, &kept_id), DATASTREAM_CONSUMERS_MAX);
+    assert_int_equal(datastream_consumer_count(rig.consumers, &kept_id), CONSUMERS);
     assert_ok(datastream_consumer_remove_all(rig.consumers, &kept_id));
     restart(&rig);
     assert_int_equal(datastream_consumer_count(rig.consumers, &kept_id), 0);
