@@ -4,10 +4,10 @@
  * old, trims streams kept in memory and has the volume looked at (volume.c).
  *
  * Three rules, each taking the oldest first and none taking an open chunk: a stream's age, a
- * stream's bytes, and the volume's free space over all streams. What a hold covers stays under all
- * of them (sweep.c). Work is cut into slices of retention_slice_chunks, and after each the keeper
- * rests as long as it worked, so that uploads are not kept waiting; only a volume that is short of
- * space allows it no rest.
+ * stream's bytes, and the volume's free space over all streams and the segments of shards. What a
+ * hold covers stays under all of them (sweep.c). Work is cut into slices of retention_slice_chunks,
+ * and after each the keeper rests as long as it worked, so that uploads are not kept waiting; only
+ * a volume that is short of space allows it no rest.
  */
 #include "sweep.h"
 
@@ -25,6 +25,7 @@ struct round {
     int64_t now_ms;
     uint64_t kept_bytes;
     struct storage_swept total[STORAGE_RULES];
+    uint64_t segments, segment_bytes; /* of shards, by the rule of space */
 };
 
 /* --- one stream's chunks in memory -------------------------------------------------------------
@@ -202,25 +203,29 @@ static void say(const struct round *round)
             kn_log_warn("retention_failed", "rule=%s files=%" PRIu64, storage_rule_text[rule],
                         total->failed);
     }
+    if (round->segments > 0)
+        kn_log_info("retention_deleted", "rule=%s segments=%" PRIu64 " bytes=%" PRIu64,
+                    storage_rule_text[STORAGE_RULE_SPACE], round->segments, round->segment_bytes);
 }
 
 /* --- the oldest of all streams ------------------------------------------------------------------
  */
-struct oldest { /* a heap, by the time its stream's oldest chunk ended */
-    struct {
-        int64_t end_ms;
-        struct storage_log *log;
-    } * items;
+struct front {
+    int64_t end_ms;
+    struct storage_log *log; /* NULL: a shard's */
+    struct storage_id shard;
+};
+
+struct oldest { /* a heap, by the time the oldest chunk or segment of a stream or shard ended */
+    struct front *items;
     size_t count, cap;
 };
 
 static void swap_items(struct oldest *heap, size_t a, size_t b)
 {
-    struct storage_log *log = heap->items[a].log;
-    int64_t end_ms = heap->items[a].end_ms;
+    struct front front = heap->items[a];
     heap->items[a] = heap->items[b];
-    heap->items[b].log = log;
-    heap->items[b].end_ms = end_ms;
+    heap->items[b] = front;
 }
 
 static void sink(struct oldest *heap, size_t at)
@@ -238,13 +243,8 @@ static void sink(struct oldest *heap, size_t at)
     }
 }
 
-static void add_front(struct round *round, const struct storage_stream *stream, void *ctx)
+static void add(struct oldest *heap, struct front front)
 {
-    struct oldest *heap = ctx;
-    struct storage_log *log = storage_log_of(round->storage, &stream->id);
-    int64_t end_ms;
-    if (stream->status != STORAGE_STREAM_ACTIVE || !log || storage_sweep_front(log, &end_ms) < 0)
-        return;
     if (heap->count == heap->cap) {
         size_t cap = heap->cap ? heap->cap * 2 : 64;
         void *items = realloc(heap->items, cap * sizeof(*heap->items));
@@ -253,8 +253,20 @@ static void add_front(struct round *round, const struct storage_stream *stream, 
         heap->items = items;
         heap->cap = cap;
     }
-    heap->items[heap->count].end_ms = end_ms;
-    heap->items[heap->count++].log = log;
+    heap->items[heap->count++] = front;
+}
+
+static void add_front(struct round *round, const struct storage_stream *stream, void *ctx)
+{
+    struct front front = {.log = storage_log_of(round->storage, &stream->id)};
+    if (stream->status == STORAGE_STREAM_ACTIVE && front.log &&
+        storage_sweep_front(front.log, &front.end_ms) == 0)
+        add(ctx, front);
+}
+
+static void add_shard(void *ctx, const struct storage_id *shard, int64_t end_ms)
+{
+    add(ctx, (struct front){.end_ms = end_ms, .shard = *shard});
 }
 
 /* What the second oldest stream's oldest chunk allows the first to lose in one go. */
@@ -276,28 +288,46 @@ static uint64_t missing(struct storage *storage, uint64_t aim, uint64_t before, 
     return aim > free_bytes ? aim - free_bytes : 0;
 }
 
-/* Removes the oldest of all streams until `aim` is free; true: it is. */
+/* A slice of the oldest. Adds what it removed; false: nothing more of it may go. */
+static bool take_from(struct round *round, struct front *front, int64_t before_ms, uint64_t wanted,
+                      uint64_t *removed)
+{
+    struct storage *storage = round->storage;
+    if (!front->log) {
+        uint64_t segments = 0, bytes = 0;
+        int r = storage_shard_relieve(storage, &front->shard, before_ms, wanted, &segments, &bytes);
+        *removed += bytes;
+        round->segments += segments;
+        round->segment_bytes += bytes;
+        return r == 0 && segments > 0 &&
+               storage_shard_front(storage, &front->shard, &front->end_ms) == 0;
+    }
+    struct storage_sweep what = {STORAGE_RULE_SPACE, before_ms, wanted};
+    struct storage_swept swept;
+    int64_t end_ms = front->end_ms;
+    int r = storage_sweep_slice(front->log, &what, &swept, round->total);
+    *removed += swept.file_bytes;
+    return r == 0 && storage_sweep_front(front->log, &front->end_ms) == 0 &&
+           (front->end_ms != end_ms || swept.chunks > 0 || swept.more);
+}
+
+/* Removes the oldest of all streams and shards until `aim` is free; true: it is. */
 static bool relieve(struct round *round, uint64_t free_bytes, uint64_t aim)
 {
     struct storage *storage = round->storage;
     struct oldest heap = {0};
     each_stream(round, add_front, &heap);
+    if (storage_shard_fronts(storage, add_shard, &heap) < 0)
+        kn_log_warn("retention_failed", "rule=%s what=shards",
+                    storage_rule_text[STORAGE_RULE_SPACE]);
     for (size_t i = heap.count; i-- > 0;)
         sink(&heap, i);
     uint64_t removed = 0, wanted = missing(storage, aim, free_bytes, removed);
     while (heap.count > 0 && wanted > 0 && !storage->stopping) {
-        struct storage_log *log = heap.items[0].log;
-        int64_t end_ms = heap.items[0].end_ms, next_ms;
-        struct storage_sweep what = {STORAGE_RULE_SPACE, next_end_ms(&heap) + 1, wanted};
-        struct storage_swept swept;
-        int r = storage_sweep_slice(log, &what, &swept, round->total);
-        removed += swept.file_bytes;
+        bool more = take_from(round, &heap.items[0], next_end_ms(&heap) + 1, wanted, &removed);
         wanted = missing(storage, aim, free_bytes, removed);
-        if (r < 0 || storage_sweep_front(log, &next_ms) < 0 ||
-            (next_ms == end_ms && swept.chunks == 0 && !swept.more))
+        if (!more)
             heap.items[0] = heap.items[--heap.count];
-        else
-            heap.items[0].end_ms = next_ms;
         sink(&heap, 0);
     }
     free(heap.items);

@@ -265,8 +265,9 @@ void storage_close(struct storage *storage)
     if (!storage)
         return;
     storage->stopping = true;
-    storage_shards_stop(KN_MOVE(storage->shards));
-    storage_keeper_stop(storage);
+    storage_keeper_stop(storage); /* it removes segments of shards */
+    storage_shards_stop(storage->shards);
+    storage->shards = NULL;
     if (storage->catalogue)
         storage_catalogue_stop(storage->catalogue);
     if (storage->io.count > 0) {

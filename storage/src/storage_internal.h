@@ -39,8 +39,8 @@ struct storage {
     struct storage_io io;
     struct storage_block_pool blocks;
     struct storage_committer committer;
-    struct storage_shards *shards; /* NULL: not started */
-    struct kn_gate streams_gate;   /* a stream was made or changed */
+    struct storage_shards *_Atomic shards; /* NULL: not started */
+    struct kn_gate streams_gate;           /* a stream was made or changed */
 
     /* Order of locks: log.slow, log.lock, then storage.lock; block pool, gates, committer: leaves.
      */
@@ -117,6 +117,19 @@ void storage_space_start(struct storage *storage);
 bool storage_space_look(struct storage *storage, uint64_t *ret_free_bytes);
 void storage_space_check(struct storage *storage);
 void storage_space_refused(struct storage *storage);
+
+/* Segments of shards, for the rule of space (shard/space.c). The oldest that may go of each shard:
+ * when its newest record arrived. */
+typedef void storage_shard_front_fn(void *ctx, const struct storage_id *shard, int64_t end_ms);
+int storage_shard_fronts(struct storage *storage, storage_shard_front_fn *each, void *ctx)
+    KN_MUSTUSE;
+int storage_shard_front(struct storage *storage, const struct storage_id *shard,
+                        int64_t *ret_end_ms) KN_MUSTUSE; /* -ENOENT: there is none */
+/* Removes the oldest that ended before the time, until so many bytes of files have gone; a slice.
+ */
+int storage_shard_relieve(struct storage *storage, const struct storage_id *shard,
+                          int64_t before_ms, uint64_t bytes, uint64_t *ret_segments,
+                          uint64_t *ret_bytes) KN_MUSTUSE;
 
 /* Chunks that were open when the last run ended. Blocks; before any other use. */
 int storage_recover(struct storage *storage, struct storage_report *report, struct kn_err *err)

@@ -18,6 +18,24 @@ static int bad_mkdir(struct kn_fs *fs, const char *path)
     return kn_fs_system()->ops->mkdir(kn_fs_system(), path);
 }
 
+static int bad_space(struct kn_fs *fs, const char *path, struct kn_fs_space *ret)
+{
+    (void) fs;
+    int r = kn_fs_system()->ops->space(kn_fs_system(), path, ret);
+    if (shard_disk.free_bytes > 0)
+        ret->free_bytes = shard_disk.free_bytes;
+    return r;
+}
+
+static int bad_unlink(struct kn_fs *fs, const char *path)
+{
+    (void) fs;
+    int r = kn_fs_system()->ops->unlink(kn_fs_system(), path);
+    if (r == 0 && (strstr(path, "/shards/") || strstr(path, "/chunks/")))
+        shard_disk.free_bytes += shard_disk.file_bytes;
+    return r;
+}
+
 static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
 {
     (void) fs;
@@ -78,6 +96,8 @@ struct shard_rig shard_rig_setup(uint64_t journal_bytes)
     shard_disk = (struct shard_disk){.ops = *kn_fs_system()->ops};
     shard_disk.ops.open = bad_open;
     shard_disk.ops.mkdir = bad_mkdir;
+    shard_disk.ops.space = bad_space;
+    shard_disk.ops.unlink = bad_unlink;
     shard_disk.ops.sync = bad_sync;
     shard_disk.fs.ops = &shard_disk.ops;
     struct shard_rig f = {.dir = temp_dir_new(), .id = {{1, 2, 3}}};

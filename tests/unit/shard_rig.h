@@ -20,6 +20,9 @@ extern struct shard_disk {
     _Atomic int flushes_to_fail;
     char folder[80]; /* a part of its path */
     _Atomic int folder_error, folder_flush_error;
+    _Atomic uint64_t
+        free_bytes; /* said of the volume; 0: the truth. Each file that is removed adds … */
+    _Atomic uint64_t file_bytes;
     struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
     _Atomic bool no_checkpoints;
 } shard_disk;

@@ -157,7 +157,7 @@ TEST(a_shard_knows_so_many_sources_and_refuses_the_next_by_name)
 
 /* Shards with old records that nobody has open after a restart. */
 enum {
-    IDLE = 600,
+    IDLE = 300,
 };
 
 static struct storage_id idle_id(unsigned number)
@@ -280,10 +280,110 @@ TEST(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens)
     shard_rig_teardown(&f);
 }
 
+/* --- space ------------------------------------------------------------------------------------ */
+static void upload(struct shard_rig *f, const struct storage_id *stream)
+{
+    struct capture capture = capture_read("media/captures/sink360_h264_abs.mkv");
+    struct rig_upload up;
+    assert_ok(rig_upload_open(&up, f->storage, stream, false));
+    rig_upload_header(&up, &capture);
+    assert_ok(rig_upload_fragment(&up, &capture, 0, kn_wall_ms(&shard_clock.clock)));
+    rig_upload_settle(&up);
+    rig_upload_close(&up);
+    rig_upload_done(&up);
+    capture_done(&capture);
+}
+
+/* So many files make up for what is missing. */
+static void run_short_of_space(struct shard_rig *f, unsigned files)
+{
+    f->storage->conf.volume_free_bytes_min = MIB(64);
+    f->storage->conf.volume_margin_bytes = MIB(64);
+    shard_disk.file_bytes = MIB(160 - 100) / files;
+    shard_disk.free_bytes = MIB(100);
+}
+
+static size_t chunk_files(struct shard_rig *f)
+{
+    char line[200], text[32];
+    snprintf(line, sizeof(line), "find %s/chunks -name '*.mkv' | wc -l", f->dir.path);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    assert_non_null(fgets(text, sizeof(text), pipe));
+    pclose(pipe);
+    return strtoull(text, NULL, 10);
+}
+
+TEST(short_of_space_the_oldest_of_media_and_shards_go_first)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    const int64_t hour_ms = 3600 * 1000;
+    struct storage_id stream = rig_stream(f.storage, "cam", 1000);
+    append_to_idle(&f, 0, INT64_MAX, false);
+    kn_fake_clock_advance(&shard_clock, 2 * hour_ms);
+    upload(&f, &stream);
+    kn_fake_clock_advance(&shard_clock, 2 * hour_ms);
+    storage_keeper_round(f.storage); /* seals the chunk */
+    storage_work_wait(f.storage);
+    append_to_idle(&f, 1, INT64_MAX, false);
+    kn_fake_clock_advance(&shard_clock, 2 * hour_ms);
+    append_to_idle(&f, 2, INT64_MAX, false);
+    fill_journals(&f);
+    shard_rig_reopen(&f);
+    fill_journals(&f);
+
+    run_short_of_space(&f, 2);
+    storage_keeper_round(f.storage);
+    assert_int_equal(files_of(&f, 0), 0);
+    assert_int_equal(chunk_files(&f), 0);
+    assert_int_equal(files_of(&f, 1), 1);
+
+    run_short_of_space(&f, 100); /* more than there is */
+    storage_keeper_round(f.storage);
+    assert_int_equal(files_of(&f, 1), 0);
+    assert_int_equal(files_of(&f, 2), 1); /* it is young, and records may be added to it */
+    struct storage_shard *shard;
+    struct storage_shard_ends ends;
+    struct storage_id id = idle_id(1);
+    assert_ok(storage_shard_open(f.storage, &id, INT64_MAX, &shard));
+    storage_shard_ends(shard, &ends);
+    assert_int_equal(ends.next, 3);
+    assert_int_equal(ends.records, 0);
+    storage_shard_unref(shard);
+    shard_rig_teardown(&f);
+}
+
+TEST(below_the_volumes_floor_records_are_refused_and_closing_is_not)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct storage_batch *batch;
+    struct shard_waiter w;
+    uint64_t end;
+    shard_rig_append(&f, 0, 5);
+    f.storage->conf.volume_free_bytes_min = UINT64_MAX / 2;
+    storage_space_check(f.storage);
+
+    assert_ok(storage_batch_new(f.storage, &batch));
+    shard_rig_add(&f, batch, 5, NULL);
+    assert_int_equal(shard_rig_wait(f.shard, batch, &w), -ENOSPC);
+    shard_rig_assert_reads(f.shard, 0, 5, 100);
+
+    f.storage->conf.volume_free_bytes_min = 0;
+    storage_space_check(f.storage);
+    assert_int_equal(shard_rig_append(&f, 5, 1), 5);
+    f.storage->conf.volume_free_bytes_min = UINT64_MAX / 2;
+    storage_space_check(f.storage);
+    assert_ok(storage_shard_close(f.shard, &end));
+    assert_int_equal(end, 6);
+    shard_rig_teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
            TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
            TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back),
            TEST_OF(a_shard_knows_so_many_sources_and_refuses_the_next_by_name),
            TEST_OF(old_records_go_also_of_shards_that_nobody_opens),
-           TEST_OF(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens))
+           TEST_OF(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens),
+           TEST_OF(short_of_space_the_oldest_of_media_and_shards_go_first),
+           TEST_OF(below_the_volumes_floor_records_are_refused_and_closing_is_not))

@@ -530,6 +530,8 @@ void *storage_checkpoint_main(void *arg)
                                     next_ns - kn_mono_ns(kn_clock_system()));
             continue;
         }
+        if (r == -ENOSPC)
+            storage_space_refused(shards->storage);
         if (r < 0 && shards->check_error == 0)
             kn_log_warn("shard_checkpoint_failed",
                         "error=%s said=\"journals stay full until it succeeds; once all are, "

@@ -46,6 +46,8 @@ static int assign(struct storage_shards *shards, struct storage_batch *batch)
         return -ENOENT;
     if (shard->closing)
         return -ESHUTDOWN;
+    if (shards->storage->no_space && batch->kind == STORAGE_BATCH_RECORDS)
+        return -ENOSPC; /* below the volume's floor; closing is part of making room */
     if (shard->stuck < 0 && batch->kind == STORAGE_BATCH_RECORDS &&
         shards->stuck_bytes + batch->len > storage_held_bytes_max(shards))
         return shard->stuck == -ENOSPC ? -ENOSPC : -EIO;

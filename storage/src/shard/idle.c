@@ -217,3 +217,49 @@ int storage_retire_page(struct storage_shards *shards, bool *ret_end)
     free(page);
     return r;
 }
+
+/* --- for the rule of space -------------------------------------------------------------------- */
+struct fronts {
+    struct storage_id ids[PAGE];
+    size_t count;
+    char after[STORAGE_SHARD_KEY_BYTES];
+    size_t after_bytes;
+};
+
+static int take_id(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    struct fronts *fronts = ctx;
+    struct kn_str text = kn_str_skip(kn_str_of(key), sizeof("w/") - 1);
+    (void) value;
+    (void) version;
+    if (key.len > sizeof(fronts->after) ||
+        kn_hex_decode(text, fronts->ids[fronts->count].bytes, sizeof(fronts->ids[0].bytes)) < 0)
+        return -EBADMSG;
+    memcpy(fronts->after, key.ptr, key.len);
+    fronts->after_bytes = key.len;
+    fronts->count++;
+    return 0;
+}
+
+int storage_shard_fronts(struct storage *storage, storage_shard_front_fn *each, void *ctx)
+{
+    struct fronts *fronts = storage->shards ? calloc(1, sizeof(*fronts)) : NULL;
+    int r = storage->shards && !fronts ? -ENOMEM : 0;
+    while (r == 0 && fronts) {
+        char after[STORAGE_SHARD_KEY_BYTES];
+        memcpy(after, fronts->after, sizeof(after));
+        fronts->count = 0;
+        r = storage_meta_list(storage->meta, kn_bytes_of(KN_STR("w/")),
+                              (struct kn_bytes){(const uint8_t *) after, fronts->after_bytes}, PAGE,
+                              take_id, fronts);
+        for (size_t i = 0; i < fronts->count; i++) {
+            int64_t end_ms;
+            if (storage_shard_front(storage, &fronts->ids[i], &end_ms) == 0)
+                each(ctx, &fronts->ids[i], end_ms);
+        }
+        if (fronts->count < PAGE)
+            break;
+    }
+    free(fronts);
+    return r;
+}

@@ -41,6 +41,10 @@ static int store(struct storage_shard *shard)
     if (r < 0 && r != -ENOENT)
         return r;
     free(row.sources);
+    if (r == -ENOENT) {
+        row.retention_ms = shard->retention_ms;
+        row.give = shard->shards->leap;
+    }
     struct kn_buf value;
     char key[STORAGE_SHARD_KEY_BYTES];
     kn_buf_init(&value, STORAGE_META_VALUE_BYTES_MAX);

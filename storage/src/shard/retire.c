@@ -131,6 +131,19 @@ static void leave_folder(struct storage_shard *shard)
         (void) fs->ops->rmdir(fs, path); /* if something is in it, it stays */
 }
 
+/* Those that were chosen, of all that were looked at. */
+static int remove_first(struct storage_shard *shard, struct segments *segments, size_t all)
+{
+    if (segments->count == 0)
+        return 0;
+    tell_readers(shard, segments, segments->count < all ? &segments->rows[segments->count] : NULL);
+    storage_segments_forget(shard->shards, &shard->id);
+    int r = remove_segments(shard->shards, &shard->id, segments);
+    if (r == 0)
+        leave_folder(shard);
+    return r;
+}
+
 int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more)
 {
     struct segments *segments = malloc(sizeof(*segments));
@@ -139,14 +152,77 @@ int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more)
     if (r == 0) {
         size_t all = segments->count;
         choose(shard, segments);
-        if (segments->count > 0) {
-            tell_readers(shard, segments,
-                         segments->count < all ? &segments->rows[segments->count] : NULL);
-            storage_segments_forget(shard->shards, &shard->id);
-            r = remove_segments(shard->shards, &shard->id, segments);
-            *ret_more = r == 0 && segments->count == SLICE;
-            leave_folder(shard);
-        }
+        r = remove_first(shard, segments, all);
+        *ret_more = r == 0 && segments->count == SLICE;
+    }
+    free(segments);
+    return r;
+}
+
+/* --- the rule of space ------------------------------------------------------------------------ */
+/* Nothing is added to it any more. */
+static bool is_done(const struct storage_shards *shards, const struct storage_segment_row *row)
+{
+    int64_t age_ms = kn_wall_ms(shards->storage->clock) - row->first_ms;
+    return row->next > row->first &&
+           (row->sealed || age_ms > (int64_t) shards->conf.segment_ms_max);
+}
+
+int storage_shard_front(struct storage *storage, const struct storage_id *shard,
+                        int64_t *ret_end_ms)
+{
+    struct storage_segment_row row;
+    int r = storage_segment_row_oldest(storage->meta, shard, &row);
+    if (r < 0)
+        return r;
+    *ret_end_ms = row.last_ms;
+    return is_done(storage->shards, &row) ? 0 : -ENOENT;
+}
+
+static void choose_for_space(struct storage_shard *shard, struct segments *segments,
+                             int64_t before_ms, uint64_t bytes)
+{
+    size_t count = 0;
+    uint64_t taken = 0;
+    while (count < segments->count && taken < bytes &&
+           is_done(shard->shards, &segments->rows[count]) &&
+           segments->rows[count].last_ms < before_ms)
+        taken += segments->rows[count++].bytes;
+    if (count > 0 && !may_lose(shard, &segments->rows[count - 1]))
+        count--;
+    segments->count = count;
+}
+
+static int relieve_in_round(struct storage_shard *shard, int64_t before_ms, uint64_t bytes,
+                            struct segments *segments)
+{
+    int r = oldest_rows(shard->shards, &shard->id, segments);
+    if (r < 0)
+        return r;
+    size_t all = segments->count;
+    choose_for_space(shard, segments, before_ms, bytes);
+    return remove_first(shard, segments, all);
+}
+
+int storage_shard_relieve(struct storage *storage, const struct storage_id *id, int64_t before_ms,
+                          uint64_t bytes, uint64_t *ret_segments, uint64_t *ret_bytes)
+{
+    struct storage_shards *shards = storage->shards;
+    struct segments *segments = malloc(sizeof(*segments));
+    struct storage_shard *shard = NULL;
+    *ret_segments = *ret_bytes = 0;
+    if (!segments)
+        return -ENOMEM;
+    kn_lock_take(&shards->round);
+    int r = storage_shard_load_in_round(shards, id, &shard);
+    if (r == 0)
+        r = relieve_in_round(shard, before_ms, bytes, segments);
+    kn_lock_give(&shards->round);
+    storage_shard_unref(shard);
+    if (r == 0) {
+        *ret_segments = segments->count;
+        for (size_t i = 0; i < segments->count; i++)
+            *ret_bytes += segments->rows[i].bytes;
     }
     free(segments);
     return r;

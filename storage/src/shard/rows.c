@@ -100,7 +100,7 @@ static int read_head(struct kn_reader *in, struct storage_shard_row *row, uint32
         return -EBADMSG;
     row->closed = flags & FLAG_CLOSED;
     row->newest_ms = (int64_t) newest;
-    row->retention_ms = (int64_t) retention;
+    row->retention_ms = retention > 0 ? (int64_t) retention : INT64_MAX;
     return 0;
 }
 

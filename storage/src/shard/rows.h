@@ -19,7 +19,7 @@ enum {
 
 struct storage_shard_row {
     bool closed;
-    int64_t retention_ms; /* INT64_MAX: nobody has said */
+    int64_t retention_ms; /* INT64_MAX, in the row also 0: nobody has said */
     uint64_t next;
     uint64_t give; /* no index before it is given any more: leap.c */
     int64_t newest_ms;
