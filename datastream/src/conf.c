@@ -19,7 +19,16 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .max = 1000,
      .def = 20,
      .unit = "count",
-     .help = "Consumers that a stream can have registered."                            },
+     .help = "Consumers that a stream can have registered."                                       },
+    {.name = "stream_state_ms",
+     .type = KN_CONF_U64,
+     .offset = AT(stream_state_ms),
+     .min = 0,
+     .max = 10 * MINUTE_MS,
+     .def = 0,
+     .unit = "ms",
+     .help = "Streams and consumers are CREATING, UPDATING or DELETING for this long after a "
+             "change, as they are with AWS for some tens of seconds. 0: changes are done at once."},
     {.name = "subscription_ms_max",
      .type = KN_CONF_U64,
      .offset = AT(subscription_ms_max),
@@ -27,7 +36,7 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .max = 24 * HOUR_MS,
      .def = 5 * MINUTE_MS,
      .unit = "ms",
-     .help = "A SubscribeToShard answer ends after this long; clients subscribe again."},
+     .help = "A SubscribeToShard answer ends after this long; clients subscribe again."           },
     {.name = "subscription_idle_ms",
      .type = KN_CONF_U64,
      .offset = AT(subscription_idle_ms),
@@ -36,7 +45,7 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .def = 5 * SECOND_MS,
      .unit = "ms",
      .help = "A subscription without records gets an empty event this often. AWS's Java client "
-             "gives up after 10 s of silence."                                         },
+             "gives up after 10 s of silence."                                                    },
     {.name = "subscription_takeover_ms",
      .type = KN_CONF_U64,
      .offset = AT(subscription_takeover_ms),
@@ -45,7 +54,7 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .def = 5 * SECOND_MS,
      .unit = "ms",
      .help = "A second subscription of a consumer to a shard is refused for this long; later it "
-             "takes the first one's place."                                            },
+             "takes the first one's place."                                                       },
     {.name = "subscription_bytes_per_s",
      .type = KN_CONF_U64,
      .offset = AT(subscription_bytes_per_s),
@@ -54,6 +63,6 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .def = 0,
      .unit = "bytes",
      .help = "A subscription gets at most this many bytes of records a second. 0: no limit. AWS: 2 "
-             "MiB."                                                                    },
+             "MiB."                                                                               },
 };
 const size_t datastream_conf_key_count = KN_ARRAY_LEN(datastream_conf_keys);

@@ -230,6 +230,8 @@ int datastream_consumer_create(struct datastream_consumers *consumers,
         .created_ms = settings->created_ms,
         .retention_hours = DATASTREAM_RETENTION_HOURS_MIN, /* a record has them */
         .record_kib_max = DATASTREAM_RECORD_KIB_MIN,
+        .creating = settings->creating,
+        .busy_until_ms = settings->busy_until_ms,
         .tags = settings->tags,
         .tag_count = settings->tag_count,
     };

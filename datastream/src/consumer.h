@@ -56,8 +56,8 @@ size_t datastream_consumer_list(struct datastream_consumers *consumers,
 size_t datastream_consumer_count(struct datastream_consumers *consumers,
                                  const struct storage_id *stream);
 
-/* Of settings name, created_ms and tags count. -EEXIST: the name is taken; -EDQUOT: there are max;
- * -ENOENT: the stream is gone or goes. Blocks. */
+/* Of settings name, created_ms, state and tags count. -EEXIST: the name is taken; -EDQUOT: there
+ * are max; -ENOENT: the stream is gone or goes. Blocks. */
 int datastream_consumer_create(struct datastream_consumers *consumers,
                                struct datastream_stream *stream,
                                const struct datastream_settings *settings, size_t max,

@@ -5,6 +5,7 @@
 #include "fan.h"
 #include "sequence.h"
 #include "shard_id.h"
+#include "state.h"
 #include "tend.h"
 
 #include <errno.h>
@@ -58,6 +59,11 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     ds->has_account = r == 0;
     if (r == 0)
         r = datastream_fans_new(&ds->fans);
+    if (r == 0) {
+        r = datastream_bury_all(ds); /* what a crash left, or a setting that was longer */
+        if (r < 0)
+            (void) kn_fail(err, r, "data streams: what was to be deleted");
+    }
     if (r < 0)
         datastream_free(ds);
     else
@@ -132,8 +138,13 @@ static int lookup(struct datastream *ds, struct kn_api_call *call, struct kn_str
         return r;
     if (arn.ptr && (kn_api_arn_parse(arn, &parsed) < 0 || !is_ours(&parsed, call->identity)))
         return -ENOENT;
-    *ret = datastream_stream_find(ds->streams, *ret_name);
-    return *ret ? 0 : -ENOENT;
+    KN_CLEANUP(datastream_stream_unrefp)
+    struct datastream_stream *stream = datastream_stream_find(ds->streams, *ret_name);
+    if (!stream ||
+        (ds->conf->stream_state_ms && datastream_stream_state(ds, stream) == DATASTREAM_GONE))
+        return -ENOENT;
+    *ret = KN_MOVE(stream);
+    return 0;
 }
 
 int datastream_lookup(struct datastream *ds, struct kn_api_call *call, struct kn_str name,
@@ -164,21 +175,21 @@ struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name)
                            call->identity->account, KN_STR_ARG(name));
 }
 
-int datastream_changed(struct kn_api_call *call, const struct datastream_stream *stream, int r)
+int datastream_changed(struct kn_api_call *call, int r)
 {
-    switch (r) {
-    case -EBUSY:
-        return kn_api_fault(call, "ResourceInUseException",
-                            "Stream " KN_STR_FMT
-                            " under account %s not ACTIVE, instead in state DELETING",
-                            KN_STR_ARG(stream->name), call->identity->account);
-    case -EMSGSIZE:
-        return kn_api_fault(call, "LimitExceededException",
-                            "The stream's settings are larger than %d bytes.",
-                            DATASTREAM_SETTINGS_BYTES_MAX);
-    default:
+    if (r != -EMSGSIZE)
         return r;
-    }
+    return kn_api_fault(call, "LimitExceededException", "The settings are larger than %d bytes.",
+                        DATASTREAM_SETTINGS_BYTES_MAX);
+}
+
+int datastream_stream_delete(struct datastream *ds, struct datastream_stream *stream)
+{
+    int r = datastream_stream_remove(ds->streams, stream); /* from now on it takes no consumers */
+    if (r < 0)
+        return r;
+    datastream_tend_soon(ds);
+    return datastream_consumer_remove_all(ds->consumers, &stream->id);
 }
 
 int datastream_tags_check(struct kn_api_call *call, size_t count)

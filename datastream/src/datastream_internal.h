@@ -49,8 +49,10 @@ int datastream_lookup(struct datastream *ds, struct kn_api_call *call, struct kn
 int datastream_not_found(struct kn_api_call *call, struct kn_str name); /* raises it */
 /* "arn:aws:kinesis:<region>:<account>:stream/<name>"; ptr NULL: the arena is spent. */
 struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name);
-/* What a change answered with, as a fault. */
-int datastream_changed(struct kn_api_call *call, const struct datastream_stream *stream, int r);
+/* What a change of settings answered with, as a fault. */
+int datastream_changed(struct kn_api_call *call, int r);
+/* Removes it and all that is its own. Idempotent. Blocks. */
+int datastream_stream_delete(struct datastream *ds, struct datastream_stream *stream) KN_MUSTUSE;
 /* Whether the tags may stand beside one another on one resource. */
 int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
 

@@ -8,39 +8,16 @@ struct used {
     int64_t shards, on_demand;
 };
 
-enum {
-    PAGE = 64
-};
-
-static void add(struct datastream_stream *stream, struct used *used)
+static int add(void *ctx, struct datastream_stream *stream)
 {
+    struct used *used = ctx;
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings = datastream_stream_settings(stream);
     KN_CLEANUP(datastream_shards_unrefp)
     struct datastream_shards *shards = datastream_stream_shards(stream);
     used->shards += (int64_t) shards->map.open_count;
     used->on_demand += settings->on_demand;
-}
-
-static struct used count(struct datastream *ds)
-{
-    struct used used = {0};
-    struct datastream_stream *page[PAGE], *last = NULL;
-    size_t n;
-    do {
-        n = datastream_stream_list(ds->streams, last ? last->name : KN_STR(""), page, PAGE);
-        datastream_stream_unref(last);
-        last = NULL;
-        for (size_t i = 0; i < n; i++) {
-            add(page[i], &used);
-            if (i + 1 == n)
-                last = page[i];
-            else
-                datastream_stream_unref(page[i]);
-        }
-    } while (n == PAGE);
-    datastream_stream_unref(last);
-    return used;
+    return 0;
 }
 
 int datastream_op_DescribeLimits(struct datastream *ds,
@@ -48,7 +25,8 @@ int datastream_op_DescribeLimits(struct datastream *ds,
                                  struct datastream_DescribeLimits_out *out,
                                  struct kn_api_call *call KN_UNUSED)
 {
-    struct used used = count(ds);
+    struct used used = {0};
+    (void) datastream_stream_each(ds->streams, add, &used);
     *out = (struct datastream_DescribeLimits_out){
         .ShardLimit = {true, DATASTREAM_ACCOUNT_SHARDS_MAX},
         .OpenShardCount = {true, kn_min_i64(used.shards,        DATASTREAM_ACCOUNT_SHARDS_MAX)},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Consumers of enhanced fan-out: registering, describing, listing and deregistering them. */
 #include "page_token.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -20,6 +21,18 @@ int datastream_no_consumer(struct kn_api_call *call, const struct datastream_str
                         KN_STR_ARG(name), KN_STR_ARG(stream->name), call->identity->account);
 }
 
+/* NULL: there is none, or no more. */
+static struct datastream_consumer *
+find_there(struct datastream *ds, const struct datastream_stream *stream, struct kn_str name)
+{
+    struct datastream_consumer *consumer =
+        datastream_consumer_find(ds->consumers, &stream->id, name);
+    if (!consumer || datastream_consumer_state(ds, consumer) != DATASTREAM_GONE)
+        return consumer;
+    datastream_consumer_unref(consumer);
+    return NULL;
+}
+
 int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, struct kn_str arn,
                            struct datastream_stream **ret_stream, struct datastream_consumer **ret)
 {
@@ -30,8 +43,7 @@ int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, stru
         return r;
     if (kn_api_arn_parse(arn, &parsed) < 0 || !parsed.consumer.ptr)
         return kn_api_fault(call, "InvalidArgumentException", "The ARN is not of a consumer.");
-    struct datastream_consumer *consumer =
-        datastream_consumer_find(ds->consumers, &stream->id, parsed.consumer);
+    struct datastream_consumer *consumer = find_there(ds, stream, parsed.consumer);
     if (!consumer || consumer->created_ms / SECOND_MS != parsed.created_ms / SECOND_MS) {
         datastream_consumer_unref(consumer); /* of this name, but made at another time */
         return datastream_no_consumer(call, stream, parsed.consumer);
@@ -56,7 +68,7 @@ static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str s
     if (r < 0)
         return r;
     if (!arn.ptr) {
-        *ret = datastream_consumer_find(ds->consumers, &stream->id, name);
+        *ret = find_there(ds, stream, name);
         r = *ret ? 0 : datastream_no_consumer(call, stream, name);
         if (r == 0)
             *ret_stream = KN_MOVE(stream);
@@ -85,13 +97,21 @@ static struct kn_str arn_of(struct kn_api_call *call, const struct datastream_st
         (long long) (consumer->created_ms / SECOND_MS));
 }
 
-static int show(struct kn_api_call *call, const struct datastream_stream *stream,
-                const struct datastream_consumer *consumer, struct datastream_Consumer *ret)
+static enum datastream_ConsumerStatus status_of(enum datastream_state state)
+{
+    return state == DATASTREAM_CREATING   ? DATASTREAM_ConsumerStatus_CREATING
+           : state >= DATASTREAM_DELETING ? DATASTREAM_ConsumerStatus_DELETING
+                                          : DATASTREAM_ConsumerStatus_ACTIVE;
+}
+
+static int show(struct datastream *ds, struct kn_api_call *call,
+                const struct datastream_stream *stream, struct datastream_consumer *consumer,
+                struct datastream_Consumer *ret)
 {
     *ret = (struct datastream_Consumer){
         .ConsumerName = kn_arena_str(call->arena, consumer->name),
         .ConsumerARN = arn_of(call, stream, consumer),
-        .ConsumerStatus = DATASTREAM_ConsumerStatus_ACTIVE,
+        .ConsumerStatus = status_of(datastream_consumer_state(ds, consumer)),
         .ConsumerCreationTimestamp = {true, consumer->created_ms},
     };
     return ret->ConsumerName.ptr && ret->ConsumerARN.ptr ? 0 : -ENOMEM;
@@ -108,17 +128,23 @@ int datastream_op_RegisterStreamConsumer(struct datastream *ds,
     int r = datastream_find(ds, call, (struct kn_str){NULL, 0}, in->StreamARN, &stream);
     if (r == 0)
         r = datastream_tags_check(call, in->Tags.count);
+    if (r == 0)
+        r = datastream_bury_consumers(ds, stream); /* so that their names are free again */
     if (r < 0)
         return r;
+    enum datastream_state state = datastream_stream_state(ds, stream);
+    if (state != DATASTREAM_ACTIVE && state != DATASTREAM_UPDATING)
+        return datastream_not_active(call, stream, state);
     struct datastream_tag tags[DATASTREAM_TAGS_MAX];
     for (size_t i = 0; i < in->Tags.count; i++)
         tags[i] = (struct datastream_tag){in->Tags.items[i].key, in->Tags.items[i].value};
-    const struct datastream_settings settings = {
+    struct datastream_settings settings = {
         .name = in->ConsumerName,
         .created_ms = kn_wall_ms(ds->clock) / SECOND_MS * SECOND_MS, /* as its ARN says */
         .tags = tags,
         .tag_count = in->Tags.count,
     };
+    datastream_state_begin(ds, DATASTREAM_CREATING, &settings);
     KN_CLEANUP(datastream_consumer_unrefp) struct datastream_consumer *consumer = NULL;
     r = datastream_consumer_create(ds->consumers, stream, &settings, ds->conf->consumers_max,
                                    &consumer);
@@ -139,11 +165,19 @@ int datastream_op_RegisterStreamConsumer(struct datastream *ds,
     case -ENOENT:
         return datastream_not_found(call, stream->name);
     default:
-        return datastream_changed(call, stream, r);
+        return datastream_changed(call, r);
     }
     struct datastream_Consumer *shown = kn_arena_alloc(call->arena, sizeof(*shown));
     out->Consumer = shown;
-    return shown ? show(call, stream, consumer, shown) : -ENOMEM;
+    return shown ? show(ds, call, stream, consumer, shown) : -ENOMEM;
+}
+
+static int set_deleting(void *ctx, struct datastream_settings *draft)
+{
+    const struct datastream *ds = ctx;
+    if (!draft->deleting) /* else the time runs already */
+        datastream_state_begin(ds, DATASTREAM_DELETING, draft);
+    return 0;
 }
 
 int datastream_op_DeregisterStreamConsumer(
@@ -153,7 +187,10 @@ int datastream_op_DeregisterStreamConsumer(
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     KN_CLEANUP(datastream_consumer_unrefp) struct datastream_consumer *consumer = NULL;
     int r = find(ds, call, in->StreamARN, in->ConsumerName, in->ConsumerARN, &stream, &consumer);
-    return r < 0 ? r : datastream_consumer_remove(ds->consumers, consumer);
+    if (r < 0 || !ds->conf->stream_state_ms)
+        return r < 0 ? r : datastream_consumer_remove(ds->consumers, consumer);
+    r = datastream_consumer_change(ds->consumers, consumer, set_deleting, ds);
+    return r == -ENOENT ? 0 : r; /* somebody else was faster */
 }
 
 int datastream_op_DescribeStreamConsumer(struct datastream *ds,
@@ -169,7 +206,7 @@ int datastream_op_DescribeStreamConsumer(struct datastream *ds,
     struct datastream_Consumer shown;
     struct datastream_ConsumerDescription *description =
         kn_arena_alloc(call->arena, sizeof(*description));
-    if (!description || show(call, stream, consumer, &shown) < 0)
+    if (!description || show(ds, call, stream, consumer, &shown) < 0)
         return -ENOMEM;
     *description = (struct datastream_ConsumerDescription){
         .ConsumerName = shown.ConsumerName,
@@ -228,15 +265,16 @@ int datastream_op_ListStreamConsumers(struct datastream *ds,
     if (!consumers || !shown)
         return -ENOMEM;
     size_t count = datastream_consumer_list(ds->consumers, &stream->id, after, consumers, max + 1);
+    size_t there = 0;
     for (size_t i = 0; i < count; i++) {
-        if (r == 0)
-            r = show(call, stream, consumers[i], &shown[i]);
+        if (r == 0 && datastream_consumer_state(ds, consumers[i]) != DATASTREAM_GONE)
+            r = show(ds, call, stream, consumers[i], &shown[there++]);
         datastream_consumer_unref(consumers[i]);
     }
     if (r < 0)
         return r;
-    out->Consumers = (struct datastream_Consumer_list){true, kn_min_u64(count, max), shown};
-    if (count <= max)
+    out->Consumers = (struct datastream_Consumer_list){true, kn_min_u64(there, max), shown};
+    if (there <= max)
         return 0;
     return datastream_page_token_write(
         ds, call,

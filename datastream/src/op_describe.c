@@ -2,6 +2,7 @@
 /* What a stream is: DescribeStream and its summary. */
 #include "datastream_internal.h"
 #include "metrics_names.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -19,7 +20,8 @@ struct common {
 };
 
 static int common_of(struct kn_api_call *call, const struct datastream_stream *stream,
-                     const struct datastream_settings *settings, struct common *ret)
+                     const struct datastream_settings *settings, enum datastream_state state,
+                     struct common *ret)
 {
     struct datastream_StreamModeDetails *mode = kn_arena_alloc(call->arena, sizeof(*mode));
     struct datastream_EnhancedMetrics *metrics = kn_arena_alloc(call->arena, sizeof(*metrics));
@@ -33,8 +35,7 @@ static int common_of(struct kn_api_call *call, const struct datastream_stream *s
         .name = kn_arena_str(call->arena, stream->name),
         .arn = datastream_arn(call, stream->name),
         .key = encrypted ? kn_arena_str(call->arena, settings->kms_key) : settings->kms_key,
-        .status =
-            settings->deleting ? DATASTREAM_StreamStatus_DELETING : DATASTREAM_StreamStatus_ACTIVE,
+        .status = datastream_status_of(state),
         .encryption = encrypted ? DATASTREAM_EncryptionType_KMS : DATASTREAM_EncryptionType_NONE,
         .mode = mode,
         .monitoring = {true, 1, metrics},
@@ -79,7 +80,8 @@ int datastream_op_DescribeStream(struct datastream *ds,
     struct datastream_shards *shards = datastream_stream_shards(stream);
     struct datastream_StreamDescription *shown = kn_arena_alloc(call->arena, sizeof(*shown));
     struct common common;
-    if (!shown || common_of(call, stream, settings, &common) < 0)
+    enum datastream_state state = datastream_state_of(ds, settings);
+    if (!shown || common_of(call, stream, settings, state, &common) < 0)
         return -ENOMEM;
     *shown = (struct datastream_StreamDescription){
         .StreamName = common.name,
@@ -93,6 +95,10 @@ int datastream_op_DescribeStream(struct datastream *ds,
         .KeyId = common.key,
     };
     out->StreamDescription = shown;
+    if (state == DATASTREAM_CREATING) { /* with AWS it has none yet */
+        shown->Shards.set = shown->HasMoreShards.set = true;
+        return 0;
+    }
     return shards_of(call, &shards->map, in->ExclusiveStartShardId.ptr != NULL, after,
                      (size_t) (in->Limit.set ? in->Limit.v : SHARDS_DEFAULT), shown);
 }
@@ -112,21 +118,23 @@ int datastream_op_DescribeStreamSummary(struct datastream *ds,
     struct datastream_shards *shards = datastream_stream_shards(stream);
     struct datastream_StreamDescriptionSummary *shown = kn_arena_alloc(call->arena, sizeof(*shown));
     struct common common;
-    if (!shown || common_of(call, stream, settings, &common) < 0)
+    enum datastream_state state = datastream_state_of(ds, settings);
+    if (!shown || common_of(call, stream, settings, state, &common) < 0)
         return -ENOMEM;
     *shown = (struct datastream_StreamDescriptionSummary){
         .StreamName = common.name,
         .StreamARN = common.arn,
         .StreamStatus = common.status,
         .StreamModeDetails = common.mode,
-        .RetentionPeriodHours = {true, settings->retention_hours                        },
-        .StreamCreationTimestamp = {true, settings->created_ms                             },
+        .RetentionPeriodHours = {true, settings->retention_hours                                    },
+        .StreamCreationTimestamp = {true, settings->created_ms                                         },
         .EnhancedMonitoring = common.monitoring,
         .EncryptionType = common.encryption,
         .KeyId = common.key,
-        .OpenShardCount = {true, (int64_t) shards->map.open_count                 },
-        .ConsumerCount = {true, (int64_t) datastream_consumer_count(ds->consumers, &stream->id)},
-        .MaxRecordSizeInKiB = {true,    settings->record_kib_max                                                 },
+        .OpenShardCount = {true,
+                                 state == DATASTREAM_CREATING ? 0 : (int64_t) shards->map.open_count},
+        .ConsumerCount = {true, (int64_t) datastream_consumer_count(ds->consumers,             &stream->id)},
+        .MaxRecordSizeInKiB = {true,    settings->record_kib_max                                                             },
     };
     if (settings->on_demand) /* AWS shows it there only */
         shown->RecordDistributionStrategy =

@@ -3,15 +3,13 @@
  * Encryption settings. What AWS does with a key, the disk's own encryption does here: the setting
  * is kept, told with records and answers, and encrypts nothing.
  */
-#include "datastream_internal.h"
+#include "state.h"
 
 #include <errno.h>
 
 static int change(void *ctx, struct datastream_settings *draft)
 {
     const struct kn_str *key = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     draft->kms_key = *key;
     return 0;
 }
@@ -21,9 +19,7 @@ static int run(struct datastream *ds, struct kn_api_call *call, struct kn_str na
 {
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, call, name, arn, &stream);
-    return r < 0 ? r
-                 : datastream_changed(call, stream,
-                                      datastream_stream_change(ds->streams, stream, change, &key));
+    return r < 0 ? r : datastream_update(ds, call, stream, change, &key);
 }
 
 static int check_type(struct kn_api_call *call, enum datastream_EncryptionType type)

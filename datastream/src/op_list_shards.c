@@ -6,6 +6,7 @@
  */
 #include "page_token.h"
 #include "shard_id.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -90,6 +91,9 @@ static int find_by_name(struct datastream *ds, struct kn_api_call *call,
         return r;
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings = datastream_stream_settings(*ret);
+    enum datastream_state state = datastream_state_of(ds, settings);
+    if (state == DATASTREAM_CREATING)
+        return datastream_not_active(call, *ret, state);
     if (in->StreamCreationTimestamp.set &&
         in->StreamCreationTimestamp.v / SECOND_MS != settings->created_ms / SECOND_MS)
         return datastream_not_found(call, (*ret)->name);

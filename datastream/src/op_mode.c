@@ -4,7 +4,7 @@
  * the shard. What one of these operations leaves out of its answers is told by
  * DescribeStreamSummary.
  */
-#include "datastream_internal.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -13,6 +13,7 @@ struct edit {
     struct kn_api_call *call;
     const struct datastream_stream *stream;
     bool on_demand, spread;
+    bool at_once; /* AWS does it in no time */
     struct kn_api_i64 warm_mibps;
     int64_t record_kib_max;
 };
@@ -25,8 +26,8 @@ static int run(struct edit *edit, struct kn_str name, struct kn_str arn, datastr
     if (r < 0)
         return r;
     edit->stream = stream;
-    r = datastream_changed(edit->call, stream,
-                           datastream_stream_change(edit->ds->streams, stream, change, edit));
+    r = edit->at_once ? datastream_update_beside(edit->ds, edit->call, stream, change, edit)
+                      : datastream_update(edit->ds, edit->call, stream, change, edit);
     if (r == 0 && ret)
         *ret = datastream_stream_ref(stream);
     return r;
@@ -58,8 +59,6 @@ int datastream_warm_check(struct datastream *ds, struct kn_api_call *call, bool 
 static int change_mode(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     if (edit->warm_mibps.set) {
         int r = datastream_warm_check(edit->ds, edit->call, edit->on_demand, edit->warm_mibps.v);
         if (r < 0)
@@ -91,8 +90,6 @@ int datastream_op_UpdateStreamMode(struct datastream *ds,
 static int change_warm(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     int r = datastream_warm_check(edit->ds, edit->call, draft->on_demand, edit->warm_mibps.v);
     if (r == 0)
         draft->warm_mibps = edit->warm_mibps.v;
@@ -137,8 +134,6 @@ int datastream_op_UpdateStreamWarmThroughput(
 static int change_record_size(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     draft->record_kib_max = edit->record_kib_max;
     return 0;
 }
@@ -155,8 +150,6 @@ int datastream_op_UpdateMaxRecordSize(struct datastream *ds,
 static int change_distribution(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     if (!draft->on_demand)
         return kn_api_fault(edit->call, "InvalidArgumentException",
                             "RecordDistributionStrategy is for streams in on-demand mode.");
@@ -172,6 +165,7 @@ int datastream_op_UpdateStreamRecordDistributionStrategy(
     struct edit edit = {
         .ds = ds,
         .call = call,
+        .at_once = true,
         .spread = in->RecordDistributionStrategy == DATASTREAM_RecordDistributionStrategy_AUTO,
     };
     return run(&edit, (struct kn_str){NULL, 0}, in->StreamARN, change_distribution, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Enhanced monitoring: which metrics are told per shard. */
-#include "datastream_internal.h"
 #include "metrics_names.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -45,8 +45,6 @@ struct edit {
 static int change(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     edit->before = draft->metrics;
     draft->metrics = (draft->metrics | edit->set) & ~edit->clear;
     edit->after = draft->metrics;
@@ -65,9 +63,9 @@ static int run(struct datastream *ds, struct kn_api_call *call, struct kn_str na
     int r = datastream_find(ds, call, name, arn, &stream);
     if (r < 0)
         return r;
-    r = datastream_stream_change(ds->streams, stream, change, edit);
+    r = datastream_update(ds, call, stream, change, edit);
     if (r < 0)
-        return datastream_changed(call, stream, r);
+        return r;
     ret->name = kn_arena_str(call->arena, stream->name);
     ret->arn = datastream_arn(call, stream->name);
     if (!ret->name.ptr || !ret->arn.ptr ||

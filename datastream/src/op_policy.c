@@ -19,8 +19,6 @@ struct edit {
 static int change(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
-    if (draft->deleting)
-        return -EBUSY;
     if (!edit->policy.ptr && !draft->policy.ptr)
         return kn_api_fault(edit->call, "ResourceNotFoundException",
                             "No resource policy found for resource ARN " KN_STR_FMT,

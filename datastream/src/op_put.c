@@ -5,6 +5,7 @@
  */
 #include "put.h"
 #include "shard_id.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -92,7 +93,9 @@ static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str n
     if (r < 0)
         return r;
     *ret_settings = datastream_stream_settings(*ret);
-    return (*ret_settings)->deleting ? datastream_not_found(call, (*ret)->name) : 0;
+    enum datastream_state state = datastream_state_of(ds, *ret_settings);
+    bool takes_records = state == DATASTREAM_ACTIVE || state == DATASTREAM_UPDATING;
+    return takes_records ? 0 : datastream_not_found(call, (*ret)->name);
 }
 
 /* --- what is answered ---------------------------------------------------------------------------

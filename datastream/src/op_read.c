@@ -7,6 +7,7 @@
 #include "position.h"
 #include "read.h"
 #include "shard_id.h"
+#include "state.h"
 
 #include <errno.h>
 #include <time.h>
@@ -55,7 +56,8 @@ static int open_place(struct datastream *ds, struct kn_api_call *call, uint32_t 
 {
     place->shards = datastream_stream_shards(place->stream);
     place->shard = datastream_shard_map_find(&place->shards->map, shard);
-    int r = place->shard
+    bool has_shards = datastream_stream_state(ds, place->stream) != DATASTREAM_CREATING;
+    int r = place->shard && has_shards
                 ? datastream_log_get(ds, place->stream, shard, !call->on_worker, &place->log)
                 : -ENOENT;
     return r == -ENOENT ? no_shard(call, shard, place->stream->name) : r;

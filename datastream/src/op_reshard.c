@@ -2,6 +2,7 @@
 /* Splitting, merging and scaling the shards of a stream. */
 #include "datastream_internal.h"
 #include "shard_id.h"
+#include "state.h"
 #include "tend.h"
 
 #include <errno.h>
@@ -33,20 +34,27 @@ static int too_many(const struct edit *edit)
                         DATASTREAM_SHARDS_MAX, DATASTREAM_SHARD_ROWS_MAX);
 }
 
-/* On a provisioned stream that is not being deleted. */
+/* On a provisioned stream that is ACTIVE. */
 static int check_mode(struct edit *edit, const char *operation)
 {
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings =
         datastream_stream_settings((struct datastream_stream *) (uintptr_t) edit->stream);
-    if (settings->deleting)
-        return datastream_changed(edit->call, edit->stream, -EBUSY);
+    enum datastream_state state = datastream_state_of(edit->ds, settings);
+    if (state != DATASTREAM_ACTIVE)
+        return datastream_not_active(edit->call, edit->stream, state);
     if (settings->on_demand)
         return kn_api_fault(edit->call, "ValidationException",
                             "%s is not for streams in on-demand mode, whose shards follow their "
                             "load.",
                             operation);
     return 0;
+}
+
+static int run(struct edit *edit, struct datastream_stream *stream, datastream_reshard_fn *fn)
+{
+    int r = datastream_reshard(edit->ds, stream, fn, edit);
+    return r < 0 ? r : datastream_updating(edit->ds, stream);
 }
 
 /* --- split --------------------------------------------------------------------------------------
@@ -115,7 +123,7 @@ int datastream_op_SplitShard(struct datastream *ds, const struct datastream_Spli
                             "Invalid NewStartingHashKey. It must be in the range: [0, 2^128-1]. "
                             "Specified value was " KN_STR_FMT,
                             KN_STR_ARG(in->NewStartingHashKey));
-    return datastream_reshard(ds, stream, split, &edit);
+    return run(&edit, stream, split);
 }
 
 /* --- merge --------------------------------------------------------------------------------------
@@ -162,7 +170,7 @@ int datastream_op_MergeShards(struct datastream *ds, const struct datastream_Mer
         r = datastream_shard_id_read(call, stream, in->AdjacentShardToMerge, &edit.adjacent);
     if (r == 0)
         r = check_mode(&edit, "MergeShards");
-    return r < 0 ? r : datastream_reshard(ds, stream, merge, &edit);
+    return r < 0 ? r : run(&edit, stream, merge);
 }
 
 /* --- scale --------------------------------------------------------------------------------------
@@ -194,7 +202,7 @@ int datastream_op_UpdateShardCount(struct datastream *ds,
         .ds = ds, .call = call, .stream = stream, .target = (uint32_t) in->TargetShardCount.v};
     r = check_mode(&edit, "UpdateShardCount");
     if (r == 0)
-        r = datastream_reshard(ds, stream, scale, &edit);
+        r = run(&edit, stream, scale);
     if (r < 0)
         return r;
     *out = (struct datastream_UpdateShardCount_out){

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How long records are kept: longer by one operation, shorter by another, as with AWS. */
-#include "datastream_internal.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -15,8 +15,6 @@ static int change(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
     int64_t now = draft->retention_hours;
-    if (draft->deleting)
-        return -EBUSY;
     if (edit->longer ? now > edit->hours : now < edit->hours)
         return kn_api_fault(edit->call, "InvalidArgumentException",
                             "Requested retention period (%lld hours) for stream " KN_STR_FMT
@@ -42,8 +40,7 @@ static int run(struct datastream *ds, struct kn_api_call *call, struct kn_str na
                             "period (%lld hours) is too short.",
                             DATASTREAM_RETENTION_HOURS_MIN, (long long) hours);
     struct edit edit = {call, stream->name, hours, longer};
-    return datastream_changed(call, stream,
-                              datastream_stream_change(ds->streams, stream, change, &edit));
+    return datastream_update(ds, call, stream, change, &edit);
 }
 
 int datastream_op_IncreaseStreamRetentionPeriod(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making, listing and deleting streams. */
+#include "state.h"
 #include "tend.h"
 
 #include <errno.h>
@@ -32,6 +33,24 @@ static int shards_wanted(struct kn_api_call *call, const struct datastream_Creat
                             "A stream can have at most %d open shards.", DATASTREAM_SHARDS_MAX);
     *ret = (uint32_t) count;
     return 0;
+}
+
+/* A name is free again once the deletion of who had it is due. */
+static int create(struct datastream *ds, const struct datastream_settings *settings, uint32_t count)
+{
+    KN_CLEANUP(datastream_stream_unrefp)
+    struct datastream_stream *former = datastream_stream_find(ds->streams, settings->name);
+    int r = former ? datastream_stream_bury(ds, former) : 0;
+    struct datastream_shard_map map;
+    if (r == 0)
+        r = datastream_shard_map_even(count, settings->created_ms, &map);
+    if (r < 0)
+        return r;
+    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
+    r = datastream_stream_create(ds->streams, settings, &map, &stream);
+    if (r == 0)
+        datastream_tend_open(ds, stream); /* the first records need not wait for that */
+    return r;
 }
 
 int datastream_op_CreateStream(struct datastream *ds, const struct datastream_CreateStream_in *in,
@@ -69,12 +88,8 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
         .tags = tags,
         .tag_count = tags_of(&in->Tags, tags),
     };
-    struct datastream_shard_map map;
-    r = datastream_shard_map_even(shards, now_ms, &map);
-    if (r < 0)
-        return r;
-    KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
-    r = datastream_stream_create(ds->streams, &settings, &map, &stream);
+    datastream_state_begin(ds, DATASTREAM_CREATING, &settings);
+    r = create(ds, &settings, shards);
     if (r == -EEXIST)
         return kn_api_fault(call, "ResourceInUseException",
                             "Stream " KN_STR_FMT " under account %s already exists.",
@@ -82,9 +97,16 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
     if (r == -EDQUOT)
         return kn_api_fault(call, "LimitExceededException",
                             "This server keeps at most %d data streams.", DATASTREAM_STREAMS_MAX);
-    if (r == 0)
-        datastream_tend_open(ds, stream); /* the first records need not wait for that */
     return r;
+}
+
+/* --- deleting -----------------------------------------------------------------------------------
+ */
+static int set_deleting(void *ctx, struct datastream_settings *draft)
+{
+    const struct datastream *ds = ctx;
+    datastream_state_begin(ds, DATASTREAM_DELETING, draft);
+    return 0;
 }
 
 int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_DeleteStream_in *in,
@@ -93,8 +115,13 @@ int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_De
 {
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, call, in->StreamName, in->StreamARN, &stream);
+    if (r == 0)
+        r = datastream_bury_consumers(ds, stream);
     if (r < 0)
         return r;
+    enum datastream_state state = datastream_stream_state(ds, stream);
+    if (state == DATASTREAM_CREATING || state == DATASTREAM_DELETING)
+        return datastream_not_active(call, stream, state);
     size_t consumers = datastream_consumer_count(ds->consumers, &stream->id);
     if (consumers > 0 && !in->EnforceConsumerDeletion.v)
         return kn_api_fault(call, "ResourceInUseException",
@@ -102,27 +129,29 @@ int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_De
                             " under account %s has %zu registered consumers; it is deleted with "
                             "them when EnforceConsumerDeletion is true.",
                             KN_STR_ARG(stream->name), call->identity->account, consumers);
-    r = datastream_stream_remove(ds->streams, stream); /* from now on it takes no new ones */
-    if (r < 0)
-        return r;
-    datastream_tend_soon(ds);
-    return datastream_consumer_remove_all(ds->consumers, &stream->id);
+    if (!ds->conf->stream_state_ms)
+        return datastream_stream_delete(ds, stream);
+    r = datastream_stream_change(ds->streams, stream, set_deleting, ds);
+    return r < 0 ? r : datastream_consumer_remove_all(ds->consumers, &stream->id);
 }
 
 /* --- listing ------------------------------------------------------------------------------------
  */
-static int show(struct kn_api_call *call, struct datastream_stream *stream, struct kn_str *name,
-                struct datastream_StreamSummary *summary)
+/* 1: it is shown; 0: it is gone. */
+static int show(struct datastream *ds, struct kn_api_call *call, struct datastream_stream *stream,
+                struct kn_str *name, struct datastream_StreamSummary *summary)
 {
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings = datastream_stream_settings(stream);
+    enum datastream_state state = datastream_state_of(ds, settings);
+    if (state == DATASTREAM_GONE)
+        return 0;
     struct datastream_StreamModeDetails *mode = kn_arena_alloc(call->arena, sizeof(*mode));
     *name = kn_arena_str(call->arena, stream->name);
     *summary = (struct datastream_StreamSummary){
         .StreamName = *name,
         .StreamARN = datastream_arn(call, stream->name),
-        .StreamStatus =
-            settings->deleting ? DATASTREAM_StreamStatus_DELETING : DATASTREAM_StreamStatus_ACTIVE,
+        .StreamStatus = datastream_status_of(state),
         .StreamModeDetails = mode,
         .StreamCreationTimestamp = {true, settings->created_ms},
     };
@@ -130,7 +159,7 @@ static int show(struct kn_api_call *call, struct datastream_stream *stream, stru
         return -ENOMEM;
     mode->StreamMode =
         settings->on_demand ? DATASTREAM_StreamMode_ON_DEMAND : DATASTREAM_StreamMode_PROVISIONED;
-    return 0;
+    return 1;
 }
 
 /* NextToken is the name after which to go on: names are no secret to who may list them all. */
@@ -150,19 +179,20 @@ int datastream_op_ListStreams(struct datastream *ds, const struct datastream_Lis
     if (!streams || !names || !summaries)
         return -ENOMEM;
     size_t count = datastream_stream_list(ds->streams, after, streams, max + 1);
+    size_t shown = 0;
     int r = 0;
     for (size_t i = 0; i < count; i++) {
-        if (i < max && r == 0)
-            r = show(call, streams[i], &names[i], &summaries[i]);
+        if (i < max && r >= 0)
+            r = show(ds, call, streams[i], &names[shown], &summaries[shown]);
+        shown += i < max && r > 0;
         datastream_stream_unref(streams[i]);
     }
     if (r < 0)
         return r;
-    size_t shown = kn_min_u64(count, max);
     out->StreamNames = (struct kn_api_str_list){true, shown, names};
     out->StreamSummaries = (struct datastream_StreamSummary_list){true, shown, summaries};
     out->HasMoreStreams = (struct kn_api_bool){true, count > max};
-    if (count > max)
-        out->NextToken = names[max - 1];
+    if (count > max && shown > 0)
+        out->NextToken = names[shown - 1];
     return 0;
 }

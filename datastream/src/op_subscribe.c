@@ -2,6 +2,7 @@
 /* SubscribeToShard: what is asked for is checked here; the answer is a subscription. */
 #include "position.h"
 #include "shard_id.h"
+#include "state.h"
 #include "subscription.h"
 
 #include <errno.h>
@@ -36,6 +37,16 @@ static int take_seat(struct datastream_subscription *s)
                         : r;
 }
 
+static int check_state(const struct datastream_subscription *s)
+{
+    if (datastream_consumer_state(s->ds, s->consumer) == DATASTREAM_ACTIVE)
+        return 0;
+    return kn_api_fault(
+        s->call, "ResourceInUseException",
+        "Consumer " KN_STR_FMT " under stream " KN_STR_FMT " and account %s is not ACTIVE.",
+        KN_STR_ARG(s->consumer->name), KN_STR_ARG(s->stream->name), s->call->identity->account);
+}
+
 /* The log, and where in it to begin. -EAGAIN: on a worker. */
 static int find_start(struct datastream_subscription *s,
                       const struct datastream_StartingPosition *start)
@@ -64,6 +75,8 @@ int datastream_op_SubscribeToShard(struct datastream *ds,
     s->ds = ds;
     s->call = call;
     int r = datastream_consumer_of(ds, call, in->ConsumerARN, &s->stream, &s->consumer);
+    if (r == 0)
+        r = check_state(s);
     if (r == 0)
         r = datastream_position_shard(call, s->stream, in->ShardId, &s->shard);
     if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tags of streams: by the operations that name a stream, and by those that name any resource. */
 #include "resource.h"
+#include "state.h"
 
 #include <errno.h>
 
@@ -28,8 +29,6 @@ static int change(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
     size_t added = edit->add ? edit->add->count : 0, count = 0;
-    if (draft->deleting)
-        return -EBUSY;
     struct datastream_tag *tags =
         kn_arena_alloc(edit->call->arena, (draft->tag_count + added + 1) * sizeof(*tags));
     if (!tags)
@@ -49,9 +48,7 @@ static int run(struct datastream *ds, struct kn_str name, struct kn_str arn, str
 {
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, edit->call, name, arn, &stream);
-    return r < 0 ? r
-                 : datastream_changed(edit->call, stream,
-                                      datastream_stream_change(ds->streams, stream, change, edit));
+    return r < 0 ? r : datastream_update_beside(ds, edit->call, stream, change, edit);
 }
 
 static int run_resource(struct datastream *ds, struct kn_str arn, struct edit *edit)

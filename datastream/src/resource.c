@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resource.h"
 
+#include "state.h"
+
 #include <errno.h>
 
 int datastream_resource_find(struct datastream *ds, struct kn_api_call *call, struct kn_str arn,
@@ -31,10 +33,8 @@ int datastream_resource_change(struct datastream *ds, struct kn_api_call *call,
                                void *ctx)
 {
     if (!resource->consumer)
-        return datastream_changed(
-            call, resource->stream,
-            datastream_stream_change(ds->streams, resource->stream, edit, ctx));
+        return datastream_update_beside(ds, call, resource->stream, edit, ctx);
     int r = datastream_consumer_change(ds->consumers, resource->consumer, edit, ctx);
     return r == -ENOENT ? datastream_no_consumer(call, resource->stream, resource->consumer->name)
-                        : datastream_changed(call, resource->stream, r);
+                        : datastream_changed(call, r);
 }

@@ -128,6 +128,8 @@ static const struct row {
     ROW(FLAG, on_demand),
     ROW(FLAG, spread),
     ROW(FLAG, deleting),
+    ROW(FLAG, creating),
+    ROW(NUMBER, busy_until_ms),
     ROW(TEXT, kms_key),
     ROW(TEXT, policy),
 #undef ROW
@@ -249,7 +251,7 @@ static bool is_sound(const struct datastream_settings *s)
     return s->name.len > 0 && s->created_ms >= 0 && s->retention_hours > 0 &&
            s->retention_hours <= DATASTREAM_RETENTION_HOURS_MAX && s->record_kib_max > 0 &&
            s->record_kib_max <= DATASTREAM_RECORD_KIB_MAX && s->warm_mibps >= 0 &&
-           (s->metrics & ~(int64_t) DATASTREAM_METRICS_ALL) == 0;
+           s->busy_until_ms >= 0 && (s->metrics & ~(int64_t) DATASTREAM_METRICS_ALL) == 0;
 }
 
 static int read_record(struct kn_json_reader *r, struct counted *c)

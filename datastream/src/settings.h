@@ -47,6 +47,8 @@ struct datastream_settings {
     bool on_demand;
     bool spread;                 /* RecordDistributionStrategy AUTO: keys do not choose the shard */
     bool deleting;               /* it goes; found again after a crash */
+    bool creating;               /* until busy_until_ms; else it is being changed until then */
+    int64_t busy_until_ms;       /* 0: by no means */
     struct kn_str kms_key;       /* ptr NULL: not encrypted */
     struct kn_str policy;        /* JSON text; ptr NULL: none */
     struct datastream_tag *tags; /* by rising key */

@@ -243,6 +243,33 @@ size_t datastream_stream_list(struct datastream_streams *streams, struct kn_str 
     return count;
 }
 
+enum {
+    EACH_PAGE = 64
+};
+
+int datastream_stream_each(struct datastream_streams *streams,
+                           int (*each)(void *ctx, struct datastream_stream *stream), void *ctx)
+{
+    struct datastream_stream *page[EACH_PAGE], *last = NULL;
+    size_t count;
+    int r = 0;
+    do {
+        count = datastream_stream_list(streams, last ? last->name : KN_STR(""), page, EACH_PAGE);
+        datastream_stream_unref(last);
+        last = NULL;
+        for (size_t i = 0; i < count; i++) {
+            if (r == 0)
+                r = each(ctx, page[i]);
+            if (i + 1 == count)
+                last = page[i];
+            else
+                datastream_stream_unref(page[i]);
+        }
+    } while (r == 0 && count == EACH_PAGE);
+    datastream_stream_unref(last);
+    return r;
+}
+
 size_t datastream_stream_count(struct datastream_streams *streams)
 {
     KN_LOCKED(&streams->lock);

@@ -73,6 +73,9 @@ struct datastream_stream *datastream_stream_find(struct datastream_streams *stre
 /* Names in byte order greater than after: references in out; returns how many. Never blocks. */
 size_t datastream_stream_list(struct datastream_streams *streams, struct kn_str after,
                               struct datastream_stream **out, size_t cap);
+/* All of them, each a reference for the call; each < 0 stops and is passed through. */
+int datastream_stream_each(struct datastream_streams *streams,
+                           int (*each)(void *ctx, struct datastream_stream *stream), void *ctx);
 size_t datastream_stream_count(struct datastream_streams *streams);
 
 /* Takes the map over, also when it fails. -EEXIST: the name is taken; -EDQUOT: too many. Blocks. */

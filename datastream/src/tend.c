@@ -3,6 +3,7 @@
 
 #include "deleted.h"
 #include "event_place.h"
+#include "state.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "core/log.h"
 
 static const int64_t round_ns = INT64_C(60) * 1000 * 1000 * 1000;
+static const int64_t second_ns = INT64_C(1000) * 1000 * 1000;
 static const int64_t hour_ms = 60 * 60 * 1000;
 static const int64_t margin_ms = 60 * 1000; /* a record may arrive while its shard is closed */
 
@@ -167,20 +169,34 @@ int datastream_tend_round(struct datastream *ds)
     return r < 0 ? r : streams;
 }
 
+/* How long until there is something to do. */
+static int64_t idle_ns(struct datastream *ds, int64_t next_ns)
+{
+    int64_t left_ns = kn_max_i64(0, next_ns - kn_mono_ns(ds->clock));
+    return ds->conf->stream_state_ms ? kn_min_i64(left_ns, second_ns) : left_ns;
+}
+
 static void *tend_main(void *arg)
 {
     struct datastream *ds = arg;
+    int64_t next_ns = 0;
     kn_lock_take(&ds->lock);
     while (!ds->tend_stopping) {
+        bool due = ds->tend_soon || kn_mono_ns(ds->clock) >= next_ns;
         ds->tend_soon = false;
         kn_lock_give(&ds->lock);
-        int r = datastream_tend_round(ds);
+        int r = ds->conf->stream_state_ms ? datastream_bury_all(ds) : 0;
+        if (due) {
+            int round = datastream_tend_round(ds);
+            r = r < 0 ? r : round;
+            next_ns = kn_mono_ns(ds->clock) + round_ns;
+        }
         if (r < 0 && r != -ESHUTDOWN)
             kn_log_warn("shard_logs_untended", "err=%s said=\"it is tried again in a minute\"",
                         kn_errname(r));
         kn_lock_take(&ds->lock);
         if (!ds->tend_stopping && !ds->tend_soon)
-            (void) kn_cond_wait_for(&ds->tend_wake, &ds->lock, round_ns);
+            (void) kn_cond_wait_for(&ds->tend_wake, &ds->lock, idle_ns(ds, next_ns));
     }
     kn_lock_give(&ds->lock);
     return NULL;
