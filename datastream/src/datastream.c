@@ -51,8 +51,6 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     if (r == 0)
         r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
     if (r == 0)
-        datastream_streams_set_storage(ds->streams, storage);
-    if (r == 0)
         r = datastream_consumers_open(storage_meta_of(storage), ds->streams, &ds->consumers, err);
     if (r == 0)
         r = datastream_account_init(&ds->account, storage_meta_of(storage), err);

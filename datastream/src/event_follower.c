@@ -54,8 +54,9 @@ static int seq_before(struct datastream_event_follower *f, int64_t since_ms, uin
 
 int datastream_event_follower_place(struct datastream_event_follower *f)
 {
-    if (f->placed)
+    if (f->placed && datastream_event_place_exists(f->sender->conf.datastream, &f->place))
         return 0;
+    f->placed = false;
     datastream_event_place_done(&f->place);
     int r = datastream_event_place_find(f->sender->conf.datastream, f->sink.name, f->stream->name,
                                         &f->id, &f->place);

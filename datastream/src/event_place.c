@@ -84,6 +84,16 @@ int datastream_event_place_find(struct datastream *ds, struct kn_str data_stream
     return r;
 }
 
+bool datastream_event_place_exists(struct datastream *ds,
+                                   const struct datastream_event_place *place)
+{
+    KN_CLEANUP(datastream_stream_unrefp)
+    struct datastream_stream *now = datastream_stream_find(ds->streams, place->target->name);
+    KN_CLEANUP(datastream_settings_unrefp)
+    struct datastream_settings *settings = datastream_stream_settings(place->target);
+    return now == place->target && !settings->deleting;
+}
+
 bool datastream_event_place_holds(const struct datastream_event_place *place,
                                   const struct datastream_shard_map *map,
                                   struct kn_str partition_key)

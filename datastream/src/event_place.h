@@ -24,6 +24,9 @@ int datastream_event_place_find(struct datastream *ds, struct kn_str data_stream
                                 struct kn_str partition_key, const struct storage_id *source,
                                 struct datastream_event_place *ret) KN_MUSTUSE;
 
+/* Whether the data stream is still there. Never blocks. */
+bool datastream_event_place_exists(struct datastream *ds,
+                                   const struct datastream_event_place *place);
 /* Whether the shard still owns the partition key. Within datastream_stream_write_begin. */
 bool datastream_event_place_holds(const struct datastream_event_place *place,
                                   const struct datastream_shard_map *map,

@@ -158,8 +158,9 @@ static void write_hls_range(struct kn_json_writer *w, const struct storage_fragm
     kn_json_object_begin(w);
     kn_json_key(w, "StartTimestamp");
     kn_json_epoch_ms(w, fragment->number.server_ts_ms);
-    kn_json_key(w, "EndTimestamp"); /* fragments that begin in the range; the two must differ */
-    kn_json_epoch_ms(w, fragment->number.server_ts_ms + 1);
+    kn_json_key(w,
+                "EndTimestamp"); /* a second later: boto3 sends whole ones, and they must differ */
+    kn_json_epoch_ms(w, fragment->number.server_ts_ms + 1000);
     kn_json_object_end(w);
     kn_json_object_end(w);
 }

@@ -2,7 +2,6 @@
 #include "stream.h"
 
 #include "deleted.h"
-#include "event_place.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,9 +12,8 @@
 
 struct datastream_streams {
     struct storage_meta *meta;
-    struct storage *storage; /* NULL: there are no logs */
-    struct kn_lock making;   /* held over a creation or a removal, which block */
-    struct kn_lock lock;     /* a leaf: what follows */
+    struct kn_lock making; /* held over a creation or a removal, which block */
+    struct kn_lock lock;   /* a leaf: what follows */
     struct datastream_stream **by_name;
     size_t count, cap;
 };
@@ -399,11 +397,7 @@ int datastream_stream_reshard(struct datastream_streams *streams, struct datastr
     struct datastream_shards *next;
     r = shards_new(&map, &next);
     if (r == 0) {
-        if (streams->storage)
-            r = datastream_event_pass_on(streams->storage, stream, &stream->shards->map,
-                                         &next->map);
-        if (r == 0)
-            r = put_map(streams, &stream->id, &next->map, &stream->map_version);
+        r = put_map(streams, &stream->id, &next->map, &stream->map_version);
         if (r < 0)
             datastream_shards_unref(next);
     }
@@ -589,11 +583,6 @@ int datastream_streams_open(struct storage_meta *meta, struct datastream_streams
     else
         *ret = streams;
     return r;
-}
-
-void datastream_streams_set_storage(struct datastream_streams *streams, struct storage *storage)
-{
-    streams->storage = storage;
 }
 
 void datastream_streams_close(struct datastream_streams *streams)

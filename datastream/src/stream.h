@@ -63,8 +63,6 @@ struct datastream_streams;
 /* Reads them all. meta outlives it. Blocks. -EBADMSG: a record is damaged, err names it. */
 int datastream_streams_open(struct storage_meta *meta, struct datastream_streams **ret,
                             struct kn_err *err) KN_MUSTUSE;
-/* Where the logs of their shards are. Before any map changes. */
-void datastream_streams_set_storage(struct datastream_streams *streams, struct storage *storage);
 void datastream_streams_close(struct datastream_streams *streams); /* once nobody uses it */
 
 /* A reference; NULL: there is none. Any thread, never blocks. */

@@ -78,7 +78,7 @@ int ingest_op_DescribeFragmentEvents(struct ingest *ingest,
                                      struct kn_api_call *call)
 {
     static const enum ingest_FragmentEventStatus shown[] = {
-        [STORAGE_EVENTS_OFF] = INGEST_FragmentEventStatus_OFF,
+        [STORAGE_EVENTS_OFF] = INGEST_FragmentEventStatus_ACTIVE, /* set a moment ago */
         [STORAGE_EVENTS_ACTIVE] = INGEST_FragmentEventStatus_ACTIVE,
         [STORAGE_EVENTS_NO_DATA_STREAM] = INGEST_FragmentEventStatus_NO_DATA_STREAM,
         [STORAGE_EVENTS_NOT_WRITABLE] = INGEST_FragmentEventStatus_NOT_WRITABLE,
@@ -89,11 +89,15 @@ int ingest_op_DescribeFragmentEvents(struct ingest *ingest,
         return r;
     struct storage_event_sink sink;
     struct storage_event_state state;
+    struct storage_id id;
     storage_event_sink_of(stream, &sink);
-    ingest->events->state(ingest->events, &stream->id, &state);
-    out->Status = sink.name.len > 0 ? shown[state.status] : INGEST_FragmentEventStatus_OFF;
+    out->Status = INGEST_FragmentEventStatus_OFF;
     if (sink.name.len == 0)
         return 0;
+    ingest->events->state(ingest->events, &stream->id, &state);
+    if (ingest->events->find(ingest->events, sink.name, &id) < 0)
+        state.status = STORAGE_EVENTS_NO_DATA_STREAM; /* before a fragment has met it */
+    out->Status = shown[state.status];
     out->DataStreamName = kn_arena_str(call->arena, sink.name);
     out->SentCount = (struct kn_api_i64){true, (int64_t) state.sent};
     out->LostCount = (struct kn_api_i64){true, (int64_t) state.lost};

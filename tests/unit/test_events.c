@@ -9,6 +9,7 @@
 #include "fragment_event.h"
 #include "storage_rig.h"
 #include "temp_dir.h"
+#include "tend.h"
 #include "test.h"
 
 #include "core/json.h"
@@ -423,15 +424,26 @@ static int split(void *ctx, const struct datastream_shard_map *map,
 static void split_shard(struct rig *rig, const char *name)
 {
     struct datastream_stream *stream = datastream_stream_find(rig->ds->streams, kn_str_from(name));
-    assert_ok(datastream_stream_reshard(rig->ds->streams, stream, split, NULL));
+    assert_ok(datastream_reshard(rig->ds, stream, split, NULL));
     datastream_stream_unref(stream);
 }
 
+/* As the thread that tends the logs does it once retention has passed over the parents. */
 static int forget(void *ctx, const struct datastream_shard_map *map,
                   struct datastream_shard_map *ret)
 {
-    (void) ctx;
-    return datastream_shard_map_forget(map, INT64_MAX, ret);
+    struct rig *rig = ctx;
+    KN_CLEANUP(datastream_stream_unrefp)
+    struct datastream_stream *stream =
+        datastream_stream_find(rig->ds->streams, KN_STR("detections"));
+    int r = datastream_shard_map_forget(map, INT64_MAX, ret);
+    if (r == 0)
+        r = datastream_event_pass_on(rig->storage, stream, map, ret);
+    for (size_t i = 0; r == 0 && i < map->count; i++) {
+        if (!datastream_shard_map_find(ret, map->rows[i].index))
+            r = datastream_log_drop(rig->ds, stream, map->rows[i].index);
+    }
+    return r;
 }
 
 TEST(events_stay_in_order_and_once_over_splits_and_when_the_parents_are_gone)
@@ -460,7 +472,7 @@ TEST(events_stay_in_order_and_once_over_splits_and_when_the_parents_are_gone)
     split_shard(&rig, "detections");
     struct datastream_stream *stream =
         datastream_stream_find(rig.ds->streams, KN_STR("detections"));
-    assert_ok(datastream_stream_reshard(rig.ds->streams, stream, forget, NULL));
+    assert_ok(datastream_stream_reshard(rig.ds->streams, stream, forget, &rig));
     datastream_stream_unref(stream);
     close_all(&rig);
     open_all(&rig);
