@@ -2,6 +2,8 @@
 /* The log of a shard over a real folder; see shard_rig.h. */
 #include "shard_rig.h"
 
+#include <sched.h>
+
 struct shard_disk shard_disk;
 struct kn_fake_clock shard_clock;
 
@@ -41,6 +43,10 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
     (void) fs;
     if (shard_disk.folder_error < 0 && is_bad_folder(path))
         return shard_disk.folder_error;
+    while (shard_disk.folder_hangs && is_bad_folder(path)) {
+        shard_disk.hanging = true;
+        sched_yield();
+    }
     if (shard_disk.no_checkpoints && (strstr(path, ".seg") || strstr(path, "/held.")))
         return -EIO;
     int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
@@ -50,6 +56,14 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
         (is_bad_folder(path) || *ret == shard_disk.folder_file)) /* memory is used again */
         shard_disk.folder_file = is_bad_folder(path) ? *ret : NULL;
     return r;
+}
+
+static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
+                          bool nowait)
+{
+    ssize_t got = kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
+    shard_disk.reads += got > 0;
+    return got;
 }
 
 static int bad_sync(struct kn_file *file)
@@ -98,6 +112,7 @@ struct shard_rig shard_rig_setup(uint64_t journal_bytes)
     shard_disk.ops.mkdir = bad_mkdir;
     shard_disk.ops.space = bad_space;
     shard_disk.ops.unlink = bad_unlink;
+    shard_disk.ops.preadv = bad_preadv;
     shard_disk.ops.sync = bad_sync;
     shard_disk.fs.ops = &shard_disk.ops;
     struct shard_rig f = {.dir = temp_dir_new(), .id = {{1, 2, 3}}};

@@ -25,6 +25,8 @@ extern struct shard_disk {
     _Atomic uint64_t file_bytes;
     struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
     _Atomic bool no_checkpoints;
+    _Atomic bool folder_hangs, hanging; /* who opens a file there waits; somebody does */
+    _Atomic unsigned reads;             /* that found bytes */
 } shard_disk;
 extern struct kn_fake_clock shard_clock;
 

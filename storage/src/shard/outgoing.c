@@ -245,14 +245,47 @@ static void forget_locked(struct storage_shard *shard, size_t count)
     shard->tail_at = shard->tail_cap = 0;
 }
 
+/* Readers of the segment need not walk it. *ret_sealed: those of the one before, which is sealed.
+ */
+static void mark_locked(struct storage_outgoing *out, struct storage_marks *ret_sealed)
+{
+    struct storage_shard *shard = out->shard;
+    uint64_t at = out->write_at;
+    if (out->is_new) {
+        if (out->seals_before && shard->marks_first == out->before.first &&
+            shard->marks_end == out->before.bytes)
+            *ret_sealed = shard->marks;
+        else
+            storage_marks_done(&shard->marks);
+        shard->marks = (struct storage_marks){.count = 0};
+        shard->marks_first = out->row.first;
+        shard->marks_end = at;
+    }
+    if (shard->marks_first != out->row.first || shard->marks_end != at)
+        return; /* not known from its beginning on: who reads it walks it */
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < out->count; i++) {
+        const struct storage_batch *batch = out->batches[i];
+        if (batch->count == 0)
+            continue;
+        struct storage_shard_frame frame = {
+            .first_index = batch->first_index, .arrival_ms = batch->arrival_ms, .at = at};
+        r = storage_marks_add(&shard->marks, &frame);
+        at += STORAGE_SHARD_FRAME_BYTES + batch->len;
+    }
+    shard->marks_end = r == 0 ? at : 0;
+}
+
 void storage_outgoing_publish(struct storage_outgoing *out)
 {
     struct storage_shard *shard = out->shard;
+    struct storage_marks sealed = {.count = 0};
     kn_lock_take(&shard->lock);
     shard->fenced &= !out->is_new;
     bool had = shard->tail_count >= out->count && out->count > 0; /* not dropped meanwhile */
     if (had) {
         if (out->any_records) {
+            mark_locked(out, &sealed);
             if (shard->oldest == shard->flushed) {
                 shard->oldest = out->row.first;
                 shard->oldest_ms = out->row.first_ms;
@@ -264,6 +297,9 @@ void storage_outgoing_publish(struct storage_outgoing *out)
     }
     bool empty = had && shard->tail_count == 0;
     kn_lock_give(&shard->lock);
+    if (sealed.count > 0)
+        storage_segment_put_marks(shard->shards, &shard->id, &out->before, &sealed);
+    storage_marks_done(&sealed);
     if (empty)
         storage_shard_unref(shard); /* of what it had in memory */
 }

@@ -238,8 +238,10 @@ static int find_in_tail(struct storage_shard *shard, int64_t ms, uint64_t *ret_i
     KN_LOCKED(&shard->lock);
     if (shard->dropped)
         return -ENOENT;
-    if (shard->oldest < shard->flushed && shard->flushed_ms >= ms)
-        return -EAGAIN;
+    if (shard->oldest < shard->flushed && shard->flushed_ms >= ms) {
+        *ret_index = shard->oldest;
+        return shard->oldest_ms >= ms ? 0 : -EAGAIN;
+    }
     size_t at = tail_find_locked(shard, 0, ms);
     *ret_index =
         at < shard->tail_count ? shard->tail[shard->tail_at + at]->first_index : shard->next;

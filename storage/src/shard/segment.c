@@ -9,6 +9,7 @@
 #include "core/crypto.h"
 
 enum {
+    MARKS_ALIGN = 4096,
     HOLES_MAX = 10000, /* remembered of one segment; past that they are searched for again */
 };
 static const uint8_t magic[8] = {'K', 'N', 'S', 'H', 'R', 'D', '1', '\n'};
@@ -227,13 +228,106 @@ static int walk_headers(struct storage_segment *segment, struct window *w)
     return 0;
 }
 
-int storage_segment_open(struct storage_shards *shards, const struct storage_id *shard,
-                         const struct storage_segment_row *row, struct storage_segment **ret)
+static int walk(struct storage_segment *segment)
+{
+    struct window w = {.bytes = malloc(STORAGE_SEGMENT_WINDOW_BYTES)};
+    int r = w.bytes ? walk_headers(segment, &w) : -ENOMEM;
+    free(w.bytes);
+    return r;
+}
+
+/* --- marks ------------------------------------------------------------------------------------ */
+/* In no sector that has records in it. */
+static uint64_t marks_at(const struct storage_segment_row *row)
+{
+    return (row->bytes + MARKS_ALIGN - 1) / MARKS_ALIGN * MARKS_ALIGN;
+}
+
+void storage_segment_put_marks(struct storage_shards *shards, const struct storage_id *shard,
+                               const struct storage_segment_row *row,
+                               const struct storage_marks *marks)
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
+    struct kn_buf bytes;
+    struct kn_file *file;
+    kn_buf_init(&bytes, storage_marks_bytes_max(row->bytes));
+    int r = storage_marks_encode(marks, storage_segment_seed(row), row->bytes, &bytes);
+    if (r == 0)
+        r = storage_segment_path(shards, shard, row->first, path);
+    if (r == 0)
+        r = fs->ops->open(fs, path, KN_FS_WRITE, &file);
+    if (r == 0) {
+        struct iovec iov = {bytes.ptr, kn_buf_bytes(&bytes).len};
+        r = kn_file_write_all(file, &iov, 1, marks_at(row));
+        fs->ops->close(file);
+    }
+    kn_buf_done(&bytes);
+    (void) r; /* what is not there is walked */
+}
+
+static int marks_of_memory(struct storage_shard *shard, struct storage_segment *segment)
+{
+    KN_LOCKED(&shard->lock);
+    if (shard->marks_first != segment->row.first || shard->marks_end < segment->row.bytes)
+        return -ENODATA;
+    return storage_marks_copy(&shard->marks, segment->row.bytes, &segment->marks);
+}
+
+static int marks_of_disk(struct storage_segment *segment)
+{
+    const struct storage_segment_row *row = &segment->row;
+    size_t len = 0, max = storage_marks_bytes_max(row->bytes);
+    uint8_t *bytes = row->sealed ? malloc(max) : NULL;
+    if (!bytes)
+        return row->sealed ? -ENOMEM : -ENODATA;
+    int r = storage_segment_pread(segment, bytes, max, marks_at(row), false, &len);
+    if (r == 0)
+        r = storage_marks_decode((struct kn_bytes){bytes, len}, segment->seed, row->bytes,
+                                 &segment->marks);
+    free(bytes);
+    return r;
+}
+
+/* For who reads it next. */
+static void keep_marks(struct storage_shard *shard, const struct storage_segment *segment)
+{
+    const struct storage_segment_row *row = &segment->row;
+    struct storage_marks marks;
+    if (row->sealed) {
+        storage_segment_put_marks(shard->shards, &shard->id, row, &segment->marks);
+        return;
+    }
+    KN_LOCKED(&shard->lock);
+    if (shard->flushed != row->next || (shard->marks_first == row->first && shard->marks_end > 0) ||
+        storage_marks_copy(&segment->marks, row->bytes, &marks) < 0)
+        return; /* it has grown meanwhile */
+    storage_marks_done(&shard->marks);
+    shard->marks = marks;
+    shard->marks_first = row->first;
+    shard->marks_end = row->bytes;
+}
+
+static int find_marks(struct storage_shard *shard, struct storage_segment *segment)
+{
+    int r = marks_of_memory(shard, segment);
+    if (r == -ENODATA)
+        r = marks_of_disk(segment);
+    if (r != -ENODATA)
+        return r;
+    r = walk(segment);
+    if (r == 0 && segment->marks.count > 0)
+        keep_marks(shard, segment);
+    return r;
+}
+
+int storage_segment_open(struct storage_shard *shard, const struct storage_segment_row *row,
+                         struct storage_segment **ret)
+{
+    struct kn_fs *fs = shard->shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
     KN_CLEANUP(storage_segment_unrefp) struct storage_segment *segment = NULL;
-    int r = storage_segment_path(shards, shard, row->first, path);
+    int r = storage_segment_path(shard->shards, &shard->id, row->first, path);
     if (r < 0)
         return r;
     segment = calloc(1, sizeof(*segment));
@@ -241,14 +335,12 @@ int storage_segment_open(struct storage_shards *shards, const struct storage_id 
         return -ENOMEM;
     kn_lock_init(&segment->lock);
     segment->refs = 1;
-    segment->shard = *shard;
+    segment->shard = shard->id;
     segment->row = *row;
     segment->seed = storage_segment_seed(row);
-    struct window w = {.bytes = malloc(STORAGE_SEGMENT_WINDOW_BYTES)};
-    r = w.bytes ? fs->ops->open(fs, path, KN_FS_READ, &segment->file) : -ENOMEM;
+    r = fs->ops->open(fs, path, KN_FS_READ, &segment->file);
     if (r == 0)
-        r = walk_headers(segment, &w);
-    free(w.bytes);
+        r = find_marks(shard, segment);
     if (r == 0)
         *ret = KN_MOVE(segment);
     return r;

@@ -7,7 +7,6 @@
 #ifndef STORAGE_SRC_SHARD_SEGMENT_H
 #define STORAGE_SRC_SHARD_SEGMENT_H
 
-#include "marks.h"
 #include "shards.h"
 
 enum {
@@ -42,9 +41,13 @@ int storage_segment_path(const struct storage_shards *shards, const struct stora
 uint32_t storage_segment_seed(const struct storage_segment_row *row);
 void storage_segment_head(const struct storage_id *shard, const struct storage_segment_row *row,
                           uint8_t dst[STORAGE_SEGMENT_HEAD_BYTES]);
-int storage_segment_open(struct storage_shards *shards, const struct storage_id *shard,
-                         const struct storage_segment_row *row, struct storage_segment **ret)
-    KN_MUSTUSE;
+/* By its marks, of memory or of disk; without them it is walked. */
+int storage_segment_open(struct storage_shard *shard, const struct storage_segment_row *row,
+                         struct storage_segment **ret) KN_MUSTUSE;
+/* Writes marks behind a sealed segment. It may fail, and is not flushed: they are a cache. */
+void storage_segment_put_marks(struct storage_shards *shards, const struct storage_id *shard,
+                               const struct storage_segment_row *row,
+                               const struct storage_marks *marks);
 void storage_segment_unref(struct storage_segment *segment);
 /* The bytes at a place, as many as the file has. */
 int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t len, uint64_t at,
@@ -60,6 +63,11 @@ int storage_segment_pass(struct storage_segment *segment, uint64_t at, bool nowa
 /* --- segment_cache.c: segments open for reading. A reference, or NULL */
 struct storage_segment *storage_segments_find(struct storage_shards *shards,
                                               const struct storage_id *shard, uint64_t index);
+/* The one that has the first record of the shard from a time on, if that can be said by what is
+ * cached. oldest: index of the shard's first record. */
+struct storage_segment *storage_segments_find_ms(struct storage_shards *shards,
+                                                 const struct storage_id *shard, int64_t ms,
+                                                 uint64_t oldest);
 /* In the place of what the cache has of the same segment. */
 void storage_segments_put(struct storage_shards *shards, struct storage_segment *segment);
 /* Cached segments of a shard, or all of them (NULL). */

@@ -93,6 +93,34 @@ struct storage_segment *storage_segments_find(struct storage_shards *shards,
     return s;
 }
 
+struct storage_segment *storage_segments_find_ms(struct storage_shards *shards,
+                                                 const struct storage_id *shard, int64_t ms,
+                                                 uint64_t oldest)
+{
+    KN_LOCKED(&shards->segments_lock);
+    size_t first = place_locked(shards, shard, 0), low = first;
+    size_t high = place_locked(shards, shard, UINT64_MAX);
+    while (low < high) { /* the first that reaches so far */
+        size_t mid = low + (high - low) / 2;
+        if (shards->segments[mid]->row.last_ms < ms)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low == shards->segment_count)
+        return NULL;
+    struct storage_segment *s = shards->segments[low];
+    if (memcmp(&s->shard, shard, sizeof(*shard)) != 0)
+        return NULL;
+    bool follows = low > first && shards->segments[low - 1]->row.next == s->row.first;
+    if (s->row.first_ms >= ms && !follows && s->row.first != oldest)
+        return NULL; /* it may be in one before it */
+    s->refs++;
+    unlink_used_locked(shards, s);
+    link_used_locked(shards, s);
+    return s;
+}
+
 static bool make_room_locked(struct storage_shards *shards)
 {
     if (shards->segment_count < shards->segment_cap)

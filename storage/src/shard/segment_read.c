@@ -32,7 +32,7 @@ static int segment_of(struct storage_shard *shard, uint64_t index, bool nowait,
     if (r == 0 && row.next <= index)
         r = -ENOENT;
     if (r == 0)
-        r = storage_segment_open(shards, &shard->id, &row, ret);
+        r = storage_segment_open(shard, &row, ret);
     if (r == 0)
         storage_segments_put(shards, *ret);
     return r;
@@ -47,7 +47,7 @@ static int segment_of_row(struct storage_shard *shard, const struct storage_segm
     if (*ret && (*ret)->row.next >= row->next)
         return 0;
     storage_segment_unref(KN_MOVE(*ret));
-    int r = storage_segment_open(shards, &shard->id, row, ret);
+    int r = storage_segment_open(shard, row, ret);
     if (r == 0)
         storage_segments_put(shards, *ret);
     return r;
@@ -244,46 +244,39 @@ int storage_segment_read(struct storage_shard *shard, const struct storage_shard
     return r;
 }
 
-static uint64_t flushed_of(struct storage_shard *shard)
-{
-    KN_LOCKED(&shard->lock);
-    return shard->flushed;
-}
-
 /* --- by time ---------------------------------------------------------------------------------- */
-struct seek {
-    int64_t ms;
-    struct storage_segment_row row; /* the oldest that reaches so far */
-    bool any;
-};
-
-static int seek_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+/* The oldest segment that reaches so far, by halving between two indexes. -ENOENT: none. */
+static int seek_row(struct storage_shard *shard, int64_t ms, uint64_t low, uint64_t high,
+                    struct storage_segment_row *ret)
 {
-    struct seek *seek = ctx;
-    struct storage_segment_row row;
-    (void) key;
-    (void) version;
-    int r = storage_segment_row_decode(value, &row);
-    if (r < 0)
-        return r;
-    if (row.next == row.first) /* nothing in it yet */
-        return 0;
-    if (row.last_ms < seek->ms)
-        return -ECANCELED; /* and so are all before it */
-    seek->row = row;
-    seek->any = true;
-    return 0;
+    struct storage_meta *meta = shard->shards->storage->meta;
+    bool any = false;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2, version;
+        struct storage_segment_row row;
+        int r = storage_segment_row_at(meta, &shard->id, mid, &row, &version);
+        if (r < 0 && r != -ENOENT)
+            return r;
+        if (r == 0 && row.next > row.first && row.last_ms >= ms) {
+            *ret = row;
+            any = true;
+            high = row.first;
+        } else {
+            low = r == 0 && row.next > mid ? row.next : mid + 1;
+        }
+    }
+    return any ? 0 : -ENOENT;
 }
 
-static int find_in(struct storage_segment *segment, int64_t ms, uint64_t *ret_index)
+static int find_in(struct storage_segment *segment, int64_t ms, bool nowait, uint64_t *ret_index)
 {
-    struct walk walk = {.segment = segment};
+    struct walk walk = {.segment = segment, .nowait = nowait};
     uint64_t at = storage_marks_find(&segment->marks, 0, ms);
     int r = 0;
     for (bool found = false; r == 0 && !found;) {
         struct storage_shard_frame frame;
         struct kn_bytes payload;
-        r = walk_next(&walk, &at, STORAGE_SEGMENT_WINDOW_BYTES, true, &frame, &payload);
+        r = walk_next(&walk, &at, READ_AHEAD_BYTES, true, &frame, &payload);
         if (r < 0)
             break;
         found = frame.arrival_ms >= ms;
@@ -291,27 +284,30 @@ static int find_in(struct storage_segment *segment, int64_t ms, uint64_t *ret_in
         at += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
     }
     free(walk.bytes);
-    return r;
+    if (r != -ENOENT)
+        return r;
+    *ret_index = segment->row.next; /* damage: what comes after is in the next */
+    return 0;
 }
 
 int storage_segment_find(struct storage_shard *shard, int64_t ms, bool nowait, uint64_t *ret_index)
 {
-    if (nowait)
+    kn_lock_take(&shard->lock);
+    uint64_t oldest = shard->oldest, flushed = shard->flushed;
+    kn_lock_give(&shard->lock);
+    struct storage_segment_row row;
+    KN_CLEANUP(storage_segment_unrefp)
+    struct storage_segment *segment =
+        storage_segments_find_ms(shard->shards, &shard->id, ms, oldest);
+    if (!segment && nowait)
         return -EAGAIN;
-    char prefix[STORAGE_SHARD_KEY_BYTES];
-    struct seek seek = {.ms = ms};
-    int r =
-        storage_meta_list(shard->shards->storage->meta, storage_segment_prefix(&shard->id, prefix),
-                          (struct kn_bytes){NULL, 0}, SIZE_MAX, seek_row, &seek);
-    if (r < 0 && r != -ECANCELED)
-        return r;
-    KN_CLEANUP(storage_segment_unrefp) struct storage_segment *segment = NULL;
-    r = seek.any ? segment_of_row(shard, &seek.row, &segment) : -ENOENT;
-    if (r == 0)
-        r = find_in(segment, ms, ret_index);
-    if (r == -ENOENT) { /* retention has taken it: what is left begins behind it */
-        *ret_index = seek.any ? seek.row.next : flushed_of(shard);
-        r = 0;
+    *ret_index = flushed;
+    int r = segment ? 0 : seek_row(shard, ms, oldest, flushed, &row);
+    if (r == 0 && !segment) {
+        *ret_index = row.next;
+        r = segment_of_row(shard, &row, &segment);
     }
-    return r;
+    if (r == 0)
+        r = find_in(segment, ms, nowait, ret_index);
+    return r == -ENOENT ? 0 : r; /* retention has taken it: what is left begins behind it */
 }

@@ -26,6 +26,7 @@ static void shard_free(struct storage_shard *shard)
     kn_assert(shard->tail_count == 0);
     free(shard->tail);
     free(shard->sources);
+    storage_marks_done(&shard->marks);
     kn_gate_done(&shard->gate);
     kn_lock_done(&shard->lock);
     free(shard);

@@ -10,7 +10,7 @@
 #ifndef STORAGE_SRC_SHARD_SHARDS_H
 #define STORAGE_SRC_SHARD_SHARDS_H
 
-#include "frame.h"
+#include "marks.h"
 #include "rows.h"
 
 #include "../storage_internal.h"
@@ -79,6 +79,8 @@ struct storage_shard {
     int64_t oldest_ms;   /* its arrival */
     uint64_t bytes_dropped, records_dropped; /* since its birth: before oldest */
     uint64_t bytes, records;                 /* since its birth: all that can be seen */
+    struct storage_marks marks;              /* of its newest segment … */
+    uint64_t marks_first, marks_end; /* … which begins here; for so many bytes of it; 0: none */
     bool closing, closed, dropped;
     int stuck;                   /* why its files cannot be written: the last checkpoint's error */
     struct storage_batch **tail; /* by index: from tail_at, tail_count of them */
