@@ -266,18 +266,17 @@ int datastream_op_ListStreamConsumers(struct datastream *ds,
         return -ENOMEM;
     size_t count = datastream_consumer_list(ds->consumers, &stream->id, after, consumers, max + 1);
     size_t there = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (r == 0 && datastream_consumer_state(ds, consumers[i]) != DATASTREAM_GONE)
+    for (size_t i = 0; i < count && i < max && r == 0; i++) {
+        if (datastream_consumer_state(ds, consumers[i]) != DATASTREAM_GONE)
             r = show(ds, call, stream, consumers[i], &shown[there++]);
-        datastream_consumer_unref(consumers[i]);
     }
-    if (r < 0)
-        return r;
-    out->Consumers = (struct datastream_Consumer_list){true, kn_min_u64(there, max), shown};
-    if (there <= max)
-        return 0;
-    return datastream_page_token_write(
-        ds, call,
-        &(struct datastream_page_token){'c', stream->id, stream->name, shown[max - 1].ConsumerName},
-        &out->NextToken);
+    out->Consumers = (struct datastream_Consumer_list){true, there, shown};
+    if (r == 0 && count > max) {
+        const struct datastream_page_token token = {'c', stream->id, stream->name,
+                                                    consumers[max - 1]->name};
+        r = datastream_page_token_write(ds, call, &token, &out->NextToken);
+    }
+    for (size_t i = 0; i < count; i++)
+        datastream_consumer_unref(consumers[i]);
+    return r;
 }

@@ -41,10 +41,12 @@ static int check_state(const struct datastream_subscription *s)
 {
     if (datastream_consumer_state(s->ds, s->consumer) == DATASTREAM_ACTIVE)
         return 0;
-    return kn_api_fault(
-        s->call, "ResourceInUseException",
-        "Consumer " KN_STR_FMT " under stream " KN_STR_FMT " and account %s is not ACTIVE.",
-        KN_STR_ARG(s->consumer->name), KN_STR_ARG(s->stream->name), s->call->identity->account);
+    return kn_api_fault(s->call, "ResourceInUseException",
+                        "Consumer " KN_STR_FMT
+                        " with creation timestamp %lld under stream " KN_STR_FMT
+                        " and account %s is not in ACTIVE status.",
+                        KN_STR_ARG(s->consumer->name), (long long) (s->consumer->created_ms / 1000),
+                        KN_STR_ARG(s->stream->name), s->call->identity->account);
 }
 
 /* The log, and where in it to begin. -EAGAIN: on a worker. */

@@ -207,6 +207,37 @@ def test_it_ends_after_its_time_and_goes_on_with_the_next(make_server):
     assert data(record for event in events for record in event["Records"]) == [b"one"]
 
 
+def test_a_shard_that_is_split_ends_with_its_children(server, kinesis, name, consumer):
+    subscription = Subscription(server, consumer)
+    put(kinesis, name, b"last")
+    kinesis.split_shard(StreamName=name, ShardToSplit=SHARD, NewStartingHashKey=str(1 << 127))
+    events = subscription.rest()
+    assert data(record for event in events for record in event["Records"]) == [b"last"]
+    end = events[-1]
+    assert "ContinuationSequenceNumber" not in end and end["MillisBehindLatest"] == 0
+    assert [(c["ShardId"], c["ParentShards"], c["HashKeyRange"]["StartingHashKey"])
+            for c in end["ChildShards"]] == [
+                ("shardId-000000000001", [SHARD], "0"),
+                ("shardId-000000000002", [SHARD], str(1 << 127))]
+    assert all("ChildShards" not in event for event in events[:-1])
+    wait_free(server)
+    again = Subscription(server, consumer, "TRIM_HORIZON").rest()
+    assert again[-1]["ChildShards"] == end["ChildShards"]
+    wait_free(server)
+    assert "ChildShards" in Subscription(server, consumer).rest()[-1]
+
+
+def test_shards_that_are_merged_end_with_the_one_child(server, kinesis):
+    name = fan_out.make_stream(kinesis, shards=2)
+    consumer = fan_out.register(kinesis, name)
+    both = [Subscription(server, consumer, shard=f"shardId-{i}") for i in range(2)]
+    kinesis.merge_shards(StreamName=name, ShardToMerge="shardId-0", AdjacentShardToMerge="shardId-1")
+    for one in both:
+        end = one.rest()[-1]
+        assert [(c["ShardId"], c["ParentShards"]) for c in end["ChildShards"]] == [
+            ("shardId-000000000002", [SHARD, "shardId-000000000001"])]
+
+
 def test_what_is_deregistered_or_deleted_ends_its_subscriptions(server, kinesis, name, consumer):
     subscription = Subscription(server, consumer)
     subscription.next()
