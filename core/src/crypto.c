@@ -15,23 +15,17 @@ enum {
 static_assert(KN_AEAD_OVERHEAD == NONCE_BYTES + TAG_BYTES, "what sealing adds");
 
 /* Looked up once: OpenSSL's own look-up in every call costs more than a short digest. */
-static EVP_MD *sha256, *md5;
+static EVP_MD *sha256;
 
 __attribute__((constructor)) static void fetch_digests(void)
 {
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-    kn_assert(sha256); /* of MD5 whoever asks for it */
+    kn_assert(sha256);
 }
 
 void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES])
 {
     kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, sha256, NULL) == 1);
-}
-
-void kn_md5(struct kn_bytes in, uint8_t ret[KN_MD5_BYTES])
-{
-    kn_assert(EVP_Digest(in.ptr, in.len, ret, NULL, md5, NULL) == 1);
 }
 
 static void digest_two(EVP_MD_CTX *ctx, const uint8_t pad[BLOCK_BYTES], struct kn_bytes in,

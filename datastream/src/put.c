@@ -74,8 +74,9 @@ static int group_all(struct datastream_put *put, struct datastream_settings *set
         if (r < 0)
             return r;
         put->group_of[i] = group_for(put, &g, datastream_shard_map_route(map, hash));
-        put->groups[put->group_of[i]].log_bytes +=
-            entries[i].PartitionKey.len + entries[i].Data.len;
+        struct datastream_put_group *group = &put->groups[put->group_of[i]];
+        group->count++;
+        group->bytes += entries[i].PartitionKey.len + entries[i].Data.len;
     }
     return 0;
 }
@@ -100,13 +101,19 @@ static void refuse(struct datastream_put_group *group, int result)
     group->result = result;
 }
 
+static int begin(struct datastream_put *put, struct datastream_put_group *group)
+{
+    int r = storage_batch_new(put->ds->storage, &group->batch);
+    return r < 0 ? r : storage_batch_reserve(group->batch, group->count, group->bytes);
+}
+
 static int add(struct datastream_put *put, struct datastream_put_group *group,
                const struct datastream_PutRecordsRequestEntry *entry)
 {
     uint8_t *dst;
     if (group->result < 0)
         return 0;
-    int r = group->batch ? 0 : storage_batch_new(put->ds->storage, &group->batch);
+    int r = group->batch ? 0 : begin(put, group);
     if (r == 0)
         r = storage_batch_add(group->batch, entry->PartitionKey, (uint8_t) put->encryption, NULL,
                               entry->Data.len, &dst);

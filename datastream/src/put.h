@@ -22,7 +22,7 @@ struct datastream_put_group { /* the records of one shard */
     int64_t created_s;
     struct storage_shard *log;   /* until the batch is handed over */
     struct storage_batch *batch; /* likewise */
-    size_t log_bytes;            /* of keys and data */
+    size_t count, bytes;         /* of records; of their keys and data */
     int result;                  /* what came of them; of all alike */
     uint64_t first_index;
     int64_t arrival_ms;

@@ -183,7 +183,8 @@ def test_an_iterator_has_the_form_of_awss(kinesis):
 
 def test_iterators_that_are_none(kinesis, name, server):
     good = iterator(kinesis, name)
-    flipped = base64.b64encode(base64.b64decode(good)[:-1] + b"\0").decode()
+    raw = base64.b64decode(good)
+    flipped = base64.b64encode(raw[:-1] + bytes([raw[-1] ^ 1])).decode()
     for bad in ("nonsense", good[:-4], flipped, base64.b64encode(bytes(152)).decode()):
         assert fault(kinesis.get_records, ShardIterator=bad) == ("InvalidArgumentException", "Invalid ShardIterator.")
     kinesis.delete_stream(StreamName=name)

@@ -5,6 +5,43 @@
 
 #include "core/crypto.h"
 
+/* Every length at which the padding changes its form. */
+TEST(md5_of_any_length)
+{
+    static const struct {
+        size_t len;
+        const char *hex;
+    } rows[] = {
+        {0,    "d41d8cd98f00b204e9800998ecf8427e"},
+        {1,    "55a54008ad1ba589aa210d2629c1df41"},
+        {3,    "c9aee4810523ef8658121b8d492c6b41"},
+        {55,   "f1289732253518750e22b62a571a1748"},
+        {56,   "179e3b9fa272a23e2a8b32bde1015414"},
+        {57,   "d5f0a59aa9d6d8164d3754fb91f67809"},
+        {63,   "dd785945d1d6b87eca0d276dbb8756fd"},
+        {64,   "e3ab394ce4eb7da020a27d2e2443143c"},
+        {65,   "28a6b0f918d9aea03e979a1657d8d0f6"},
+        {119,  "d49720530a386a3191eac0dc840dd1bd"},
+        {120,  "8a440004b569286a42c722295ce1c5a6"},
+        {128,  "52cc29caecfd9380a2261a80c58e6787"},
+        {1000, "c3b2968d34e038455d14c8827156e193"},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
+        uint8_t in[1000], digest[KN_MD5_BYTES];
+        char hex[2 * KN_MD5_BYTES + 1];
+        for (size_t k = 0; k < rows[i].len; k++)
+            in[k] = (uint8_t) (k * 7 + rows[i].len);
+        kn_md5((struct kn_bytes){in, rows[i].len}, digest);
+        kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
+        assert_string_equal(hex, rows[i].hex);
+    }
+    uint8_t digest[KN_MD5_BYTES];
+    char hex[2 * KN_MD5_BYTES + 1];
+    kn_md5(kn_bytes_of(KN_STR("message digest")), digest);
+    kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
+    assert_string_equal(hex, "f96b697d7cb7938d525a2f31aaf161d0"); /* RFC 1321, A.5 */
+}
+
 TEST(digests_agree_with_published_vectors)
 {
     uint8_t digest[KN_SHA256_BYTES];
@@ -178,7 +215,7 @@ TEST(what_is_sealed_opens_only_unchanged)
     kn_buf_done(&opened);
 }
 
-TESTS_MAIN(TEST_OF(digests_agree_with_published_vectors),
+TESTS_MAIN(TEST_OF(md5_of_any_length), TEST_OF(digests_agree_with_published_vectors),
            TEST_OF(crc32c_agrees_with_its_vectors_at_every_length),
            TEST_OF(base64_has_one_spelling), TEST_OF(names_do_not_repeat),
            TEST_OF(base64_is_right_at_every_length),

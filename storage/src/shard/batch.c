@@ -88,6 +88,18 @@ static size_t bytes_max(const struct storage_shards *shards)
                       MIB(64));
 }
 
+static int grow(struct storage_batch *batch, size_t cap)
+{
+    size_t had = batch->cap;
+    int r = take(batch->shards, cap - had);
+    if (r < 0)
+        return r;
+    r = resize(batch, cap);
+    if (r < 0)
+        atomic_fetch_sub(&batch->shards->memory_bytes, cap - had);
+    return r;
+}
+
 static int reserve(struct storage_batch *batch, size_t more)
 {
     size_t max = bytes_max(batch->shards);
@@ -96,15 +108,15 @@ static int reserve(struct storage_batch *batch, size_t more)
     if (batch->len + more <= batch->cap)
         return 0;
     size_t cap = kn_max_u64(kn_min_u64(batch->cap * 2, max), batch->len + more);
-    cap = kn_max_u64(cap, kn_min_u64(FIRST_BYTES, max));
-    int r = take(batch->shards, cap - batch->cap);
-    if (r < 0)
-        return r;
-    size_t had = batch->cap;
-    r = resize(batch, cap);
-    if (r < 0)
-        atomic_fetch_sub(&batch->shards->memory_bytes, cap - had);
-    return r;
+    return grow(batch, kn_max_u64(cap, kn_min_u64(FIRST_BYTES, max)));
+}
+
+int storage_batch_reserve(struct storage_batch *batch, size_t count, size_t key_and_data_bytes)
+{
+    size_t cap = count * STORAGE_SHARD_RECORD_HEAD_BYTES + key_and_data_bytes;
+    if (cap > bytes_max(batch->shards))
+        return -EMSGSIZE;
+    return cap > batch->cap ? grow(batch, cap) : 0;
 }
 
 int storage_batch_add(struct storage_batch *batch, struct kn_str key, uint8_t tag,
