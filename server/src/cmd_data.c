@@ -21,8 +21,10 @@ static enum server_exit run_check(struct server_config *config, const struct ser
         return SERVER_EXIT_DATA;
     }
     (void) printf("checked streams=%" PRIu64 " chunks=%" PRIu64 " fragments=%" PRIu64
-                  " bytes=%" PRIu64 " problems=%" PRIu64 "\n",
-                  result.streams, result.chunks, result.fragments, result.bytes, result.problems);
+                  " shards=%" PRIu64 " segments=%" PRIu64 " records=%" PRIu64 " bytes=%" PRIu64
+                  " problems=%" PRIu64 "\n",
+                  result.streams, result.chunks, result.fragments, result.shards, result.segments,
+                  result.records, result.bytes, result.problems);
     return result.problems > 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
@@ -32,17 +34,18 @@ const struct server_command server_command_check = {
     .name = "check",
     .words = "",
     .summary = "verify a data folder that no server holds",
-    .about =
-        "Reads every chunk whole and compares records, checksums and catalogue; changes "
-        "nothing.\nOne line a problem; ends with 1 when there is any, with 3 when a server has the "
-        "folder: stop it first.\nWhile a check reads, no server can start on the folder.",
+    .about = "Reads every chunk, and the segments and journals of data streams, whole and compares "
+             "records, "
+             "checksums and catalogue; changes nothing.\nOne line a problem; ends with 1 when "
+             "there is any, with 3 when a server has the "
+             "folder: stop it first.\nWhile a check reads, no server can start on the folder.",
     .settings = true,
     .reads = check_reads,
     .run = run_check,
 };
 
 static const struct server_option dump_options[] = {
-    {"frames", NULL, "Also every frame."},
+    {"frames", NULL, "Also every frame of a chunk, every record of a journal or segment."},
 };
 
 static enum server_exit run_dump(struct server_config *config, const struct server_args *args)
@@ -50,7 +53,8 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
     struct kn_err err = {0};
     (void) config;
     if (args->word_count == 0) {
-        server_complain("dump wants the path of a chunk file (see kinema dump --help)");
+        server_complain(
+            "dump wants the path of a chunk, journal or segment file (see kinema dump --help)");
         return SERVER_EXIT_USAGE;
     }
     for (size_t i = 0; i < args->word_count; i++) {
@@ -66,9 +70,11 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
 
 const struct server_command server_command_dump = {
     .name = "dump",
-    .words = "FILE.mkv …",
-    .summary = "a chunk file in words: header, fragments, index",
-    .about = "Chunk files lie under DATA/chunks/<stream id>/<day>/.",
+    .words = "FILE …",
+    .summary = "a chunk, journal or segment file in words: header, fragments or frames, index",
+    .about = "Chunk files lie under DATA/chunks/<stream id>/<day>/, journals under DATA/journal/, "
+             "segments "
+             "under DATA/shards/<shard id>/.",
     .options = dump_options,
     .option_count = KN_ARRAY_LEN(dump_options),
     .run = run_dump,

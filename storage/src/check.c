@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/crypto.h"
+#include "shard/inspect.h"
 
 enum {
     LINE_BYTES_MAX = 512,
@@ -318,6 +319,19 @@ static int check_files(struct check *c)
     return r == -ENOENT ? 0 : r;
 }
 
+static int check_shards(struct check *c)
+{
+    c->nowhere.meta = c->meta;
+    struct storage_shard_check shards = {.nowhere = &c->nowhere, .say = c->say, .ctx = c->ctx};
+    int r = storage_shards_check(&shards);
+    c->result.shards = shards.shards;
+    c->result.segments = shards.segments;
+    c->result.records = shards.records;
+    c->result.bytes += shards.bytes;
+    c->result.problems += shards.problems;
+    return r;
+}
+
 static int check_all(struct check *c)
 {
     struct kn_bytes start = {NULL, 0};
@@ -329,7 +343,9 @@ static int check_all(struct check *c)
     if (c->count > 0)
         qsort(c->list, c->count, sizeof(*c->list), compare_known);
     r = check_chunks(c);
-    return r < 0 ? r : check_files(c);
+    if (r >= 0)
+        r = check_files(c);
+    return r < 0 ? r : check_shards(c);
 }
 
 int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *ctx,

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "shard/inspect.h"
+
 enum {
     LINE_BYTES_MAX = 512
 };
@@ -102,11 +104,15 @@ int storage_dump(const char *path, struct kn_fs *fs, bool frames, storage_say_fn
     struct storage nowhere = {.fs = fs}; /* a chunk asks it for files only */
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     uint64_t size;
-    int r = storage_scan_open(&nowhere, path, false, &chunk);
+    int r = storage_shard_dump(path, fs, frames, out, ctx);
+    if (r != -EBADMSG && r != -ENODATA)
+        return r < 0 ? kn_fail(err, r, "%s: %s", path, kn_errname(r)) : 0;
+    r = storage_scan_open(&nowhere, path, false, &chunk);
     if (r == 0)
         r = chunk->file->fs->ops->size(chunk->file, &size);
     if (r < 0)
-        return kn_fail(err, r, "%s: %s", path, r == -EBADMSG ? "not a chunk" : kn_errname(r));
+        return kn_fail(err, r, "%s: %s", path,
+                       r == -EBADMSG ? "not a chunk, a journal or a segment" : kn_errname(r));
     struct dump d = {.file = chunk->file, .chunk = chunk, .frames = frames, .say = out, .ctx = ctx};
     say_head(&d, size);
     struct storage_scan scan = {0};

@@ -79,12 +79,15 @@ void storage_id_text(const struct storage_id *id, char dst[STORAGE_ID_TEXT_BYTES
 typedef void storage_say_fn(void *ctx, const char *line);
 struct storage_check_result {
     uint64_t streams, chunks, fragments, bytes, problems;
+    uint64_t shards, segments, records; /* of data streams */
 };
-/* Reads every chunk whole and compares records, checksums and catalogue. -EBUSY: a server
- * holds it. Changes nothing. say gets one line a problem, and progress. */
+/* Reads every chunk, segment and needed journal whole and compares records, checksums and
+ * catalogue. -EBUSY: a server holds it. Changes nothing. say gets one line a problem, and progress.
+ */
 int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *ctx,
                   struct storage_check_result *ret, struct kn_err *err) KN_MUSTUSE;
-/* A chunk file in words: header, fragments, records, frames. */
+/* A chunk file in words: header, fragments, records, frames; or a journal or segment of shards: its
+ * frames, and with `frames` their records. */
 int storage_dump(const char *path, struct kn_fs *fs, bool frames, storage_say_fn *say, void *ctx,
                  struct kn_err *err) KN_MUSTUSE;
 

@@ -20,13 +20,7 @@ enum {
 };
 static const uint8_t magic[8] = {'K', 'N', 'J', 'R', 'N', 'L', '1', '\n'};
 
-struct head {
-    uint8_t id[16];
-    uint64_t generation;
-    uint64_t before_generation, before_bytes; /* of the one before: 0, 0 when there is none */
-};
-
-static void head_encode(const struct head *head, uint8_t dst[HEAD_BYTES])
+static void head_encode(const struct storage_journal_head *head, uint8_t dst[HEAD_BYTES])
 {
     memset(dst, 0, HEAD_BYTES);
     memcpy(dst, magic, sizeof(magic));
@@ -37,10 +31,10 @@ static void head_encode(const struct head *head, uint8_t dst[HEAD_BYTES])
     kn_put_u32le(dst + 48, kn_crc32c(0, (struct kn_bytes){dst, 48}));
 }
 
-static int head_decode(const uint8_t src[HEAD_BYTES], struct head *ret)
+static int head_decode(const uint8_t src[HEAD_BYTES], struct storage_journal_head *ret)
 {
     struct kn_reader in = kn_reader_of((struct kn_bytes){src, HEAD_BYTES});
-    struct head head;
+    struct storage_journal_head head;
     struct kn_bytes got_magic, id;
     uint32_t crc;
     int r = kn_read_bytes(&in, sizeof(magic), &got_magic);
@@ -58,14 +52,21 @@ static int head_decode(const uint8_t src[HEAD_BYTES], struct head *ret)
 }
 
 /* Of the two copies the newer that can be read. */
-static int heads_decode(const uint8_t src[HEADS_BYTES], struct head *ret)
+static int heads_decode(const uint8_t src[HEADS_BYTES], struct storage_journal_head *ret)
 {
-    struct head first, copy;
+    struct storage_journal_head first, copy;
     int r = head_decode(src, &first), copied = head_decode(src + HEAD_COPY_AT, &copy);
     if (r < 0 && copied < 0)
         return r;
     *ret = copied == 0 && (r < 0 || copy.generation > first.generation) ? copy : first;
     return 0;
+}
+
+int storage_journal_head_read(struct kn_file *file, struct storage_journal_head *ret)
+{
+    uint8_t bytes[HEADS_BYTES];
+    int r = kn_file_read_all(file, bytes, sizeof(bytes), 0);
+    return r < 0 ? r : heads_decode(bytes, ret);
 }
 
 static int folder_path(const struct storage_shards *shards, char dst[STORAGE_SHARD_PATH_BYTES])
@@ -131,9 +132,9 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
 int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
                                uint64_t before_generation, uint64_t before_bytes)
 {
-    struct head head = {.generation = generation,
-                        .before_generation = before_generation,
-                        .before_bytes = before_bytes};
+    struct storage_journal_head head = {.generation = generation,
+                                        .before_generation = before_generation,
+                                        .before_bytes = before_bytes};
     uint8_t bytes[HEADS_BYTES] = {0};
     memcpy(head.id, id, sizeof(head.id));
     head_encode(&head, bytes);
@@ -155,12 +156,12 @@ int storage_journal_begin(struct storage_shards *shards, struct storage_journal 
 
 /* --- opening --------------------------------------------------------------------------------- */
 /* An unreadable header is that of a journal that has not been flushed yet: nothing in it counts. */
-static int look(struct storage_shards *shards, struct storage_journal *journal, struct head *ret)
+static int look(struct storage_shards *shards, struct storage_journal *journal,
+                struct storage_journal_head *ret)
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
-    uint8_t bytes[HEADS_BYTES];
-    *ret = (struct head){.generation = 0};
+    *ret = (struct storage_journal_head){.generation = 0};
     int r = file_path(shards, journal->slot, path);
     if (r == 0)
         r = fs->ops->open(fs, path, KN_FS_WRITE, &journal->file);
@@ -170,9 +171,7 @@ static int look(struct storage_shards *shards, struct storage_journal *journal, 
     if (r == 0)
         r = fs->ops->size(journal->file, &journal->capacity);
     if (r == 0)
-        r = kn_file_read_all(journal->file, bytes, sizeof(bytes), 0);
-    if (r == 0)
-        r = heads_decode(bytes, ret);
+        r = storage_journal_head_read(journal->file, ret);
     journal->broken = r == -ENODATA && journal->capacity != shards->conf.journal_bytes;
     if (r == 0) {
         journal->generation = ret->generation;
@@ -195,7 +194,8 @@ static int make_folder(struct storage_shards *shards)
 }
 
 /* What the journal after this one says of it. */
-static uint64_t trusted(const struct head heads[STORAGE_JOURNALS_MAX], uint64_t generation)
+static uint64_t trusted(const struct storage_journal_head heads[STORAGE_JOURNALS_MAX],
+                        uint64_t generation)
 {
     for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
         if (heads[i].generation > 0 && heads[i].before_generation == generation)
@@ -205,8 +205,8 @@ static uint64_t trusted(const struct head heads[STORAGE_JOURNALS_MAX], uint64_t 
 }
 
 /* The oldest that is newer than this; NULL: none. */
-static struct storage_journal *next_journal(struct storage_shards *shards, const struct head *heads,
-                                            uint64_t done)
+static struct storage_journal *next_journal(struct storage_shards *shards,
+                                            const struct storage_journal_head *heads, uint64_t done)
 {
     struct storage_journal *next = NULL;
     for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
@@ -217,14 +217,14 @@ static struct storage_journal *next_journal(struct storage_shards *shards, const
     return next;
 }
 
-static int replay_all(struct storage_shards *shards, const struct head *heads,
+static int replay_all(struct storage_shards *shards, const struct storage_journal_head *heads,
                       uint64_t checkpointed, storage_journal_fn *each,
                       struct storage_shards_report *report)
 {
     uint64_t done = checkpointed;
     struct storage_journal *next;
     while ((next = next_journal(shards, heads, done))) {
-        const struct head *head = &heads[next->slot];
+        const struct storage_journal_head *head = &heads[next->slot];
         if (head->before_generation > done) { /* its file or both its headers are gone */
             report->bad_frames++;
             report->bad_bytes += head->before_bytes;
@@ -244,7 +244,7 @@ static int replay_all(struct storage_shards *shards, const struct head *heads,
 int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
                           storage_journal_fn *each, struct storage_shards_report *report)
 {
-    struct head *heads = calloc(STORAGE_JOURNALS_MAX, sizeof(*heads));
+    struct storage_journal_head *heads = calloc(STORAGE_JOURNALS_MAX, sizeof(*heads));
     int r = heads ? make_folder(shards) : -ENOMEM;
     shards->generation = checkpointed;
     for (unsigned i = 0; r == 0 && i < STORAGE_JOURNALS_MAX; i++) {
@@ -278,8 +278,7 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     struct kn_fs *fs = shards->storage->fs;
     struct storage_journal held = {.slot = slot};
     char path[STORAGE_SHARD_PATH_BYTES];
-    uint8_t bytes[HEADS_BYTES];
-    struct head head;
+    struct storage_journal_head head;
     int r = slot == 0 ? -ENOENT : storage_held_path(shards, slot, path);
     if (r < 0)
         return slot == 0 ? 0 : r;
@@ -287,9 +286,7 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     if (r == 0)
         r = fs->ops->size(held.file, &held.capacity);
     if (r == 0)
-        r = kn_file_read_all(held.file, bytes, sizeof(bytes), 0);
-    if (r == 0)
-        r = heads_decode(bytes, &head);
+        r = storage_journal_head_read(held.file, &head);
     if (r == 0) {
         held.seed = storage_shard_frame_seed(head.id, head.generation);
         r = storage_journal_replay(shards, &held, head.before_bytes, each, report);

@@ -49,6 +49,25 @@ void storage_segment_head(const struct storage_id *shard, const struct storage_s
     kn_put_u32le(dst + 48, kn_crc32c(0, (struct kn_bytes){dst, 48}));
 }
 
+int storage_segment_head_read(struct kn_file *file, struct storage_id *ret_shard,
+                              uint8_t ret_id[16], uint64_t *ret_first)
+{
+    uint8_t bytes[STORAGE_SEGMENT_HEAD_BYTES];
+    int r = kn_file_read_all(file, bytes, sizeof(bytes), 0);
+    if (r < 0)
+        return r;
+    struct kn_reader in = kn_reader_of((struct kn_bytes){bytes + 40, 12});
+    uint32_t crc;
+    r = kn_read_u64le(&in, ret_first);
+    r = r < 0 ? r : kn_read_u32le(&in, &crc);
+    if (r < 0 || memcmp(bytes, magic, sizeof(magic)) != 0 ||
+        crc != kn_crc32c(0, (struct kn_bytes){bytes, 48}))
+        return -ENODATA;
+    memcpy(ret_shard->bytes, bytes + 8, sizeof(ret_shard->bytes));
+    memcpy(ret_id, bytes + 24, 16);
+    return 0;
+}
+
 /* --- bytes ------------------------------------------------------------------------------------ */
 int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t len, uint64_t at,
                           bool nowait, size_t *ret_len)

@@ -200,6 +200,13 @@ int storage_journal_begin(struct storage_shards *shards, struct storage_journal 
 /* The file of what is held, as the catalogue names it; slot 0: none. */
 int storage_held_open(struct storage_shards *shards, unsigned slot, storage_journal_fn *each,
                       struct storage_shards_report *report) KN_MUSTUSE;
+struct storage_journal_head {
+    uint8_t id[16];
+    uint64_t generation;
+    uint64_t before_generation, before_bytes; /* of the one before: 0, 0 when there is none */
+};
+/* -ENODATA: neither of its two copies counts. */
+int storage_journal_head_read(struct kn_file *file, struct storage_journal_head *ret) KN_MUSTUSE;
 int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
                                uint64_t before_generation, uint64_t before_bytes) KN_MUSTUSE;
 int storage_held_path(const struct storage_shards *shards, unsigned slot,

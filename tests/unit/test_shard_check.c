@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `kinema check` and `kinema dump` over the logs of shards. */
+#include "shard_rig.h"
+
+#include <unistd.h>
+
+static struct said {
+    char text[1 << 20];
+    size_t len;
+} said;
+
+static void on_line(void *ctx, const char *line)
+{
+    (void) ctx;
+    said.len += (size_t) snprintf(said.text + said.len, sizeof(said.text) - said.len, "%s\n", line);
+    assert_true(said.len < sizeof(said.text));
+}
+
+static struct storage_check_result check(struct shard_rig *f)
+{
+    struct storage_check_result result;
+    struct kn_err err = {0};
+    said.len = 0;
+    said.text[0] = 0;
+    assert_ok(storage_check(f->dir.path, kn_fs_system(), on_line, NULL, &result, &err));
+    return result;
+}
+
+static bool is_said(const char *words)
+{
+    return strstr(said.text, words) != NULL;
+}
+
+/* Closed: 2000 records in segments, some of them in journals too. */
+static struct shard_rig filled(void)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    f.conf.segment_bytes_max = KIB(64);
+    shard_rig_reopen(&f);
+    for (uint64_t n = 0; n < 2000; n += 20)
+        shard_rig_append(&f, n, 20);
+    shard_rig_close(&f);
+    return f;
+}
+
+static void first_file(struct shard_rig *f, char dst[300])
+{
+    char id[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(&f->id, id);
+    snprintf(dst, 300, "%s/shards/%s/%020d.seg", f->dir.path, id, 0);
+}
+
+static void flip(const char *path, off_t at)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 0x10, file), byte ^ 0x10);
+    assert_int_equal(fclose(file), 0);
+}
+
+TEST(shards_that_are_sound_have_no_problem)
+{
+    struct shard_rig f = filled();
+    struct storage_check_result result = check(&f);
+    if (result.problems > 0)
+        print_error("%s", said.text);
+    assert_int_equal(result.problems, 0);
+    assert_int_equal(result.shards, 1);
+    assert_true(result.segments > 2);
+    assert_true(result.records >= 2000);
+    assert_true(is_said("journal file="));
+    temp_dir_remove(&f.dir);
+}
+
+TEST(a_byte_that_has_changed_in_a_segment_is_a_problem)
+{
+    struct shard_rig f = filled();
+    char path[300];
+    first_file(&f, path);
+    for (unsigned i = 0; i < 40; i++) {
+        flip(path, 64 + 13 * (off_t) i);
+        assert_true(check(&f).problems > 0);
+        assert_true(is_said("problem frame"));
+        flip(path, 64 + 13 * (off_t) i);
+    }
+    flip(path, 25); /* the file's identity */
+    assert_true(check(&f).problems > 0);
+    flip(path, 25);
+    assert_int_equal(check(&f).problems, 0);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(a_segment_that_is_short_or_gone_or_unknown_is_a_problem)
+{
+    struct shard_rig f = filled();
+    char path[300], other[320];
+    first_file(&f, path);
+    snprintf(other, sizeof(other), "%s.bak", path);
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(check(&f).problems, 2); /* gone, and a file that nobody knows */
+    assert_true(is_said("problem segment") && is_said("problem unknown"));
+    assert_int_equal(rename(other, path), 0);
+    assert_int_equal(truncate(path, 1000), 0);
+    assert_true(check(&f).problems > 0);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(damage_of_a_journal_is_a_problem)
+{
+    struct shard_rig f = filled();
+    char path[300];
+    uint64_t problems = 0;
+    for (int slot = 0; slot < 4; slot++) { /* one of them at least is needed */
+        snprintf(path, sizeof(path), "%s/journal/%d", f.dir.path, slot);
+        if (access(path, F_OK) != 0)
+            continue;
+        flip(path, 4096 + 100);
+        problems += check(&f).problems;
+        flip(path, 4096 + 100);
+    }
+    assert_true(problems > 0);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(journals_and_segments_are_put_into_words)
+{
+    struct shard_rig f = filled();
+    struct kn_err err = {0};
+    char path[300];
+    first_file(&f, path);
+    said.len = 0;
+    assert_ok(storage_dump(path, kn_fs_system(), true, on_line, NULL, &err));
+    assert_true(is_said("segment shard=010203") && is_said("first=0 "));
+    assert_true(is_said("frame at=64 kind=records") && is_said("records=20 "));
+    assert_true(is_said("record index=19 key_bytes=6"));
+    assert_true(is_said("end at="));
+    assert_false(is_said("damage"));
+    flip(path, 200);
+    said.len = 0;
+    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_true(is_said("damage at=64 what=payload") && !is_said("record index"));
+    flip(path, 70);
+    said.len = 0;
+    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_true(is_said("damage at=64 bytes="));
+    snprintf(path, sizeof(path), "%s/journal/0", f.dir.path);
+    said.len = 0;
+    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_true(is_said("journal id=") && is_said("frame at=4096 kind=records shard=010203"));
+    temp_dir_remove(&f.dir);
+}
+
+TESTS_MAIN(TEST_OF(shards_that_are_sound_have_no_problem),
+           TEST_OF(a_byte_that_has_changed_in_a_segment_is_a_problem),
+           TEST_OF(a_segment_that_is_short_or_gone_or_unknown_is_a_problem),
+           TEST_OF(damage_of_a_journal_is_a_problem),
+           TEST_OF(journals_and_segments_are_put_into_words))
