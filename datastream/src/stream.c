@@ -76,6 +76,12 @@ struct datastream_shards *datastream_stream_shards(struct datastream_stream *str
     return stream->shards;
 }
 
+struct datastream_shards *datastream_stream_settled_shards(struct datastream_stream *stream)
+{
+    KN_LOCKED(&stream->change);
+    return datastream_stream_shards(stream);
+}
+
 struct datastream_shards *datastream_stream_write_begin(struct datastream_stream *stream)
 {
     KN_LOCKED(&stream->lock);

@@ -50,6 +50,9 @@ void datastream_stream_unref(struct datastream_stream *stream); /* accepts NULL 
 /* References to what holds now. Any thread, never block. */
 struct datastream_settings *datastream_stream_settings(struct datastream_stream *stream);
 struct datastream_shards *datastream_stream_shards(struct datastream_stream *stream);
+/* The same once nobody appends by a map before it any more: what it says is closed may be closed.
+ * Waits for a change under way. */
+struct datastream_shards *datastream_stream_settled_shards(struct datastream_stream *stream);
 void datastream_shards_unref(struct datastream_shards *shards);
 
 /* Whoever appends to a shard holds, from choosing it to the return of storage_shard_append, the map

@@ -46,7 +46,7 @@ static int close_logs(struct datastream *ds, struct datastream_stream *stream,
                       const struct datastream_shard_map *before)
 {
     KN_CLEANUP(datastream_shards_unrefp)
-    struct datastream_shards *shards = datastream_stream_shards(stream);
+    struct datastream_shards *shards = datastream_stream_settled_shards(stream);
     int result = 0;
     for (size_t i = 0; i < shards->map.count && !is_over(ds); i++) {
         const struct datastream_shard *row = &shards->map.rows[i];
