@@ -181,10 +181,12 @@ static enum server_exit open_shards(struct serve *s, struct kn_err *err)
                     "is kept\"",
                     report.journals, report.batches, report.records, took_ms);
     if (report.bad_frames > 0)
-        kn_log_error("shard_logs_damaged",
-                     "bad_frames=%" PRIu64 " said=\"a journal is damaged in front of records that "
-                     "were acknowledged: what lies behind is lost; nothing was deleted\"",
-                     report.bad_frames);
+        kn_log_error(
+            "shard_logs_damaged",
+            "bad_frames=%" PRIu64 " bad_bytes=%" PRIu64
+            " said=\"a journal is damaged in front of records that were acknowledged: what "
+            "lay there is lost, what lies behind it was read; nothing was deleted\"",
+            report.bad_frames, report.bad_bytes);
     return SERVER_EXIT_OK;
 }
 

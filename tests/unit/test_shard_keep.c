@@ -2,6 +2,8 @@
 /* The logs of shards in operation: what cannot be written, what is kept and for how long. */
 #include "shard_rig.h"
 
+#include "core/metrics.h"
+
 /* Appends until it is refused; what was acknowledged. */
 static uint64_t append_until_refused(struct shard_rig *f, uint64_t number, int *ret_result)
 {
@@ -378,6 +380,56 @@ TEST(below_the_volumes_floor_records_are_refused_and_closing_is_not)
     shard_rig_teardown(&f);
 }
 
+/* --- metrics ---------------------------------------------------------------------------------- */
+static double metric(const char *series)
+{
+    struct kn_buf text;
+    char line[120];
+    kn_buf_init(&text, MIB(4));
+    assert_ok(kn_metrics_write(&text));
+    assert_ok(kn_buf_append(&text, "", 1));
+    snprintf(line, sizeof(line), "\nkinema_shard_%s ", series);
+    const char *at = strstr((const char *) text.ptr, line);
+    double value = at ? strtod(at + strlen(line), NULL) : 0;
+    kn_buf_done(&text);
+    return value;
+}
+
+TEST(what_the_logs_do_is_counted)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    const char *done = "append_records_total{outcome=\"done\"}";
+    const char *refused = "append_records_total{outcome=\"no_space\"}";
+    double had_done = metric(done), had_refused = metric(refused);
+    double had_flushes = metric("flush_seconds_count"), had_made = metric("made_segments_total");
+    double had_open = metric("open");
+    struct storage_batch *batch;
+    struct shard_waiter w;
+
+    append_to_idle(&f, 0, 1000, false);
+    fill_journals(&f);
+    assert_true(metric(done) - had_done == 2003);
+    assert_true(metric("flush_seconds_count") - had_flushes >= 51);
+    assert_true(metric("open") >= had_open); /* the rig's shard was open before */
+
+    f.storage->no_space = true;
+    assert_ok(storage_batch_new(f.storage, &batch));
+    shard_rig_add(&f, batch, 5, NULL);
+    assert_int_equal(shard_rig_wait(f.shard, batch, &w), -ENOSPC);
+    f.storage->no_space = false;
+    assert_true(metric(refused) - had_refused == 1);
+
+    shard_rig_reopen(&f);
+    fill_journals(&f);
+    assert_true(metric("made_segments_total") - had_made >= 2);
+    double had_removed = metric("removed_segments_total{rule=\"age\"}");
+    shard_clock.wall_ms += 5000;
+    retire(&f);
+    assert_true(metric("removed_segments_total{rule=\"age\"}") - had_removed == 1);
+    shard_rig_teardown(&f);
+    assert_true(metric("open") == had_open - 1);
+}
+
 TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
            TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
@@ -386,4 +438,5 @@ TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(old_records_go_also_of_shards_that_nobody_opens),
            TEST_OF(what_was_said_last_of_retention_holds_for_shards_that_nobody_opens),
            TEST_OF(short_of_space_the_oldest_of_media_and_shards_go_first),
-           TEST_OF(below_the_volumes_floor_records_are_refused_and_closing_is_not))
+           TEST_OF(below_the_volumes_floor_records_are_refused_and_closing_is_not),
+           TEST_OF(what_the_logs_do_is_counted))

@@ -11,6 +11,8 @@
  */
 #include "checkpoint.h"
 
+#include "metrics.h"
+
 #include <stdio.h>
 
 #include "core/log.h"
@@ -240,8 +242,12 @@ static int run_slice(struct storage_shards *shards, struct slice *slice)
     write_and_flush(shards, slice);
     r = record(shards, slice);
     for (size_t i = 0; i < slice->count; i++) {
-        if (slice->outs[i].result == 0)
-            storage_outgoing_publish(&slice->outs[i]);
+        const struct storage_outgoing *out = &slice->outs[i];
+        if (out->result < 0)
+            continue;
+        if (out->any_records)
+            storage_shard_metrics_written(out->is_new, out->row.bytes - out->write_at);
+        storage_outgoing_publish(&slice->outs[i]);
     }
     return r;
 }
@@ -338,6 +344,7 @@ static size_t gather_stuck(struct storage_shards *shards, struct storage_shard *
         list[stuck++] = shard;
     }
     shards->stuck_bytes = bytes;
+    storage_shard_metrics_stuck(stuck, bytes);
     return stuck;
 }
 
@@ -468,12 +475,16 @@ static bool work_locked(struct storage_shards *shards, int *ret_result)
         return false;
     kn_lock_give(&shards->lock);
     /* First what makes the committer wait, and is quick. */
+    int64_t began_ns = kn_mono_ns(kn_clock_system());
     int r = absent ? storage_journal_make(shards, absent) : run_round(shards, generation);
+    if (!absent)
+        storage_shard_metrics_checkpoint(kn_mono_ns(kn_clock_system()) - began_ns, r < 0);
     kn_lock_take(&shards->lock);
     if (r == 0 && absent)
         absent->state = STORAGE_JOURNAL_FREE;
     else if (r == 0)
         recycle_locked(shards, generation);
+    storage_journals_show_locked(shards);
     *ret_result = r;
     return true;
 }

@@ -8,6 +8,7 @@
  * answered -EIO once the header of the next journal says so on disk, since only then is it certain
  * that no later start finds them; until then their outcome is unknown.
  */
+#include "metrics.h"
 #include "shards.h"
 
 #include "core/crypto.h"
@@ -131,6 +132,8 @@ static void show_locked(struct storage_shard *shard, struct storage_batch *batch
 static void answer(struct storage_batch *batch)
 {
     struct storage_shard *shard = batch->shard;
+    if (batch->kind == STORAGE_BATCH_RECORDS)
+        storage_shard_metrics_append(batch->result, batch->count, batch->data_bytes);
     batch->done(batch->ctx, batch->first_index, batch->arrival_ms, batch->result);
     batch->shard = NULL;
     storage_batch_free(batch);
@@ -192,6 +195,7 @@ static void leave_locked(struct storage_shards *shards)
     shards->before_bytes = journal->tail;
     journal->state = STORAGE_JOURNAL_FULL;
     shards->active = NULL;
+    storage_journals_show_locked(shards);
     kn_cond_signal(&shards->check);
 }
 
@@ -240,7 +244,10 @@ static int enter(struct storage_shards *shards)
 
 static int flush(struct storage_journal *journal)
 {
-    return journal->file->fs->ops->sync(journal->file);
+    int64_t began_ns = kn_mono_ns(kn_clock_system());
+    int r = journal->file->fs->ops->sync(journal->file);
+    storage_shard_metrics_flush(kn_mono_ns(kn_clock_system()) - began_ns);
+    return r;
 }
 
 /* The journal has failed: what of the round's outcome can be said for certain? */

@@ -6,6 +6,7 @@
  * is to be believed: what lies behind that was never acknowledged. docs/format-shard.md.
  */
 #include "damage.h"
+#include "metrics.h"
 #include "shards.h"
 
 #include <stdio.h>
@@ -300,6 +301,20 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
         r = 0;
     }
     return r;
+}
+
+void storage_journals_show_locked(struct storage_shards *shards)
+{
+    unsigned count = 0;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        if (shards->journals[i].state != STORAGE_JOURNAL_FULL)
+            continue;
+        count++;
+        bytes += shards->journals[i].tail;
+    }
+    storage_shard_metrics_waiting(count, bytes);
+    storage_shard_metrics_memory(shards->memory_bytes);
 }
 
 void storage_journals_close(struct storage_shards *shards)

@@ -5,6 +5,7 @@
  * lie in journals: "wd/<shard>" says so, with the newest generation that may, and goes when that is
  * checkpointed.
  */
+#include "metrics.h"
 #include "page.h"
 #include "segment.h"
 
@@ -132,16 +133,22 @@ static void leave_folder(struct storage_shard *shard)
 }
 
 /* Those that were chosen, of all that were looked at. */
-static int remove_first(struct storage_shard *shard, struct segments *segments, size_t all)
+static int remove_first(struct storage_shard *shard, struct segments *segments, size_t all,
+                        enum storage_rule rule)
 {
     if (segments->count == 0)
         return 0;
     tell_readers(shard, segments, segments->count < all ? &segments->rows[segments->count] : NULL);
     storage_segments_forget(shard->shards, &shard->id);
     int r = remove_segments(shard->shards, &shard->id, segments);
-    if (r == 0)
-        leave_folder(shard);
-    return r;
+    if (r < 0)
+        return r;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < segments->count; i++)
+        bytes += segments->rows[i].bytes;
+    storage_shard_metrics_removed(rule, segments->count, bytes);
+    leave_folder(shard);
+    return 0;
 }
 
 int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more)
@@ -152,7 +159,7 @@ int storage_shard_retire_in_round(struct storage_shard *shard, bool *ret_more)
     if (r == 0) {
         size_t all = segments->count;
         choose(shard, segments);
-        r = remove_first(shard, segments, all);
+        r = remove_first(shard, segments, all, STORAGE_RULE_AGE);
         *ret_more = r == 0 && segments->count == SLICE;
     }
     free(segments);
@@ -201,7 +208,7 @@ static int relieve_in_round(struct storage_shard *shard, int64_t before_ms, uint
         return r;
     size_t all = segments->count;
     choose_for_space(shard, segments, before_ms, bytes);
-    return remove_first(shard, segments, all);
+    return remove_first(shard, segments, all, STORAGE_RULE_SPACE);
 }
 
 int storage_shard_relieve(struct storage *storage, const struct storage_id *id, int64_t before_ms,

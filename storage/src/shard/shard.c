@@ -3,6 +3,7 @@
  * The table of shards. One is in memory while somebody holds it, or while records of it are not in
  * a segment yet; otherwise the catalogue's rows say all there is to know.
  */
+#include "metrics.h"
 #include "shards.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ struct storage_shard *storage_shard_peek_locked(struct storage_shards *shards,
 
 static void shard_free(struct storage_shard *shard)
 {
+    storage_shard_metrics_loaded(-1);
     kn_assert(shard->tail_count == 0);
     free(shard->tail);
     free(shard->sources);
@@ -123,6 +125,7 @@ static int shard_new(struct storage_shards *shards, const struct storage_id *id,
     shard->refs = 1;
     shard->retention_ms = INT64_MAX;
     shard->trim_ms = INT64_MIN;
+    storage_shard_metrics_loaded(1);
     kn_gate_init(&shard->gate);
     kn_lock_init(&shard->lock);
     int r = storage_shard_is_dropped(shards, id);

@@ -192,6 +192,7 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
                           storage_journal_fn *each, struct storage_shards_report *report)
     KN_MUSTUSE;
 void storage_journals_close(struct storage_shards *shards);
+void storage_journals_show_locked(struct storage_shards *shards); /* in the metrics */
 int storage_journal_make(struct storage_shards *shards, struct storage_journal *journal) KN_MUSTUSE;
 /* A new identity and generation; the header is written, not flushed. */
 int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
