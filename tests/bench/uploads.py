@@ -26,16 +26,20 @@ def load(program, port, streams, seconds, *args, at_half=lambda: None):
     return json.loads(last)
 
 
-def kinema(bench, streams, seconds, *args):
-    """CPU seconds and memory of our server under the load, beside what the generator saw."""
+def kinema(bench, streams, seconds, *args, prepare=None, finish=None):
+    """CPU seconds and memory of our server under the load, beside what the generator saw. prepare(server)
+    and finish(server) are called before and after it; finish gives further figures."""
     with bench.kinema() as server:
         bench.streams(server, streams)
+        if prepare:
+            prepare(server)
         idle, kernel, before = server.private_bytes(), harness.kernel_cpu_s(), server.cpu_s()
         half = {}
         seen = load("put_load", server.ingest_port, streams, seconds, "--api-port", server.api_port,
                     *args, at_half=lambda: half.update(bytes=server.private_bytes(),
                                                        cpu_s=server.cpu_s() - before))
         return {**seen, "cpu_s": server.cpu_s() - before, "idle_bytes": idle,
+                **(finish(server) if finish else {}),
                 "kernel_cpu_s": harness.kernel_cpu_since_s(kernel), "half_bytes": half["bytes"],
                 "first_half_cpu_s": half["cpu_s"], "threads": harness.threads_cpu_s(server.pid)}
 

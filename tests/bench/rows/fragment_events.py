@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an event for each fragment adds to 50 uploads."""
+
+import re
+import urllib.request
+
+import uploads
+
+NAME = "fragment-events"
+GOAL = ("50 PutMedia uploads of 2 Mbit/s with an event for each fragment, beside the same without: "
+        "CPU ≤ 1.03×; every fragment has its event")
+UNIT = "% CPU"
+PEER = "ours, without events"
+LIMITS = [("ratio", "<=", 1.03), ("real_time_kept", ">=", 1), ("missing_events", "<=", 0)]
+STREAMS = 50
+
+
+def metric(server, name):
+    text = urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode()
+    return [float(v) for v in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)]
+
+
+def follow(server):
+    server.client("kinesis").create_stream(StreamName="events", ShardCount=4)
+    for i in range(STREAMS):
+        server.kvs().tag_stream(StreamName=f"load-{i}", Tags={"kinema:event-stream": "events"})
+
+
+def count(server):
+    """Events, once no fragment waits for its own any more."""
+    while any(metric(server, "kinema_fragment_events_behind_seconds")):
+        pass
+    return {"events": sum(metric(server, "kinema_fragment_events_total"))}
+
+
+def measure(bench):
+    seconds = 5 if bench.quick else 20
+    ours, peer = bench.pair(lambda: uploads.kinema(bench, STREAMS, seconds, prepare=follow, finish=count),
+                            lambda: uploads.kinema(bench, STREAMS, seconds))
+    return {"ours": 100 * ours["cpu_s"] / seconds, "peer": 100 * peer["cpu_s"] / seconds, "detail": {
+        "events": ours["events"], "missing_events": ours["persisted"] - ours["events"],
+        "real_time_kept": uploads.kept_real_time(ours, seconds),
+        "persisted_p99_ms": ours["persisted_p99_ms"], "peer_persisted_p99_ms": peer["persisted_p99_ms"],
+        "thread_events_%": 100 * ours["threads"].get("events", 0) / seconds,
+        "thread_shard-commit_%": 100 * ours["threads"].get("shard-commit", 0) / seconds,
+        "kernel_threads_%": 100 * ours["kernel_cpu_s"] / seconds,
+        "peer_kernel_threads_%": 100 * peer["kernel_cpu_s"] / seconds}}
