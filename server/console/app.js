@@ -6,6 +6,7 @@ import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
 import {DataList, DataView} from './data.js';
+import {Events} from './events.js';
 import {Holds} from './holds.js';
 import {Player, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
@@ -379,6 +380,7 @@ class StreamView {
       ask, path: `${streamPath(name)}/holds`, range: () => [this.timeline.from(), Math.min(this.timeline.to(), this.timeline.now())],
       onChange: holds => { this.timeline.holds = holds; this.timeline.draw(); },
     });
+    this.events = new Events($('#events'), {ask, poll, path: `${streamPath(name)}/events`});
     window.kinemaView = this; // for a look from the browser's developer tools
     this.buttons();
     this.stopPoll = poll(() => this.refresh());
@@ -633,6 +635,7 @@ class StreamView {
     if (this.abort.signal.aborted) return;
     this.abort.abort();
     this.stopPoll();
+    this.events.close();
     clearInterval(this.ticker);
     clearTimeout(this.idle);
     this.player.stop();

@@ -35,6 +35,8 @@ static const struct console_route routes[] = {
     {"GET",  "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_holds,        false},
     {"POST", "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_hold_set,     true },
     {"POST", "/kinema/v1/streams/*/holds/lift",   CONSOLE_LOGIN,    console_run_hold_lift,    true },
+    {"GET",  "/kinema/v1/streams/*/events",       CONSOLE_LOGIN,    console_run_events,       false},
+    {"POST", "/kinema/v1/streams/*/events",       CONSOLE_LOGIN,    console_run_events_set,   true },
     {"GET",  "/kinema/v1/data-streams",           CONSOLE_LOGIN,    console_run_data_streams, false},
     {"GET",  "/kinema/v1/data-streams/*",         CONSOLE_LOGIN,    console_run_data_stream,  false},
     {"GET",  "/kinema/v1/data-streams/*/records", CONSOLE_LOGIN,    console_run_data_records, false},

@@ -25,6 +25,7 @@ struct server_console_conf {
     struct storage *storage;
     struct playback *playback;
     struct datastream *datastream;
+    struct storage_event_sender *events;
     struct kn_keyring *keyring; /* NULL under --no-auth */
     struct kn_clock *clock;
 };

@@ -104,6 +104,10 @@ void console_run_holds(struct console_call *call);
 void console_run_hold_set(struct console_call *call);
 void console_run_hold_lift(struct console_call *call);
 
+/* console_events.c */
+void console_run_events(struct console_call *call);
+void console_run_events_set(struct console_call *call);
+
 /* console_streams.c */
 /* The stream of the path, if the caller may do this; otherwise NULL, and the answer is set. */
 struct storage_stream *console_stream_find(struct console_call *call, const char *action);

@@ -305,6 +305,7 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
                                              .storage = s->storage,
                                              .playback = s->playback,
                                              .datastream = s->datastream,
+                                             .events = s->events,
                                              .keyring = keyring_of(s),
                                              .clock = s->clock};
     if (server_address_is_off(settings->console))

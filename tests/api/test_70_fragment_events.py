@@ -20,6 +20,7 @@ import kinema
 import media
 import mkv
 import put_media as wire
+from console import Browser
 from control import post, raises
 
 SEED = int(os.environ.get("KINEMA_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -298,3 +299,33 @@ def test_a_deleted_data_stream_is_told_and_one_made_anew_goes_on(server, followe
     wanted = upload_some(server, stream, 2, now - 1000000)
     assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
     assert ask(server, "DescribeFragmentEvents", stream)["Status"] == "ACTIVE"
+
+
+# --- in the console ----------------------------------------------------------------------------
+def test_the_console_shows_and_sets_where_events_go(server, stream):
+    name, path = data_stream(server), f"/kinema/v1/streams/{stream}/events"
+    browser = Browser(server)
+    assert browser.login(server.key)[0] == 200
+    assert browser.get(path) == (200, {"status": "OFF", "canPut": True, "canRemove": True})
+    status, now = browser.post(path, {"dataStream": name})
+    assert status == 200 and (now["status"], now["dataStream"]) == ("ACTIVE", name)
+    wanted = upload_some(server, stream, 2)
+    assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
+    now = browser.get(path)[1]
+    assert (now["sent"], now["lost"], now["behindMs"]) == (2, 0, 0)
+    assert browser.post(path, {"dataStream": "nowhere"})[:1] == (404,)
+    assert browser.get(path)[1]["dataStream"] == name
+    assert browser.post(path, {"dataStream": ""}) == (200, {"status": "OFF", "canPut": True, "canRemove": True})
+    for body in (b"[]", b"{", {}, {"dataStream": 1}, {"other": "x"}):
+        assert browser.post(path, body, headers={"Content-Type": "application/json"})[0] == 400
+
+
+def test_the_consoles_switch_needs_the_rights_of_the_operations(server, stream):
+    name, path = data_stream(server), f"/kinema/v1/streams/{stream}/events"
+    viewer = Browser(server)
+    viewer.login(server.create_key("--allow", "kinema:DescribeFragmentEvents", "--stream", stream))
+    assert viewer.get(path)[1] == {"status": "OFF", "canPut": False, "canRemove": False}
+    assert viewer.post(path, {"dataStream": name})[0] == 404
+    half = Browser(server)
+    half.login(server.create_key("--allow", "kinema:*", "--stream", stream))
+    assert half.post(path, {"dataStream": name})[1]["error"] == "no_such_data_stream"

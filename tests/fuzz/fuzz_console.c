@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "datastream/datastream.h"
+#include "datastream/events.h"
 #include "storage/shard.h"
 #include "storage/storage.h"
 
@@ -26,6 +27,7 @@ static struct world {
     struct server_ports ports;
     struct storage *storage;
     struct datastream *datastream;
+    struct storage_event_sender *events;
     struct server_console *consoles[2]; /* without keys, and with */
 } world = {.dir = "/tmp/kinema-fuzz-XXXXXX"};
 
@@ -81,6 +83,12 @@ static void open_datastream(void)
     kn_assert(storage_shards_start(world.storage, &conf, &report, &err) == 0);
     kn_assert(datastream_new(world.storage, &world.config.datastream, &identity, kn_clock_system(),
                              &world.datastream, &err) == 0);
+    const struct datastream_events_conf events = {.storage = world.storage,
+                                                  .datastream = world.datastream,
+                                                  .identity = &identity,
+                                                  .clock = kn_clock_system(),
+                                                  .endpoint = "http://127.0.0.1:4566"};
+    kn_assert(datastream_events_start(&events, &world.events, &err) == 0);
 }
 
 static void open_world(void)
@@ -107,6 +115,7 @@ static void open_world(void)
                                                  .ports = &world.ports,
                                                  .storage = world.storage,
                                                  .datastream = world.datastream,
+                                                 .events = world.events,
                                                  .keyring = keys ? &ring : NULL,
                                                  .clock = kn_clock_system()};
         kn_assert(server_console_new(&conf, &world.consoles[keys], &err) == 0);

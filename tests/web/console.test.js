@@ -122,6 +122,18 @@ test('a legal hold is set on the range in view, drawn on the bar, and lifted wit
   assert.deepEqual(await page.evaluate(() => window.kinemaView.timeline.holds), []);
 });
 
+test('fragment events are switched on, counted, and switched off', async () => {
+  await page.waitForSelector('#events:not([hidden])');
+  assert.match(await page.textContent('#events-state'), /^Off/);
+  assert.equal(await page.inputValue('#events-stream'), 'camera-events');
+  await page.check('#events-on');
+  await page.waitForFunction(() => /^[1-9]\d* sent/.test(document.querySelector('#events-state').textContent));
+  await shot('events');
+  assert.equal(await page.getAttribute('#events-state a', 'href'), '#/data/camera-events');
+  await page.uncheck('#events-on');
+  await page.waitForFunction(() => /^Off/.test(document.querySelector('#events-state').textContent));
+});
+
 test('what one pastes into a client can be copied, also where the clipboard is not to be had', async () => {
   await page.click('.connect summary');
   await page.waitForSelector('.addresses code');

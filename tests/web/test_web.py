@@ -149,6 +149,7 @@ def hevc(server):
 def test_the_console(modules, shots, server, camera, hevc, silent):
     links = [kinema.run("console-link", "--data", server.data, "--url",
                         server.console).stdout.strip()]
+    server.client("kinesis").create_stream(StreamName="camera-events", ShardCount=1)
     node_test("console.test.js", {
         "console": server.console, "links": links, "stream": STREAM, "hevc": hevc, "silent": silent,
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
