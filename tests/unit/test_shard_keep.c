@@ -401,16 +401,17 @@ TEST(what_the_logs_do_is_counted)
     const char *done = "append_records_total{outcome=\"done\"}";
     const char *refused = "append_records_total{outcome=\"no_space\"}";
     double had_done = metric(done), had_refused = metric(refused);
-    double had_flushes = metric("flush_seconds_count"), had_made = metric("made_segments_total");
-    double had_open = metric("open");
+    double had_flushes = metric("flush_seconds_count{}"),
+           had_made = metric("made_segments_total{}");
+    double had_open = metric("open{}");
     struct storage_batch *batch;
     struct shard_waiter w;
 
     append_to_idle(&f, 0, 1000, false);
     fill_journals(&f);
     assert_true(metric(done) - had_done == 2003);
-    assert_true(metric("flush_seconds_count") - had_flushes >= 51);
-    assert_true(metric("open") >= had_open); /* the rig's shard was open before */
+    assert_true(metric("flush_seconds_count{}") - had_flushes >= 51);
+    assert_true(metric("open{}") >= had_open); /* the rig's shard was open before */
 
     f.storage->no_space = true;
     assert_ok(storage_batch_new(f.storage, &batch));
@@ -421,13 +422,13 @@ TEST(what_the_logs_do_is_counted)
 
     shard_rig_reopen(&f);
     fill_journals(&f);
-    assert_true(metric("made_segments_total") - had_made >= 2);
+    assert_true(metric("made_segments_total{}") - had_made >= 2);
     double had_removed = metric("removed_segments_total{rule=\"age\"}");
     shard_clock.wall_ms += 5000;
     retire(&f);
     assert_true(metric("removed_segments_total{rule=\"age\"}") - had_removed == 1);
     shard_rig_teardown(&f);
-    assert_true(metric("open") == had_open - 1);
+    assert_true(metric("open{}") == had_open - 1);
 }
 
 TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
