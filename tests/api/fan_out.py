@@ -34,12 +34,21 @@ def metric(server, name):
     return float(found.group(1)) if found else 0
 
 
+_clients = {}  # making one takes longer than most tests
+
+
+def client_of(server, key=None):
+    name = (server.api, key and key.id)
+    if name not in _clients:
+        _clients[name] = server.client("kinesis", key=key, max_pool_connections=100)
+    return _clients[name]
+
+
 class Subscription:
     """One SubscribeToShard answer; events are queued as they come."""
 
     def __init__(self, server, consumer, kind="LATEST", shard=SHARD, key=None, **position):
-        self.client = server.client("kinesis", key=key)
-        answer = self.client.subscribe_to_shard(
+        answer = client_of(server, key).subscribe_to_shard(
             ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": kind, **position})
         self.stream, self.events = answer["EventStream"], queue.Queue()
         self.thread = threading.Thread(target=self.run, daemon=True)
