@@ -63,6 +63,7 @@ static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, 
 {
     ssize_t got = kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
     shard_disk.reads += got > 0;
+    shard_disk.read_bytes += got > 0 ? (uint64_t) got : 0;
     return got;
 }
 

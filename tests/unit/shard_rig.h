@@ -27,6 +27,7 @@ extern struct shard_disk {
     _Atomic bool no_checkpoints;
     _Atomic bool folder_hangs, hanging; /* who opens a file there waits; somebody does */
     _Atomic unsigned reads;             /* that found bytes */
+    _Atomic uint64_t read_bytes;
 } shard_disk;
 extern struct kn_fake_clock shard_clock;
 

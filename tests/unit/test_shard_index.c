@@ -121,6 +121,22 @@ TEST(an_index_and_a_time_in_a_sealed_segment_cost_two_reads)
     shard_rig_teardown(&f);
 }
 
+TEST(a_page_of_few_records_reads_few_bytes_whatever_else_it_may_hold)
+{
+    struct shard_rig f = segments();
+    assert_read_one(f.shard, 4000); /* its segment is open */
+    struct storage_page page;
+    struct storage_shard_read read = {.from = 4000, .count_max = 200, .bytes_max = MIB(10)};
+    uint64_t before = shard_disk.read_bytes;
+
+    assert_ok(storage_shard_read(f.shard, &read, &page));
+
+    assert_int_equal(page.count, 200);
+    assert_true(shard_disk.read_bytes - before < KIB(300));
+    storage_page_free(&page);
+    shard_rig_teardown(&f);
+}
+
 TEST(any_time_is_found_whatever_is_cached)
 {
     struct shard_rig f = segments();
@@ -256,6 +272,7 @@ TEST(who_reads_one_shard_does_not_wait_for_the_disk_of_another)
 }
 
 TESTS_MAIN(TEST_OF(an_index_and_a_time_in_a_sealed_segment_cost_two_reads),
+           TEST_OF(a_page_of_few_records_reads_few_bytes_whatever_else_it_may_hold),
            TEST_OF(any_time_is_found_whatever_is_cached),
            TEST_OF(the_newest_and_the_oldest_are_found_without_the_disk),
            TEST_OF(damaged_marks_are_not_believed_and_written_again),

@@ -30,7 +30,8 @@ int storage_marks_add(struct storage_marks *marks, const struct storage_shard_fr
     return 0;
 }
 
-uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms)
+uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms,
+                            struct storage_mark *ret_next)
 {
     size_t low = 0, high = marks->count;
     while (low < high) {
@@ -41,6 +42,8 @@ uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, i
         else
             high = mid;
     }
+    if (ret_next && low < marks->count)
+        *ret_next = marks->items[low];
     return low > 0 ? marks->items[low - 1].at : 0;
 }
 

@@ -31,8 +31,9 @@ struct storage_marks {
 int storage_marks_add(struct storage_marks *marks, const struct storage_shard_frame *frame)
     KN_MUSTUSE;
 /* Where to begin so as to meet the first frame with this index or later, and that time or later; 0:
- * at the first frame. */
-uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms);
+ * at the first frame. *ret_next (may be NULL): the mark behind it, untouched if there is none. */
+uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms,
+                            struct storage_mark *ret_next);
 /* A copy of those in front of a place. */
 int storage_marks_copy(const struct storage_marks *marks, uint64_t end, struct storage_marks *ret)
     KN_MUSTUSE;

@@ -10,6 +10,8 @@
 #include "core/crypto.h"
 
 enum {
+    AHEAD_PARTS = 8, /* more than what records of a segment take on the average */
+    FIND_BYTES = 64 << 10,
     READ_AHEAD_BYTES = 128 << 10, /* over what the reader wants: headers, and the marks' distance */
 };
 
@@ -126,12 +128,23 @@ static int walk_next(struct walk *w, uint64_t *at, size_t ahead, bool more,
 }
 
 /* --- a page ----------------------------------------------------------------------------------- */
+/* What a page of this size takes in this segment. If its records are larger than elsewhere the page
+ * is not full, and the next one goes on. */
+static size_t ahead_of(const struct storage_segment_row *row, const struct storage_shard_read *read)
+{
+    uint64_t records = kn_max_u64(row->records, 1);
+    uint64_t each = row->bytes / records + 1, count = kn_min_u64(read->count_max, records);
+    uint64_t bytes = kn_min_u64(read->bytes_max + STORAGE_SHARD_RECORD_HEAD_BYTES * count,
+                                count * (each + each / AHEAD_PARTS));
+    return kn_min_u64(bytes, MIB(16)) + READ_AHEAD_BYTES;
+}
+
 /* Adds frames until the page is full or what has been read ends. */
 static int fill(struct walk *w, const struct storage_shard_read *read, int64_t horizon,
                 struct storage_page *page)
 {
-    size_t ahead = kn_min_u64(read->bytes_max, MIB(16)) + READ_AHEAD_BYTES;
-    uint64_t at = storage_marks_find(&w->segment->marks, read->from, horizon);
+    size_t ahead = ahead_of(&w->segment->row, read);
+    uint64_t at = storage_marks_find(&w->segment->marks, read->from, horizon, NULL);
     for (;;) {
         struct storage_shard_frame frame;
         struct kn_bytes payload;
@@ -268,26 +281,38 @@ static int seek_row(struct storage_shard *shard, int64_t ms, uint64_t low, uint6
     return any ? 0 : -ENOENT;
 }
 
+/* Headers are enough for it: a record whose payload is damaged is passed over when it is read. The
+ * next mark is the answer if all in front of it came earlier. */
 static int find_in(struct storage_segment *segment, int64_t ms, bool nowait, uint64_t *ret_index)
 {
-    struct walk walk = {.segment = segment, .nowait = nowait};
-    uint64_t at = storage_marks_find(&segment->marks, 0, ms);
-    int r = 0;
-    for (bool found = false; r == 0 && !found;) {
+    struct storage_mark next = {.index = segment->row.next, .at = segment->row.bytes};
+    uint64_t at = storage_marks_find(&segment->marks, 0, ms, &next), from = 0;
+    uint8_t *bytes = malloc(FIND_BYTES);
+    size_t len = 0;
+    int r = bytes ? 0 : -ENOMEM;
+    *ret_index = next.index; /* unless it is one of those in front of it */
+    for (at = kn_max_u64(at, STORAGE_SEGMENT_HEAD_BYTES); r == 0 && at < next.at;) {
         struct storage_shard_frame frame;
-        struct kn_bytes payload;
-        r = walk_next(&walk, &at, READ_AHEAD_BYTES, true, &frame, &payload);
-        if (r < 0)
+        if (at + STORAGE_SHARD_FRAME_BYTES > from + len) {
+            from = at;
+            r = storage_segment_pread(segment, bytes, kn_min_u64(FIND_BYTES, next.at - at), at,
+                                      nowait, &len);
+            if (r < 0)
+                break;
+        }
+        if (len < STORAGE_SHARD_FRAME_BYTES ||
+            storage_segment_frame(segment, bytes + (at - from), at, &frame) < 0) {
+            r = storage_segment_pass(segment, at, nowait, &at);
+            len = 0;
+        } else if (frame.arrival_ms >= ms) {
+            *ret_index = frame.first_index;
             break;
-        found = frame.arrival_ms >= ms;
-        *ret_index = frame.first_index;
-        at += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
+        } else {
+            at += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
+        }
     }
-    free(walk.bytes);
-    if (r != -ENOENT)
-        return r;
-    *ret_index = segment->row.next; /* damage: what comes after is in the next */
-    return 0;
+    free(bytes);
+    return r;
 }
 
 int storage_segment_find(struct storage_shard *shard, int64_t ms, bool nowait, uint64_t *ret_index)
