@@ -22,6 +22,8 @@ Every operation of Amazon Kinesis Video Streams and Kinesis Data Streams, and wh
 
 *Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here. *Planned* ones are described but not written yet; the server does not have them.
 
+*Calls a second* are how often AWS lets an account, or an account on one stream, call the operation; kept under `limits = aws`, else any number is answered.
+
 Any operation may also answer the errors common to all of AWS's services: those of [signatures](protocols/sigv4.md) (for data streams with status 400 and names ending in `Exception`), `SerializationException` and `UnknownOperationException` (400 and 404, in coral's envelope), `AccessDeniedException` (403), `ThrottlingException` (400), `InternalFailure` (500) and `ServiceUnavailable` (503; 504 for uploads, on which AWS's producers back off).
 """
 
@@ -38,12 +40,18 @@ def fault_text(op):
     return ", ".join(f"{name} {status}" for name, status, _ in op.faults) or "–"
 
 
+def rate_text(op):
+    """Of the account, of one stream."""
+    of = {"account": "", "stream": " a stream"}
+    return ", ".join(f"{rate}{of[whose]}" for whose, rate in sorted(op.calls_per_s.items())) or "–"
+
+
 def group_table(rows):
-    out = ["| operation | route or target | status | errors |", "|---|---|---|---|"]
+    out = ["| operation | route or target | status | calls a second | errors |", "|---|---|---|---|---|"]
     for module, op in sorted(rows, key=lambda row: row[1].name):
         link = f"[{op.name}](../{module}/api/{op.name}.json)"
         where = op.target or f"{op.method} {op.route}"
-        out.append(f"| {link} | `{where}` | {op.status} | {fault_text(op)} |")
+        out.append(f"| {link} | `{where}` | {op.status} | {rate_text(op)} | {fault_text(op)} |")
     refused = [op for _, op in sorted(rows, key=lambda row: row[1].name) if op.status == "refused"]
     if refused:
         out += ["", "| refused | answers | because |", "|---|---|---|"]

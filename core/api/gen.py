@@ -240,6 +240,9 @@ class Module:
             fields.append(("resource_token", f"&rows_{c}_in[{names.index(op.resource['token'])}]"))
         if op.protocol == "aws-json":
             fields += [("protocol", "KN_API_AWS_JSON"), ("target", quote(op.target))]
+        for key, whose in (("calls_per_s", "account"), ("stream_calls_per_s", "stream")):
+            if whose in op.calls_per_s:
+                fields.append((key, str(op.calls_per_s[whose])))
         if op.body_limit:
             fields.append(("body_bytes_max", str(op.body_limit)))
         for key, on in (("blocking", op.blocking), ("changes", op.changes), ("input_stream", op.input == "stream"),

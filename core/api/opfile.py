@@ -19,7 +19,7 @@ OPERATION_KEYS = {
     "operation", "group", "service", "status", "reason", "fault", "source", "method", "route",
     "action", "resource", "blocking", "changes", "input", "body", "in", "out", "faults", "shapes",
     "doc",
-    "protocol", "target", "body_limit",
+    "protocol", "target", "body_limit", "calls_per_s",
 }
 DEFAULT_KEYS = {"group", "service", "protocol", "target"}
 BODY_LIMIT_MAX = 16 << 20
@@ -192,6 +192,7 @@ class Reader:
         op.action = spec.get("action", f"{op.service}:{op.name}")
         op.blocking, op.changes = spec.get("blocking", False), spec.get("changes", False)
         op.body_limit = spec.get("body_limit")
+        op.calls_per_s = spec.get("calls_per_s", {})
         op.input, op.body = spec.get("input", "json"), spec.get("body", "json")
         self.check_protocol(op)
         op.faults = self.faults(path, spec.get("faults", []), op.protocol)
@@ -211,6 +212,9 @@ class Reader:
             raise Bad(f"{op.path}: aws-json, and only that, is POST / with a target")
         if aws and op.input != "json":
             raise Bad(f"{op.path}: the input of aws-json is its body")
+        self.check_keys(f"{op.path}: calls_per_s", op.calls_per_s, {"account", "stream"})
+        if not all(isinstance(rate, int) and rate > 0 for rate in op.calls_per_s.values()):
+            raise Bad(f"{op.path}: calls_per_s are whole numbers")
         if op.body_limit is not None and not 0 < op.body_limit <= BODY_LIMIT_MAX:
             raise Bad(f"{op.path}: body_limit is up to {BODY_LIMIT_MAX} bytes")
 
@@ -224,6 +228,9 @@ class Reader:
             raise Bad(f"{op.path}: reason and fault belong to refused operations")
         if op.input not in ("json", "stream") or op.body not in ("json", "stream"):
             raise Bad(f"{op.path}: input and body are json or stream")
+        limited = "LimitExceededException" if op.protocol == "aws-json" else "ClientLimitExceededException"
+        if op.calls_per_s and limited not in [name for name, _, _ in op.faults]:
+            raise Bad(f"{op.path}: calls_per_s needs {limited} in its faults")
         if op.changes and not op.blocking:
             raise Bad(f"{op.path}: what changes the catalogue is blocking")
         if not op.route.startswith("/"):

@@ -27,6 +27,10 @@ int kn_api_new(const struct kn_api_conf *conf, struct kn_api **ret)
         kn_api_free(api);
         return -ENOMEM;
     }
+    if (conf->aws_limits && kn_api_rates_new(&api->rates) < 0) {
+        kn_api_free(api);
+        return -ENOMEM;
+    }
     *ret = api;
     return 0;
 }
@@ -37,6 +41,7 @@ void kn_api_free(struct kn_api *api)
         return;
     kn_api_signing_keys_free(api->signing_keys);
     kn_api_replay_free(api->replay);
+    kn_api_rates_free(api->rates);
     free(api);
 }
 
@@ -300,6 +305,8 @@ static void proceed(struct kn_api_call_state *state)
         error = decode(state);
     if (!error)
         error = kn_api_authorise(state);
+    if (!error)
+        error = kn_api_rates_check(state);
     if (!error && !op->invoke)
         error = refuse(state);
     if (error)

@@ -6,6 +6,7 @@
  *   api.c  order of the stages, threads         api_route.c       which operation is meant
  *   api_auth.c  who asks                        api_codec_*.c     decode (api_decode.c), encode
  *   api_authorise.c  may they                   api_validate.c    constraints
+ *   api_rate.c  not too often
  *   api_front.c  awsJson's odd forms            api_reply*.c      answers as the SDKs read them
  */
 #ifndef CORE_SRC_API_PRIVATE_H
@@ -186,6 +187,7 @@ struct kn_api {
     struct kn_api_entry unknown; /* awsJson's, for a target that nobody has; op NULL: no awsJson */
     struct kn_api_signing_keys *signing_keys;
     struct kn_api_replay *replay;
+    struct kn_api_rates *rates; /* NULL: AWS's are not kept */
 };
 
 struct kn_api_raised { /* the fault to answer */
@@ -278,6 +280,11 @@ int kn_api_check_origin(struct kn_api_call_state *state) KN_MUSTUSE;
 bool kn_api_is_own_host(struct kn_str host, const char *allowed);
 
 int kn_api_authorise(struct kn_api_call_state *state) KN_MUSTUSE;
+
+/* api_rate.c: AWS's limits of calls a second. */
+int kn_api_rates_new(struct kn_api_rates **ret) KN_MUSTUSE;
+void kn_api_rates_free(struct kn_api_rates *rates);
+int kn_api_rates_check(struct kn_api_call_state *state) KN_MUSTUSE;
 
 void kn_api_reply_fault(struct kn_api_call_state *state);
 void kn_api_reply_aws(struct kn_api_call_state *state); /* fault or answer */

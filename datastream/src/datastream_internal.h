@@ -53,6 +53,16 @@ struct kn_str datastream_arn(struct kn_api_call *call, struct kn_str name);
 int datastream_changed(struct kn_api_call *call, int r);
 /* Removes it and all that is its own. Idempotent. Blocks. */
 int datastream_stream_delete(struct datastream *ds, struct datastream_stream *stream) KN_MUSTUSE;
+/* Whether the account may have so many more open shards, one more stream in on-demand mode, one
+ * more that is CREATING; else
+ * LimitExceededException is raised. */
+int datastream_room_for_shards(struct datastream *ds, struct kn_api_call *call, size_t more)
+    KN_MUSTUSE;
+int datastream_room_for_on_demand(struct datastream *ds, struct kn_api_call *call) KN_MUSTUSE;
+int datastream_room_for_stream(struct datastream *ds, struct kn_api_call *call) KN_MUSTUSE;
+/* The fault of what datastream_rate_day refuses. */
+int datastream_day_exceeded(struct kn_api_call *call, const struct datastream_stream *stream,
+                            enum datastream_day_call day_call);
 /* Whether the tags may stand beside one another on one resource. */
 int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
 

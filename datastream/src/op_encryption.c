@@ -7,10 +7,20 @@
 
 #include <errno.h>
 
+struct edit {
+    struct datastream *ds;
+    struct kn_api_call *call;
+    struct datastream_stream *stream;
+    struct kn_str key; /* ptr NULL: not encrypted */
+};
+
 static int change(void *ctx, struct datastream_settings *draft)
 {
-    const struct kn_str *key = ctx;
-    draft->kms_key = *key;
+    struct edit *edit = ctx;
+    enum datastream_day_call day = edit->key.ptr ? DATASTREAM_DAY_ENCRYPT : DATASTREAM_DAY_DECRYPT;
+    if (!datastream_rate_day(edit->ds, edit->stream, day))
+        return datastream_day_exceeded(edit->call, edit->stream, day);
+    draft->kms_key = edit->key;
     return 0;
 }
 
@@ -19,7 +29,8 @@ static int run(struct datastream *ds, struct kn_api_call *call, struct kn_str na
 {
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, call, name, arn, &stream);
-    return r < 0 ? r : datastream_update(ds, call, stream, change, &key);
+    struct edit edit = {ds, call, stream, key};
+    return r < 0 ? r : datastream_update(ds, call, stream, change, &edit);
 }
 
 static int check_type(struct kn_api_call *call, enum datastream_EncryptionType type)

@@ -11,7 +11,7 @@
 struct edit {
     struct datastream *ds;
     struct kn_api_call *call;
-    const struct datastream_stream *stream;
+    struct datastream_stream *stream;
     bool on_demand, spread;
     bool at_once; /* AWS does it in no time */
     struct kn_api_i64 warm_mibps;
@@ -64,6 +64,13 @@ static int change_mode(void *ctx, struct datastream_settings *draft)
         if (r < 0)
             return r;
         draft->warm_mibps = edit->warm_mibps.v;
+    }
+    if (draft->on_demand != edit->on_demand) {
+        int r = edit->on_demand ? datastream_room_for_on_demand(edit->ds, edit->call) : 0;
+        if (r < 0)
+            return r;
+        if (!datastream_rate_day(edit->ds, edit->stream, DATASTREAM_DAY_MODE))
+            return datastream_day_exceeded(edit->call, edit->stream, DATASTREAM_DAY_MODE);
     }
     draft->on_demand = edit->on_demand;
     draft->spread = edit->on_demand && draft->spread;

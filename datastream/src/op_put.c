@@ -141,6 +141,16 @@ struct shown { /* of a group */
     struct datastream_sequence_run run;
 };
 
+static int show_throttled(struct kn_api_call *call, const struct datastream_put *put,
+                          struct kn_str shard, struct datastream_PutRecordsResultEntry *ret)
+{
+    *ret = (struct datastream_PutRecordsResultEntry){
+        .ErrorCode = KN_STR("ProvisionedThroughputExceededException"),
+        .ErrorMessage = kn_arena_printf(call->arena, rate_exceeded, shard.ptr,
+                                        KN_STR_ARG(put->stream), call->identity->account)};
+    return ret->ErrorMessage.ptr ? 0 : -ENOMEM;
+}
+
 static int show_group(struct kn_api_call *call, const struct datastream_put *put,
                       const struct datastream_put_group *group, struct shown *ret)
 {
@@ -154,12 +164,7 @@ static int show_group(struct kn_api_call *call, const struct datastream_put *put
     }
     ret->failure = (struct datastream_PutRecordsResultEntry){
         .ErrorCode = KN_STR("InternalFailure"), .ErrorMessage = KN_STR("Internal Service Failure")};
-    if (group->result != -ENOBUFS)
-        return 0;
-    ret->failure.ErrorCode = KN_STR("ProvisionedThroughputExceededException");
-    ret->failure.ErrorMessage = kn_arena_printf(call->arena, rate_exceeded, ret->id.ptr,
-                                                KN_STR_ARG(put->stream), call->identity->account);
-    return ret->failure.ErrorMessage.ptr ? 0 : -ENOMEM;
+    return group->result == -ENOBUFS ? show_throttled(call, put, ret->id, &ret->failure) : 0;
 }
 
 static int put_records_done(struct kn_api_call *call, struct datastream_put *put)
@@ -178,6 +183,11 @@ static int put_records_done(struct kn_api_call *call, struct datastream_put *put
         struct shown *group = &groups[put->group_of[i]];
         if (group->failure.ErrorCode.ptr) {
             entries[i] = group->failure;
+            failed++;
+            continue;
+        }
+        if (put->throttled && put->throttled[i]) { /* others of its shard are in */
+            r = show_throttled(call, put, group->id, &entries[i]);
             failed++;
             continue;
         }

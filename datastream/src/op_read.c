@@ -43,6 +43,15 @@ struct place {
     struct storage_shard *log;
 };
 
+static int too_fast(struct kn_api_call *call, const struct place *place)
+{
+    char id[DATASTREAM_SHARD_ID_BYTES];
+    datastream_shard_id_format((int32_t) place->shard->index, id);
+    return kn_api_fault(call, "ProvisionedThroughputExceededException",
+                        "Rate exceeded for shard %s in stream " KN_STR_FMT " under account %s.", id,
+                        KN_STR_ARG(place->stream->name), call->identity->account);
+}
+
 static void place_done(struct place *place)
 {
     storage_shard_unref(place->log);
@@ -50,16 +59,20 @@ static void place_done(struct place *place)
     datastream_stream_unref(place->stream);
 }
 
-/* place->stream has been found. -EAGAIN: on a worker. */
+typedef bool rate_fn(struct datastream *ds, struct datastream_stream *stream, uint32_t shard);
+
+/* place->stream has been found. -EAGAIN: on a worker, where the call is not counted again. */
 static int open_place(struct datastream *ds, struct kn_api_call *call, uint32_t shard,
-                      struct place *place)
+                      rate_fn *rate, struct place *place)
 {
     place->shards = datastream_stream_shards(place->stream);
     place->shard = datastream_shard_map_find(&place->shards->map, shard);
     bool has_shards = datastream_stream_state(ds, place->stream) != DATASTREAM_CREATING;
-    int r = place->shard && has_shards
-                ? datastream_log_get(ds, place->stream, shard, !call->on_worker, &place->log)
-                : -ENOENT;
+    if (!place->shard || !has_shards)
+        return no_shard(call, shard, place->stream->name);
+    if (!call->on_worker && !rate(ds, place->stream, shard))
+        return too_fast(call, place);
+    int r = datastream_log_get(ds, place->stream, shard, !call->on_worker, &place->log);
     return r == -ENOENT ? no_shard(call, shard, place->stream->name) : r;
 }
 
@@ -94,7 +107,7 @@ static int begin(struct datastream *ds, const struct datastream_GetShardIterator
     r = datastream_lookup(ds, call, in->StreamName, in->StreamARN, &place->stream);
     if (r == -ENOENT)
         return no_shard(call, shard, name);
-    return r < 0 ? r : open_place(ds, call, shard, place);
+    return r < 0 ? r : open_place(ds, call, shard, datastream_rate_iterator, place);
 }
 
 int datastream_op_GetShardIterator(struct datastream *ds,
@@ -180,6 +193,7 @@ static int answer(struct datastream *ds, struct kn_api_call *call, const struct 
             behind_ms = datastream_millis_behind(page, ends, now_ms);
     kn_api_keep(call, free_page, page);
     datastream_log_was_read(place->stream, place->shard->index, behind_ms, now_ms);
+    datastream_rate_got(ds, place->stream, place->shard->index, page->bytes);
     out->MillisBehindLatest = (struct kn_api_i64){true, behind_ms};
     int r = datastream_records_show(call->arena, place->shard, page, &out->Records);
     if (r < 0)
@@ -226,7 +240,7 @@ int datastream_op_GetRecords(struct datastream *ds, const struct datastream_GetR
     place.stream = datastream_stream_find(ds->streams, iterator.name);
     if (!place.stream)
         return no_shard(call, iterator.shard, iterator.name);
-    r = open_place(ds, call, iterator.shard, &place);
+    r = open_place(ds, call, iterator.shard, datastream_rate_get, &place);
     if (r == 0)
         r = dry_run(call, in->DryRun);
     if (r ==

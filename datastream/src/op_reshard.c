@@ -10,7 +10,7 @@
 struct edit {
     struct datastream *ds;
     struct kn_api_call *call;
-    const struct datastream_stream *stream;
+    struct datastream_stream *stream;
     uint32_t shard, adjacent, target;
     struct kn_str start_text;
     struct datastream_hash start;
@@ -38,8 +38,7 @@ static int too_many(const struct edit *edit)
 static int check_mode(struct edit *edit, const char *operation)
 {
     KN_CLEANUP(datastream_settings_unrefp)
-    struct datastream_settings *settings =
-        datastream_stream_settings((struct datastream_stream *) (uintptr_t) edit->stream);
+    struct datastream_settings *settings = datastream_stream_settings(edit->stream);
     enum datastream_state state = datastream_state_of(edit->ds, settings);
     if (state != DATASTREAM_ACTIVE)
         return datastream_not_active(edit->call, edit->stream, state);
@@ -98,8 +97,10 @@ static int split(void *ctx, const struct datastream_shard_map *map,
     if (datastream_hash_cmp(edit->start, least) <= 0 ||
         datastream_hash_cmp(edit->start, row->range.end) >= 0)
         return outside(edit, row);
-    int r =
-        datastream_shard_map_split(map, edit->shard, edit->start, kn_wall_ms(edit->ds->clock), ret);
+    int r = datastream_room_for_shards(edit->ds, edit->call, 1);
+    if (r < 0)
+        return r;
+    r = datastream_shard_map_split(map, edit->shard, edit->start, kn_wall_ms(edit->ds->clock), ret);
     return r == -E2BIG ? too_many(edit) : r;
 }
 
@@ -185,7 +186,14 @@ static int scale(void *ctx, const struct datastream_shard_map *map,
                             "UpdateShardCount cannot scale to more than double or less than half "
                             "of the current open shard count (%zu); %u was asked for.",
                             edit->before, edit->target);
-    int r = datastream_shard_map_scale(map, edit->target, kn_wall_ms(edit->ds->clock), ret);
+    int r = edit->target > edit->before
+                ? datastream_room_for_shards(edit->ds, edit->call, edit->target - edit->before)
+                : 0;
+    if (r == 0 && !datastream_rate_day(edit->ds, edit->stream, DATASTREAM_DAY_SCALE))
+        return datastream_day_exceeded(edit->call, edit->stream, DATASTREAM_DAY_SCALE);
+    if (r < 0)
+        return r;
+    r = datastream_shard_map_scale(map, edit->target, kn_wall_ms(edit->ds->clock), ret);
     return r == -E2BIG ? too_many(edit) : r;
 }
 

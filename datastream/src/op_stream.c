@@ -65,6 +65,13 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
         r = datastream_tags_check(call, in->Tags.count);
     if (r < 0)
         return r;
+    r = datastream_room_for_stream(ds, call);
+    if (r == 0)
+        r = datastream_room_for_shards(ds, call, shards);
+    if (r == 0 && on_demand)
+        r = datastream_room_for_on_demand(ds, call);
+    if (r < 0)
+        return r;
     bool spread = in->RecordDistributionStrategy == DATASTREAM_RecordDistributionStrategy_AUTO;
     if (spread && !on_demand)
         return kn_api_fault(call, "InvalidArgumentException",

@@ -131,6 +131,41 @@ static void let_go(struct datastream_put *put)
     }
 }
 
+/* Once a record is too much for its shard, so are those that follow it in the call. */
+static int throttle(struct datastream_put *put, struct datastream_stream *stream,
+                    const struct datastream_PutRecordsRequestEntry *entries)
+{
+    if (!put->ds->conf->aws_limits)
+        return 0;
+    bool *full = kn_arena_alloc(put->call->arena, put->group_count * sizeof(*full));
+    put->throttled = kn_arena_alloc(put->call->arena, put->count * sizeof(*put->throttled));
+    if (!full || !put->throttled)
+        return -ENOMEM;
+    for (size_t i = 0; i < put->count; i++) {
+        uint32_t group = put->group_of[i];
+        size_t bytes = entries[i].PartitionKey.len + entries[i].Data.len;
+        full[group] =
+            full[group] || !datastream_rate_put(put->ds, stream, put->groups[group].shard, bytes);
+        put->throttled[i] = full[group];
+    }
+    return 0;
+}
+
+static int add_all(struct datastream_put *put,
+                   const struct datastream_PutRecordsRequestEntry *entries)
+{
+    int r = 0;
+    for (size_t i = 0; i < put->count && r == 0; i++) {
+        if (!put->throttled || !put->throttled[i])
+            r = add(put, &put->groups[put->group_of[i]], &entries[i]);
+    }
+    for (size_t i = 0; i < put->group_count && put->throttled; i++) {
+        if (!put->groups[i].batch && put->groups[i].result == 0)
+            put->groups[i].result = -ENOBUFS; /* none of its records may come in */
+    }
+    return r;
+}
+
 static int prepare(struct datastream_put *put, struct datastream_stream *stream,
                    const struct datastream_shard_map *map,
                    const struct datastream_PutRecordsRequestEntry *entries)
@@ -142,8 +177,10 @@ static int prepare(struct datastream_put *put, struct datastream_stream *stream,
     int r = group_all(put, settings, map, entries);
     if (r == 0)
         r = open_logs(put, stream);
-    for (size_t i = 0; i < put->count && r == 0; i++)
-        r = add(put, &put->groups[put->group_of[i]], &entries[i]);
+    if (r == 0)
+        r = throttle(put, stream, entries);
+    if (r == 0)
+        r = add_all(put, entries);
     if (r < 0)
         let_go(put);
     return r;

@@ -34,6 +34,7 @@ struct datastream_put {
     atomic_uint left; /* groups that are not on disk, and the caller itself */
     size_t count, group_count;
     uint32_t *group_of; /* by record */
+    bool *throttled;    /* by record: came too fast; NULL: nothing is */
     struct datastream_put_group *groups;
     struct kn_str stream; /* its name */
     enum datastream_EncryptionType encryption;

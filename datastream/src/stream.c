@@ -55,6 +55,7 @@ void datastream_stream_unref(struct datastream_stream *stream)
     if (!stream || atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) > 1)
         return;
     datastream_logs_done(&stream->logs);
+    datastream_rates_done(&stream->rates);
     datastream_settings_unref(stream->settings);
     datastream_shards_unref(stream->shards);
     kn_cond_done(&stream->quiet);
@@ -116,6 +117,7 @@ static struct datastream_stream *stream_new(const struct storage_id *id,
     kn_lock_init(&stream->lock);
     kn_cond_init(&stream->quiet);
     datastream_logs_init(&stream->logs);
+    datastream_rates_init(&stream->rates);
     stream->settings = settings;
     stream->shards = shards;
     kn_assert(kn_str_copy(stream->name_text, sizeof(stream->name_text), settings->name) == 0);

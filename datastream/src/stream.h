@@ -11,6 +11,7 @@
 #define DATASTREAM_SRC_STREAM_H
 
 #include "log.h"
+#include "rate.h"
 #include "settings.h"
 #include "shard_map.h"
 
@@ -37,6 +38,7 @@ struct datastream_stream { /* counted */
     struct kn_cond quiet;                 /* nobody writes by an older map any more */
 
     struct datastream_logs logs;
+    struct datastream_rates rates;
 };
 
 struct datastream_shards { /* a shard map that readers share */

@@ -132,7 +132,7 @@ static ssize_t wait_ms(struct datastream_subscription *s, struct kn_http_req *re
 
 static void pay(struct datastream_subscription *s, size_t bytes)
 {
-    uint64_t rate = s->ds->conf->subscription_bytes_per_s;
+    uint64_t rate = datastream_rate_subscription(s->ds);
     if (rate == 0)
         return;
     s->paid_ns = kn_max_i64(s->paid_ns, kn_mono_ns(s->ds->clock)) +

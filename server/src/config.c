@@ -28,6 +28,7 @@ extern char **environ;
         .name = #name_, .type = KN_CONF_BOOL, .offset = AT(name_), .unit = "", .help = (help_)     \
     }
 
+static const char *const limits[] = {"none", "aws", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -69,20 +70,28 @@ static const struct kn_conf_key server_keys[] = {
            "How far a request's signing time may be from the server's clock."),
     NUMBER(drain_ms, 0, HOUR_MS, 10 * 1000, "ms",
            "On SIGTERM or SIGINT: how long requests that still run may take to end."),
+    {.name = "limits",
+       .type = KN_CONF_CHOICE,
+       .offset = AT(limits),
+       .def = SERVER_LIMITS_NONE,
+       .choices = limits,
+       .unit = "",
+       .help = "aws: refuse what comes faster than AWS lets it: calls a second, records and bytes of "
+             "a data stream's shard, and its quotas of an account. Sizes are limited always."},
     {.name = "log_level",
        .type = KN_CONF_CHOICE,
        .offset = AT(log_level),
        .def = KN_LOG_INFO,
        .choices = log_levels,
        .unit = "",
-       .help = "The least important events that are logged."                  },
+       .help = "The least important events that are logged."                                 },
     {.name = "log_format",
        .type = KN_CONF_CHOICE,
        .offset = AT(log_format),
        .def = KN_LOG_TEXT,
        .choices = log_formats,
        .unit = "",
-       .help = "One line an event to standard error: key=value text, or JSON."},
+       .help = "One line an event to standard error: key=value text, or JSON."               },
     NUMBER(open_files_min, 64, 1048576, 16384, "count",
            "The limit on open files is raised to this, or to what all connections and their chunk "
            "files need, or as far as the system allows; then fewer connections are served."),
@@ -211,6 +220,7 @@ int server_config_load(struct server_config *config, const struct server_args *a
         code = kn_conf_read_env(config->tables, SERVER_CONFIG_TABLES, environ, err);
     if (code == 0)
         code = load_flags(config, args, err);
+    config->datastream.aws_limits = config->server.limits == SERVER_LIMITS_AWS;
     return code < 0 ? code : check(&config->server, err);
 }
 

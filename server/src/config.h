@@ -15,6 +15,11 @@
 #include "playback/playback.h"
 #include "storage/shard.h"
 
+enum server_limits {
+    SERVER_LIMITS_NONE,
+    SERVER_LIMITS_AWS
+};
+
 struct server_settings { /* every member is a row of config.c */
     char *data;
     char *api, *ingest, *console, *api_tls, *ingest_tls; /* "off": no such listener */
@@ -25,6 +30,7 @@ struct server_settings { /* every member is a row of config.c */
     bool plain_ingest_anywhere;
     uint64_t skew_ms;
     uint64_t drain_ms;
+    int limits;                /* enum server_limits */
     int log_level, log_format; /* enum kn_log_level, kn_log_format */
     uint64_t open_files_min;
     uint64_t console_threads, console_connections_max, console_connections_per_peer_max;

@@ -280,6 +280,7 @@ static int open_routes(struct serve *s, struct kn_err *err)
                                      .keyring = keyring_of(s),
                                      .pinned_region = or_null(settings->pinned_region),
                                      .skew_ms = (int64_t) settings->skew_ms,
+                                     .aws_limits = settings->limits == SERVER_LIMITS_AWS,
                                      .allowed_hosts = settings->host_names};
     int code = kn_api_new(&conf, &s->api);
     if (code == 0)

@@ -170,6 +170,7 @@ struct kn_api_conf {
     struct kn_keyring *keyring; /* NULL: --no-auth */
     const char *pinned_region;  /* NULL: any region in the credential scope */
     int64_t skew_ms;
+    bool aws_limits; /* operations are called no more often than AWS lets them be */
     bool allow_unsigned_payload_plain; /* off loopback, without TLS */
     const char
         *allowed_hosts; /* --no-auth: Host names besides localhost and addresses, "a,b"; NULL */

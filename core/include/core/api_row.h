@@ -73,6 +73,7 @@ struct kn_api_operation {
     const struct kn_api_row *resource_token; /* names the stream; only the handler can read it */
     const struct kn_api_fault_row *faults;
     size_t fault_count;
+    unsigned calls_per_s, stream_calls_per_s;   /* of the account, of one stream; 0: any */
     size_t body_bytes_max;                      /* 0: KN_API_BODY_BYTES_MAX */
     bool blocking;                              /* runs on a worker … */
     bool changes;                               /* … of the lane KN_HTTP_CHANGES */

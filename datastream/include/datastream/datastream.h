@@ -13,7 +13,8 @@ struct datastream_conf {    /* every member is a row of datastream_conf_keys */
     uint64_t subscription_ms_max;
     uint64_t subscription_idle_ms;
     uint64_t subscription_takeover_ms;
-    uint64_t subscription_bytes_per_s; /* 0: no limit */
+    uint64_t subscription_bytes_per_s;
+    bool aws_limits; /* no row of its own: the server's setting `limits` */ /* 0: no limit */
 };
 extern const struct kn_conf_key datastream_conf_keys[];
 extern const size_t datastream_conf_key_count;
