@@ -75,6 +75,13 @@ void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg
     call->state->kept = arg;
 }
 
+void kn_api_expect(struct kn_api_call *call, size_t answer_bytes)
+{
+    struct kn_buf *answer = &call->state->answer;
+    if (answer_bytes <= answer->max && kn_buf_reserve(answer, answer_bytes) < 0)
+        answer->error = 0; /* a hint: what there is no room for is told when it comes */
+}
+
 static void let_go(struct kn_api_call_state *state)
 {
     if (state->kept_release)

@@ -15,7 +15,7 @@ enum {
     KN_H2_IDLE_FRAMES = 2000,      /* frames that move no request: allowed in a burst, */
     KN_H2_IDLE_FRAMES_PER_S = 200, /* and in the long run (rapid reset, ping, settings floods) */
     KN_H2_SPARES = 256,
-    KN_H2_ANSWER_BYTES_MAX = 8 << 20, /* whole answers a peer has not taken: no new request then */
+    KN_H2_ANSWER_BYTES_MAX = 32 << 20, /* whole answers a peer has not taken: no new request then */
 };
 
 struct kn_h2 {

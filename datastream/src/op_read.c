@@ -12,8 +12,11 @@
 #include <errno.h>
 #include <time.h>
 
+#include "core/crypto.h"
+
 enum {
     LOOP_BYTES_MAX = 256 << 10, /* an answer of more takes a millisecond to write */
+    RECORD_TEXT_BYTES = 200,    /* around key and data, in JSON */
 };
 
 static int no_shard(struct kn_api_call *call, uint32_t shard, struct kn_str stream)
@@ -192,6 +195,7 @@ static int answer(struct datastream *ds, struct kn_api_call *call, const struct 
     int64_t now_ms = kn_wall_ms(ds->clock),
             behind_ms = datastream_millis_behind(page, ends, now_ms);
     kn_api_keep(call, free_page, page);
+    kn_api_expect(call, kn_base64_text_len(page->bytes) + page->count * RECORD_TEXT_BYTES);
     datastream_log_was_read(place->stream, place->shard->index, behind_ms, now_ms);
     datastream_rate_got(ds, place->stream, place->shard->index, page->bytes);
     out->MillisBehindLatest = (struct kn_api_i64){true, behind_ms};
@@ -202,6 +206,15 @@ static int answer(struct datastream *ds, struct kn_api_call *call, const struct 
         return datastream_children_show(call, &place->shards->map, place->shard->index,
                                         &out->ChildShards);
     return give_iterator(ds, call, place, page->next, &out->NextShardIterator);
+}
+
+/* What a page would hold, by the shard's average: it is read once, where it can be written. */
+static size_t expected_bytes(const struct storage_shard_ends *ends, uint64_t position, size_t max)
+{
+    uint64_t from = kn_max_u64(position, ends->oldest);
+    uint64_t count = from < ends->next ? kn_min_u64(max, ends->next - from) : 0;
+    uint64_t each = ends->records > 0 ? ends->bytes / ends->records : 0;
+    return kn_min_u64(count * each, DATASTREAM_READ_BYTES_MAX);
 }
 
 static int read_page(struct datastream *ds, const struct datastream_GetRecords_in *in,
@@ -218,6 +231,8 @@ static int read_page(struct datastream *ds, const struct datastream_GetRecords_i
     if (!page)
         return -ENOMEM;
     storage_shard_ends(place->log, &ends);
+    if (expected_bytes(&ends, position, read.count_max) > LOOP_BYTES_MAX && !call->on_worker)
+        return -EAGAIN;
     int r = storage_shard_read(place->log, &read, page);
     if (r < 0)
         return r;

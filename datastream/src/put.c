@@ -6,7 +6,8 @@
 #include "core/crypto.h"
 
 enum {
-    SLOTS = 1024, /* twice the records of a call */
+    SLOTS = 1024,             /* twice the records of a call */
+    LOOP_BYTES_MAX = 1 << 20, /* more of them take a millisecond to decode */
 };
 static_assert((SLOTS & (SLOTS - 1)) == 0, "a mask");
 
@@ -233,11 +234,21 @@ static int on_resumed(struct kn_api_call *call, void *ctx)
     return both->done(call, &both->put);
 }
 
+static size_t bytes_of(const struct datastream_PutRecordsRequestEntry *entries, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += entries[i].Data.len;
+    return bytes;
+}
+
 int datastream_put(struct datastream *ds, struct kn_api_call *call,
                    struct datastream_stream *stream,
                    const struct datastream_PutRecordsRequestEntry *entries, size_t count,
                    datastream_put_done_fn *done, void *out)
 {
+    if (!call->on_worker && bytes_of(entries, count) > LOOP_BYTES_MAX)
+        return kn_api_defer(call, KN_HTTP_CHANGES);
     struct put_and_fn *both = kn_arena_alloc(call->arena, sizeof(*both));
     if (!both)
         return -ENOMEM;

@@ -201,3 +201,20 @@ def test_numbers_grow_over_restarts(make_server):
         last = numbers[-1]
         server.restart(hard=hard)
     assert parts(str(last))[1] == 80, "nothing was lost and nothing counted twice"
+
+
+def test_a_shard_without_room_fails_record_by_record(make_server):
+    """The budget of memory is full of one shard's records: theirs are refused as AWS throttles, the others stored."""
+    server = make_server(args=("--shard-memory-bytes-max", 262144))
+    kinesis = server.client("kinesis")
+    kinesis.create_stream(StreamName="s", ShardCount=2)
+    big, small = ({"PartitionKey": "k", "ExplicitHashKey": key, "Data": bytes(size)}
+                  for key, size in (("0", 100000), (str((1 << 128) - 1), 10)))
+    answer = kinesis.put_records(StreamName="s", Records=[big, small, big, big, small])
+    assert answer["FailedRecordCount"] == 3
+    refused = {"ErrorCode": "ProvisionedThroughputExceededException",
+               "ErrorMessage": "Rate exceeded for shard shardId-000000000000 in stream s under account 000000000000."}
+    assert [answer["Records"][i] for i in (0, 2, 3)] == [refused] * 3
+    assert [parts(answer["Records"][i]["SequenceNumber"])[1] for i in (1, 4)] == [1, 2]
+    assert fault(kinesis.put_record, StreamName="s", PartitionKey="a", ExplicitHashKey="0", Data=bytes(300000)) == (
+        refused["ErrorCode"], refused["ErrorMessage"])

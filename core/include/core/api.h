@@ -129,6 +129,9 @@ int kn_api_defer(struct kn_api_call *call, enum kn_http_lane lane) KN_MUSTUSE;
  * there will be none. At most one a call. */
 void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg);
 
+/* About so many bytes will the answer have: it need not grow to that step by step. */
+void kn_api_expect(struct kn_api_call *call, size_t answer_bytes);
+
 /* One structure as a JSON object: the events of a streamed answer. -ENOMEM, -EMSGSIZE. */
 struct kn_api_structure;
 int kn_api_encode_json(const struct kn_api_structure *structure, const void *src,
