@@ -131,8 +131,8 @@ int datastream_fan_event_records(const struct datastream_shard *shard, uint64_t 
         event->record_count = page->count;
         event->record_bytes = page->bytes;
         if (!page->at_end)
-            shown.MillisBehindLatest.v =
-                kn_max_i64(now_ms - page->records[page->count - 1].arrival_ms, 0);
+            event->behind_ms = kn_max_i64(now_ms - page->records[page->count - 1].arrival_ms, 0);
+        shown.MillisBehindLatest.v = event->behind_ms;
         r = datastream_records_show(&arena, shard, page, &shown.Records);
         if (r == 0)
             r = kn_buf_reserve(&event->message,

@@ -14,6 +14,7 @@ struct datastream_fan_event { /* counted, never changes */
     uint64_t from, next; /* of the log: where it begins, and what follows it */
     size_t record_count;
     size_t record_bytes; /* of keys and data */
+    int64_t behind_ms;   /* as it says */
     struct kn_buf message;
 };
 

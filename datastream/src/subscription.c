@@ -236,6 +236,9 @@ static void begun(struct datastream_subscription *s)
     s->position = kn_max_u64(s->position, s->event->next);
     s->event_at = 0;
     pay(s, s->event->record_bytes);
+    if (!s->last)
+        datastream_log_was_read(s->stream, s->shard.index, s->event->behind_ms,
+                                kn_wall_ms(s->ds->clock));
     kn_metric_add(s->metrics.events, 1);
     kn_metric_add(s->metrics.records, (int64_t) s->event->record_count);
     kn_metric_add(s->metrics.bytes, (int64_t) s->event->message.len);
