@@ -156,11 +156,13 @@ static int fill(struct walk *w, const struct storage_shard_read *read, int64_t h
         if (r < 0)
             return r;
         at += STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes;
-        if (frame.first_index + frame.count <= read->from || frame.arrival_ms < horizon)
+        /* Also one that does not go on where the page is: no index is read twice. */
+        if (frame.count == 0 || frame.first_index + frame.count <= page->next ||
+            frame.arrival_ms < horizon)
             continue;
         size_t had = page->count;
         r = storage_page_add(page, read, frame.first_index, frame.arrival_ms, frame.count, payload,
-                             read->from);
+                             page->next);
         if (r == -EBADMSG) /* nothing of it was added; it is what was written, and was wrong then */
             r = storage_segment_pass(w->segment, frame.at, w->nowait, &at);
         else if (r == 0 && (storage_page_is_full(page, read) || page->count == had ||
