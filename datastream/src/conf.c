@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The settings of data streams: one row each, from which parser, help and reference page are made.
  * Figures are those of the AWS documentation where it has one. */
+#include "shard_map.h"
+
 #include "datastream/datastream.h"
 
 #define AT(member) offsetof(struct datastream_conf, member)
@@ -29,6 +31,32 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .unit = "ms",
      .help = "Streams and consumers are CREATING, UPDATING or DELETING for this long after a "
              "change, as they are with AWS for some tens of seconds. 0: changes are done at once."},
+    {.name = "on_demand_load_ms",
+     .type = KN_CONF_U64,
+     .offset = AT(on_demand_load_ms),
+     .min = 100,
+     .max = HOUR_MS,
+     .def = MINUTE_MS,
+     .unit = "ms",
+     .help = "A shard of a stream in on-demand mode that was more than half full for this long is "
+             "split. Full is what AWS's shards take: 1,000 records or 1 MiB a second."            },
+    {.name = "on_demand_idle_ms",
+     .type = KN_CONF_U64,
+     .offset = AT(on_demand_idle_ms),
+     .min = 100,
+     .max = 30ull * 24 * HOUR_MS,
+     .def = HOUR_MS,
+     .unit = "ms",
+     .help = "Two neighbours that were less than an eighth full for this long are merged, down to "
+             "four shards, or to the stream's warm throughput."                                   },
+    {.name = "on_demand_shards_max",
+     .type = KN_CONF_U64,
+     .offset = AT(on_demand_shards_max),
+     .min = 4,
+     .max = DATASTREAM_SHARDS_MAX,
+     .def = 200,
+     .unit = "count",
+     .help = "Open shards that a stream in on-demand mode grows to by itself."                    },
     {.name = "subscription_ms_max",
      .type = KN_CONF_U64,
      .offset = AT(subscription_ms_max),

@@ -28,6 +28,8 @@ static int run(struct edit *edit, struct kn_str name, struct kn_str arn, datastr
     edit->stream = stream;
     r = edit->at_once ? datastream_update_beside(edit->ds, edit->call, stream, change, edit)
                       : datastream_update(edit->ds, edit->call, stream, change, edit);
+    if (r == 0 && edit->warm_mibps.set)
+        r = datastream_demand_warm(edit->ds, stream);
     if (r == 0 && ret)
         *ret = datastream_stream_ref(stream);
     return r;
@@ -53,6 +55,17 @@ int datastream_warm_check(struct datastream *ds, struct kn_api_call *call, bool 
     return 0;
 }
 
+/* It will have that many shards. */
+static int room_for_warm(const struct edit *edit)
+{
+    KN_CLEANUP(datastream_shards_unrefp)
+    struct datastream_shards *shards = datastream_stream_shards(edit->stream);
+    size_t least = datastream_demand_least(edit->warm_mibps.v);
+    return least <= shards->map.open_count
+               ? 0
+               : datastream_room_for_shards(edit->ds, edit->call, least - shards->map.open_count);
+}
+
 /* --- mode ---------------------------------------------------------------------------------------
  */
 /* The shards stay as they are. What is of on-demand mode alone ends with it. */
@@ -61,6 +74,9 @@ static int change_mode(void *ctx, struct datastream_settings *draft)
     struct edit *edit = ctx;
     if (edit->warm_mibps.set) {
         int r = datastream_warm_check(edit->ds, edit->call, edit->on_demand, edit->warm_mibps.v);
+        if (r < 0)
+            return r;
+        r = room_for_warm(edit);
         if (r < 0)
             return r;
         draft->warm_mibps = edit->warm_mibps.v;
@@ -98,6 +114,8 @@ static int change_warm(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
     int r = datastream_warm_check(edit->ds, edit->call, draft->on_demand, edit->warm_mibps.v);
+    if (r == 0)
+        r = room_for_warm(edit);
     if (r == 0)
         draft->warm_mibps = edit->warm_mibps.v;
     return r;

@@ -6,7 +6,6 @@
 #include <errno.h>
 
 enum {
-    ON_DEMAND_SHARDS = 4, /* what a stream begins with; AWS, "on-demand mode" */
     LIST_DEFAULT = 100,
     SHARDS_DEFAULT = 1,
 };
@@ -24,7 +23,9 @@ static int shards_wanted(struct kn_api_call *call, const struct datastream_Creat
     if (on_demand && in->ShardCount.set)
         return kn_api_fault(call, "InvalidArgumentException",
                             "ShardCount must not be given for a stream in on-demand mode.");
-    int64_t count = on_demand ? ON_DEMAND_SHARDS : in->ShardCount.set ? in->ShardCount.v : -1;
+    int64_t count = on_demand            ? datastream_demand_least(in->WarmThroughputMiBps.v)
+                    : in->ShardCount.set ? in->ShardCount.v
+                                         : -1;
     if (count < 0)
         return kn_api_fault(call, "InvalidArgumentException",
                             "ShardCount must be specified for a stream in PROVISIONED mode.");

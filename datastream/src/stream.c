@@ -56,6 +56,7 @@ void datastream_stream_unref(struct datastream_stream *stream)
         return;
     datastream_logs_done(&stream->logs);
     datastream_rates_done(&stream->rates);
+    datastream_demand_done(&stream->demand);
     datastream_settings_unref(stream->settings);
     datastream_shards_unref(stream->shards);
     kn_cond_done(&stream->quiet);

@@ -10,6 +10,7 @@
 #ifndef DATASTREAM_SRC_STREAM_H
 #define DATASTREAM_SRC_STREAM_H
 
+#include "demand.h"
 #include "log.h"
 #include "rate.h"
 #include "settings.h"
@@ -39,6 +40,7 @@ struct datastream_stream { /* counted */
 
     struct datastream_logs logs;
     struct datastream_rates rates;
+    struct datastream_demand demand; /* of on-demand mode */
 };
 
 struct datastream_shards { /* a shard map that readers share */

@@ -2,6 +2,7 @@
 #include "tend.h"
 
 #include "deleted.h"
+#include "demand.h"
 #include "event_place.h"
 #include "state.h"
 
@@ -169,34 +170,50 @@ int datastream_tend_round(struct datastream *ds)
     return r < 0 ? r : streams;
 }
 
-/* How long until there is something to do. */
-static int64_t idle_ns(struct datastream *ds, int64_t next_ns)
+/* When what comes at intervals is due next. */
+struct due {
+    int64_t round_ns, demand_ns;
+};
+
+static int64_t idle_ns(struct datastream *ds, const struct due *due)
 {
-    int64_t left_ns = kn_max_i64(0, next_ns - kn_mono_ns(ds->clock));
+    int64_t left_ns = kn_min_i64(due->round_ns, due->demand_ns) - kn_mono_ns(ds->clock);
+    left_ns = kn_max_i64(0, left_ns);
     return ds->conf->stream_state_ms ? kn_min_i64(left_ns, second_ns) : left_ns;
+}
+
+static int do_what_is_due(struct datastream *ds, bool now, struct due *due)
+{
+    int r = ds->conf->stream_state_ms ? datastream_bury_all(ds) : 0;
+    if (r == 0 && kn_mono_ns(ds->clock) >= due->demand_ns) {
+        r = datastream_demand_round(ds);
+        due->demand_ns =
+            kn_mono_ns(ds->clock) + (int64_t) ds->conf->on_demand_load_ms * (second_ns / 1000);
+    }
+    if (now || kn_mono_ns(ds->clock) >= due->round_ns) {
+        int round = datastream_tend_round(ds);
+        r = r < 0 ? r : round;
+        due->round_ns = kn_mono_ns(ds->clock) + round_ns;
+    }
+    return r;
 }
 
 static void *tend_main(void *arg)
 {
     struct datastream *ds = arg;
-    int64_t next_ns = 0;
+    struct due due = {0};
     kn_lock_take(&ds->lock);
     while (!ds->tend_stopping) {
-        bool due = ds->tend_soon || kn_mono_ns(ds->clock) >= next_ns;
+        bool now = ds->tend_soon;
         ds->tend_soon = false;
         kn_lock_give(&ds->lock);
-        int r = ds->conf->stream_state_ms ? datastream_bury_all(ds) : 0;
-        if (due) {
-            int round = datastream_tend_round(ds);
-            r = r < 0 ? r : round;
-            next_ns = kn_mono_ns(ds->clock) + round_ns;
-        }
+        int r = do_what_is_due(ds, now, &due);
         if (r < 0 && r != -ESHUTDOWN)
             kn_log_warn("shard_logs_untended", "err=%s said=\"it is tried again in a minute\"",
                         kn_errname(r));
         kn_lock_take(&ds->lock);
         if (!ds->tend_stopping && !ds->tend_soon)
-            (void) kn_cond_wait_for(&ds->tend_wake, &ds->lock, idle_ns(ds, next_ns));
+            (void) kn_cond_wait_for(&ds->tend_wake, &ds->lock, idle_ns(ds, &due));
     }
     kn_lock_give(&ds->lock);
     return NULL;

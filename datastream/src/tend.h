@@ -3,7 +3,8 @@
  * What has to be done for the logs beside the calls, by a thread of its own: at the start and each
  * minute logs are opened, so that retention reaches those that nobody uses; closed where a crash
  * came between the map and the log; dropped once all of a closed shard is behind retention, or its
- * stream is deleted. With stream_state_ms it also removes, each second, what is due to be gone.
+ * stream is deleted. With stream_state_ms it also removes, each second, what is due to be gone,
+ * and it looks at the load of streams in on-demand mode (demand.h).
  */
 #ifndef DATASTREAM_SRC_TEND_H
 #define DATASTREAM_SRC_TEND_H

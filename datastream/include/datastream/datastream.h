@@ -10,6 +10,7 @@
 struct datastream_conf {    /* every member is a row of datastream_conf_keys */
     uint64_t consumers_max; /* of a stream */
     uint64_t stream_state_ms;
+    uint64_t on_demand_load_ms, on_demand_idle_ms, on_demand_shards_max;
     uint64_t subscription_ms_max;
     uint64_t subscription_idle_ms;
     uint64_t subscription_takeover_ms;
