@@ -2,6 +2,8 @@
 /* Frames of journals and segments; see frame.h and docs/format-shard.md. */
 #include "frame.h"
 
+#include <endian.h>
+
 #include "core/crypto.h"
 
 enum {
@@ -70,9 +72,10 @@ int storage_shard_frame_seek(struct kn_bytes src, uint32_t seed, uint64_t at,
                              struct storage_shard_frame *ret)
 {
     for (size_t i = 0; src.len >= STORAGE_SHARD_FRAME_BYTES + i; i++) {
-        uint8_t place[8]; /* it sorts out nearly all, before a checksum is computed */
-        kn_put_u64le(place, at + i);
-        if (memcmp(src.ptr + i + AT_OWN_PLACE, place, sizeof(place)) == 0 &&
+        uint64_t place; /* sorts out nearly all before a checksum is computed; at each byte, so
+                         * it is one load */
+        memcpy(&place, src.ptr + i + AT_OWN_PLACE, sizeof(place));
+        if (le64toh(place) == at + i &&
             storage_shard_frame_decode(src.ptr + i, seed, at + i, ret) == 0)
             return 0;
     }
