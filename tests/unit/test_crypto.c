@@ -116,7 +116,7 @@ TEST(names_do_not_repeat)
 
 TEST(crc32_agrees_with_its_vectors_at_every_length)
 {
-    uint8_t bytes[300];
+    uint8_t bytes[700]; /* long ones go another way */
     uint64_t state = test_seed();
 
     assert_int_equal(kn_crc32(0, kn_bytes_of(KN_STR("123456789"))), 0xCBF43926);
@@ -124,10 +124,10 @@ TEST(crc32_agrees_with_its_vectors_at_every_length)
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t) test_random(&state);
     for (size_t len = 0; len < sizeof bytes; len++) {
-        uint32_t parts = 0;
+        uint32_t parts = 7;
         for (size_t i = 0; i < len; i++)
             parts = kn_crc32(parts, (struct kn_bytes){bytes + i, 1});
-        assert_int_equal(kn_crc32(0, (struct kn_bytes){bytes, len}), parts);
+        assert_int_equal(kn_crc32(7, (struct kn_bytes){bytes, len}), parts);
     }
 }
 
