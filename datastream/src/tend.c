@@ -17,7 +17,8 @@ static const int64_t hour_ms = 60 * 60 * 1000;
 static const int64_t margin_ms = 60 * 1000; /* a record may arrive while its shard is closed */
 
 enum {
-    STREAMS_A_PAGE = 64
+    STREAMS_A_PAGE = 64,
+    CLOSED_TOGETHER = 256,
 };
 
 static bool is_over(void *ctx)
@@ -29,17 +30,33 @@ static bool is_over(void *ctx)
 
 /* --- closed in the map, closed in the log -------------------------------------------------------
  */
-static int close_log(struct datastream *ds, struct datastream_stream *stream, uint32_t shard)
+struct closing { /* logs that are to be closed, a slice at a time */
+    struct storage_shard *logs[CLOSED_TOGETHER];
+    size_t count;
+};
+
+static int close_slice(struct closing *closing)
 {
-    KN_CLEANUP(storage_shard_unrefp) struct storage_shard *log = NULL;
+    int r = storage_shard_close_all(closing->logs, closing->count);
+    for (; closing->count > 0; closing->count--)
+        storage_shard_unref(closing->logs[closing->count - 1]);
+    return r == -ENOENT ? 0 : r; /* dropped meanwhile */
+}
+
+static int add_open(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,
+                    struct closing *closing)
+{
+    struct storage_shard *log = NULL;
     struct storage_shard_ends ends;
-    uint64_t end;
     int r = datastream_log_get(ds, stream, shard, false, &log);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     storage_shard_ends(log, &ends);
-    r = ends.closed ? 0 : storage_shard_close(log, &end);
-    return r == -ENOENT ? 0 : r;
+    if (ends.closed)
+        storage_shard_unref(log);
+    else
+        closing->logs[closing->count++] = log;
+    return 0;
 }
 
 /* before: of the shards that were open in it, or not there yet; NULL: of all. */
@@ -47,18 +64,22 @@ static int close_logs(struct datastream *ds, struct datastream_stream *stream,
                       const struct datastream_shard_map *before)
 {
     KN_CLEANUP(datastream_shards_unrefp)
-    struct datastream_shards *shards = datastream_stream_settled_shards(stream);
-    int result = 0;
+    struct datastream_shards *shards = datastream_stream_shards(stream);
+    struct closing closing = {.count = 0};
+    int result = 0, r;
     for (size_t i = 0; i < shards->map.count && !is_over(ds); i++) {
         const struct datastream_shard *row = &shards->map.rows[i];
         const struct datastream_shard *was =
             before ? datastream_shard_map_find(before, row->index) : NULL;
         if (!row->closed_ms || (was && was->closed_ms))
             continue;
-        int r = close_log(ds, stream, row->index);
+        r = add_open(ds, stream, row->index, &closing);
+        if (r == 0 && closing.count == CLOSED_TOGETHER)
+            r = close_slice(&closing);
         result = result < 0 ? result : r;
     }
-    return result;
+    r = close_slice(&closing);
+    return result < 0 ? result : r;
 }
 
 void datastream_tend_open(struct datastream *ds, struct datastream_stream *stream)
@@ -120,6 +141,15 @@ static int drop_forgotten(struct datastream *ds, struct datastream_stream *strea
     return r;
 }
 
+static bool has_expired(const struct datastream_shard_map *map, int64_t before_ms)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->rows[i].closed_ms && map->rows[i].closed_ms < before_ms)
+            return true;
+    }
+    return false;
+}
+
 /* First the logs, then the rows: after a crash between, the rows are still there to tell. */
 static int forget_expired(struct datastream *ds, struct datastream_stream *stream)
 {
@@ -127,13 +157,14 @@ static int forget_expired(struct datastream *ds, struct datastream_stream *strea
     struct datastream_shards *shards = datastream_stream_shards(stream);
     int64_t before_ms = horizon_ms(ds, stream);
     struct datastream_shard_map next;
+    if (!has_expired(&shards->map, before_ms))
+        return 0;
     int r = datastream_shard_map_forget(&shards->map, before_ms, &next);
     if (r < 0)
         return r;
-    bool any = next.count < shards->map.count;
-    r = any ? drop_forgotten(ds, stream, &shards->map, &next) : 0;
+    r = drop_forgotten(ds, stream, &shards->map, &next);
     datastream_shard_map_done(&next);
-    return r == 0 && any ? datastream_stream_reshard(ds->streams, stream, forget, &before_ms) : r;
+    return r < 0 ? r : datastream_stream_reshard(ds->streams, stream, forget, &before_ms);
 }
 
 /* --- rounds -------------------------------------------------------------------------------------

@@ -230,3 +230,14 @@ def test_a_deleted_stream_leaves_nothing(make_server):
             break
         wait.wait(0.05)
     assert not list(folder.glob("*/*.seg"))
+
+
+def test_many_shards_are_split_in_one_call(kinesis):
+    name = kinema.new_name("wide")
+    kinesis.create_stream(StreamName=name, ShardCount=100)
+    put(kinesis, name, b"before")
+    kinesis.update_shard_count(StreamName=name, TargetShardCount=200, ScalingType="UNIFORM_SCALING")
+    put(kinesis, name, b"after")
+    found, ended = consume(kinesis, name)
+    assert [r["Data"] for _, r in found] == [b"before", b"after"]
+    assert len(ended) == 100 and sum(len(children) for children in ended.values()) == 200

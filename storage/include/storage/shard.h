@@ -114,6 +114,8 @@ void storage_shard_append(struct storage_shard *shard, struct storage_batch *bat
 /* No more appends, for ever (a split or merge): durable when it returns; *ret_end: index after its
  * last record. Idempotent. Blocks. */
 int storage_shard_close(struct storage_shard *shard, uint64_t *ret_end) KN_MUSTUSE;
+/* The same for many, which share their flush. The first error; others are closed in spite of it. */
+int storage_shard_close_all(struct storage_shard *const *shards, size_t count) KN_MUSTUSE;
 /* The newest seq of that source in the shard, 0: none. */
 uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct storage_id *source);
 /* Nothing of it will ever be appended again (its stream has been deleted): its place is free. It

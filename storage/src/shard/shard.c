@@ -249,8 +249,8 @@ struct kn_gate *storage_shard_gate(struct storage_shard *shard)
 struct closing {
     struct kn_lock lock;
     struct kn_cond moved;
-    bool done;
-    int result;
+    size_t left; /* on their way */
+    int result;  /* the first error */
 };
 
 static void on_closed(void *ctx, uint64_t first_index, int64_t arrival_ms, int result)
@@ -259,44 +259,61 @@ static void on_closed(void *ctx, uint64_t first_index, int64_t arrival_ms, int r
     (void) first_index;
     (void) arrival_ms;
     KN_LOCKED(&closing->lock);
-    closing->done = true;
-    closing->result = result;
+    closing->left--;
+    if (result !=
+        -ESHUTDOWN) /* it is closed, or else nothing is written any more: looked at below */
+        closing->result = closing->result < 0 ? closing->result : result;
     kn_cond_signal(&closing->moved);
 }
 
-static int close_once(struct storage_shard *shard)
+static bool is_closed(struct storage_shard *shard)
+{
+    KN_LOCKED(&shard->lock);
+    return shard->closed;
+}
+
+static int close_begin(struct storage_shard *shard, struct closing *closing)
 {
     struct storage_batch *batch;
     int r = storage_batch_new(shard->shards->storage, &batch);
     if (r < 0)
         return r;
-    struct closing closing = {.done = false};
-    kn_lock_init(&closing.lock);
-    kn_cond_init(&closing.moved);
+    kn_lock_take(&closing->lock);
+    closing->left++;
+    kn_lock_give(&closing->lock);
     batch->kind = STORAGE_BATCH_CLOSE;
     batch->done = on_closed;
-    batch->ctx = &closing;
+    batch->ctx = closing;
     storage_shard_ref(shard);
     batch->shard = shard;
     storage_commit_add(shard->shards, batch);
+    return 0;
+}
+
+int storage_shard_close_all(struct storage_shard *const *shards, size_t count)
+{
+    struct closing closing = {.left = 0};
+    int r = 0;
+    kn_lock_init(&closing.lock);
+    kn_cond_init(&closing.moved);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = is_closed(shards[i]) ? 0 : close_begin(shards[i], &closing);
     kn_lock_take(&closing.lock);
-    while (!closing.done)
+    while (closing.left > 0)
         kn_cond_wait(&closing.moved, &closing.lock);
     kn_lock_give(&closing.lock);
+    r = r < 0 ? r : closing.result;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = is_closed(shards[i]) ? 0 : -ESHUTDOWN;
     kn_cond_done(&closing.moved);
     kn_lock_done(&closing.lock);
-    return closing.result;
+    return r;
 }
 
 int storage_shard_close(struct storage_shard *shard, uint64_t *ret_end)
 {
-    kn_lock_take(&shard->lock);
-    bool closed = shard->closed;
-    kn_lock_give(&shard->lock);
-    int r = closed ? 0 : close_once(shard);
+    int r = storage_shard_close_all(&shard, 1);
     KN_LOCKED(&shard->lock);
-    if (r == -ESHUTDOWN && shard->closed) /* somebody else did */
-        r = 0;
     *ret_end = shard->next;
     return r;
 }
