@@ -60,6 +60,8 @@ int datastream_event_follower_place(struct datastream_event_follower *f)
     datastream_event_place_done(&f->place);
     int r = datastream_event_place_find(f->sender->conf.datastream, f->sink.name, f->stream->name,
                                         &f->id, &f->place);
+    if (r == -ENOENT) /* nothing can be sent, so nothing waits */
+        storage_events_hold(f->sender->conf.storage, &f->id, UINT64_MAX);
     if (r < 0)
         return r;
     uint64_t seq = kn_max_u64(f->sink.after_seq, f->place.sent_seq), before = 0;
@@ -72,6 +74,7 @@ int datastream_event_follower_place(struct datastream_event_follower *f)
     }
     f->placed = true;
     f->next_ordinal = 0;
+    storage_events_hold(f->sender->conf.storage, &f->id, seq);
     KN_LOCKED(&f->sender->lock);
     f->sent_seq = seq;
     return 0;
@@ -171,7 +174,8 @@ int datastream_event_follower_look(struct datastream_event_follower *f, int r)
     struct datastream_event_sender *sender = f->sender;
     kn_lock_take(&sender->lock);
     const struct storage_query query = {.order = STORAGE_BY_NUMBER,
-                                        .after_seq = kn_max_u64(f->sent_seq, f->sink.after_seq)};
+                                        .after_seq = kn_max_u64(f->sent_seq, f->sink.after_seq),
+                                        .aged = true};
     kn_lock_give(&sender->lock);
     struct storage_fragment fragment;
     size_t count = 0;
@@ -188,7 +192,8 @@ int datastream_event_follower_send(struct datastream_event_follower *f)
     struct storage_fragment fragments[DATASTREAM_EVENT_BATCH];
     size_t count = 0, taken = 0;
     kn_lock_take(&sender->lock);
-    const struct storage_query query = {.order = STORAGE_BY_NUMBER, .after_seq = f->sent_seq};
+    const struct storage_query query = {
+        .order = STORAGE_BY_NUMBER, .after_seq = f->sent_seq, .aged = true};
     f->again = false;
     kn_lock_give(&sender->lock);
     int r = storage_find(sender->conf.storage, &f->id, &query, fragments, KN_ARRAY_LEN(fragments),
@@ -211,6 +216,7 @@ int datastream_event_follower_send(struct datastream_event_follower *f)
     if (storage_batch_count(batch) > 0)
         return append(f, batch);
     storage_batch_free(batch); /* all of them are gone */
+    storage_events_hold(sender->conf.storage, &f->id, f->last_seq);
     KN_LOCKED(&sender->lock);
     f->sent_seq = f->last_seq;
     f->again |= f->more;

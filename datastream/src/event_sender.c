@@ -133,6 +133,8 @@ static void show_behind(struct datastream_event_follower *f)
 void datastream_event_sender_sent(struct datastream_event_follower *f, int result)
 {
     struct datastream_event_sender *sender = f->sender;
+    if (result == 0)
+        storage_events_hold(sender->conf.storage, &f->id, f->last_seq);
     KN_LOCKED(&sender->lock);
     f->sending = false;
     sender->sending_count--;
@@ -141,6 +143,7 @@ void datastream_event_sender_sent(struct datastream_event_follower *f, int resul
         f->sent += f->count;
         f->sent_seq = f->last_seq;
         f->oldest_ms = 0;
+        kn_metric_set(kn_metric_series(&behind, &f->stream->name), 0); /* or the next step says */
         set_status_locked(f, STORAGE_EVENTS_ACTIVE, 0);
         if (f->again || f->more || f->removed)
             push_locked(f);
@@ -266,6 +269,15 @@ static bool is_followed(const struct storage_stream *stream)
     return stream->status == STORAGE_STREAM_ACTIVE && sink.name.len > 0;
 }
 
+/* A stream that was deleted never has events again: shards need not remember it. */
+static void forget_source(struct datastream_event_follower *f)
+{
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *now = storage_stream_find_id(f->sender->conf.storage, &f->id);
+    if (f->placed && (!now || now->status != STORAGE_STREAM_ACTIVE))
+        storage_shard_source_gone(f->place.shard, &f->id);
+}
+
 /* Takes those out that the scan has not found. */
 static void drop_unseen(struct datastream_event_sender *sender)
 {
@@ -275,6 +287,7 @@ static void drop_unseen(struct datastream_event_sender *sender)
                 continue;
             kn_gate_leave(f->gate, &f->waiter);
             kn_metric_drop(&behind, &f->stream->name);
+            storage_events_hold(sender->conf.storage, &f->id, UINT64_MAX);
             KN_LOCKED(&sender->lock);
             settle_locked(f);
             f->removed = true;
@@ -298,6 +311,7 @@ static void free_removed(struct datastream_event_sender *sender)
                 continue;
             }
             *at = f->bucket_next;
+            forget_source(f);
             datastream_event_follower_free(f);
         }
     }

@@ -112,6 +112,13 @@ int storage_events_set(struct storage *storage, struct storage_event_sender *sen
     return r;
 }
 
+void storage_events_hold(struct storage *storage, const struct storage_id *stream, uint64_t seq)
+{
+    struct storage_log *log = storage_log_peek(storage, stream);
+    if (log)
+        log->events_seq = seq;
+}
+
 /* --- gates --------------------------------------------------------------------------------------
  */
 struct kn_gate *storage_streams_gate(struct storage *storage)

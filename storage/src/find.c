@@ -289,6 +289,8 @@ int storage_find(struct storage *storage, const struct storage_id *stream,
         res = (struct result){out, cap, 0};
         if (r < 0)
             break;
+        if (query->aged)
+            c.floor_ts_ms = INT64_MIN;
         r = find_locked(&c, query, &res);
         /* From the newest on down: what is in memory may have been enough. */
         asked = r == 0 && res.count < cap && !storage_cursor_reaches(&c, &reach) ? &reach : NULL;

@@ -96,8 +96,9 @@ struct storage_log {
     struct storage_id id;
     struct storage_log *bucket_next;
     struct kn_gate gate;
-    struct kn_gate persisted;  /* moves with commits only; fragment events wait at it */
-    _Atomic bool ask_followed; /* the writer wants to know when somebody waits at the gate */
+    struct kn_gate persisted;    /* moves with commits only; fragment events wait at it */
+    _Atomic uint64_t events_seq; /* fragments after it wait for their events */
+    _Atomic bool ask_followed;   /* the writer wants to know when somebody waits at the gate */
 
     struct kn_lock slow; /* held over calls into the catalogue: loading, reserving, trimming */
     struct storage_numbers stored; /* guarded by slow: what the catalogue says */

@@ -60,6 +60,7 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     log->id = *id;
     kn_gate_init(&log->gate);
     kn_gate_init(&log->persisted);
+    log->events_seq = UINT64_MAX;
     log->gate.joined = storage_log_followed;
     kn_lock_init(&log->lock);
     kn_lock_init(&log->slow);

@@ -13,6 +13,8 @@
  */
 #include "sweep.h"
 
+#include "storage/events.h"
+
 enum {
     VISITS_MAX = 4096, /* rows looked at in one slice: kept ones are passed over */
 };
@@ -50,10 +52,22 @@ static bool is_behind(const struct storage_log *log, const struct storage_chunk_
     return storage_row_last_seq(row) <= log->stored.trim_seq;
 }
 
+/* Fragments in it wait for their events, and have not for too long: since they were due by age, or
+ * since they were recorded. */
+static bool waits(const struct slice *s, const struct storage_chunk_row *row)
+{
+    if (s->what->rule == STORAGE_RULE_SPACE || row->count == 0 ||
+        row->last_seq <= s->log->events_seq)
+        return false;
+    int64_t since_ms =
+        s->what->rule == STORAGE_RULE_AGE ? s->what->before_ms : kn_wall_ms(s->log->storage->clock);
+    return since_ms - row->last_end_ms < STORAGE_EVENTS_WAIT_MS;
+}
+
 /* Whether the rules reach the row, which no reader was refused yet. */
 static bool is_due(const struct slice *s, const struct storage_chunk_row *row)
 {
-    if (s->taken_bytes >= s->what->bytes)
+    if (s->taken_bytes >= s->what->bytes || waits(s, row))
         return false;
     return row->count == 0 || row->last_end_ms < s->what->before_ms;
 }

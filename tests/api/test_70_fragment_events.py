@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+import urllib.request
 
 import jsonschema
 import pytest
@@ -313,6 +314,8 @@ def test_the_console_shows_and_sets_where_events_go(server, stream):
     assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
     now = browser.get(path)[1]
     assert (now["sent"], now["lost"], now["behindMs"]) == (2, 0, 0)
+    metrics = urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode()
+    assert f'kinema_fragment_events_behind_seconds{{stream="{stream}"}} 0\n' in metrics
     assert browser.post(path, {"dataStream": "nowhere"})[:1] == (404,)
     assert browser.get(path)[1]["dataStream"] == name
     assert browser.post(path, {"dataStream": ""}) == (200, {"status": "OFF", "canPut": True, "canRemove": True})

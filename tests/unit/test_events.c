@@ -7,6 +7,7 @@
 #include "datastream_internal.h"
 #include "event_place.h"
 #include "fragment_event.h"
+#include "storage_internal.h"
 #include "storage_rig.h"
 #include "temp_dir.h"
 #include "tend.h"
@@ -512,10 +513,56 @@ TEST(a_data_stream_that_is_not_there_is_refused_and_one_made_anew_is_used)
     teardown(&rig);
 }
 
+static int limit_bytes(void *ctx, const struct storage_stream *now,
+                       struct storage_stream_draft *draft)
+{
+    (void) ctx;
+    (void) now;
+    draft->tags[draft->tag_count++] =
+        (struct storage_tag){KN_STR(STORAGE_RETENTION_BYTES_TAG), KN_STR("1")};
+    return 0;
+}
+
+static size_t fragments_of(struct rig *rig)
+{
+    struct storage_stream_stats stats;
+    assert_ok(storage_stream_stats(rig->storage, &rig->cam, &stats, false));
+    return stats.fragments;
+}
+
+TEST(retention_waits_for_events_that_are_not_sent_yet)
+{
+    struct rig rig;
+    struct seen *seen = seen_new();
+    struct kn_str any = {NULL, 0};
+    setup(&rig);
+    make_data_stream(&rig, "detections");
+    assert_ok(set(&rig, "detections"));
+    rig.storage->conf.chunk_bytes_max = 1; /* a chunk a fragment */
+    upload(&rig, 5);
+    await_all(&rig, "detections");
+    stop_events(&rig);
+    upload(&rig, 15);
+    assert_ok(storage_stream_update(rig.storage, KN_STR("yard"), any, limit_bytes, NULL));
+
+    storage_keeper_round(rig.storage);
+    assert_int_equal(fragments_of(&rig), 15); /* those that had their event are gone */
+    start_events(&rig);
+    await_all(&rig, "detections");
+    storage_keeper_round(rig.storage);
+    assert_in_range(fragments_of(&rig), 0, 1); /* of the open chunk */
+
+    read_stream(&rig, "detections", seen);
+    assert_int_equal(seen->count, 20);
+    seen_free(seen);
+    teardown(&rig);
+}
+
 TESTS_MAIN(TEST_OF(every_fragment_after_the_setting_has_one_event_in_order),
            TEST_OF(an_event_says_what_the_fragment_holds),
            TEST_OF(what_was_persisted_while_nobody_sent_is_sent_at_the_next_start),
            TEST_OF(each_event_goes_to_the_old_or_the_new_data_stream_when_they_are_exchanged),
            TEST_OF(nothing_is_sent_once_the_setting_is_gone),
            TEST_OF(events_stay_in_order_and_once_over_splits_and_when_the_parents_are_gone),
-           TEST_OF(a_data_stream_that_is_not_there_is_refused_and_one_made_anew_is_used))
+           TEST_OF(a_data_stream_that_is_not_there_is_refused_and_one_made_anew_is_used),
+           TEST_OF(retention_waits_for_events_that_are_not_sent_yet))

@@ -66,6 +66,14 @@ struct storage_event_sender {
 int storage_events_set(struct storage *storage, struct storage_event_sender *sender,
                        const struct storage_stream *stream, struct kn_str name) KN_MUSTUSE;
 
+/* Fragments after this one wait for their events: for up to STORAGE_EVENTS_WAIT_MS retention by age
+ * and by bytes leaves them; the rule of space never waits. UINT64_MAX: none wait, as at the start.
+ * Any thread, never blocks. */
+enum {
+    STORAGE_EVENTS_WAIT_MS = 60 * 60 * 1000
+};
+void storage_events_hold(struct storage *storage, const struct storage_id *stream, uint64_t seq);
+
 /* Moves when a stream was made, changed or deleted. */
 struct kn_gate *storage_streams_gate(struct storage *storage);
 /* Moves when fragments of the stream were persisted, and at nothing else: who waits here is no

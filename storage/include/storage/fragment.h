@@ -86,6 +86,7 @@ struct storage_query {
     int64_t from_ms, to_ms; /* by time: fragments whose START lies in [from, to]; INT64_MIN/MAX */
     bool newest_first;      /* BY_NUMBER and BY_SERVER_TS */
     bool in_flight;         /* also the fragment now arriving, if it matches */
+    bool aged;              /* also what is older than the retention and not removed yet */
 };
 
 /* Fills out (ascending, or descending when newest_first), at most cap; *ret_count of them. Trimmed

@@ -2,6 +2,7 @@
 """What an event for each fragment adds to 50 uploads."""
 
 import re
+import time
 import urllib.request
 
 import uploads
@@ -28,8 +29,9 @@ def follow(server):
 
 def count(server):
     """Events, once no fragment waits for its own any more."""
-    while any(metric(server, "kinema_fragment_events_behind_seconds")):
-        pass
+    until = time.monotonic() + 10
+    while any(metric(server, "kinema_fragment_events_behind_seconds")) and time.monotonic() < until:
+        time.sleep(0.05)
     return {"events": sum(metric(server, "kinema_fragment_events_total"))}
 
 
