@@ -431,7 +431,40 @@ TEST(what_the_logs_do_is_counted)
     assert_true(metric("open{}") == had_open - 1);
 }
 
-TESTS_MAIN(TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
+/* The segment's row is made, the shard's own is not. */
+TEST(what_lies_in_a_segment_is_not_written_once_more)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct storage_meta *meta = storage_meta_of(f.storage);
+    char text[STORAGE_SHARD_KEY_BYTES];
+    struct kn_bytes key = storage_shard_key(&f.id, text);
+    struct kn_buf had;
+    uint64_t version;
+    for (uint64_t n = 0; n < 1000; n += 10)
+        shard_rig_append(&f, n, 10);
+    kn_buf_init(&had, MIB(1));
+    int r;
+    do { /* a checkpoint may come between */
+        assert_ok(storage_meta_get(meta, key, &had, &version));
+        r = storage_meta_put(meta, key, kn_bytes_of(KN_STR("unreadable")), version, &version);
+    } while (r == -ESTALE);
+    assert_ok(r);
+    for (uint64_t n = 1000; n < 2000; n += 10)
+        shard_rig_append(&f, n, 10);
+    assert_ok(storage_meta_put(meta, key, kn_buf_bytes(&had), version, &version));
+    kn_buf_done(&had);
+    for (uint64_t n = 2000; n < 3000; n += 10)
+        shard_rig_append(&f, n, 10);
+
+    for (int i = 0; i < 2; i++) {
+        shard_rig_assert_reads(f.shard, 0, 3000, 1000);
+        shard_rig_reopen(&f);
+    }
+    shard_rig_teardown(&f);
+}
+
+TESTS_MAIN(TEST_OF(what_lies_in_a_segment_is_not_written_once_more),
+           TEST_OF(a_shard_whose_files_are_damaged_stops_no_other),
            TEST_OF(a_shard_whose_folder_is_full_stops_no_other),
            TEST_OF(a_shard_whose_flushes_fail_stops_no_other),
            TEST_OF(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back),

@@ -9,7 +9,7 @@
 struct storage_outgoing {
     struct storage_shard *shard; /* a reference */
     struct storage_batch **batches;
-    size_t count;
+    size_t count, skip; /* skip: so many lie in the segment already */
     uint64_t frame_bytes;
     bool any_records, is_new, closes;
     bool seals_before;                 /* the segment before this one is sealed with it */

@@ -78,7 +78,7 @@ static void count_records(struct storage_outgoing *out)
 {
     struct storage_segment_row *row = &out->row;
     uint64_t at = out->write_at;
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = out->skip; i < out->count; i++) {
         const struct storage_batch *batch = out->batches[i];
         if (batch->count == 0)
             continue;
@@ -93,6 +93,17 @@ static void count_records(struct storage_outgoing *out)
     row->bytes = at;
 }
 
+/* A checkpoint may have made the segment's row and then have failed with the shard's own: what the
+ * row says is in the segment for good, and is not written once more. True: something is left. */
+static bool skip_written(struct storage_outgoing *out, const struct storage_segment_row *newest)
+{
+    while (out->skip < out->count && out->batches[out->skip]->count > 0 &&
+           out->batches[out->skip]->first_index < newest->next)
+        out->frame_bytes -= STORAGE_SHARD_FRAME_BYTES + out->batches[out->skip++]->len;
+    out->row.first = out->row.next = kn_max_u64(out->row.first, newest->next);
+    return out->frame_bytes > 0;
+}
+
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
                           uint64_t generation)
 {
@@ -104,7 +115,8 @@ int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *sh
                                &out->version);
     if (r < 0 && r != -ENOENT)
         return r;
-    if (r == 0 && newest.next > newest.first && is_room(out, &newest)) {
+    bool left = r < 0 || skip_written(out, &newest);
+    if (r == 0 && newest.next > newest.first && (!left || is_room(out, &newest))) {
         out->row = newest;
         out->write_at = newest.bytes;
     } else {
@@ -203,7 +215,7 @@ int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *
     if (!frames)
         return -ENOMEM;
     int r = 0;
-    for (size_t i = 0; r == 0 && i < out->count;) {
+    for (size_t i = out->skip; r == 0 && i < out->count;) {
         frames->count = 0;
         frames->iov_count = 0;
         frames->bytes = 0;
@@ -264,7 +276,7 @@ static void mark_locked(struct storage_outgoing *out, struct storage_marks *ret_
     if (shard->marks_first != out->row.first || shard->marks_end != at)
         return; /* not known from its beginning on: who reads it walks it */
     int r = 0;
-    for (size_t i = 0; r == 0 && i < out->count; i++) {
+    for (size_t i = out->skip; r == 0 && i < out->count; i++) {
         const struct storage_batch *batch = out->batches[i];
         if (batch->count == 0)
             continue;
@@ -287,8 +299,9 @@ void storage_outgoing_publish(struct storage_outgoing *out)
         if (out->any_records) {
             mark_locked(out, &sealed);
             if (shard->oldest == shard->flushed) {
-                shard->oldest = out->row.first;
-                shard->oldest_ms = out->row.first_ms;
+                bool has_before = out->is_new && out->skip > 0;
+                shard->oldest = has_before ? out->before.first : out->row.first;
+                shard->oldest_ms = has_before ? out->before.first_ms : out->row.first_ms;
             }
             shard->flushed = out->row.next;
             shard->flushed_ms = out->row.last_ms;
