@@ -396,7 +396,9 @@ static int judge_shard(struct judged *j, struct storage_shard *shard)
     struct storage_id source = id_of(j->shard + 100);
     uint64_t seq = storage_shard_source_seq(shard, &source);
     if (j->shard == SHORT_LIVED ? seq < (uint64_t) (j->last + 1) : seq != (uint64_t) (j->last + 1))
-        world_broken(j->w, "the source's sequence is not that of record %" PRId64, j->last);
+        world_broken(j->w,
+                     "shard %u: the source's sequence %" PRIu64 " is not that of record %" PRId64,
+                     j->shard, seq, j->last);
     return 0;
 }
 

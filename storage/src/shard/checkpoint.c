@@ -223,11 +223,13 @@ static int record(struct storage_shards *shards, struct slice *slice)
             add_sealed(shards, slice, out);
             continue;
         }
+        out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
+        if (out->result < 0)
+            continue;
         if (out->seals_before)
             add_segment_row(slice, out, &out->before, out->before_version);
         if (out->any_records)
             add_segment_row(slice, out, &out->row, out->version);
-        out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
     }
     return slice->change_count > 0 ? make_changes(shards, slice) : 0;
 }

@@ -224,7 +224,7 @@ void storage_shard_ends(struct storage_shard *shard, struct storage_shard_ends *
         ret->oldest_ms = kn_max_i64(shard->oldest_ms, horizon);
         return;
     }
-    size_t at = tail_find_locked(shard, 0, horizon);
+    size_t at = tail_find_locked(shard, shard->oldest, horizon);
     if (at < shard->tail_count) {
         struct storage_batch *batch = shard->tail[shard->tail_at + at];
         ret->oldest = batch->first_index;
@@ -242,7 +242,7 @@ static int find_in_tail(struct storage_shard *shard, int64_t ms, uint64_t *ret_i
         *ret_index = shard->oldest;
         return shard->oldest_ms >= ms ? 0 : -EAGAIN;
     }
-    size_t at = tail_find_locked(shard, 0, ms);
+    size_t at = tail_find_locked(shard, shard->oldest, ms);
     *ret_index =
         at < shard->tail_count ? shard->tail[shard->tail_at + at]->first_index : shard->next;
     return 0;

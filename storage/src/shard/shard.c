@@ -103,7 +103,7 @@ static int load_rows(struct storage_meta *meta, struct storage_shard *shard)
         row.give = shard->shards->leap;
     shard->closed = shard->closing = row.closed;
     shard->retention_ms = shard->retention_stored_ms = r == 0 ? row.retention_ms : INT64_MAX;
-    shard->flushed = row.next;
+    shard->flushed = shard->told = row.next;
     shard->next = kn_max_u64(row.next, row.give);
     shard->newest_ms = shard->flushed_ms = row.newest_ms;
     shard->bytes = shard->bytes_dropped = row.bytes;

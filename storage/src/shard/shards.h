@@ -75,6 +75,7 @@ struct storage_shard {
     int64_t newest_ms;   /* newest arrival to be seen */
     uint64_t flushed;    /* all before it is in segments */
     int64_t flushed_ms;  /* newest arrival in segments */
+    uint64_t told;       /* its own row, as it was loaded, knows of all before it */
     uint64_t oldest;     /* the first index in segments, if there are any */
     int64_t oldest_ms;   /* its arrival */
     uint64_t bytes_dropped, records_dropped; /* since its birth: before oldest */

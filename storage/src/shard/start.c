@@ -28,8 +28,9 @@ static int adopt_locked(struct storage_shard *shard, struct storage_batch *batch
     if (r < 0)
         return r;
     bool is_close = batch->kind == STORAGE_BATCH_CLOSE;
-    if (is_close ? shard->closed : batch->first_index < shard->flushed) {
-        storage_batch_free(batch); /* a checkpoint that did not end has written it */
+    bool written = batch->first_index < shard->flushed; /* by a checkpoint that did not end */
+    if (is_close ? shard->closed : written && batch->first_index < shard->told) {
+        storage_batch_free(batch);
         return 0;
     }
     r = storage_shard_tail_reserve_locked(shard, 1);
@@ -38,13 +39,13 @@ static int adopt_locked(struct storage_shard *shard, struct storage_batch *batch
     shard->next = kn_max_u64(shard->next, batch->first_index + batch->count);
     shard->assigned = shard->next;
     shard->closed = shard->closing = is_close;
-    if (batch->count > 0) {
+    if (batch->count > 0 && !written) {
         shard->newest_ms = batch->arrival_ms;
         shard->assigned_ms = kn_max_i64(shard->assigned_ms, batch->arrival_ms);
         shard->records += batch->count;
         shard->bytes += batch->data_bytes;
     }
-    storage_shard_tail_push_locked(shard, batch);
+    storage_shard_tail_push_locked(shard, batch); /* if written: for the shard's own row */
     return 0;
 }
 
