@@ -2,6 +2,7 @@
 """Tags and policies of any resource, the account, and how a stream is provided: operations that
 Debian's boto3 does not know are called as newer clients do."""
 
+import base64
 import json
 
 import pytest
@@ -179,6 +180,24 @@ def test_a_provisioned_stream_chooses_shards_by_key(call, arn):
                     RecordDistributionStrategy=strategy)[0] == "InvalidArgumentException"
 
 
+def test_under_auto_records_need_no_key_and_are_read_without_one(call, on_demand):
+    strategy = lambda which: call("UpdateStreamRecordDistributionStrategy", StreamARN=on_demand,
+                                  RecordDistributionStrategy=which)
+    put = lambda: call("PutRecord", StreamARN=on_demand, Data="eA==")
+    assert put()[0] == "ValidationException"
+    assert strategy("AUTO") is None
+    where = [put()["ShardId"] for _ in range(40)]
+    assert len(set(where)) == 4  # keys have no say, and nor has chance
+    assert strategy("USER_PARTITION_KEY") is None
+    assert put()[0] == "ValidationException"
+    found = []
+    for shard in set(where):
+        iterator = call("GetShardIterator", StreamARN=on_demand, ShardId=shard,
+                        ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        found += call("GetRecords", ShardIterator=iterator)["Records"]
+    assert len(found) == 40 and all("PartitionKey" not in one for one in found)
+
+
 def test_warm_throughput_is_for_on_demand_streams_of_an_account_that_commits(make_server):
     call = caller_of(make_server())
     arn, waves = make(call, ShardCount=1), make(call, StreamModeDetails={"StreamMode": "ON_DEMAND"})
@@ -201,7 +220,10 @@ def test_warm_throughput_is_for_on_demand_streams_of_an_account_that_commits(mak
 
 def test_the_largest_record_is_a_setting(call, arn):
     assert summary(call, StreamARN=arn)["MaxRecordSizeInKiB"] == 1024
+    large = {"StreamARN": arn, "PartitionKey": "k", "Data": base64.b64encode(bytes(3 << 19)).decode()}
+    assert call("PutRecord", **large)[0] == "ValidationException"
     assert call("UpdateMaxRecordSize", StreamARN=arn, MaxRecordSizeInKiB=10240) is None
+    assert call("PutRecord", **large)["ShardId"] == "shardId-000000000000"
     assert summary(call, StreamARN=arn)["MaxRecordSizeInKiB"] == 10240
     assert call("UpdateMaxRecordSize", StreamARN=arn, MaxRecordSizeInKiB=10241)[0] == "ValidationException"
     assert call("UpdateMaxRecordSize", MaxRecordSizeInKiB=2048)[0] == "InvalidArgumentException"
