@@ -133,7 +133,8 @@ TEST(the_age_of_the_oldest_fragment_is_a_metric_until_the_stream_is_gone)
 
     kn_fake_clock_advance(&f.clock, hour_ms + hour_ms / 4); /* the first one is past its time */
     storage_keeper_round(f.storage);
-    storage_keeper_round(f.storage);
+    for (int i = 0; i < 500 && !shows_age(&age_s); i++) /* once the new front has been looked up */
+        storage_keeper_round(f.storage);
     assert_true(shows_age(&age_s));
     assert_float_equal(age_s, 1.75 * 3600, 1);
 
