@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile peers beside an honest writer and an honest reader of a data stream: both get on, what was
+acknowledged is read, and memory stays below bounds that follow from the settings."""
+
+import json
+import random
+
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+import pytest
+
+import kinema
+from conftest import MIB, SEED, Honest, Site, port_of, start_site
+
+SLACK = 24 * MIB
+HELD = 32 * MIB  # http_held_bytes_max of these servers
+PAGE = 10 * MIB  # of GetRecords
+RECORD = 512 * 1024
+
+
+class DataSite(Site):
+    """A writer that puts one record after the other, and a reader that follows the shard."""
+
+    def __init__(self, server):
+        self.server, self.put = server, None
+        # A connection that was idle for long is closed here, perhaps while the next request leaves.
+        self.kinesis = server.client("kinesis", retries={"total_max_attempts": 4})
+        self.kinesis.create_stream(StreamName="honest", ShardCount=1)
+        self.kinesis.create_stream(StreamName="big", ShardCount=1)
+        self.acked, self.read, self.at = [], [], self.start_of("honest")
+        self.peers = [Honest(self.put_one), Honest(self.follow)]
+        self.wait_progress()
+
+    def start_of(self, stream):
+        return self.kinesis.get_shard_iterator(StreamName=stream, ShardId="shardId-0",
+                                               ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+
+    def put_one(self, peer):
+        data = b"%d" % len(self.acked)
+        answer = self.kinesis.put_record(StreamName="honest", PartitionKey="k", Data=data)
+        self.acked.append((answer["SequenceNumber"], data))
+        peer.stopped.wait(0.01)
+
+    def follow(self, peer):
+        page = self.kinesis.get_records(ShardIterator=self.at)
+        self.read += [(r["SequenceNumber"], r["Data"]) for r in page["Records"]]
+        self.at = page["NextShardIterator"]
+        peer.stopped.wait(0.01)
+
+    def close(self):
+        for peer in self.peers:
+            peer.stop()
+        while self.read[-1] != self.acked[-1]:
+            before = len(self.read)
+            self.follow(self.peers[1])
+            assert len(self.read) > before, "an acknowledged record is lost"
+        known = set(self.acked)  # what a retry sent again is there twice
+        assert [one for one in self.read if one in known] == self.acked
+
+    def fill(self, records):
+        """Big records of chance, so that a page is as large as pages get."""
+        chance = random.Random(SEED)
+        for i in range(records):
+            self.kinesis.put_record(StreamName="big", PartitionKey="k", Data=chance.randbytes(RECORD))
+
+
+@pytest.fixture
+def site():
+    with start_site() as server:
+        one = DataSite(server)
+        yield one
+        one.close()
+
+
+def request(server, operation, fields):
+    """The bytes of a signed call."""
+    body = json.dumps(fields)
+    signed = botocore.awsrequest.AWSRequest("POST", server.api + "/", data=body, headers={
+        "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"Kinesis_20131202.{operation}",
+        "Host": server.api.split("//")[1]})
+    botocore.auth.SigV4Auth(botocore.credentials.Credentials(server.key.id, server.key.secret), "kinesis",
+                            kinema.REGION).add_auth(signed)
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed.headers.items())
+    return f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def test_readers_of_pages_that_read_nothing(site, attack):
+    """30 ask for pages of 10 MiB and take no byte of them. Each has its page in memory, as JSON, until the
+    time to write is over."""
+    site.fill(24)
+    page = request(site.server, "GetRecords", {"ShardIterator": site.start_of("big")})
+    with site.watched(30 * (PAGE * 4 // 3 + MIB) + 8 * 2 * PAGE + SLACK):
+        with attack("slow_reader", port_of(site.server.api), 30, env={"ATTACK_REQUEST": page}):
+            site.wait_progress(20)
+
+
+def test_slow_bodies_of_puts(site, attack):
+    """600 bodies of PutRecords that come a byte at a time; unsigned, since nobody looks before the end."""
+    with site.watched(HELD + 600 * 18 * 1024 + SLACK):
+        with attack("slow_body", port_of(site.server.api), 600, 900000):
+            site.wait_progress(10)
