@@ -145,8 +145,10 @@ static int throttle(struct datastream_put *put, struct datastream_stream *stream
     for (size_t i = 0; i < put->count; i++) {
         uint32_t group = put->group_of[i];
         size_t bytes = entries[i].PartitionKey.len + entries[i].Data.len;
-        full[group] =
-            full[group] || !datastream_rate_put(put->ds, stream, put->groups[group].shard, bytes);
+        if (full[group])
+            datastream_rate_refused_too(put->ds);
+        else
+            full[group] = !datastream_rate_put(put->ds, stream, put->groups[group].shard, bytes);
         put->throttled[i] = full[group];
     }
     return 0;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/metrics.h"
+
 static const struct kn_rate bytes_in = {1 << 20, 10 << 20}, records_in = {1000, 1000},
                             bytes_out = {2 << 20, 2 << 20}, gets = {5, 5}, iterators = {5, 5};
 static const int64_t day_ms = INT64_C(24) * 60 * 60 * 1000;
@@ -20,6 +22,21 @@ static const size_t day_max[DATASTREAM_DAY_CALLS] = {
     [DATASTREAM_DAY_ENCRYPT] = DATASTREAM_DAY_CALLS_MAX,
     [DATASTREAM_DAY_DECRYPT] = DATASTREAM_DAY_CALLS_MAX,
 };
+
+static struct kn_metric_family exceeded = {
+    .kind = KN_COUNTER,
+    .name = "kinema_throughput_exceeded_total",
+    .help = "Records put, and calls that read, that limits = aws refused: AWS's "
+            "WriteProvisionedThroughputExceeded and ReadProvisionedThroughputExceeded.",
+    .labels = {"of"},
+};
+
+static bool refuse(const char *of)
+{
+    struct kn_str value = kn_str_from(of);
+    kn_metric_add(kn_metric_series(&exceeded, &value), 1);
+    return false;
+}
 
 struct datastream_shard_rate {
     uint32_t shard;
@@ -85,11 +102,17 @@ bool datastream_rate_put(struct datastream *ds, struct datastream_stream *stream
         return true;
     struct kn_bucket records_before = rate->records_in;
     if (!kn_bucket_take(&rate->records_in, &records_in, 1, now_ns))
-        return false;
+        return refuse("write");
     if (kn_bucket_take(&rate->bytes_in, &bytes_in, bytes, now_ns))
         return true;
     rate->records_in = records_before;
-    return false;
+    return refuse("write");
+}
+
+void datastream_rate_refused_too(const struct datastream *ds)
+{
+    if (ds->conf->aws_limits)
+        refuse("write");
 }
 
 bool datastream_rate_iterator(struct datastream *ds, struct datastream_stream *stream,
@@ -99,7 +122,8 @@ bool datastream_rate_iterator(struct datastream *ds, struct datastream_stream *s
         return true;
     KN_LOCKED(&stream->rates.lock);
     struct datastream_shard_rate *rate = of_locked(&stream->rates, shard);
-    return !rate || kn_bucket_take(&rate->iterators, &iterators, 1, kn_mono_ns(ds->clock));
+    return !rate || kn_bucket_take(&rate->iterators, &iterators, 1, kn_mono_ns(ds->clock)) ||
+           refuse("read");
 }
 
 bool datastream_rate_get(struct datastream *ds, struct datastream_stream *stream, uint32_t shard)
@@ -109,8 +133,10 @@ bool datastream_rate_get(struct datastream *ds, struct datastream_stream *stream
     int64_t now_ns = kn_mono_ns(ds->clock);
     KN_LOCKED(&stream->rates.lock);
     struct datastream_shard_rate *rate = of_locked(&stream->rates, shard);
-    return !rate || (kn_bucket_is_open(&rate->bytes_out, &bytes_out, now_ns) &&
-                     kn_bucket_take(&rate->gets, &gets, 1, now_ns));
+    return !rate ||
+           (kn_bucket_is_open(&rate->bytes_out, &bytes_out, now_ns) &&
+            kn_bucket_take(&rate->gets, &gets, 1, now_ns)) ||
+           refuse("read");
 }
 
 /* A page of 10 MiB shuts the shard for as long as that takes at 2 MiB a second. */

@@ -41,6 +41,8 @@ void datastream_rates_done(struct datastream_rates *rates);
 /* May a record of so many bytes come in? It has then. Any thread, never blocks; so are all. */
 bool datastream_rate_put(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,
                          size_t bytes);
+/* It may not, since one before it in the call could not. */
+void datastream_rate_refused_too(const struct datastream *ds);
 /* May GetShardIterator, or GetRecords, be called? It has been then. */
 bool datastream_rate_iterator(struct datastream *ds, struct datastream_stream *stream,
                               uint32_t shard);

@@ -3,6 +3,8 @@
 how fast this machine is: tests call until they are refused, and say what must hold then."""
 
 import base64
+import re
+import urllib.request
 
 import pytest
 
@@ -87,6 +89,7 @@ def test_a_shard_takes_a_thousand_records_a_second_and_refuses_the_rest_of_a_cal
         ("ProvisionedThroughputExceededException", exceeded)}
     numbers = [int(one["SequenceNumber"]) for one in results[:failed[0]]]
     assert numbers == sorted(numbers)
+    assert exceeded_by(limited, "write") >= len(failed)
     # what was refused is in no log: as many are there as were accepted
     iterator = kinesis.get_shard_iterator(StreamName=name, ShardId="shardId-0",
                                           ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
@@ -114,6 +117,7 @@ def test_a_shard_is_read_five_times_a_second(limited, kinesis, name):
     count, *what = refused(limited)("GetShardIterator", StreamName=name, ShardId="shardId-0",
                                     ShardIteratorType="LATEST")
     assert count >= 4 and what == exceeded
+    assert exceeded_by(limited, "read") >= 2
     other = kinesis.get_shard_iterator(StreamName=name, ShardId="shardId-1",
                                        ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     kinesis.get_records(ShardIterator=other)
@@ -159,6 +163,12 @@ def test_an_account_has_so_many_shards_and_streams_on_demand(make_server):
     code, text = call("UpdateShardCount", StreamName="more", TargetShardCount=5,
                       ScalingType="UNIFORM_SCALING")
     assert code == "LimitExceededException" and "request: 2. " in text
+
+
+def exceeded_by(server, of):
+    with urllib.request.urlopen(server.console + "/metrics") as answer:
+        found = re.search(rf'kinema_throughput_exceeded_total{{of="{of}"}} (\d+)', answer.read().decode())
+    return int(found[1])
 
 
 def until_accepted(call, operation, **fields):
