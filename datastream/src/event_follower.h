@@ -82,6 +82,9 @@ struct datastream_event_sender {
     struct kn_cond wake;  /* the thread */
     struct kn_cond moved; /* a step or an append has ended */
     bool stopping, changed;
+    bool idle;        /* the thread waits for work, not for company */
+    bool hurries;     /* a stream has fallen behind */
+    int64_t round_ns; /* when the last round began */
     size_t sending_count, held_up_count;
     struct datastream_event_follower *due_first, *due_last;
     struct datastream_event_follower *buckets[1024];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thread that sends fragment events. A stream whose fragments were persisted becomes due; the
- * thread waits a moment, so that streams that were flushed together share a flush here too, and
+ * thread waits a moment, and of many streams for half a second, so that they share a flush, and
  * then makes one step for each: read the index from where the data stream says it stands, append.
  * A stream has one append on its way at a time, and no memory between two.
  *
@@ -17,6 +17,7 @@
 
 enum {
     LINGER_MS = 20,
+    ROUND_MS = 500, /* from one round to the next, while there is always something to send */
     STREAMS_PAGE = 64,
 };
 
@@ -53,7 +54,8 @@ static void push_locked(struct datastream_event_follower *f)
     else
         sender->due_first = f;
     sender->due_last = f;
-    kn_cond_signal(&sender->wake);
+    if (sender->idle)
+        kn_cond_signal(&sender->wake);
 }
 
 /* Fragments of the stream were persisted. What waits for a retry waits on. */
@@ -145,6 +147,10 @@ void datastream_event_sender_sent(struct datastream_event_follower *f, int resul
         f->oldest_ms = 0;
         kn_metric_set(kn_metric_series(&behind, &f->stream->name), 0); /* or the next step says */
         set_status_locked(f, STORAGE_EVENTS_ACTIVE, 0);
+        if (f->more) {
+            sender->hurries = true;
+            kn_cond_signal(&sender->wake);
+        }
         if (f->again || f->more || f->removed)
             push_locked(f);
     } else {
@@ -362,23 +368,30 @@ static void wait_for_work_locked(struct datastream_event_sender *sender)
         int64_t wait_ns = sender->held_up_count > 0 ? retry_locked(sender) : INT64_MAX;
         if (sender->due_first)
             break;
+        sender->idle = true;
         if (wait_ns == INT64_MAX)
             kn_cond_wait(&sender->wake, &sender->lock);
         else
             (void) kn_cond_wait_for(&sender->wake, &sender->lock, wait_ns);
+        sender->idle = false;
     }
 }
 
-/* Streams that become due in this time share what follows with the first. */
+/* Streams that become due in this time share what follows with the first. Nothing lingers that has
+ * fallen behind, and a change of settings only for a moment. */
 static void linger_locked(struct datastream_event_sender *sender)
 {
-    int64_t until_ns = kn_mono_ns(sender->conf.clock) + (int64_t) LINGER_MS * 1000000;
-    for (;;) {
+    int64_t soon_ns = kn_mono_ns(sender->conf.clock) + (int64_t) LINGER_MS * 1000000;
+    int64_t late_ns = kn_max_i64(soon_ns, sender->round_ns + (int64_t) ROUND_MS * 1000000);
+    while (!sender->stopping && !sender->hurries) {
+        int64_t until_ns = sender->changed ? soon_ns : late_ns;
         int64_t left_ns = until_ns - kn_mono_ns(sender->conf.clock);
-        if (left_ns <= 0 || sender->stopping)
-            return;
+        if (left_ns <= 0)
+            break;
         (void) kn_cond_wait_for(&sender->wake, &sender->lock, left_ns);
     }
+    sender->hurries = false;
+    sender->round_ns = kn_mono_ns(sender->conf.clock);
 }
 
 static struct datastream_event_follower *take_locked(struct datastream_event_sender *sender)
