@@ -13,6 +13,7 @@
 
 #include "metrics.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 #include "core/log.h"
@@ -20,6 +21,7 @@
 enum {
     SLICE = 256, /* shards at a time: files open side by side */
     RETRY_MS = 1000,
+    YIELDS_MAX = 1000,
     REST_MS = 200, /* between two parts of a round of retention */
 };
 static const int64_t TRIM_EVERY_NS = 500000000;
@@ -137,6 +139,27 @@ static void look_up_versions(struct storage_shards *shards, struct slice *slice)
     }
 }
 
+/* Names of new files and folders. */
+static void flush_names(struct storage_shards *shards, struct slice *slice)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    bool any = false;
+    for (size_t i = 0; i < slice->count; i++) {
+        struct storage_outgoing *out = &slice->outs[i];
+        if (out->result == 0 && out->any_records && out->is_new)
+            out->result = storage_outgoing_sync_folder(out);
+        any |= out->result == 0 && out->in_new_folder;
+    }
+    int n = snprintf(path, sizeof(path), "%s/shards", shards->storage->dir);
+    kn_assert(n > 0 && (size_t) n < sizeof(path)); /* the longer ones did fit */
+    int r = any ? fs->ops->sync_dir(fs, path) : 0;
+    for (size_t i = 0; r < 0 && i < slice->count; i++) {
+        if (slice->outs[i].result == 0 && slice->outs[i].in_new_folder)
+            slice->outs[i].result = r;
+    }
+}
+
 static void write_and_flush(struct storage_shards *shards, struct slice *slice)
 {
     size_t files = 0;
@@ -154,6 +177,7 @@ static void write_and_flush(struct storage_shards *shards, struct slice *slice)
         storage_flush_team_sync(&shards->team, slice->files, slice->results, files);
     for (size_t i = 0; i < files; i++)
         slice->of_file[i]->result = slice->results[i];
+    flush_names(shards, slice);
     for (size_t i = 0; i < slice->count; i++) {
         struct storage_outgoing *out = &slice->outs[i];
         if (out->result < 0 && out->any_records && !out->is_new)
@@ -307,11 +331,24 @@ static void note_stuck(struct storage_shard *shard, int result)
         kn_log_info("shard_written_again", "shard=%s", id);
 }
 
+/* Between two slices each shard is whole: who waits to open one has its turn. */
+static int pause_round(struct storage_shards *shards)
+{
+    kn_lock_give(&shards->round);
+    for (unsigned i = 0; i < YIELDS_MAX && shards->round_waiters > 0; i++)
+        sched_yield();
+    kn_lock_take(&shards->round);
+    KN_LOCKED(&shards->lock);
+    return shards->check_stopping ? -ECANCELED : 0;
+}
+
 static int write_out(struct storage_shards *shards, struct slice *slice, uint64_t generation,
                      struct storage_shard **list, size_t count)
 {
     int r = 0;
     for (size_t at = 0; at < count; at += slice->count) {
+        if (at > 0 && pause_round(shards) < 0)
+            return -ECANCELED; /* the next start does it */
         slice->count = kn_min_u64(count - at, SLICE);
         for (size_t i = 0; i < slice->count; i++) {
             storage_shard_ref(list[at + i]);
@@ -545,7 +582,7 @@ void *storage_checkpoint_main(void *arg)
         }
         if (r == -ENOSPC)
             storage_space_refused(shards->storage);
-        if (r < 0 && shards->check_error == 0)
+        if (r < 0 && r != -ECANCELED && shards->check_error == 0)
             kn_log_warn("shard_checkpoint_failed",
                         "error=%s said=\"journals stay full until it succeeds; once all are, "
                         "appends are refused, what is stored is read\"",

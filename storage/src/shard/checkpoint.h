@@ -12,6 +12,7 @@ struct storage_outgoing {
     size_t count, skip; /* skip: so many lie in the segment already */
     uint64_t frame_bytes;
     bool any_records, is_new, closes;
+    bool in_new_folder;                /* whose name is not flushed yet */
     bool seals_before;                 /* the segment before this one is sealed with it */
     struct storage_segment_row before; /* if so */
     uint64_t before_version;
@@ -33,6 +34,8 @@ int storage_outgoing_write(struct storage_outgoing *out) KN_MUSTUSE;
 /* Frames behind one another; *at moves. closes: also those that have no records. */
 int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *file, uint32_t seed,
                             bool closes, uint64_t *at) KN_MUSTUSE;
+/* The name of a new file in its folder. */
+int storage_outgoing_sync_folder(struct storage_outgoing *out) KN_MUSTUSE;
 /* What has been flushed is no longer kept in memory. */
 void storage_outgoing_publish(struct storage_outgoing *out);
 void storage_outgoing_done(struct storage_outgoing *out);

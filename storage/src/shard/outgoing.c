@@ -131,30 +131,23 @@ static int make_folder(struct storage_outgoing *out)
 {
     struct storage_shards *shards = out->shard->shards;
     struct kn_fs *fs = shards->storage->fs;
-    char path[STORAGE_SHARD_PATH_BYTES], parent[STORAGE_SHARD_PATH_BYTES];
+    char path[STORAGE_SHARD_PATH_BYTES];
     int r = storage_segment_folder(shards, &out->shard->id, path);
     if (r < 0)
         return r;
     r = fs->ops->mkdir(fs, path);
-    if (r == -EEXIST && out->row.bytes_before + out->row.records_before > 0)
-        return 0; /* a segment was flushed in it before */
-    if (r < 0 && r != -EEXIST)
-        return r;
-    size_t len = strlen(path) - (STORAGE_ID_TEXT_BYTES - 1) - 1;
-    memcpy(parent, path, len);
-    parent[len] = 0;
-    return fs->ops->sync_dir(fs, parent);
+    /* If a segment has been flushed in it before, so has its own name. */
+    out->in_new_folder = r != -EEXIST || out->row.bytes_before + out->row.records_before == 0;
+    return r == -EEXIST ? 0 : r;
 }
 
 static int make_file(struct storage_outgoing *out)
 {
     struct storage_shards *shards = out->shard->shards;
     struct kn_fs *fs = shards->storage->fs;
-    char path[STORAGE_SHARD_PATH_BYTES], folder[STORAGE_SHARD_PATH_BYTES];
+    char path[STORAGE_SHARD_PATH_BYTES];
     uint8_t head[STORAGE_SEGMENT_HEAD_BYTES];
     int r = make_folder(out);
-    if (r == 0)
-        r = storage_segment_folder(shards, &out->shard->id, folder);
     if (r == 0)
         r = storage_segment_path(shards, &out->shard->id, out->row.first, path);
     if (r == 0)
@@ -165,8 +158,17 @@ static int make_file(struct storage_outgoing *out)
         return r;
     storage_segment_head(&out->shard->id, &out->row, head);
     struct iovec iov = {head, sizeof(head)};
-    r = kn_file_write_all(out->file, &iov, 1, 0);
-    return r < 0 ? r : fs->ops->sync_dir(fs, folder);
+    return kn_file_write_all(out->file, &iov, 1, 0);
+}
+
+/* After the files: a flush of one commits what all of them changed in folders, so that these have
+ * little left to do. */
+int storage_outgoing_sync_folder(struct storage_outgoing *out)
+{
+    struct storage_shards *shards = out->shard->shards;
+    char folder[STORAGE_SHARD_PATH_BYTES];
+    int r = storage_segment_folder(shards, &out->shard->id, folder);
+    return r < 0 ? r : shards->storage->fs->ops->sync_dir(shards->storage->fs, folder);
 }
 
 static int open_file(struct storage_outgoing *out)

@@ -181,8 +181,12 @@ int storage_shard_load(struct storage_shards *shards, const struct storage_id *i
         *ret = shard;
         return 0;
     }
-    KN_LOCKED(&shards->round);
-    return storage_shard_load_in_round(shards, id, ret);
+    shards->round_waiters++;
+    kn_lock_take(&shards->round);
+    shards->round_waiters--;
+    int r = storage_shard_load_in_round(shards, id, ret);
+    kn_lock_give(&shards->round);
+    return r;
 }
 
 int storage_shard_open(struct storage *storage, const struct storage_id *id, int64_t retention_ms,

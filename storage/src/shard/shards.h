@@ -118,7 +118,8 @@ struct storage_shards {
 
     uint64_t leap; /* indexes that shards without a row pass over when they come into memory */
 
-    struct kn_lock round; /* one checkpoint, drop or opening of a shard at a time */
+    struct kn_lock round; /* one slice of a checkpoint, drop or opening of a shard at a time */
+    _Atomic unsigned round_waiters; /* who is let in between two slices of a checkpoint */
 
     struct kn_lock lock;
     /* Guarded by lock. */
