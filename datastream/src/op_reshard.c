@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Splitting, merging and scaling the shards of a stream. */
+/*
+ * Splitting, merging and scaling the shards of a stream.
+ * Source of texts: recordings of the service in the public tests of kinesalite and moto; errors
+ * that users of the CDK quote.
+ */
 #include "datastream_internal.h"
 #include "shard_id.h"
 #include "state.h"
@@ -35,7 +39,7 @@ static int too_many(const struct edit *edit)
 }
 
 /* On a provisioned stream that is ACTIVE. */
-static int check_mode(struct edit *edit, const char *operation)
+static int check_mode(struct edit *edit)
 {
     KN_CLEANUP(datastream_settings_unrefp)
     struct datastream_settings *settings = datastream_stream_settings(edit->stream);
@@ -44,9 +48,9 @@ static int check_mode(struct edit *edit, const char *operation)
         return datastream_not_active(edit->call, edit->stream, state);
     if (settings->on_demand)
         return kn_api_fault(edit->call, "ValidationException",
-                            "%s is not for streams in on-demand mode, whose shards follow their "
-                            "load.",
-                            operation);
+                            "Request is invalid. Stream " KN_STR_FMT
+                            " under account %s is in On-Demand mode.",
+                            KN_STR_ARG(edit->stream->name), edit->call->identity->account);
     return 0;
 }
 
@@ -116,7 +120,7 @@ int datastream_op_SplitShard(struct datastream *ds, const struct datastream_Spli
         .ds = ds, .call = call, .stream = stream, .start_text = in->NewStartingHashKey};
     r = datastream_shard_id_read(call, stream, in->ShardToSplit, &edit.shard);
     if (r == 0)
-        r = check_mode(&edit, "SplitShard");
+        r = check_mode(&edit);
     if (r < 0)
         return r;
     if (datastream_hash_parse(in->NewStartingHashKey, &edit.start) < 0)
@@ -170,22 +174,29 @@ int datastream_op_MergeShards(struct datastream *ds, const struct datastream_Mer
     if (r == 0)
         r = datastream_shard_id_read(call, stream, in->AdjacentShardToMerge, &edit.adjacent);
     if (r == 0)
-        r = check_mode(&edit, "MergeShards");
+        r = check_mode(&edit);
     return r < 0 ? r : run(&edit, stream, merge);
 }
 
 /* --- scale --------------------------------------------------------------------------------------
  */
+static int beyond(const struct edit *edit, const char *how)
+{
+    return kn_api_fault(edit->call, "LimitExceededException",
+                        "UpdateShardCount cannot scale %s your current open shard count. Current "
+                        "open shard count: %zu Target shard count: %u",
+                        how, edit->before, edit->target);
+}
+
 static int scale(void *ctx, const struct datastream_shard_map *map,
                  struct datastream_shard_map *ret)
 {
     struct edit *edit = ctx;
     edit->before = map->open_count;
-    if (edit->target > 2 * edit->before || 2 * (uint64_t) edit->target < edit->before)
-        return kn_api_fault(edit->call, "InvalidArgumentException",
-                            "UpdateShardCount cannot scale to more than double or less than half "
-                            "of the current open shard count (%zu); %u was asked for.",
-                            edit->before, edit->target);
+    if (edit->target > 2 * edit->before)
+        return beyond(edit, "up over double");
+    if (2 * (uint64_t) edit->target < edit->before)
+        return beyond(edit, "down below half");
     int r = edit->target > edit->before
                 ? datastream_room_for_shards(edit->ds, edit->call, edit->target - edit->before)
                 : 0;
@@ -208,7 +219,7 @@ int datastream_op_UpdateShardCount(struct datastream *ds,
         return r;
     struct edit edit = {
         .ds = ds, .call = call, .stream = stream, .target = (uint32_t) in->TargetShardCount.v};
-    r = check_mode(&edit, "UpdateShardCount");
+    r = check_mode(&edit);
     if (r == 0)
         r = run(&edit, stream, scale);
     if (r < 0)

@@ -184,9 +184,13 @@ def test_shards_that_do_not_adjoin_are_not_merged(kinesis, name):
 
 
 def test_a_stream_is_scaled_at_most_to_double_or_half(kinesis, name):
-    for target in (5, 100):
+    kinesis.update_shard_count(StreamName=name, TargetShardCount=4, ScalingType="UNIFORM_SCALING")
+    for target, how in ((9, "up over double"), (100, "up over double"), (1, "down below half")):
         assert fault(kinesis.update_shard_count, StreamName=name, TargetShardCount=target,
-                     ScalingType="UNIFORM_SCALING")[0] == "InvalidArgumentException"
+                     ScalingType="UNIFORM_SCALING") == (
+            "LimitExceededException",
+            f"UpdateShardCount cannot scale {how} your current open shard count. Current open shard "
+            f"count: 4 Target shard count: {target}")
 
 
 def test_on_demand_streams_begin_with_four_shards_and_are_not_split_by_hand(kinesis):
@@ -195,7 +199,9 @@ def test_on_demand_streams_begin_with_four_shards_and_are_not_split_by_hand(kine
     found = kinesis.describe_stream(StreamName=name)["StreamDescription"]
     assert found["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"} and len(found["Shards"]) == 4
     assert fault(kinesis.split_shard, StreamName=name, ShardToSplit="shardId-0",
-                 NewStartingHashKey="99")[0] == "ValidationException"
+                 NewStartingHashKey="99") == (
+        "ValidationException",
+        f"Request is invalid. Stream {name} under account 000000000000 is in On-Demand mode.")
     assert fault(kinesis.update_shard_count, StreamName=name, TargetShardCount=5,
                  ScalingType="UNIFORM_SCALING")[0] == "ValidationException"
 
