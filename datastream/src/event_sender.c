@@ -65,6 +65,8 @@ static void persisted(struct kn_gate_waiter *waiter)
         KN_CONTAINER_OF(waiter, struct datastream_event_follower, waiter);
     KN_LOCKED(&f->sender->lock);
     f->again = true;
+    if (f->oldest_ms == 0)
+        f->oldest_ms = kn_wall_ms(f->sender->conf.clock); /* its step says it exactly */
     if (!f->sending && !f->stepping && f->retry_ns == 0)
         push_locked(f);
 }
@@ -144,7 +146,7 @@ void datastream_event_sender_sent(struct datastream_event_follower *f, int resul
         kn_metric_add(kn_metric_series(&events_total, NULL), (int64_t) f->count);
         f->sent += f->count;
         f->sent_seq = f->last_seq;
-        f->oldest_ms = 0;
+        f->oldest_ms = f->again || f->more ? kn_wall_ms(sender->conf.clock) : 0;
         kn_metric_set(kn_metric_series(&behind, &f->stream->name), 0); /* or the next step says */
         set_status_locked(f, STORAGE_EVENTS_ACTIVE, 0);
         if (f->more) {

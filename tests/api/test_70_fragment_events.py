@@ -233,9 +233,8 @@ def test_events_begin_when_they_are_asked_for_and_end_when_they_are_removed(serv
     ask(server, "PutFragmentEvents", stream, DataStreamName=name)
     wanted = upload_some(server, stream, 3, now - 2000000)
     assert numbers_of(wait_events(server, name, stream, 3), stream) == wanted
-    told = ask(server, "DescribeFragmentEvents", stream)
-    assert told == {"Status": "ACTIVE", "DataStreamName": name, "SentCount": 3, "LostCount": 0,
-                    "MillisBehind": 0}
+    wait_for(lambda: ask(server, "DescribeFragmentEvents", stream) == {
+        "Status": "ACTIVE", "DataStreamName": name, "SentCount": 3, "LostCount": 0, "MillisBehind": 0})
     ask(server, "DeleteFragmentEvents", stream)
     assert ask(server, "DescribeFragmentEvents", stream) == {"Status": "OFF"}
     upload_some(server, stream, 3, now - 1000000)
@@ -312,8 +311,7 @@ def test_the_console_shows_and_sets_where_events_go(server, stream):
     assert status == 200 and (now["status"], now["dataStream"]) == ("ACTIVE", name)
     wanted = upload_some(server, stream, 2)
     assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
-    now = browser.get(path)[1]
-    assert (now["sent"], now["lost"], now["behindMs"]) == (2, 0, 0)
+    wait_for(lambda: [browser.get(path)[1][key] for key in ("sent", "lost", "behindMs")] == [2, 0, 0])
     metrics = urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode()
     assert f'kinema_fragment_events_behind_seconds{{stream="{stream}"}} 0\n' in metrics
     assert browser.post(path, {"dataStream": "nowhere"})[:1] == (404,)

@@ -28,11 +28,12 @@ def follow(server):
 
 
 def count(server):
-    """Events, once no fragment waits for its own any more."""
-    until = time.monotonic() + 10
-    while any(metric(server, "kinema_fragment_events_behind_seconds")) and time.monotonic() < until:
-        time.sleep(0.05)
-    return {"events": sum(metric(server, "kinema_fragment_events_total"))}
+    """Events, once there come no more: for longer than a round of the sender."""
+    before = -1
+    while (events := sum(metric(server, "kinema_fragment_events_total"))) > before:
+        before = events
+        time.sleep(1.5)
+    return {"events": events}
 
 
 def measure(bench):
