@@ -84,6 +84,12 @@ struct datastream_shards *datastream_stream_settled_shards(struct datastream_str
     return datastream_stream_shards(stream);
 }
 
+struct datastream_shards *datastream_stream_shards_settled(struct datastream_stream *stream)
+{
+    KN_LOCKED(&stream->change); /* a change that has published its map holds it until then */
+    return datastream_stream_shards(stream);
+}
+
 struct datastream_shards *datastream_stream_write_begin(struct datastream_stream *stream)
 {
     KN_LOCKED(&stream->lock);

@@ -64,7 +64,7 @@ static int close_logs(struct datastream *ds, struct datastream_stream *stream,
                       const struct datastream_shard_map *before)
 {
     KN_CLEANUP(datastream_shards_unrefp)
-    struct datastream_shards *shards = datastream_stream_shards(stream);
+    struct datastream_shards *shards = datastream_stream_shards_settled(stream);
     struct closing closing = {.count = 0};
     int result = 0, r;
     for (size_t i = 0; i < shards->map.count && !is_over(ds); i++) {
