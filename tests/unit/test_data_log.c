@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <malloc.h>
+#include <sched.h>
 
 #include "shard/shards.h"
 
@@ -162,6 +163,71 @@ TEST(a_shard_closed_in_the_map_alone_is_closed_in_its_log_by_the_next_round)
     stop(&rig);
 }
 
+struct side { /* what goes on beside the test */
+    pthread_t thread;
+    struct rig *rig;
+    struct kn_lock lock;
+    struct kn_cond moved;
+    bool done;
+};
+
+static void *side_reshard(void *arg)
+{
+    struct side *side = arg;
+    assert_ok(datastream_reshard(side->rig->ds, side->rig->stream, split, side->rig));
+    return NULL;
+}
+
+static void *side_round(void *arg)
+{
+    struct side *side = arg;
+    assert_ok(datastream_tend_round(side->rig->ds));
+    KN_LOCKED(&side->lock);
+    side->done = true;
+    kn_cond_signal(&side->moved);
+    return NULL;
+}
+
+static void wait_for_shards(struct rig *rig, size_t count)
+{
+    size_t there = 0;
+    while (there != count) {
+        struct datastream_shards *shards = datastream_stream_shards(rig->stream);
+        there = shards->map.count;
+        datastream_shards_unref(shards);
+        sched_yield();
+    }
+}
+
+/* The new map is there; by the former one a record is still on its way to the parent. */
+TEST(no_log_is_closed_while_somebody_may_write_to_it)
+{
+    const int64_t patience_ns = 50 * 1000 * 1000;
+    struct rig rig;
+    start(&rig, 1);
+    struct side reshard = {.rig = &rig}, round = {.rig = &rig};
+    kn_lock_init(&round.lock);
+    kn_cond_init(&round.moved);
+    assert_false(is_closed(&rig, 0));
+    struct datastream_shards *shards = datastream_stream_write_begin(rig.stream);
+    assert_ok(kn_thread_start(&reshard.thread, "reshard", side_reshard, &reshard));
+    wait_for_shards(&rig, 3);
+    assert_ok(kn_thread_start(&round.thread, "round", side_round, &round));
+    kn_lock_take(&round.lock);
+    if (!round.done)
+        (void) kn_cond_wait_for(&round.moved, &round.lock, patience_ns);
+    assert_false(round.done);
+    kn_lock_give(&round.lock);
+    assert_false(is_closed(&rig, 0));
+    datastream_stream_write_end(rig.stream, shards);
+    pthread_join(reshard.thread, NULL);
+    pthread_join(round.thread, NULL);
+    assert_true(is_closed(&rig, 0));
+    kn_cond_done(&round.moved);
+    kn_lock_done(&round.lock);
+    stop(&rig);
+}
+
 TEST(a_round_opens_every_log_so_that_retention_reaches_it)
 {
     struct rig rig;
@@ -248,6 +314,7 @@ int main(void)
         cmocka_unit_test(the_id_of_a_log_follows_from_stream_and_shard),
         cmocka_unit_test(open_logs_follow_the_streams_retention),
         cmocka_unit_test(a_shard_closed_in_the_map_alone_is_closed_in_its_log_by_the_next_round),
+        cmocka_unit_test(no_log_is_closed_while_somebody_may_write_to_it),
         cmocka_unit_test(a_round_opens_every_log_so_that_retention_reaches_it),
         cmocka_unit_test(a_closed_shard_goes_once_all_of_it_is_behind_retention),
         cmocka_unit_test(a_deletion_that_was_cut_off_is_brought_to_its_end),
