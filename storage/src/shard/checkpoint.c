@@ -19,6 +19,7 @@
 #include "core/log.h"
 
 enum {
+    FEW_SHARDS = 64,
     SLICE = 256, /* shards at a time: files open side by side */
     RETRY_MS = 1000,
     YIELDS_MAX = 1000,
@@ -442,6 +443,7 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
     int r = make_shards_folder(shards);
     if (r == 0)
         r = collect(shards, &list, &count);
+    shards->checkpoint_shards = count;
     if (r == 0)
         r = write_out(shards, slice, generation, list, count);
     if (r == 0)
@@ -457,15 +459,19 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
     return r;
 }
 
-/* The newest of the full journals; all before it are full too. 0: none. */
+/* Of the full journals the oldest, so that it is free again soonest; with many shards the newest
+ * (all before it are full too), since then the number of files to be flushed is what it costs. 0:
+ * none. */
 static uint64_t full_locked(struct storage_shards *shards)
 {
-    uint64_t generation = 0;
+    uint64_t oldest = UINT64_MAX, newest = 0;
     for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
-        if (shards->journals[i].state == STORAGE_JOURNAL_FULL)
-            generation = kn_max_u64(generation, shards->journals[i].generation);
+        if (shards->journals[i].state != STORAGE_JOURNAL_FULL)
+            continue;
+        oldest = kn_min_u64(oldest, shards->journals[i].generation);
+        newest = kn_max_u64(newest, shards->journals[i].generation);
     }
-    return generation;
+    return newest > 0 && shards->checkpoint_shards <= FEW_SHARDS ? oldest : newest;
 }
 
 static void recycle_locked(struct storage_shards *shards, uint64_t generation)

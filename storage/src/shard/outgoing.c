@@ -10,6 +10,7 @@
 
 enum {
     FRAMES_A_WRITE = 500,
+    FLUSH_EVERY_BYTES = 4 << 20, /* more at once, and the journal's own flushes wait behind it */
 };
 
 /* --- planning --------------------------------------------------------------------------------- */
@@ -217,17 +218,25 @@ int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *
     if (!frames)
         return -ENOMEM;
     int r = 0;
+    uint64_t unflushed = 0;
     for (size_t i = out->skip; r == 0 && i < out->count;) {
         frames->count = 0;
         frames->iov_count = 0;
         frames->bytes = 0;
-        for (; i < out->count && frames->count < FRAMES_A_WRITE; i++) {
+        for (;
+             i < out->count && frames->count < FRAMES_A_WRITE && frames->bytes < FLUSH_EVERY_BYTES;
+             i++) {
             if (closes || out->batches[i]->count > 0)
                 add_frame(frames, out, out->batches[i], seed, *at + frames->bytes);
         }
         if (frames->count > 0)
             r = kn_file_write_all(file, frames->iov, frames->iov_count, *at);
         *at += frames->bytes;
+        unflushed += frames->bytes;
+        if (r == 0 && unflushed >= FLUSH_EVERY_BYTES) {
+            r = file->fs->ops->sync(file);
+            unflushed = 0;
+        }
     }
     free(frames);
     return r;

@@ -155,8 +155,9 @@ struct storage_shards {
     size_t segment_count, segment_cap;
     struct storage_segment *segment_newest, *segment_oldest;
 
-    uint64_t retire_round; /* the checkpointer's, as what follows */
-    bool retire_more;      /* the last round met its limit of time */
+    size_t checkpoint_shards; /* the checkpointer's: in the last one */
+    uint64_t retire_round;    /* the checkpointer's, as what follows */
+    bool retire_more;         /* the last round met its limit of time */
     char
         retire_after[STORAGE_SHARD_KEY_BYTES]; /* the walk over rows: the last key; empty: begins */
     size_t retire_after_bytes;
