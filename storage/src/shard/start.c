@@ -6,12 +6,13 @@
 
 const struct kn_conf_key storage_shard_conf_keys[] = {
     {"shard_journal_bytes",     KN_CONF_U64, AT(journal_bytes),          KIB(64),  GIB(1),               MIB(32),     NULL, NULL,
-     "bytes",                                                                                                                              "Size of a journal file; it also bounds one batch of records."       },
+     "bytes",                                                                                                                              "Size of a journal file; a put to one shard must fit into it."       },
     {"shard_journal_count",     KN_CONF_U64, AT(journal_count),          2,        STORAGE_JOURNALS_MAX, 4,           NULL, NULL,
      "count",                                                                                                                              "Journal files, made when they are first needed."                    },
     {"shard_memory_bytes_max",  KN_CONF_U64, AT(shard_memory_bytes_max), KIB(256), GIB(64),              MIB(256),
      NULL,                                                                                                                  NULL, "bytes",
-     "Memory of records that are on their way or not yet written out of the journals."                                                                                                                          },
+     "Memory of records that are on their way or not yet written out of the journals; beyond, "
+     "puts are throttled. Shards that cannot be written may have an eighth of it."                                                                                                                              },
     {"shard_segment_bytes_max", KN_CONF_U64, AT(segment_bytes_max),      KIB(4),   GIB(1),               MIB(64),     NULL,
      NULL,                                                                                                                        "bytes", "A shard's segment file is sealed before it grows past this."        },
     {"shard_segment_ms_max",    KN_CONF_U64, AT(segment_ms_max),         1000,     24 * 3600 * 1000,     3600 * 1000,
