@@ -199,7 +199,7 @@ def test_answers_a_peer_does_not_take_keep_it_from_asking_more(server):
     client.state.update_settings({4: 0})  # no window: every answer stays with the server
     client.flush()
     client.next(h2.events.SettingsAcknowledged)
-    streams = [client.request("GET", "/hello?size=5000000") for _ in range(4)]
+    streams = [client.request("GET", "/hello?size=20000000") for _ in range(4)]
     reset = client.next(h2.events.StreamReset)
     assert reset.stream_id == streams[2]
     assert reset.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
