@@ -95,13 +95,14 @@ static void set_calm(struct kn_http_conn *conn, bool calm)
         conn->pace.calm = calm;
 }
 
-/* What has not come by the time that was said is looked for at each look. */
-static void settle_calm(struct kn_http_conn *conn)
+/* What has not come by the time that was said is looked for at each look, and so is the rest of
+ * many bytes of which some had come when the event was raised: it may be too few for another. */
+static void settle_calm(struct kn_http_conn *conn, bool many)
 {
     struct kn_http_pace *pace = &conn->pace;
     int64_t now_ns = conn->loop->now_ns;
     if (pace->on && pace->said) {
-        set_calm(conn, pace->due_ns > now_ns + pace_ns(conn->loop));
+        set_calm(conn, !many && pace->due_ns > now_ns + pace_ns(conn->loop));
         if (pace->calm)
             pace->due_ns = look_at_ns(conn->loop, pace->due_ns);
     } else if (!pace->on || pace->due_ns <= now_ns) {
@@ -155,9 +156,10 @@ void kn_http_pace_settle(struct kn_http_conn *conn)
         if (is_slow(conn))
             move(conn, true);
     }
+    bool many = pace->bytes >= KN_HTTP_PACE_CALM_BYTES;
     pace->bytes = 0;
     pace->since_ns = now_ns;
-    settle_calm(conn);
+    settle_calm(conn, many);
 }
 
 void kn_http_pace_closed(struct kn_http_conn *conn)

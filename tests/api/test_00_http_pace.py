@@ -111,6 +111,22 @@ def test_a_body_of_which_nothing_is_wanted_yet_is_left_alone(server):
     assert calls < WATCHED_S / 0.02 + 20, "it was looked at again and again"
 
 
+def test_the_rest_of_many_bytes_is_not_left_alone(server):
+    """It comes when the others have been read, and is too little for an event of its own."""
+    pieces, many, rest = int(WATCHED_S / 0.005) + 20, 40 << 10, 8 << 10
+    with begin(server, "plain", pieces * len(PIECE) + many + rest,
+               "?paced=60000&every=100000000") as sock:
+        drip(sock, pieces)
+        sock.sendall(b"z" * many)
+        time.sleep(0.5)  # an event, which is read at once or at the next look
+        began = time.monotonic()
+        sock.sendall(b"z" * rest)
+        got, _ = end(sock)
+        took = time.monotonic() - began
+    assert got == pieces * len(PIECE) + many + rest
+    assert took < 5, "it waited for the time that the handler had said"
+
+
 def test_many_bytes_are_an_event_also_for_who_is_left_alone(server):
     drops = int(WATCHED_S / 0.005) + 20
     with begin(server, "plain", (drops << 9) + (48 << 10), "?paced=60000&every=100000000") as sock:
