@@ -422,12 +422,22 @@ static int64_t read_due_ns(struct kn_http_conn *conn)
     return conn->phase_ns + (int64_t) ms * 1000000;
 }
 
-static void set_timer(struct kn_http_conn *conn)
+static void set_due(struct kn_http_conn *conn)
 {
     bool writing = kn_http_conn_out_left(conn) > 0 || !conn->writable;
     int64_t write_ns = (int64_t) conn->loop->conf->write_timeout_ms * 1000000;
     conn->read_due_ns = read_due_ns(conn);
     conn->write_due_ns = writing ? conn->write_mark_ns + write_ns : INT64_MAX;
+}
+
+static bool is_due(const struct kn_http_conn *conn)
+{
+    return kn_min_i64(conn->read_due_ns, conn->write_due_ns) <= conn->loop->now_ns;
+}
+
+static void set_timer(struct kn_http_conn *conn)
+{
+    set_due(conn);
     int64_t due_ns = kn_min_i64(conn->read_due_ns, conn->write_due_ns);
     due_ns = kn_min_i64(due_ns, kn_http_pace_due_ns(conn));
     if (due_ns == INT64_MAX)
@@ -458,17 +468,37 @@ static void work(struct kn_http_conn *conn)
         finish(conn);
 }
 
+static bool is_open(const struct kn_http_conn *conn)
+{
+    return conn->phase == KN_HTTP_SERVING || conn->phase == KN_HTTP_LINGERING;
+}
+
+/* What the socket holds is read before anybody is said to have been silent: it may be we who were
+ * (the process was stopped, or a loop kept from running). */
+static void judge_time(struct kn_http_conn *conn)
+{
+    if (conn->phase == KN_HTTP_CLOSED || conn->failed)
+        return;
+    set_due(conn);
+    if (!is_due(conn))
+        return;
+    check_timeouts(conn);
+    if (is_open(conn))
+        work(conn); /* its last words */
+}
+
 void kn_http_conn_run(struct kn_http_conn *conn)
 {
     if (conn->phase == KN_HTTP_CLOSED)
         return;
-    if (conn->read_due_ns <= conn->loop->now_ns || conn->write_due_ns <= conn->loop->now_ns)
-        check_timeouts(conn);
+    bool due = is_due(conn);
     kn_http_pace_begin(conn);
     if (conn->phase == KN_HTTP_HANDSHAKE && kn_http_tls_flush(conn))
         handshake(conn);
-    if (conn->phase == KN_HTTP_SERVING || conn->phase == KN_HTTP_LINGERING)
+    if (is_open(conn))
         work(conn);
+    if (due)
+        judge_time(conn);
     if (conn->phase == KN_HTTP_CLOSED)
         return;
     if (conn->failed) {

@@ -214,10 +214,12 @@ static int wait_ms(struct kn_http_loop *loop)
 static void turn(struct kn_http_loop *loop)
 {
     struct epoll_event events[EVENTS_MAX];
-    int n = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms(loop));
+    int n;
+    do { /* a process that was stopped comes back with EINTR: bytes first, then timers */
+        n = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms(loop));
+        kn_assert(n >= 0 || errno == EINTR);
+    } while (n < 0);
     loop->now_ns = kn_mono_ns(loop->clock);
-    if (n < 0)
-        kn_assert(errno == EINTR);
     deliver_mail(loop);
     for (int i = 0; i < n; i++) {
         struct kn_http_watch *watch = events[i].data.ptr;

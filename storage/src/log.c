@@ -178,6 +178,22 @@ static void make_visible_locked(struct storage_log *log, struct storage_arrival 
     storage_metrics_commit(a->fragment.bytes);
 }
 
+/* Those that were sent again while it was on its way have its outcome. */
+static void tell_twins_locked(struct storage_log *log, const struct storage_arrival *a)
+{
+    for (struct storage_arrival *other = log->first; other; other = other->next) {
+        if (other->twin != a)
+            continue;
+        other->twin = NULL;
+        other->stored = a->fragment;
+        other->twin_failed = a->result < 0;
+        if (a->result < 0 && other->state == STORAGE_DONE) {
+            other->result = a->result;
+            other->duplicate = false;
+        }
+    }
+}
+
 static void end_arrival_locked(struct storage_log *log, struct storage_arrival *a)
 {
     storage_arrival_unlink_locked(a);
@@ -186,6 +202,7 @@ static void end_arrival_locked(struct storage_log *log, struct storage_arrival *
     if (a->result == 0 && !a->duplicate)
         make_visible_locked(log, a);
     a->fragment.flags &= ~(uint32_t) (STORAGE_FRAGMENT_IN_FLIGHT | STORAGE_FRAGMENT_COMPLETE);
+    tell_twins_locked(log, a);
     maybe_seal_locked(log, a->chunk);
 }
 

@@ -41,6 +41,8 @@ struct storage_arrival {
     bool voided; /* a duplicate: its place in the file is no longer its bytes */
     struct storage_chunk
         *awaits; /* duplicate of what this recovered chunk holds: not flushed yet */
+    struct storage_arrival *twin; /* duplicate of one before it, which is not told yet */
+    bool twin_failed;
     bool flush_soon;
     int result;
     struct storage_fragment fragment;

@@ -250,6 +250,10 @@ static int build_record_locked(struct storage_log *log, struct storage_arrival *
 static void finish_commit(struct storage_log *log, struct storage_arrival *a, int result)
 {
     kn_lock_take(&log->lock);
+    if (a->twin_failed) {
+        result = -EIO;
+        a->duplicate = false;
+    }
     bool unproven = result == 0 && a->awaits && a->awaits->unflushed;
     if (unproven && a->awaits->state == STORAGE_CHUNK_FENCED)
         result = -EIO; /* its flush has failed since we looked, and no other will come */
@@ -288,22 +292,48 @@ static int skip_duplicate(struct storage_log *log, struct storage_arrival *a,
     return r < 0 ? r : storage_chunk_void(a->chunk, a->fragment.offset, bytes);
 }
 
+/* An equal fragment that is written and not in an index yet, since its flush is under way: a camera
+ * whose connection broke is back before that. It is told first, so its outcome is this one's. */
+static bool find_twin(struct storage_log *log, struct storage_arrival *a)
+{
+    if (a->chunk->memory)
+        return false;
+    KN_LOCKED(&log->lock);
+    for (struct storage_arrival *b = log->first; b && b != a; b = b->next) {
+        bool there = (b->state == STORAGE_WRITTEN || b->state == STORAGE_DONE) && b->result == 0;
+        if (there && !b->duplicate && b->crc == a->crc && b->fragment.bytes == a->fragment.bytes &&
+            b->fragment.producer_ts_ms == a->fragment.producer_ts_ms) {
+            a->twin = b;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void commit_duplicate(struct storage_log *log, struct storage_arrival *a,
+                             struct storage_chunk *awaits)
+{
+    int r = skip_duplicate(log, a, awaits);
+    if (r < 0)
+        fail(log, a->chunk, r);
+    kn_lock_take(&log->lock);
+    a->duplicate = r == 0;
+    if (r < 0)
+        a->twin = NULL;
+    kn_lock_give(&log->lock);
+    finish_commit(log, a, r < 0 ? storage_disk_error(r) : 0);
+}
+
 static void run_commit(struct storage_log *log, struct storage_op *op)
 {
     struct storage_arrival *a = op->arrival;
-    struct storage_fragment stored;
-    struct storage_chunk *awaits; /* the arrival's, once it is there */
+    struct storage_chunk *awaits = NULL; /* the arrival's, once it is there */
     if (a->chunk->error) {
         finish_commit(log, a, a->chunk->error);
         return;
     }
-    if (storage_log_find_equal(log, a, &stored, &awaits)) {
-        int r = skip_duplicate(log, a, awaits);
-        if (r < 0)
-            fail(log, a->chunk, r);
-        a->duplicate = r == 0;
-        a->stored = stored;
-        finish_commit(log, a, r < 0 ? storage_disk_error(r) : 0);
+    if (find_twin(log, a) || storage_log_find_equal(log, a, &a->stored, &awaits)) {
+        commit_duplicate(log, a, awaits);
         return;
     }
     struct kn_buf record;

@@ -12,7 +12,8 @@ import pytest
 import js
 import kinema
 
-TOOL = os.environ.get("KINEMA_AGGREGATE_TOOL", pathlib.Path(kinema.BINARY).parent / "aggregate_tool")
+TOOL = os.environ.get("KINEMA_AGGREGATE_TOOL",
+                      pathlib.Path(kinema.BINARY).resolve().parent / "aggregate_tool")
 
 
 def lines_of(records):

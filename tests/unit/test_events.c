@@ -549,6 +549,7 @@ TEST(retention_waits_for_events_that_are_not_sent_yet)
     assert_int_equal(fragments_of(&rig), 15); /* those that had their event are gone */
     start_events(&rig);
     await_all(&rig, "detections");
+    stop_events(&rig); /* by then it has also said how far it has come */
     storage_keeper_round(rig.storage);
     assert_in_range(fragments_of(&rig), 0, 1); /* of the open chunk */
 

@@ -12,7 +12,7 @@ static struct slow_disk {
     struct kn_fs_ops ops;
     struct kn_lock lock;
     struct kn_cond moved;
-    bool held; /* guarded by lock */
+    bool held, fails; /* guarded by lock */
     /* of one thread at a time */
     bool cold, broken;
     unsigned refused, refused_at_first_wait, waits; /* reads: that were not to wait; that did */
@@ -32,8 +32,9 @@ static int slow_sync(struct kn_file *file)
     kn_lock_take(&slow.lock);
     while (slow.held)
         kn_cond_wait(&slow.moved, &slow.lock);
+    bool fails = slow.fails;
     kn_lock_give(&slow.lock);
-    return kn_fs_system()->ops->sync(file);
+    return fails ? -EIO : kn_fs_system()->ops->sync(file);
 }
 
 static ssize_t slow_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
@@ -307,6 +308,61 @@ TEST(a_fragment_sent_again_is_acknowledged_under_its_old_number)
     assert_int_equal(after[count].ordinal, count);
     rig_upload_done(&up);
     teardown(&f);
+}
+
+/* A camera whose connection broke is back before the flush of what it had sent has ended. */
+static void send_again_in_mid_flush(bool fails)
+{
+    struct fixture f;
+    slow_start();
+    setup(&f);
+    storage_close(f.storage);
+    open_storage(&f);
+    struct rig_upload up, again;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 0, 0)); /* its chunk is made */
+    rig_upload_settle(&up);
+    slow_hold(true);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 1, 0));
+    assert_ok(rig_upload_open(&again, f.storage, &f.stream, true));
+    rig_upload_header(&again, &f.capture);
+    assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0));
+    assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0));
+    kn_lock_take(&slow.lock);
+    slow.fails = fails;
+    kn_lock_give(&slow.lock);
+    slow_hold(false);
+    rig_upload_settle(&again);
+    rig_upload_settle(&up);
+    struct storage_fragment out[4];
+    size_t count = list(&f, out, 4);
+    assert_int_equal(count, fails ? 1 : 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(again.commits[i].duplicate, !fails);
+        assert_int_equal(again.commits[i].result, fails ? -EIO : 0);
+        if (!fails)
+            assert_int_equal(again.commits[i].fragment.number.seq, out[1].number.seq);
+    }
+    if (!fails)
+        assert_ok(rig_compare(f.storage, &f.stream, &out[1], &f.capture, 1));
+    slow.fails = false;
+    rig_upload_close(&again);
+    rig_upload_close(&up);
+    rig_upload_done(&again);
+    rig_upload_done(&up);
+    teardown(&f);
+    slow_stop();
+}
+
+TEST(a_fragment_sent_again_while_its_flush_is_under_way_is_there_once)
+{
+    send_again_in_mid_flush(false);
+}
+
+TEST(a_fragment_sent_again_fails_with_the_flush_of_the_one_before)
+{
+    send_again_in_mid_flush(true);
 }
 
 /* Its place in the file becomes a Void while it waits for the flush of what came before it. */
@@ -683,6 +739,8 @@ TESTS_MAIN(
     TEST_OF(a_fragment_in_flight_is_read_from_memory_and_from_the_file),
     TEST_OF(an_aborted_fragment_is_gone_and_its_reader_is_told),
     TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
+    TEST_OF(a_fragment_sent_again_while_its_flush_is_under_way_is_there_once),
+    TEST_OF(a_fragment_sent_again_fails_with_the_flush_of_the_one_before),
     TEST_OF(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told),
     TEST_OF(a_writer_that_asks_is_told_once_of_the_next_reader_that_waits),
     TEST_OF(a_newcomer_fences_the_writer_before_it),
