@@ -4,6 +4,7 @@
 import {bytes, clock, copy, count, make} from './format.js';
 
 const ASK_MS = 1000;
+const ASKED_MAX = 200; // records a second: of a faster shard the newest are shown
 const SHOWN_MAX = 500;
 const PREVIEW_CHARACTERS = 200;
 const KPL = [0xf3, 0x89, 0x9a, 0xc2]; // what a record made of many begins with
@@ -40,7 +41,7 @@ export function reading(data, size) {
 
 export class Tail {
   constructor(panel, {ask, path}) {
-    Object.assign(this, {panel, ask, path, shard: undefined, from: undefined, paused: false});
+    Object.assign(this, {panel, ask, path, shard: undefined, from: undefined, seen: -1, paused: false});
     this.find = selector => panel.querySelector(selector);
     this.list = this.find('#tail-records');
     this.select = this.find('#tail-shard');
@@ -65,6 +66,7 @@ export class Tail {
     if (this.shard !== index) {
       this.shard = index;
       this.from = undefined;
+      this.seen = -1;
       this.list.replaceChildren();
     }
     this.select.value = index;
@@ -82,23 +84,22 @@ export class Tail {
 
   async turn() {
     const mine = this.running = {};
-    let again = ASK_MS;
     if (!document.hidden && !this.paused && this.shard !== undefined) {
       try {
-        const page = await this.ask(`${this.path}?shard=${this.shard}${this.from === undefined ? '' : `&from=${this.from}`}`);
+        const page = await this.ask(`${this.path}?shard=${this.shard}&limit=${ASKED_MAX}${this.from === undefined ? '' : `&from=${this.from}`}`);
         if (this.running !== mine) return; // another shard was chosen meanwhile
         this.show(page);
-        if (!page.atEnd) again = 0;
       } catch (error) { this.error = error.message; this.say(); }
     }
-    if (this.running === mine && !this.closed) this.timer = setTimeout(() => this.turn(), again);
+    if (this.running === mine && !this.closed) this.timer = setTimeout(() => this.turn(), ASK_MS);
   }
 
   show(page) {
     this.error = '';
     this.page = page;
-    this.from = page.from;
-    const rows = page.records.reverse().map(record => this.row(record));
+    this.from = page.atEnd || page.records.length < ASKED_MAX ? page.from : undefined; // or the newest again
+    const rows = page.records.filter(record => record.index > this.seen).reverse().map(record => this.row(record));
+    this.seen = Math.max(this.seen, page.from - 1);
     this.list.prepend(...rows);
     while (this.list.children.length > SHOWN_MAX) this.list.lastChild.remove();
     this.say();
@@ -107,7 +108,7 @@ export class Tail {
   say() {
     const {page} = this;
     this.find('#tail-state').textContent = this.error ? this.error : this.paused ? 'Paused' : !page ? ''
-      : page.closed && page.atEnd ? 'The shard is closed; this is its end.' : !page.atEnd ? 'Catching up'
+      : page.closed && page.atEnd ? 'The shard is closed; this is its end.' : !page.atEnd ? 'Live; more comes than is shown'
         : this.list.children.length ? 'Live' : 'Live; nothing has come yet';
   }
 

@@ -6,19 +6,9 @@ import pytest
 
 import aws_json
 import kinema
+from data_fixtures import kinesis, server  # noqa: F401
 
 MAX = (1 << 128) - 1
-
-
-@pytest.fixture(scope="module")
-def server():
-    with kinema.Server() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
 
 
 @pytest.fixture

@@ -9,19 +9,9 @@ import pytest
 
 import aws_json
 import kinema
+from data_fixtures import kinesis, server  # noqa: F401
 
 NAMES = [f"app.{i:02}-x_y" for i in range(20)]  # as many as a stream can have
-
-
-@pytest.fixture(scope="module")
-def server():
-    with kinema.Server() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
 
 
 def make_stream(kinesis, name=None):

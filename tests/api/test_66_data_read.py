@@ -13,23 +13,13 @@ import pytest
 
 import aws_json
 import kinema
+from data_fixtures import kinesis, server  # noqa: F401
 import wire
 from test_64_data_streams import fault
 from test_65_data_put import parts, shard_id
 
 MIB = 1 << 20
 TARGET = "Kinesis_20131202."
-
-
-@pytest.fixture(scope="module")
-def server():
-    with kinema.Server() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
 
 
 @pytest.fixture

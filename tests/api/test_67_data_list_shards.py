@@ -8,23 +8,13 @@ import botocore.exceptions
 import pytest
 
 import kinema
+from data_fixtures import kinesis, server  # noqa: F401
 from test_64_data_streams import fault, is_open, ranges
 from test_65_data_put import shard_id
 from test_66_data_read import let_time_pass
 
 MAX = (1 << 128) - 1
 BETWEEN = {}  # by stream: a time between split and merge in whole seconds, which is what botocore sends
-
-
-@pytest.fixture(scope="module")
-def server():
-    with kinema.Server() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
 
 
 @pytest.fixture(scope="module")

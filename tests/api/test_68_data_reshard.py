@@ -11,23 +11,13 @@ import botocore.exceptions
 import pytest
 
 import kinema
+from data_fixtures import kinesis, server  # noqa: F401
 from test_64_data_streams import fault, is_open, shards
 from test_65_data_put import parts, shard_id
 from test_66_data_read import data, iterator, put, read
 
 SEED = int(os.environ.get("KINEMA_SEED") or random.SystemRandom().randrange(1 << 32))
 ROUNDS = int(os.environ.get("KINEMA_ROUNDS") or (30 if os.environ.get("KINEMA_LONG") else 4))
-
-
-@pytest.fixture(scope="module")
-def server():
-    with kinema.Server() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
 
 
 @pytest.fixture
