@@ -412,6 +412,57 @@ TEST(nothing_is_sent_once_the_setting_is_gone)
     teardown(&rig);
 }
 
+/* A sender that has not seen yet that the setting was gone. */
+static int find_any(struct storage_event_sender *sender, struct kn_str name,
+                    struct storage_id *ret_id)
+{
+    (void) sender;
+    (void) name;
+    *ret_id = (struct storage_id){{1}};
+    return 0;
+}
+
+static int pause_at_2(struct storage_event_sender *sender, const struct storage_id *stream,
+                      uint64_t *ret_seq)
+{
+    (void) sender;
+    (void) stream;
+    *ret_seq = 2;
+    return 0;
+}
+
+static void resume_nothing(struct storage_event_sender *sender, const struct storage_id *stream)
+{
+    (void) sender;
+    (void) stream;
+}
+
+static uint64_t first_seq_when_set(struct rig *rig, const char *data_stream)
+{
+    struct storage_event_sender late = {
+        .find = find_any, .pause = pause_at_2, .resume = resume_nothing};
+    struct storage_event_sink sink;
+    struct storage_stream *stream = storage_stream_find_id(rig->storage, &rig->cam);
+    assert_ok(storage_events_set(rig->storage, &late, stream, kn_str_from(data_stream)));
+    storage_stream_unref(stream);
+    stream = storage_stream_find_id(rig->storage, &rig->cam);
+    storage_event_sink_of(stream, &sink);
+    storage_stream_unref(stream);
+    return sink.after_seq;
+}
+
+TEST(what_came_while_the_setting_was_gone_has_no_event_however_short_that_was)
+{
+    struct rig rig;
+    setup(&rig);
+    stop_events(&rig);
+    upload(&rig, 7);
+    assert_int_equal(first_seq_when_set(&rig, "first"), newest(&rig));
+    assert_int_equal(first_seq_when_set(&rig, "second"), 2); /* what waits goes to the new one */
+    start_events(&rig);
+    teardown(&rig);
+}
+
 static int split(void *ctx, const struct datastream_shard_map *map,
                  struct datastream_shard_map *ret)
 {
@@ -564,6 +615,7 @@ TESTS_MAIN(TEST_OF(every_fragment_after_the_setting_has_one_event_in_order),
            TEST_OF(what_was_persisted_while_nobody_sent_is_sent_at_the_next_start),
            TEST_OF(each_event_goes_to_the_old_or_the_new_data_stream_when_they_are_exchanged),
            TEST_OF(nothing_is_sent_once_the_setting_is_gone),
+           TEST_OF(what_came_while_the_setting_was_gone_has_no_event_however_short_that_was),
            TEST_OF(events_stay_in_order_and_once_over_splits_and_when_the_parents_are_gone),
            TEST_OF(a_data_stream_that_is_not_there_is_refused_and_one_made_anew_is_used),
            TEST_OF(retention_waits_for_events_that_are_not_sent_yet))
