@@ -75,6 +75,11 @@ void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg
     call->state->kept = arg;
 }
 
+int64_t kn_api_started_ns(const struct kn_api_call *call)
+{
+    return call->state->started_ns;
+}
+
 void kn_api_expect(struct kn_api_call *call, size_t answer_bytes)
 {
     struct kn_buf *answer = &call->state->answer;

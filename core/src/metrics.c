@@ -253,6 +253,15 @@ void kn_metrics_collector(kn_metric_collect_fn *collect, void *ctx)
     (void) pthread_mutex_unlock(&registry.mutex);
 }
 
+void kn_metrics_collector_remove(kn_metric_collect_fn *collect, void *ctx)
+{
+    (void) pthread_mutex_lock(&registry.mutex);
+    for (unsigned i = registry.collector_count; i-- > 0;)
+        if (registry.collectors[i].collect == collect && registry.collectors[i].ctx == ctx)
+            registry.collectors[i] = registry.collectors[--registry.collector_count];
+    (void) pthread_mutex_unlock(&registry.mutex);
+}
+
 static void write_histogram(struct kn_buf *out, struct kn_metric *m)
 {
     const struct kn_metric_family *f = m->family;

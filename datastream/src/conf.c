@@ -92,5 +92,15 @@ const struct kn_conf_key datastream_conf_keys[] = {
      .unit = "bytes",
      .help = "A subscription gets at most this many bytes of records a second. 0: no limit. AWS: 2 "
              "MiB."                                                                               },
+    {.name = "metric_history_bytes",
+     .type = KN_CONF_U64,
+     .offset = AT(metric_history_bytes),
+     .min = 0,
+     .max = GIB(16),
+     .def = MIB(64),
+     .unit = "bytes",
+     .help =
+         "Memory for the past three hours of the metrics of data streams, minute by minute. When "
+         "it is used up, each goes less far back."                                                },
 };
 const size_t datastream_conf_key_count = KN_ARRAY_LEN(datastream_conf_keys);

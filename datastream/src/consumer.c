@@ -35,6 +35,7 @@ void datastream_consumer_unref(struct datastream_consumer *consumer)
     if (!consumer || atomic_fetch_sub_explicit(&consumer->refs, 1, memory_order_acq_rel) > 1)
         return;
     datastream_settings_unref(consumer->settings);
+    datastream_measures_done(&consumer->measures);
     kn_lock_done(&consumer->change);
     kn_lock_done(&consumer->lock);
     free(consumer);
@@ -60,6 +61,7 @@ static struct datastream_consumer *consumer_new(const struct storage_id *stream,
     consumer->created_ms = settings->created_ms;
     kn_lock_init(&consumer->change);
     kn_lock_init(&consumer->lock);
+    datastream_measures_init(&consumer->measures, 0);
     consumer->settings = settings;
     kn_assert(kn_str_copy(consumer->name_text, sizeof(consumer->name_text), settings->name) == 0);
     consumer->name = kn_str_from(consumer->name_text);

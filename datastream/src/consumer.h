@@ -31,6 +31,8 @@ struct datastream_consumer { /* counted */
     struct datastream_settings *settings; /* counted */
     bool gone;                            /* deregistered: who reads as it is to end */
     struct datastream_seat *seats;        /* of its subscriptions (seat.h) */
+
+    struct datastream_measures measures;
 };
 
 struct datastream_consumer *datastream_consumer_ref(struct datastream_consumer *consumer);

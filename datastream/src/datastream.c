@@ -44,6 +44,7 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
     ds->conf = conf;
     ds->identity = identity;
     ds->clock = clock;
+    ds->measuring.budget.max_bytes = conf->metric_history_bytes;
     kn_lock_init(&ds->lock);
     kn_cond_init(&ds->idle);
     kn_cond_init(&ds->tend_wake);
@@ -85,11 +86,14 @@ void datastream_pending_end(struct datastream *ds)
 int datastream_start(struct datastream *ds, struct kn_err *err)
 {
     int r = datastream_tend_start(ds);
+    if (r == 0)
+        kn_metrics_collector(datastream_measures_write, ds);
     return r < 0 ? kn_fail(err, r, "data streams: %s", kn_errname(r)) : 0;
 }
 
 void datastream_stop(struct datastream *ds)
 {
+    kn_metrics_collector_remove(datastream_measures_write, ds);
     datastream_tend_stop(ds);
     KN_LOCKED(&ds->lock);
     while (ds->pending > 0)

@@ -23,6 +23,7 @@ struct datastream {
     uint8_t token_key[KN_AEAD_KEY_BYTES]; /* of iterators and NextTokens; of the data folder */
     const struct kn_api_identity *identity;
     struct kn_clock *clock;
+    struct datastream_measuring measuring; /* what all metrics share */
 
     struct kn_lock lock; /* a leaf: what follows */
     struct kn_cond idle; /* nothing is pending any more */

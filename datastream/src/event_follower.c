@@ -137,9 +137,13 @@ static int fill(struct datastream_event_follower *f, struct storage_batch *batch
 
 static void appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int result)
 {
+    struct datastream_event_follower *f = ctx;
     (void) first_index;
     (void) arrival_ms;
-    datastream_event_sender_sent(ctx, result);
+    if (result == 0)
+        datastream_measure_incoming(f->sender->conf.datastream, f->place.target, f->place.index,
+                                    f->count, f->bytes);
+    datastream_event_sender_sent(f, result);
 }
 
 static void hand_over(struct datastream_event_follower *f, struct storage_batch *batch)
@@ -147,6 +151,7 @@ static void hand_over(struct datastream_event_follower *f, struct storage_batch 
     struct datastream_event_sender *sender = f->sender;
     kn_lock_take(&sender->lock);
     f->count = storage_batch_count(batch);
+    f->bytes = storage_batch_bytes(batch);
     f->sending = true;
     sender->sending_count++;
     kn_lock_give(&sender->lock);

@@ -49,7 +49,7 @@ struct datastream_event_follower {
     uint64_t next_ordinal; /* of the fragment after the last one sent; 0: not known */
     /* Of the append on its way. */
     uint64_t last_seq, last_ordinal;
-    size_t count;
+    size_t count, bytes;
     bool more;
 };
 

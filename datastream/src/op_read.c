@@ -62,6 +62,29 @@ static void place_done(struct place *place)
     datastream_stream_unref(place->stream);
 }
 
+/* What came of a call, for the stream's metrics. page NULL: it came too fast, or failed. */
+static void measure(struct datastream *ds, struct kn_api_call *call, const struct place *place,
+                    const struct storage_page *page, int64_t behind_ms, bool exceeded)
+{
+    int64_t took_ns = kn_mono_ns(call->clock) - kn_api_started_ns(call);
+    const struct datastream_sample of_stream[] = {
+        {DATASTREAM_GET_RECORDS_LATENCY, (double) took_ns / 1e6         },
+        {DATASTREAM_GET_RECORDS_SUCCESS, page != NULL                   },
+        {DATASTREAM_READ_EXCEEDED,       exceeded                       },
+        {DATASTREAM_GET_RECORDS_BYTES,   page ? (double) page->bytes : 0},
+        {DATASTREAM_GET_RECORDS_RECORDS, page ? (double) page->count : 0},
+        {DATASTREAM_GET_RECORDS_AGE,     (double) behind_ms             },
+    };
+    const struct datastream_sample of_shard[] = {
+        {DATASTREAM_SHARD_READ_EXCEEDED,    exceeded                       },
+        {DATASTREAM_SHARD_OUTGOING_BYTES,   page ? (double) page->bytes : 0},
+        {DATASTREAM_SHARD_OUTGOING_RECORDS, page ? (double) page->count : 0},
+        {DATASTREAM_SHARD_AGE,              (double) behind_ms             },
+    };
+    datastream_measure_stream(ds, place->stream, of_stream, page ? 6 : 3);
+    datastream_measure_shard(ds, place->stream, place->shard->index, of_shard, page ? 4 : 1);
+}
+
 typedef bool rate_fn(struct datastream *ds, struct datastream_stream *stream, uint32_t shard);
 
 /* place->stream has been found. -EAGAIN: on a worker, where the call is not counted again. */
@@ -73,8 +96,11 @@ static int open_place(struct datastream *ds, struct kn_api_call *call, uint32_t 
     bool has_shards = datastream_stream_state(ds, place->stream) != DATASTREAM_CREATING;
     if (!place->shard || !has_shards)
         return no_shard(call, shard, place->stream->name);
-    if (!call->on_worker && !rate(ds, place->stream, shard))
+    if (!call->on_worker && !rate(ds, place->stream, shard)) {
+        if (rate == datastream_rate_get)
+            measure(ds, call, place, NULL, 0, true);
         return too_fast(call, place);
+    }
     int r = datastream_log_get(ds, place->stream, shard, !call->on_worker, &place->log);
     return r == -ENOENT ? no_shard(call, shard, place->stream->name) : r;
 }
@@ -240,7 +266,10 @@ static int read_page(struct datastream *ds, const struct datastream_GetRecords_i
         storage_page_free(page);
         return -EAGAIN;
     }
-    return answer(ds, call, place, &ends, page, out);
+    r = answer(ds, call, place, &ends, page, out);
+    if (r == 0)
+        measure(ds, call, place, page, out->MillisBehindLatest.v, false);
+    return r;
 }
 
 int datastream_op_GetRecords(struct datastream *ds, const struct datastream_GetRecords_in *in,
@@ -265,6 +294,8 @@ int datastream_op_GetRecords(struct datastream *ds, const struct datastream_GetR
     }
     if (r == -ENOENT)
         r = no_shard(call, iterator.shard, iterator.name); /* dropped meanwhile */
+    else if (r < 0 && r != -EAGAIN && r != -ECANCELED)
+        measure(ds, call, &place, NULL, 0, false); /* neither to come again nor the caller's */
     place_done(&place);
     return again_on_worker(call, r);
 }

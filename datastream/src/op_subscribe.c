@@ -20,6 +20,15 @@ static int in_use(const struct datastream_subscription *s)
         s->call->identity->account, KN_STR_ARG(s->stream->name), id, KN_STR_ARG(s->consumer->name));
 }
 
+static void measure(const struct datastream_subscription *s, bool taken)
+{
+    const struct datastream_sample samples[] = {
+        {DATASTREAM_SUBSCRIBE_SUCCESS,  taken },
+        {DATASTREAM_SUBSCRIBE_EXCEEDED, !taken},
+    };
+    datastream_measure_consumer(s->ds, s->consumer, samples, KN_ARRAY_LEN(samples));
+}
+
 static int take_seat(struct datastream_subscription *s)
 {
     s->seat = (struct datastream_seat){.shard = s->shard.index,
@@ -27,6 +36,8 @@ static int take_seat(struct datastream_subscription *s)
                                        .ref = kn_http_ref_of(s->call->req)};
     int r = datastream_seat_take(s->consumer, &s->seat,
                                  (int64_t) s->ds->conf->subscription_takeover_ms);
+    if (r == 0 || r == -EBUSY)
+        measure(s, r == 0);
     if (r == -EBUSY)
         return in_use(s);
     return r == -ENOENT ? kn_api_fault(s->call, "ResourceNotFoundException",

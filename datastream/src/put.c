@@ -150,6 +150,8 @@ static int throttle(struct datastream_put *put, struct datastream_stream *stream
         else
             full[group] = !datastream_rate_put(put->ds, stream, put->groups[group].shard, bytes);
         put->throttled[i] = full[group];
+        put->groups[group].throttled_count += full[group];
+        put->groups[group].throttled_bytes += full[group] ? bytes : 0;
     }
     return 0;
 }
@@ -187,6 +189,86 @@ static int prepare(struct datastream_put *put, struct datastream_stream *stream,
     if (r < 0)
         let_go(put);
     return r;
+}
+
+/* --- metrics ------------------------------------------------------------------------------------
+ */
+struct outcome { /* of the records of a call, or of one of its shards */
+    size_t count, bytes, in_count, in_bytes, throttled;
+};
+
+static struct outcome outcome_of(const struct datastream_put_group *group)
+{
+    struct outcome o = {.count = group->count, .bytes = group->bytes};
+    if (group->result >= 0) {
+        o.in_count = group->count - group->throttled_count;
+        o.in_bytes = group->bytes - group->throttled_bytes;
+    }
+    o.throttled = group->result == -ENOBUFS ? group->count : group->throttled_count;
+    return o;
+}
+
+static void measure_group(struct datastream_put *put, const struct datastream_put_group *group,
+                          struct outcome *sum)
+{
+    struct outcome o = outcome_of(group);
+    const struct datastream_sample samples[] = {
+        {DATASTREAM_SHARD_WRITE_EXCEEDED,   (double) o.throttled},
+        {DATASTREAM_SHARD_INCOMING_BYTES,   (double) o.in_bytes },
+        {DATASTREAM_SHARD_INCOMING_RECORDS, (double) o.in_count },
+    };
+    datastream_measure_shard(put->ds, put->measured, group->shard, samples, o.in_count ? 3 : 1);
+    sum->count += o.count;
+    sum->bytes += o.bytes;
+    sum->in_count += o.in_count;
+    sum->in_bytes += o.in_bytes;
+    sum->throttled += o.throttled;
+}
+
+static void measure_put_record(struct datastream_put *put, const struct outcome *o, double took_ms)
+{
+    const struct datastream_sample samples[] = {
+        {DATASTREAM_PUT_RECORD_LATENCY, took_ms              },
+        {DATASTREAM_PUT_RECORD_SUCCESS, (double) o->in_count },
+        {DATASTREAM_WRITE_EXCEEDED,     (double) o->throttled},
+        {DATASTREAM_INCOMING_BYTES,     (double) o->in_bytes },
+        {DATASTREAM_INCOMING_RECORDS,   (double) o->in_count },
+        {DATASTREAM_PUT_RECORD_BYTES,   (double) o->in_bytes },
+    };
+    datastream_measure_stream(put->ds, put->measured, samples, o->in_count ? 6 : 3);
+}
+
+static void measure_put_records(struct datastream_put *put, const struct outcome *o, double took_ms)
+{
+    size_t failed = o->count - o->in_count - o->throttled;
+    const struct datastream_sample samples[] = {
+        {DATASTREAM_PUT_RECORDS_LATENCY,    took_ms              },
+        {DATASTREAM_PUT_RECORDS_SUCCESS,    o->in_count > 0      },
+        {DATASTREAM_PUT_RECORDS_TOTAL,      (double) o->count    },
+        {DATASTREAM_PUT_RECORDS_SUCCESSFUL, (double) o->in_count },
+        {DATASTREAM_PUT_RECORDS_FAILED,     (double) failed      },
+        {DATASTREAM_PUT_RECORDS_THROTTLED,  (double) o->throttled},
+        {DATASTREAM_WRITE_EXCEEDED,         (double) o->throttled},
+        {DATASTREAM_INCOMING_BYTES,         (double) o->in_bytes },
+        {DATASTREAM_INCOMING_RECORDS,       (double) o->in_count },
+        {DATASTREAM_PUT_RECORDS_BYTES,      (double) o->in_bytes },
+    };
+    datastream_measure_stream(put->ds, put->measured, samples, o->in_count ? 10 : 7);
+}
+
+/* Once all has come of it that will, before it is answered; also when nobody waits any more. */
+static void measure(void *arg)
+{
+    struct datastream_put *put = arg;
+    struct outcome sum = {0};
+    for (size_t i = 0; i < put->group_count; i++)
+        measure_group(put, &put->groups[i], &sum);
+    int64_t took_ns = kn_mono_ns(put->call->clock) - kn_api_started_ns(put->call);
+    if (strcmp(put->call->operation->name, "PutRecord") == 0)
+        measure_put_record(put, &sum, (double) took_ns / 1e6);
+    else
+        measure_put_records(put, &sum, (double) took_ns / 1e6);
+    datastream_stream_unref(KN_MOVE(put->measured));
 }
 
 /* --- the log ------------------------------------------------------------------------------------
@@ -268,6 +350,8 @@ int datastream_put(struct datastream *ds, struct kn_api_call *call,
                 ? prepare(put, stream, &shards->map, entries)
                 : -ENOMEM;
     if (r == 0) {
+        put->measured = datastream_stream_ref(stream);
+        kn_api_keep(call, measure, put);
         r = kn_api_suspend(call);
         kn_api_on_resume(call, on_resumed, both);
         append(put);

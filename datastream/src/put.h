@@ -20,10 +20,11 @@ struct datastream_put_group { /* the records of one shard */
     struct datastream_put *put;
     uint32_t shard;
     int64_t created_s;
-    struct storage_shard *log;   /* until the batch is handed over */
-    struct storage_batch *batch; /* likewise */
-    size_t count, bytes;         /* of records; of their keys and data */
-    int result;                  /* what came of them; of all alike */
+    struct storage_shard *log;               /* until the batch is handed over */
+    struct storage_batch *batch;             /* likewise */
+    size_t count, bytes;                     /* of records; of their keys and data */
+    size_t throttled_count, throttled_bytes; /* of them, those that came too fast */
+    int result;                              /* what came of them; of all alike */
     uint64_t first_index;
     int64_t arrival_ms;
 };
@@ -36,7 +37,8 @@ struct datastream_put {
     uint32_t *group_of; /* by record */
     bool *throttled;    /* by record: came too fast; NULL: nothing is */
     struct datastream_put_group *groups;
-    struct kn_str stream; /* its name */
+    struct kn_str stream;               /* its name */
+    struct datastream_stream *measured; /* a reference: for its metrics */
     enum datastream_EncryptionType encryption;
     void *out;
 };

@@ -57,6 +57,7 @@ void datastream_stream_unref(struct datastream_stream *stream)
     datastream_logs_done(&stream->logs);
     datastream_rates_done(&stream->rates);
     datastream_demand_done(&stream->demand);
+    datastream_measures_done(&stream->measures);
     datastream_settings_unref(stream->settings);
     datastream_shards_unref(stream->shards);
     kn_cond_done(&stream->quiet);
@@ -125,6 +126,7 @@ static struct datastream_stream *stream_new(const struct storage_id *id,
     kn_cond_init(&stream->quiet);
     datastream_logs_init(&stream->logs);
     datastream_rates_init(&stream->rates);
+    datastream_measures_init(&stream->measures, settings->metrics);
     stream->settings = settings;
     stream->shards = shards;
     kn_assert(kn_str_copy(stream->name_text, sizeof(stream->name_text), settings->name) == 0);
@@ -392,6 +394,7 @@ int datastream_stream_change(struct datastream_streams *streams, struct datastre
     kn_lock_give(&stream->lock);
     datastream_settings_unref(former);
     datastream_logs_retain(stream);
+    datastream_measures_follow(&stream->measures, next->metrics);
     if (longer < hours) { /* what fails keeps longer than it must, until it is opened */
         r = datastream_logs_store_retention(stream, streams->meta, longer);
         if (r < 0)

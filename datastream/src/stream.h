@@ -12,6 +12,7 @@
 
 #include "demand.h"
 #include "log.h"
+#include "measure.h"
 #include "rate.h"
 #include "settings.h"
 #include "shard_map.h"
@@ -41,6 +42,7 @@ struct datastream_stream { /* counted */
     struct datastream_logs logs;
     struct datastream_rates rates;
     struct datastream_demand demand; /* of on-demand mode */
+    struct datastream_measures measures;
 };
 
 struct datastream_shards { /* a shard map that readers share */

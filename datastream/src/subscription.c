@@ -230,6 +230,17 @@ static int on_head(struct kn_http_req *req, void **ctx)
     return 0;
 }
 
+static void measure(const struct datastream_subscription *s)
+{
+    const struct datastream_sample samples[] = {
+        {DATASTREAM_EVENT_BYTES,   (double) s->event->record_bytes},
+        {DATASTREAM_EVENT_RECORDS, (double) s->event->record_count},
+        {DATASTREAM_EVENT_SUCCESS, 1                              },
+        {DATASTREAM_EVENT_BEHIND,  (double) s->event->behind_ms   },
+    };
+    datastream_measure_consumer(s->ds, s->consumer, samples, KN_ARRAY_LEN(samples));
+}
+
 static void begun(struct datastream_subscription *s)
 {
     s->sent_ns = kn_mono_ns(s->ds->clock);
@@ -239,6 +250,8 @@ static void begun(struct datastream_subscription *s)
     if (!s->last)
         datastream_log_was_read(s->stream, s->shard.index, s->event->behind_ms,
                                 kn_wall_ms(s->ds->clock));
+    if (!s->last || s->event->record_count > 0)
+        measure(s);
     kn_metric_add(s->metrics.events, 1);
     kn_metric_add(s->metrics.records, (int64_t) s->event->record_count);
     kn_metric_add(s->metrics.bytes, (int64_t) s->event->message.len);

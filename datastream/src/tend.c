@@ -173,6 +173,7 @@ static int tend(struct datastream *ds, struct datastream_stream *stream)
 {
     int r = forget_expired(ds, stream);
     datastream_tend_open(ds, stream);
+    datastream_measures_age(ds, stream);
     int closed = close_logs(ds, stream, NULL);
     return r < 0 ? r : closed;
 }

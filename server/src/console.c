@@ -40,6 +40,7 @@ static const struct console_route routes[] = {
     {"GET",  "/kinema/v1/data-streams",           CONSOLE_LOGIN,    console_run_data_streams, false},
     {"GET",  "/kinema/v1/data-streams/*",         CONSOLE_LOGIN,    console_run_data_stream,  false},
     {"GET",  "/kinema/v1/data-streams/*/records", CONSOLE_LOGIN,    console_run_data_records, false},
+    {"GET",  "/kinema/v1/data-streams/*/metrics", CONSOLE_LOGIN,    console_run_data_metrics, false},
 };
 
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)

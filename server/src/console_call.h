@@ -99,6 +99,9 @@ void console_run_data_streams(struct console_call *call);
 void console_run_data_stream(struct console_call *call);
 void console_run_data_records(struct console_call *call);
 
+/* console_metrics.c */
+void console_run_data_metrics(struct console_call *call);
+
 /* console_holds.c */
 void console_run_holds(struct console_call *call);
 void console_run_hold_set(struct console_call *call);

@@ -125,6 +125,9 @@ void kn_api_on_resume(struct kn_api_call *call, kn_api_resumed_fn *fn, void *ctx
  * has and returns this; the engine calls it again, with a blank `out`, on a worker of the lane. */
 int kn_api_defer(struct kn_api_call *call, enum kn_http_lane lane) KN_MUSTUSE;
 
+/* When the request's head had come, of the call's clock. */
+int64_t kn_api_started_ns(const struct kn_api_call *call);
+
 /* What `out` points into besides the arena: released once the answer has been encoded, or when
  * there will be none. At most one a call. */
 void kn_api_keep(struct kn_api_call *call, void (*release)(void *arg), void *arg);

@@ -46,6 +46,8 @@ double kn_metric_value(struct kn_metric *m);
 /* A gauge whose values are asked for at scrape time. */
 typedef void kn_metric_collect_fn(void *ctx, struct kn_buf *out);
 void kn_metrics_collector(kn_metric_collect_fn *collect, void *ctx);
+/* It is not called any more when this returns. */
+void kn_metrics_collector_remove(kn_metric_collect_fn *collect, void *ctx);
 
 /* Writes every family; may block briefly. */
 int kn_metrics_write(struct kn_buf *out);

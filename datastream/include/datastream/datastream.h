@@ -15,6 +15,7 @@ struct datastream_conf {    /* every member is a row of datastream_conf_keys */
     uint64_t subscription_idle_ms;
     uint64_t subscription_takeover_ms;
     uint64_t subscription_bytes_per_s;
+    uint64_t metric_history_bytes;
     bool aws_limits; /* no row of its own: the server's setting `limits` */ /* 0: no limit */
 };
 extern const struct kn_conf_key datastream_conf_keys[];
