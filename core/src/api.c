@@ -186,6 +186,10 @@ static void handled(struct kn_api_call_state *state, int result)
     if (error)
         kn_api_raise_errno(state, error);
     let_go(state);
+    if (!error && kn_http_hold(state->call.req, state->answer.len) < 0) {
+        kn_buf_done(&state->answer);
+        kn_api_raise_crowded(state);
+    }
 }
 
 static void handle(void *arg)

@@ -79,3 +79,14 @@ void kn_api_raise_errno(struct kn_api_call_state *state, int error)
                     state->call.request_id);
     (void) kn_api_raise(state, status, name, "%s", message);
 }
+
+/* The throttling that Kinesis' SDKs repeat with a longer pause than a 503; KVS has no such fault
+ * (ClientLimitExceededException is not repeated: contracts/kvs-api.md 1.4), so there it is the 503.
+ */
+void kn_api_raise_crowded(struct kn_api_call_state *state)
+{
+    const char *name = "ProvisionedThroughputExceededException";
+    const struct kn_api_fault_row *fault = kn_api_fault_find(state->entry->op, name);
+    (void) kn_api_raise(state, fault ? fault->status : 503, fault ? name : "ServiceUnavailable",
+                        "Too many answers wait to be read. Try again.");
+}

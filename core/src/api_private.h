@@ -268,6 +268,8 @@ int kn_api_raise(struct kn_api_call_state *state, int status, const char *name, 
 void kn_api_raise_serialization(struct kn_api_call_state *state, struct kn_str problem);
 /* Turns what a handler returned into a fault (api_errno.c). */
 void kn_api_raise_errno(struct kn_api_call_state *state, int error);
+/* Too many answers wait to be read for another one: what SDKs repeat. */
+void kn_api_raise_crowded(struct kn_api_call_state *state);
 const struct kn_api_fault_row *kn_api_fault_find(const struct kn_api_operation *op,
                                                  const char *name); /* NULL: not declared */
 

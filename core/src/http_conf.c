@@ -57,6 +57,10 @@ const struct kn_conf_key kn_http_conf_keys[] = {
     ROW_U64(held_bytes_max, 1 << 20, UINT64_C(64) << 30, 256 << 20, "bytes",
             "Unfinished requests in memory over all connections: headers and bodies of API calls. "
             "Past it, those that hold more than 16 KiB are answered with 503."),
+    ROW_U64(unsent_bytes_max, 64 << 20, UINT64_C(64) << 30, 256 << 20, "bytes",
+            "Answers in memory that their peers have not taken yet, over all connections. Past "
+            "three quarters of it answers of more than 64 KiB are refused, to be asked for again; "
+            "and peers who have taken nothing for longest, a second at least, are disconnected."),
     ROW_U64(h2_streams_max, 1, 4096, 256, "count", "Requests at once on one HTTP/2 connection."),
 };
 

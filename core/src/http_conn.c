@@ -8,6 +8,7 @@
 #include "http_h2.h"
 #include "http_io.h"
 #include "http_server_impl.h"
+#include "http_unsent.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -121,6 +122,7 @@ void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
         conn->proto->gone(conn, why);
     kn_http_timer_clear(&conn->loop->timers, &conn->timer);
     kn_http_guard_leave(conn);
+    kn_http_unsent_leave(conn);
     if (conn->ssl)
         kn_http_tls_free(conn);
     close(conn->fd); /* leaves the epoll set by that */
@@ -136,6 +138,13 @@ void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
         conn->next->at = conn->at;
     conn->next = conn->loop->dead;
     conn->loop->dead = conn;
+}
+
+void kn_http_conn_abandon(struct kn_http_conn *conn)
+{
+    const struct linger now = {.l_onoff = 1};
+    (void) setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    kn_http_conn_close(conn, KN_HTTP_TIMEOUT);
 }
 
 void kn_http_conn_drain(struct kn_http_conn *conn)
@@ -451,7 +460,9 @@ static void check_timeouts(struct kn_http_conn *conn)
     int64_t now_ns = conn->loop->now_ns;
     bool reading = conn->read_due_ns <= now_ns, writing = conn->write_due_ns <= now_ns;
     conn->read_due_ns = conn->write_due_ns = INT64_MAX;
-    if (writing || (reading && (conn->phase != KN_HTTP_SERVING || !conn->proto)))
+    if (writing)
+        kn_http_conn_abandon(conn);
+    else if (reading && (conn->phase != KN_HTTP_SERVING || !conn->proto))
         kn_http_conn_close(conn, KN_HTTP_TIMEOUT);
     else if (reading)
         conn->proto->timed_out(conn);
@@ -506,6 +517,9 @@ void kn_http_conn_run(struct kn_http_conn *conn)
         return;
     }
     kn_http_guard_update(conn);
+    kn_http_unsent_update(conn);
+    if (conn->phase == KN_HTTP_CLOSED)
+        return;
     if (wants_input(conn) && (conn->readable || (conn->in.len > 0 && !conn->in_short)))
         kn_http_conn_queue(conn);
     kn_http_pace_settle(conn);

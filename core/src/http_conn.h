@@ -88,6 +88,11 @@ struct kn_http_conn {
     struct kn_http_conn *idle_next, *idle_prev;
     size_t held_bytes; /* of its unfinished requests, as counted */
 
+    bool is_still; /* its peer is waited for: in the loop's list, longest first */
+    int64_t still_since_ns;
+    struct kn_http_conn *still_next, *still_prev;
+    size_t unsent_bytes; /* of its answers, as counted */
+
     bool is_loopback;
     uint32_t peer_slot; /* in the server's table of peers */
     char peer[KN_HTTP_PEER_BYTES];
@@ -102,6 +107,9 @@ void kn_http_conn_queue(struct kn_http_conn *conn); /* run it this turn, or at o
 void kn_http_conn_run(struct kn_http_conn *conn);
 /* Ends all requests and closes the socket now; freed at the end of the turn. */
 void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why);
+/* The same for a peer that takes nothing: what the kernel has for it goes too, by a reset, since it
+ * would wait there for as long as the peer likes. */
+void kn_http_conn_abandon(struct kn_http_conn *conn);
 void kn_http_conn_drain(struct kn_http_conn *conn);
 
 static inline size_t kn_http_conn_out_left(const struct kn_http_conn *conn)

@@ -7,6 +7,7 @@
 #include "http_h1_req.h"
 #include "http_io.h"
 #include "http_status.h"
+#include "http_unsent.h"
 
 #include <errno.h>
 
@@ -128,6 +129,8 @@ static void h1_reply(struct kn_http_req *base, int status, const struct kn_http_
         else
             kn_http_conn_write_through(req->conn, body.ptr, body.len);
     }
+    kn_http_unsent_count(req->conn);
+    kn_http_unhold(base);
     base->answer_complete = true;
 }
 

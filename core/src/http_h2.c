@@ -332,6 +332,7 @@ static void settle(struct kn_h2 *h2)
             (void) reset_unwanted(req);
         if (req->deferred && !req->base.pull_waits) {
             req->deferred = false;
+            h2->sent_ns = req->loop->now_ns;
             (void) nghttp2_session_resume_data(h2->session, req->id);
         }
     }
@@ -366,6 +367,14 @@ static bool waits_for_window(const struct kn_h2_req *req)
     return req->base.answer != KN_HTTP_UNANSWERED && !req->answer_sent && !req->deferred;
 }
 
+bool kn_h2_waits_for_window(const struct kn_h2 *h2)
+{
+    for (const struct kn_h2_req *req = h2->requests; req; req = req->next)
+        if (waits_for_window(req))
+            return true;
+    return false;
+}
+
 static int64_t h2_read_due_ns(struct kn_http_conn *conn)
 {
     const struct kn_http_conf *conf = conn->loop->conf;
@@ -384,8 +393,7 @@ static int64_t h2_read_due_ns(struct kn_http_conn *conn)
             due_ns =
                 kn_min_i64(due_ns, conn->read_mark_ns + (int64_t) conf->body_timeout_ms * 1000000);
         if (waits_for_window(req))
-            due_ns = kn_min_i64(due_ns, kn_max_i64(h2->sent_ns, conn->write_mark_ns) +
-                                            (int64_t) conf->write_timeout_ms * 1000000);
+            due_ns = kn_min_i64(due_ns, h2->sent_ns + (int64_t) conf->write_timeout_ms * 1000000);
     }
     return due_ns;
 }

@@ -25,8 +25,8 @@ struct kn_h2 {
     size_t request_count;
     struct kn_h2_req *touched; /* their handlers left marks */
     int64_t since_ns;          /* when the last request ended */
-    int64_t sent_ns;           /* when body bytes last went into a frame */
-    double idle_frames;        /* a leaky bucket */
+    int64_t sent_ns;    /* when body bytes last went into a frame, or waiting for that began */
+    double idle_frames; /* a leaky bucket */
     int64_t idle_frames_ns;
     bool draining;
 };
@@ -61,6 +61,7 @@ extern const struct kn_http_backend kn_h2_backend;
 
 int kn_h2_open(struct kn_http_conn *conn) KN_MUSTUSE;
 void kn_h2_close(struct kn_http_conn *conn);
+bool kn_h2_waits_for_window(const struct kn_h2 *h2); /* body bytes wait for the peer */
 
 /* http_h2_req.c */
 struct kn_h2_req *kn_h2_req_new(struct kn_http_conn *conn, int32_t id);

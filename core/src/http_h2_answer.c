@@ -7,6 +7,7 @@
 #include "http_h1_parse.h"
 #include "http_h2.h"
 #include "http_status.h"
+#include "http_unsent.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -142,6 +143,8 @@ static void submit(struct kn_h2_req *req, const struct answer *a, bool has_body)
         req->base.aborted = true;
     if (!body)
         req->base.answer_complete = true;
+    else
+        req->conn->h2->sent_ns = loop->now_ns; /* from now on its peer is waited for */
     kn_metric_add(req->conn->listener->requests[a->status / 100 % 6], 1);
 }
 
@@ -165,6 +168,8 @@ static void h2_reply(struct kn_http_req *base, int status, const struct kn_http_
         base->aborted = true;
         return;
     }
+    kn_http_unsent_count(req->conn);
+    kn_http_unhold(base);
     submit(req, &a, body.len > 0);
 }
 

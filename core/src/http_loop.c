@@ -10,6 +10,7 @@
 #include "http_h1.h"
 #include "http_h2.h"
 #include "http_req.h"
+#include "http_unsent.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -79,6 +80,8 @@ int kn_http_loop_open(struct kn_http_loop *loop)
     loop->date_s = -1;
     loop->box_watch.event = box_event;
     loop->stop_mail.deliver = stop_deliver;
+    loop->room_mail.deliver = kn_http_unsent_room_wanted;
+    atomic_init(&loop->still_since_ns, INT64_MAX);
     loop->drain_timer.fire = drain_over;
     loop->now_ns = kn_mono_ns(loop->clock);
     int r = open_buffers(loop);

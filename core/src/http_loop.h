@@ -88,11 +88,14 @@ struct kn_http_loop {
     struct kn_http_acceptor acceptors[KN_HTTP_LISTENERS_MAX];
     unsigned acceptor_count;
 
-    struct kn_http_conn *conns;                  /* all of them */
-    struct kn_http_conn *run, **run_end;         /* to be run this turn */
-    struct kn_http_conn *dead;                   /* to be freed at the end of the turn */
-    struct kn_http_conn *idle_first, *idle_last; /* without a request, longest idle first */
-    size_t request_count;                        /* not yet gone, also without a connection */
+    struct kn_http_conn *conns;                    /* all of them */
+    struct kn_http_conn *run, **run_end;           /* to be run this turn */
+    struct kn_http_conn *dead;                     /* to be freed at the end of the turn */
+    struct kn_http_conn *idle_first, *idle_last;   /* without a request, longest idle first */
+    struct kn_http_conn *still_first, *still_last; /* whose peers take nothing, longest first */
+    _Atomic int64_t still_since_ns;                /* the first one; INT64_MAX: there is none */
+    struct kn_http_mail room_mail;                 /* somebody wants them closed */
+    size_t request_count;                          /* not yet gone, also without a connection */
 
     struct kn_http_mail stop_mail;
     _Atomic int64_t drain_ms; /* set before stop_mail is posted */

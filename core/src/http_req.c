@@ -121,6 +121,7 @@ bool kn_http_req_gone(struct kn_http_req *req, enum kn_http_why why)
     if (req->job.running)
         return false;
     kn_http_req_release_file(req);
+    kn_http_unhold(req);
     while (req->owner_count > 0) {
         struct kn_http_owner *owner = owner_of(req);
         if (owner->ops->gone)
@@ -227,7 +228,12 @@ void kn_http_reply(struct kn_http_req *req, int status, const struct kn_http_hea
     if (req->answer != KN_HTTP_UNANSWERED || req->aborted || req->gone)
         return; /* the engine, or the handler itself, was first */
     req->answer = KN_HTTP_WHOLE;
-    req->backend->reply(req, status, headers, header_count, body);
+    if (body.len > req->unsent_bytes && kn_http_hold(req, body.len) < 0) {
+        static const struct kn_http_header again = {KN_STR_INIT("retry-after"), KN_STR_INIT("1")};
+        req->backend->reply(req, 503, &again, 1, (struct kn_bytes){0});
+    } else {
+        req->backend->reply(req, status, headers, header_count, body);
+    }
     req->backend->touch(req);
 }
 

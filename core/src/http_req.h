@@ -45,8 +45,10 @@ enum kn_http_answer {
     KN_HTTP_FILE
 };
 
+struct kn_http_unsent;
 struct kn_http_workers { /* the server's, and of whoever listens beside it */
     struct kn_pool *lanes[KN_HTTP_LANES];
+    struct kn_http_unsent *unsent;
 };
 
 struct kn_http_job {
@@ -86,8 +88,9 @@ struct kn_http_req {
     struct kn_http_file file;
     uint64_t length_left; /* of a stream with a length */
 
-    bool aborted; /* by the handler */
-    bool gone;    /* gone() was called or is put off until the job returns */
+    size_t unsent_bytes; /* what its handler holds of the answer: kn_http_hold */
+    bool aborted;        /* by the handler */
+    bool gone;           /* gone() was called or is put off until the job returns */
     enum kn_http_why why;
     bool close_after;
     struct kn_http_job job;

@@ -37,6 +37,10 @@ int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
     }
     r = start_workers(server);
     server->loops = calloc(server->loop_count, sizeof(*server->loops));
+    kn_http_unsent_init(&server->unsent, conf->unsent_bytes_max, clock);
+    server->unsent.loops = server->loops;
+    server->unsent.loop_count = server->loops ? server->loop_count : 0;
+    server->workers.unsent = &server->unsent;
     if (r == 0 && !server->loops)
         r = -ENOMEM;
     for (unsigned i = 0; i < server->loop_count && r == 0; i++) {

@@ -6,6 +6,7 @@
 #include "http_loop.h"
 #include "http_peers.h"
 #include "http_req.h"
+#include "http_unsent.h"
 
 struct kn_http_server {
     struct kn_http_conf conf;
@@ -13,6 +14,7 @@ struct kn_http_server {
     struct kn_http_workers workers;
     struct kn_http_peers peers;
     _Atomic int64_t held_bytes; /* of unfinished requests, over all connections */
+    struct kn_http_unsent unsent;
     struct kn_http_loop *loops;
     unsigned loop_count;
     struct kn_http_listener *listeners[KN_HTTP_LISTENERS_MAX];

@@ -19,6 +19,7 @@ enum {
     LOOP_BYTES_MAX = 256 << 10,  /* more than that is encoded by a worker */
     CHILDREN_RETRY_MS = 10,      /* a split has closed the log and not yet made the children */
     WORKERS_BUSY_RETRY_MS = 10,
+    CROWDED_RETRY_MS = 100, /* too many events wait for their readers */
     RATE_BURST_MS = 1000,
     NS_PER_MS = 1000000,
 };
@@ -257,14 +258,17 @@ static void begun(struct datastream_subscription *s)
     kn_metric_add(s->metrics.bytes, (int64_t) s->event->message.len);
 }
 
-static size_t send(struct datastream_subscription *s, uint8_t *dst, size_t cap)
+static size_t send(struct datastream_subscription *s, struct kn_http_req *req, uint8_t *dst,
+                   size_t cap)
 {
     struct kn_bytes rest = kn_bytes_skip(kn_buf_bytes(&s->event->message), s->event_at);
     size_t len = kn_min_u64(rest.len, cap);
     memcpy(dst, rest.ptr, len);
     s->event_at += len;
-    if (len == rest.len)
+    if (len == rest.len) {
         datastream_fan_event_unref(KN_MOVE(s->event));
+        kn_http_unhold(req);
+    }
     return len;
 }
 
@@ -277,11 +281,15 @@ static ssize_t on_pull(struct kn_http_req *req, void *ctx, void *dst, size_t cap
     while (len < cap) {
         if (!s->event) {
             ssize_t r = s->last ? KN_HTTP_EOF : next(s, req);
+            if (r == 0 && kn_http_hold(req, s->event->message.len) < 0) {
+                datastream_fan_event_unref(KN_MOVE(s->event)); /* of records, or it were small */
+                r = wait_ms(s, req, CROWDED_RETRY_MS);
+            }
             if (r < 0)
                 return len > 0 ? (ssize_t) len : r == -ENOMEM ? KN_HTTP_FAIL : r;
             begun(s);
         }
-        len += send(s, (uint8_t *) dst + len, cap - len);
+        len += send(s, req, (uint8_t *) dst + len, cap - len);
     }
     return (ssize_t) len;
 }

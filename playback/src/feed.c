@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    POOL_FULL_RETRY_MS = 10
+    POOL_FULL_RETRY_MS = 10,
+    CROWDED_RETRY_MS = 100 /* too many answers wait for their peers */
 };
 
 /* On a worker: fills the cold buffer until it is full or the source has nothing more at this time.
@@ -34,6 +35,10 @@ static ssize_t go_cold(struct playback_feed *feed, struct kn_http_req *req)
 {
     int r;
 
+    if (!feed->cold && kn_http_hold(req, PLAYBACK_FEED_COLD_BYTES) < 0) {
+        kn_http_deadline(req, CROWDED_RETRY_MS);
+        return KN_HTTP_WAIT;
+    }
     if (!feed->cold)
         feed->cold = malloc(PLAYBACK_FEED_COLD_BYTES);
     if (!feed->cold)
@@ -65,8 +70,10 @@ static size_t take_cold(struct playback_feed *feed, uint8_t *dst, size_t cap)
     return n;
 }
 
-static void drop_cold(struct playback_feed *feed)
+static void drop_cold(struct playback_feed *feed, struct kn_http_req *req)
 {
+    if (feed->cold)
+        kn_http_unhold(req);
     free(feed->cold);
     feed->cold = NULL;
     feed->cold_at = feed->cold_len = 0;
@@ -83,6 +90,7 @@ static ssize_t settle(struct playback_feed *feed, struct kn_http_req *req, int r
     if (result != PLAYBACK_FEED_WAIT)
         return KN_HTTP_FAIL;
     *ret_idle = true;
+    drop_cold(feed, req); /* nothing of it is left */
     kn_http_gate_wait(req, feed->gate, feed->seen);
     return KN_HTTP_WAIT;
 }
@@ -113,7 +121,7 @@ static ssize_t pull(struct playback_feed *feed, struct kn_http_req *req, void *d
         r = feed->step(feed->ctx, to + len, cap - len, true, &n);
         len += n;
         if (n)
-            drop_cold(feed); /* the bytes are resident again */
+            drop_cold(feed, req); /* the bytes are resident again */
         if (r != PLAYBACK_FEED_MORE)
             break;
     }
@@ -148,5 +156,6 @@ void playback_feed_done(struct playback_feed *feed)
 {
     if (feed->metrics.readers)
         kn_metric_add(feed->metrics.readers, -1);
-    drop_cold(feed);
+    free(feed->cold);
+    feed->cold = NULL;
 }

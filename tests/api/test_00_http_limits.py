@@ -112,6 +112,18 @@ def test_an_h2_peer_that_opens_no_window_is_disconnected(server):
     server.wait_state(lambda state: state["live"] == 0)
 
 
+def test_pings_do_not_keep_an_h2_peer_that_opens_no_window(server):
+    client = wire.H2Client(server, "h2c")
+    client.request("GET", "/stream?count=1000&size=60000")
+    end = time.monotonic() + 5
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while time.monotonic() < end:
+            client.state.ping(b"12345678")
+            client.flush()
+            time.sleep(0.05)
+    server.wait_state(lambda state: state["live"] == 0)
+
+
 def test_an_h2_head_that_drips_is_disconnected(server):
     client = wire.H2Client(server, "h2c")
     client.sock.sendall(b"\x00\x3f\xff\x01\x00\x00\x00\x00\x01\x82\x40\x01x\x7f\xff\x7f")

@@ -2,6 +2,8 @@
 /* See request.h. */
 #include "request.h"
 
+#include "http_unsent.h"
+
 #include <poll.h>
 
 #include "core/thread.h"
@@ -112,11 +114,14 @@ void fuzz_request_ask(struct fuzz_request *req, const struct kn_http_ops *ops, v
 {
     static struct kn_http_mailbox *box;
     static struct kn_http_workers workers;
+    static struct kn_http_unsent unsent;
     struct kn_http_req asked = req->base;
     if (!box) {
         kn_assert(kn_http_mailbox_open(&box) == 0);
         for (unsigned i = 0; i < KN_HTTP_LANES; i++)
             kn_assert(kn_pool_new("fuzz", 1, 16, &workers.lanes[i]) == 0);
+        kn_http_unsent_init(&unsent, 1 << 30, NULL); /* a bound of no matter here */
+        workers.unsent = &unsent;
     }
     kn_http_req_init(&req->base, &backend, ops, ctx);
     req->base.method = asked.method;

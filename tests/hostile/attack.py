@@ -229,12 +229,12 @@ def h2_bodies(port, count, size):
 
 
 def slow_reader(port, count, size):
-    """Asks what the environment says, and takes no byte of the answers."""
-    request = os.environ["ATTACK_REQUEST"].encode()
+    """Each asks one of what the environment says, and takes no byte of the answers."""
+    requests = os.environ["ATTACK_REQUEST"].encode().split(b"\x1e")
 
     def begin(sock, i):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.sendall(request)
+        sock.sendall(requests[i % len(requests)])
     kept = gather(port, count, begin)
     say_ready(len(kept))
     wait_end()

@@ -205,6 +205,7 @@ def start_site(*args):
                                          "--http-tls-handshake-timeout-ms", "3s",
                                          "--http-gather-timeout-ms", "4s",
                                          "--http-held-bytes-max", "32MiB",
+                                         "--http-unsent-bytes-max", "64MiB",
                                          "--ts-held-bytes-max", "32MiB", *args])
 
 

@@ -3,19 +3,26 @@
 acknowledged is read, and memory stays below bounds that follow from the settings."""
 
 import json
+import os
 import random
+import time
 
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 import pytest
 
+import aws_json
 import kinema
 from conftest import MIB, SEED, Honest, Site, port_of, start_site
 
 SLACK = 24 * MIB
 HELD = 32 * MIB  # http_held_bytes_max of these servers
+UNSENT = 64 * MIB  # http_unsent_bytes_max
 PAGE = 10 * MIB  # of GetRecords
+ANSWER = PAGE * 4 // 3
+# What http_workers are at: a page, what it is read by, and its JSON; and one answer a loop that is copied.
+MAKING = 4 * (2 * PAGE + ANSWER) + os.cpu_count() * ANSWER
 RECORD = 512 * 1024
 
 
@@ -85,13 +92,67 @@ def request(server, operation, fields):
     return f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
 
 
+class BigReader:
+    """Reads pages as large as pages get, and asks again when it is told to."""
+
+    def __init__(self, site):
+        self.site, self.refused = site, 0
+        self.kinesis = site.server.client("kinesis", retries={"total_max_attempts": 1})
+
+    def __call__(self, peer):
+        try:
+            page = self.kinesis.get_records(ShardIterator=self.site.start_of("big"))
+            assert sum(len(record["Data"]) for record in page["Records"]) > PAGE - 2 * RECORD
+        except self.kinesis.exceptions.ProvisionedThroughputExceededException:
+            self.refused += 1
+            peer.stopped.wait(0.1)
+            self(peer)
+
+
+def unsent_stays_bounded(site, until):
+    """Looks at the metric all the while, until what it waits for has come."""
+    deadline = time.monotonic() + 60
+    while not until():
+        assert site.metric("kinema_http_unsent_bytes") <= UNSENT
+        assert time.monotonic() < deadline, "memory is not made free"
+
+
 def test_readers_of_pages_that_read_nothing(site, attack):
-    """30 ask for pages of 10 MiB and take no byte of them. Each has its page in memory, as JSON, until the
-    time to write is over."""
+    """60 ask for pages of 10 MiB and take no byte of them. What waits for them stays within the setting, the
+    stillest are closed, and an honest reader of such pages gets on."""
     site.fill(24)
+    reader = BigReader(site)
+    site.peers.append(Honest(reader))
+    site.wait_progress()
     page = request(site.server, "GetRecords", {"ShardIterator": site.start_of("big")})
-    with site.watched(30 * (PAGE * 4 // 3 + MIB) + 8 * 2 * PAGE + SLACK):
-        with attack("slow_reader", port_of(site.server.api), 30, env={"ATTACK_REQUEST": page}):
+    with site.watched(UNSENT + MAKING + SLACK):
+        with attack("slow_reader", port_of(site.server.api), 60, env={"ATTACK_REQUEST": page}):
+            unsent_stays_bounded(site, lambda: site.metric("kinema_http_unsent_closed_total") >= 3)
+            site.wait_progress(5)
+    assert site.metric("kinema_http_unsent_refused_total") >= 20
+    print(f"the honest reader was told {reader.refused} times to ask again")
+
+
+def test_subscribers_that_read_nothing(site, attack):
+    """20 to events of 8 MiB, each a different one."""
+    kinesis, name = site.kinesis, "events"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    stream = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    caller = aws_json.caller_of(site.server)
+    assert caller.call("Kinesis_20131202.UpdateMaxRecordSize",
+                       {"StreamARN": stream, "MaxRecordSizeInKiB": 10240})[0] == 200
+    chance = random.Random(SEED)
+    asked = []
+    for i in range(20):
+        number = kinesis.put_record(StreamName=name, PartitionKey="k", Data=chance.randbytes(8 * MIB))
+        consumer = kinesis.register_stream_consumer(StreamARN=stream, ConsumerName=f"silent-{i}")
+        asked.append(request(site.server, "SubscribeToShard", {
+            "ConsumerARN": consumer["Consumer"]["ConsumerARN"], "ShardId": "shardId-000000000000",
+            "StartingPosition": {"Type": "AT_SEQUENCE_NUMBER",
+                                 "SequenceNumber": number["SequenceNumber"]}}))
+    with site.watched(UNSENT + MAKING + SLACK):
+        with attack("slow_reader", port_of(site.server.api), 20, env={"ATTACK_REQUEST": "\x1e".join(asked)}):
+            unsent_stays_bounded(site, lambda: site.metric("kinema_http_unsent_closed_total") >= 3)
             site.wait_progress(20)
 
 

@@ -269,3 +269,12 @@ void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *
     call->state->taken = ops;
     call->state->taken_ctx = ctx;
 }
+
+int kn_http_hold(struct kn_http_req *req KN_UNUSED, size_t bytes KN_UNUSED)
+{
+    return 0;
+}
+
+void kn_http_unhold(struct kn_http_req *req KN_UNUSED)
+{
+}

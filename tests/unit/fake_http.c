@@ -205,3 +205,12 @@ void kn_http_gate_wait(struct kn_http_req *req KN_UNUSED, struct kn_gate *gate K
 {
     kn_assert(false);
 }
+
+int kn_http_hold(struct kn_http_req *req KN_UNUSED, size_t bytes KN_UNUSED)
+{
+    return 0;
+}
+
+void kn_http_unhold(struct kn_http_req *req KN_UNUSED)
+{
+}

@@ -117,7 +117,13 @@ struct kn_http_file {
 };
 void kn_http_reply_file(struct kn_http_req *req, int status, const struct kn_http_header *headers,
                         size_t header_count, const struct kn_http_file *file);
-void kn_http_abort(struct kn_http_req *req); /* HTTP/1.1: close; HTTP/2: RST_STREAM */
+/* How much of its answer the request's owner holds in memory, from now on until it says otherwise,
+ * until kn_http_reply or gone(): counted in http_unsent_bytes_max. -EAGAIN: too many answers wait
+ * to be taken, and this is as it was before; refuse it so that the caller asks again, or try later.
+ * Fewer is never refused, nor is a little. On a worker too, while it has the request. */
+int kn_http_hold(struct kn_http_req *req, size_t bytes) KN_MUSTUSE;
+void kn_http_unhold(struct kn_http_req *req); /* nothing any more */
+void kn_http_abort(struct kn_http_req *req);  /* HTTP/1.1: close; HTTP/2: RST_STREAM */
 /* Close the connection after this answer. */
 void kn_http_close_after(struct kn_http_req *req);
 
