@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 int playback_new(struct storage *storage, const struct playback_conf *conf,
                  const struct playback_endpoints *endpoints, const struct kn_api_identity *identity,
@@ -30,7 +30,7 @@ int playback_new(struct storage *storage, const struct playback_conf *conf,
         }
         playback->endpoints.public_api_url = playback->public_api_url;
     }
-    int r = playback_hls_new(playback, &playback->hls, err);
+    int r = playback_sessions_new(playback, &playback->sessions, err);
     if (r < 0) {
         playback_free(playback);
         return r;
@@ -43,7 +43,7 @@ void playback_free(struct playback *playback)
 {
     if (!playback)
         return;
-    playback_hls_free(playback->hls);
+    playback_sessions_free(playback->sessions);
     free(playback->public_api_url);
     free(playback);
 }

@@ -16,7 +16,7 @@ struct playback {
     struct playback_endpoints endpoints;
     char *public_api_url; /* owned copy; endpoints.public_api_url points to it */
     struct kn_api_identity identity;
-    struct playback_hls *hls; /* see hls/hls.h */
+    struct playback_sessions *sessions; /* see session/sessions.h */
 };
 
 /* The stream an operation names by StreamName, StreamARN or both: 0 and a reference. Otherwise the
@@ -26,5 +26,11 @@ struct playback {
 int playback_stream_find(struct playback *playback, struct kn_api_call *call, struct kn_str name,
                          struct kn_str arn, struct storage_stream **ret) KN_MUSTUSE;
 int playback_stream_not_found(struct kn_api_call *call); /* raises ResourceNotFoundException */
+int playback_no_retention(struct kn_api_call *call);     /* NoDataRetentionException */
+/* Of ranges of sessions and clips: 0, or InvalidArgumentException has been raised. */
+int playback_range_check(struct playback *playback, struct kn_api_call *call, int64_t from_ms,
+                         int64_t to_ms) KN_MUSTUSE;
+/* Raises what -ENOENT, -EINVAL, -ENODATA and -EBADMSG of media mean; other errors are returned. */
+int playback_media_fault(struct kn_api_call *call, int error, const struct kn_err *err);
 
 #endif

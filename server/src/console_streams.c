@@ -343,8 +343,9 @@ void console_run_play(struct console_call *call)
         return;
     }
     kn_buf_init(&path, KIB(8));
-    int code = playback_hls_session(call->console->conf.playback, stream->name, mode, play.from_ms,
-                                    play.to_ms, call->key, &path, &err);
+    int code =
+        playback_console_session(call->console->conf.playback, stream->name, PLAYBACK_OVER_HLS,
+                                 mode, play.from_ms, play.to_ms, call->key, &path, &err);
     if (code == -ENOENT) {
         console_fail(call, 404, "nothing_to_play", "%s",
                      *err.text ? err.text : "nothing is recorded there");

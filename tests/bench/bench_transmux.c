@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 enum {
     PIECE_BYTES = 256 << 10,
@@ -50,8 +50,9 @@ static void write_segment(int fd, const struct storage_fragment *fragment, unsig
 {
     struct playback_rendered *rendered;
     const struct playback_mp4_source source = {playback->storage, session.stream, *fragment};
-    tool_must(playback_hls_segment(playback, &session, fragment, track, &rendered, NULL, false),
-              "segment");
+    tool_must(
+        playback_sessions_segment(playback, &session, fragment, track, &rendered, NULL, false),
+        "segment");
     for (uint64_t pos = 0; pos < rendered->segment->bytes;) {
         ssize_t n =
             playback_mp4_segment_read(rendered->segment, &source, pos, piece, PIECE_BYTES, false);

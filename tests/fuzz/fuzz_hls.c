@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session's resources under hostile queries: byte 0 chooses the resource, the next ones what a
- * valid token says (sealed by us, so that the code behind the cipher is reached), the rest is the
- * query, and after a line end a Range. A bit of byte 0 puts the token into the path. Answers are
- * read to their end.
+ * A session's resources under hostile queries, of HLS and of DASH: byte 0 chooses the resource, the
+ * next ones what a valid token says (sealed by us, so that the code behind the cipher is reached),
+ * the rest is the query, and after a line end a Range. A bit of byte 0 puts the token into the
+ * path. Answers are read to their end.
  */
 #include "fake_storage.h"
 #include "mkv_make.h"
@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +20,8 @@ enum {
     INPUT_BYTES_MAX = 8192,
     SETTINGS_BYTES = 24,
     FRAGMENTS = 12,
-    RESOURCE_BITS = 0x3f, /* of byte 0 */
+    RESOURCE_BITS = 0x1f, /* of byte 0 */
+    OF_DASH = 0x20,
     TOKEN_IN_PATH = 0x40,
     TOKEN_OF_INPUT = 0x80,
 };
@@ -94,6 +95,10 @@ static struct playback_session take_session(const uint8_t *s)
         .target_s = s[7],
         .opened_ms = T0 - 100 * s[8],
         .expires_ms = T0 + 1000 * ((int64_t) s[9] - 8),
+        .base_seq = s[10] % (FRAGMENTS + 2),
+        .base_ordinal = s[11] % (FRAGMENTS + 2),
+        .base_ms = T0 - 20000 + 100 * s[12],
+        .display_number = s[1] & 32,
     };
     return session;
 }
@@ -119,20 +124,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",  "getMP4InitFragment.mp4",
         "getMP4MediaFragment.mp4",   "getHLSMediaPlaylist.m3u8/",
     }; /* TS is muxed by a module: see fuzz_segment */
+    static const char *const dash_paths[] = {"getDASHManifest.mpd", "getMP4InitFragment.mp4",
+                                             "getMP4MediaFragment.mp4"};
     if (size < SETTINGS_BYTES || size > INPUT_BYTES_MAX)
         return 0;
     if (!world.storage)
         open_world();
     struct kn_buf token, query, path;
     struct playback_session session = take_session(data + 1);
+    bool dash = data[0] & OF_DASH;
+    if (dash != ((data[1 + 13] & 1) != 0)) { /* and a token of the other one */
+        session.container = PLAYBACK_DASH;
+        session.discontinuity = PLAYBACK_DISCONTINUITY_WHERE_BROKEN;
+    }
     kn_buf_init(&token, PLAYBACK_TOKEN_BYTES_MAX);
     kn_buf_init(&query, 2 * INPUT_BYTES_MAX);
     kn_buf_init(&path, 2 * INPUT_BYTES_MAX);
-    kn_assert(playback_session_seal(&world.playback->hls->key, &session, &token) == 0);
+    kn_assert(playback_session_seal(&world.playback->sessions->key, &session, &token) == 0);
     struct kn_str rest = {(const char *) data + SETTINGS_BYTES, size - SETTINGS_BYTES}, range;
     range = kn_str_cut(rest, '\n', &rest);
     bool own = data[0] & TOKEN_OF_INPUT, in_path = data[0] & TOKEN_IN_PATH;
-    kn_buf_append_text(&path, "/hls/v1/");
+    kn_buf_append_text(&path, dash ? PLAYBACK_DASH_RESOURCES : PLAYBACK_HLS_RESOURCES);
     if (in_path)
         kn_buf_printf(&path, "s/" KN_STR_FMT "/", KN_STR_ARG(own ? rest : kn_buf_str(&token)));
     if (own || in_path)
@@ -140,7 +152,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         kn_buf_printf(&query, "SessionToken=" KN_STR_FMT "&" KN_STR_FMT,
                       KN_STR_ARG(kn_buf_str(&token)), KN_STR_ARG(rest));
-    kn_buf_append_text(&path, paths[(data[0] & RESOURCE_BITS) % KN_ARRAY_LEN(paths)]);
+    unsigned resource = data[0] & RESOURCE_BITS;
+    kn_buf_append_text(&path, dash ? dash_paths[resource % KN_ARRAY_LEN(dash_paths)]
+                                   : paths[resource % KN_ARRAY_LEN(paths)]);
     ask(kn_buf_str(&path), kn_buf_str(&query), range);
     kn_buf_done(&path);
     kn_buf_done(&token);

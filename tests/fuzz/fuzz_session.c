@@ -5,7 +5,7 @@
  * unit on its way to TS.
  */
 #include "core/crypto.h"
-#include "hls/media.h"
+#include "session/media.h"
 #include "ts/annexb.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);

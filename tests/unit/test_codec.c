@@ -234,6 +234,50 @@ TEST(tracks_are_chosen_by_the_table_of_the_guide)
     }
 }
 
+/* A WAVEFORMATEX of G.711: A-law 6, µ-law 7; mono, 8 kHz. */
+static const uint8_t wave[18] = {6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0};
+
+TEST(g711_goes_where_the_guide_lets_it_go)
+{
+    static const struct {
+        const char *video;
+        uint8_t law;
+        int dash, clip;
+    } cases[] = {
+        {"V_MPEG4/ISO/AVC",  6, 0,       0      },
+        {"V_MPEG4/ISO/AVC",  7, 0,       -EINVAL},
+        {"V_MPEGH/ISO/HEVC", 6, -EINVAL, -EINVAL},
+        {"V_MPEG4/ISO/AVC",  1, -EINVAL, -EINVAL}, /* PCM */
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        struct sample samples[2];
+        struct kn_mkv_header header = header_of(samples, cases[i].video, "A_MS/ACM");
+        uint8_t bytes[sizeof wave];
+        memcpy(bytes, wave, sizeof wave);
+        bytes[0] = cases[i].law;
+        header.tracks[1].codec_private = (struct kn_bytes){bytes, sizeof bytes};
+        header.tracks[1].type = KN_MKV_AUDIO;
+        struct playback_tracks tracks;
+        assert_int_equal(playback_tracks_choose(&header, PLAYBACK_CLIP, &tracks, NULL),
+                         cases[i].clip);
+        assert_int_equal(playback_tracks_choose(&header, PLAYBACK_FMP4, &tracks, NULL), -EINVAL);
+        int r = playback_tracks_choose(&header, PLAYBACK_DASH, &tracks, NULL);
+        assert_int_equal(r, cases[i].dash);
+        if (r < 0)
+            continue;
+        assert_string_equal(tracks.items[1].info.text, cases[i].law == 6 ? "alaw" : "ulaw");
+        assert_int_equal(tracks.items[1].info.sample_hz, 8000);
+        assert_int_equal(tracks.items[1].info.channels, 1);
+        header.tracks[1].codec_private.len = 15;
+        assert_int_equal(playback_tracks_choose(&header, PLAYBACK_DASH, &tracks, NULL), -EBADMSG);
+    }
+    struct sample samples[2];
+    struct kn_mkv_header header = header_of(samples, "A_AAC", NULL);
+    struct playback_tracks tracks;
+    assert_ok(playback_tracks_choose(&header, PLAYBACK_DASH, &tracks, NULL));
+    assert_int_equal(playback_tracks_choose(&header, PLAYBACK_CLIP, &tracks, NULL), -EINVAL);
+}
+
 TEST(the_refusal_lists_the_codec_ids_as_the_service_does)
 {
     struct sample samples[2];
@@ -268,5 +312,6 @@ TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how
            TEST_OF(a_missing_or_wrong_private_is_told_apart_from_an_unknown_codec),
            TEST_OF(every_cut_of_a_private_is_refused_or_read_without_overrun),
            TEST_OF(tracks_are_chosen_by_the_table_of_the_guide),
+           TEST_OF(g711_goes_where_the_guide_lets_it_go),
            TEST_OF(the_refusal_lists_the_codec_ids_as_the_service_does),
            TEST_OF(the_hash_changes_with_the_private_data_only))

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/http_server.h"
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 enum {
     ANSWER_BYTES_MAX = 8 << 20
@@ -178,8 +178,8 @@ static void open_session(struct world *w, const char *mode, int64_t from_ms, int
     struct kn_buf url;
     struct kn_err err = {.code = 0};
     kn_buf_init(&url, 4096);
-    if (playback_hls_session(w->playback, KN_STR("cam"), mode, from_ms, to_ms, &the_key, &url,
-                             &err) < 0)
+    if (playback_console_session(w->playback, KN_STR("cam"), PLAYBACK_OVER_HLS, mode, from_ms,
+                                 to_ms, &the_key, &url, &err) < 0)
         fail_msg("%s", err.text);
     assert_ok(kn_str_copy(dst, cap, kn_buf_str(&url)));
     kn_buf_done(&url);
@@ -518,7 +518,7 @@ static void open_ts(struct world *w, char *dst, size_t cap)
     struct kn_buf url;
     kn_buf_init(&url, 4096);
     assert_ok(kn_buf_append_text(&url, "/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken="));
-    if (playback_hls_open(w->playback, stream, &session, &url, &err) < 0)
+    if (playback_sessions_open(w->playback, stream, &session, &url, &err) < 0)
         fail_msg("%s", err.text);
     assert_ok(kn_str_copy(dst, cap, kn_buf_str(&url)));
     kn_buf_done(&url);
@@ -567,7 +567,7 @@ TEST(ts_refuses_h265)
     struct kn_err err = {.code = 0};
     struct kn_buf token;
     kn_buf_init(&token, 4096);
-    assert_int_equal(playback_hls_open(w.playback, stream, &session, &token, &err), -EINVAL);
+    assert_int_equal(playback_sessions_open(w.playback, stream, &session, &token, &err), -EINVAL);
     assert_non_null(strstr(err.text, "(track 1: V_MPEGH/ISO/HEVC)"));
     kn_buf_done(&token);
     storage_stream_unref(stream);

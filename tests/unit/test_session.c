@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hls/session.h"
+#include "session/session.h"
 
 static const struct playback_session example = {
     .stream = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}},
@@ -44,7 +44,12 @@ static struct kn_buf seal(const struct playback_session *session)
 TEST(a_token_gives_the_session_back)
 {
     static const struct playback_session plain = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
-    const struct playback_session *sessions[] = {&example, &plain};
+    static const struct playback_session dash = {.container = PLAYBACK_DASH,
+                                                 .display_number = true,
+                                                 .base_seq = 99,
+                                                 .base_ordinal = 77,
+                                                 .base_ms = 1700000000001};
+    const struct playback_session *sessions[] = {&example, &plain, &dash};
     struct playback_session_key key = key_of(1);
     for (size_t i = 0; i < KN_ARRAY_LEN(sessions); i++) {
         struct kn_buf token = seal(sessions[i]);
@@ -58,6 +63,10 @@ TEST(a_token_gives_the_session_back)
         assert_int_equal(got.container, sessions[i]->container);
         assert_int_equal(got.discontinuity, sessions[i]->discontinuity);
         assert_int_equal(got.display_time, sessions[i]->display_time);
+        assert_int_equal(got.display_number, sessions[i]->display_number);
+        assert_int_equal(got.base_seq, sessions[i]->base_seq);
+        assert_int_equal(got.base_ordinal, sessions[i]->base_ordinal);
+        assert_int_equal(got.base_ms, sessions[i]->base_ms);
         assert_true(got.from_ms == sessions[i]->from_ms && got.to_ms == sessions[i]->to_ms);
         assert_int_equal(got.from_seq, sessions[i]->from_seq);
         assert_int_equal(got.results_max, sessions[i]->results_max);

@@ -132,6 +132,58 @@ def test_chromium_plays_every_mode(modules, shots, server, camera, silent):
 
 
 @pytest.fixture(scope="session")
+def resized(server, tmp_path_factory):
+    """A camera whose picture changed its size, and changed back."""
+    stream = server.create_stream("resized-yard")
+    for i, picture in enumerate(("testsrc2=s=320x180", "testsrc2=s=640x360", "testsrc=s=320x180")):
+        path = tmp_path_factory.mktemp("resized") / f"{i}.mkv"
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+                        f"{picture}:r=25:d=4", "-c:v", "libx264", "-preset", "ultrafast",
+                        "-pix_fmt", "yuv420p", "-g", "25", "-sc_threshold", "0", "-f", "matroska",
+                        "-live", "1", "-cluster_time_limit", "60000", str(path)], check=True)
+        with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+            upload.finish(path.read_bytes())
+            assert upload.error() is None
+    return stream
+
+
+def dash_url(server, stream, **fields):
+    media = server.archived(stream, "GET_DASH_STREAMING_SESSION_URL")
+    return media.get_dash_streaming_session_url(StreamName=stream,
+                                                **fields)["DASHStreamingSessionURL"]
+
+
+def test_chromium_plays_dash(modules, shots, server, camera, resized):
+    fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
+    begin = fragments[0]["ServerTimestamp"]
+    end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
+    seconds = len(fragments) * 2
+
+    def selector(**end_field):
+        return {"FragmentSelectorType": "SERVER_TIMESTAMP",
+                "TimestampRange": {"StartTimestamp": begin, **end_field}}
+
+    plain = {"sizes": ["640x360"], "sound": True}
+    everything = {"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": {
+        "StartTimestamp": begin - datetime.timedelta(hours=1),
+        "EndTimestamp": end + datetime.timedelta(hours=1)}}
+    sessions = [
+        {"name": "dash-live", "url": dash_url(server, STREAM, MaxManifestFragmentResults=10),
+         "seekTo": -4, **plain},
+        {"name": "dash-live-replay", "fromStart": True, "seekTo": 0.5, "url": dash_url(
+            server, STREAM, PlaybackMode="LIVE_REPLAY", DASHFragmentSelector=selector(),
+            MaxManifestFragmentResults=100), **plain},
+        {"name": "dash-on-demand", "fromStart": True, "seekTo": seconds / 2, "url": dash_url(
+            server, STREAM, PlaybackMode="ON_DEMAND",
+            DASHFragmentSelector=selector(EndTimestamp=end)), **plain},
+        {"name": "dash-periods", "fromStart": True, "seekTo": 3, "until": 9,
+         "sizes": ["320x180", "640x360"], "url": dash_url(
+             server, resized, PlaybackMode="ON_DEMAND", DASHFragmentSelector=everything)},
+    ]
+    node_test("dash.test.js", {"sessions": sessions, "shots": str(shots)})
+
+
+@pytest.fixture(scope="session")
 def hevc(server):
     """A camera that sent H.264 and then H.265, which Debian's Chromium cannot decode; None without
     the shared captures."""

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading back: GetMedia, fragment lists, HLS sessions. */
+/* Reading back: GetMedia, fragment lists, sessions of HLS and DASH. */
 #ifndef PLAYBACK_PLAYBACK_H
 #define PLAYBACK_PLAYBACK_H
 
@@ -34,16 +34,21 @@ int playback_new(struct storage *storage, const struct playback_conf *conf,
                  struct kn_err *err) KN_MUSTUSE;
 void playback_free(struct playback *playback);
 
-/* Adds /hls/v1/… to a listener's router. */
+/* Adds /hls/v1/… and /dash/v1/… to a listener's router. */
 int playback_add_routes(struct playback *playback, struct kn_http_router *router) KN_MUSTUSE;
 
 /* A session URL without a signed call, for the console, whose login has been checked: the same
  * tokens, bound to key. path_and_query goes into dst, such as
  * "/hls/v1/getHLSMasterPlaylist.m3u8?…". mode: "LIVE", or "ON_DEMAND" / "LIVE_REPLAY" from from_ms
  * (to to_ms; 0: open). */
-int playback_hls_session(struct playback *playback, struct kn_str stream_name, const char *mode,
-                         int64_t from_ms, int64_t to_ms, const struct kn_key *key,
-                         struct kn_buf *dst, struct kn_err *err) KN_MUSTUSE;
+enum playback_protocol {
+    PLAYBACK_OVER_HLS,
+    PLAYBACK_OVER_DASH
+};
+int playback_console_session(struct playback *playback, struct kn_str stream_name,
+                             enum playback_protocol protocol, const char *mode, int64_t from_ms,
+                             int64_t to_ms, const struct kn_key *key, struct kn_buf *dst,
+                             struct kn_err *err) KN_MUSTUSE;
 
 extern const struct kn_api_service playback_api_service;
 

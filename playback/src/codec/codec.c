@@ -6,23 +6,33 @@
 
 #include "core/crypto.h"
 
-static enum playback_codec codec_of(const char *codec_id)
+static enum playback_codec codec_of(const struct kn_mkv_track *track)
 {
-    struct kn_str id = kn_str_from(codec_id);
+    enum {
+        WAVE_ALAW = 6, /* WAVEFORMATEX, wFormatTag */
+        WAVE_ULAW = 7,
+    };
+    struct kn_str id = kn_str_from(track->codec_id);
     if (kn_str_eq(id, KN_STR("V_MPEG4/ISO/AVC")))
         return PLAYBACK_H264;
     if (kn_str_eq(id, KN_STR("V_MPEGH/ISO/HEVC")))
         return PLAYBACK_H265;
     if (kn_str_eq(id, KN_STR("A_AAC")))
         return PLAYBACK_AAC;
+    if (kn_str_eq(id, KN_STR("A_MS/ACM")) && track->codec_private.len >= 2) {
+        unsigned tag = track->codec_private.ptr[0] | (unsigned) track->codec_private.ptr[1] << 8;
+        return tag == WAVE_ALAW   ? PLAYBACK_ALAW
+               : tag == WAVE_ULAW ? PLAYBACK_ULAW
+                                  : PLAYBACK_CODEC_NONE;
+    }
     return PLAYBACK_CODEC_NONE;
 }
 
 int playback_codec_parse(const struct kn_mkv_track *track, struct playback_codec_info *ret,
                          struct kn_err *err)
 {
-    enum playback_codec codec = codec_of(track->codec_id);
-    enum kn_mkv_track_type type = codec == PLAYBACK_AAC ? KN_MKV_AUDIO : KN_MKV_VIDEO;
+    enum playback_codec codec = codec_of(track);
+    enum kn_mkv_track_type type = playback_codec_is_audio(codec) ? KN_MKV_AUDIO : KN_MKV_VIDEO;
     if (codec == PLAYBACK_CODEC_NONE || track->type != type)
         return kn_fail(err, -EINVAL, "codec id %.60s is not playable", track->codec_id);
     if (!track->codec_private.len)
@@ -32,8 +42,10 @@ int playback_codec_parse(const struct kn_mkv_track *track, struct playback_codec
         r = playback_h264_parse(track->codec_private, ret, err);
     else if (codec == PLAYBACK_H265)
         r = playback_h265_parse(track->codec_private, ret, err);
-    else
+    else if (codec == PLAYBACK_AAC)
         r = playback_aac_parse(track->codec_private, ret, err);
+    else
+        r = playback_g711_parse(track->codec_private, ret, err);
     if (r == 0 && codec == PLAYBACK_AAC && !ret->channels)
         ret->channels = track->channels ? track->channels : 2; /* said by a channel map we skip */
     return r;
@@ -54,23 +66,43 @@ static int unsupported(const struct kn_mkv_header *header, struct kn_err *err)
                    list);
 }
 
+static bool is_video_of(enum playback_codec codec, enum playback_container container)
+{
+    return codec == PLAYBACK_H264 || (codec == PLAYBACK_H265 && container != PLAYBACK_TS);
+}
+
+static bool is_audio_of(enum playback_codec codec, enum playback_container container)
+{
+    return codec == PLAYBACK_AAC ||
+           (codec == PLAYBACK_ALAW && (container == PLAYBACK_DASH || container == PLAYBACK_CLIP)) ||
+           (codec == PLAYBACK_ULAW && container == PLAYBACK_DASH);
+}
+
+/* Do the two go together? G.711 only beside H.264; in a clip no audio alone. */
+static bool is_pair_of(const struct kn_mkv_track *video, const struct kn_mkv_track *audio,
+                       enum playback_container container)
+{
+    bool g711 = audio && codec_of(audio) != PLAYBACK_AAC;
+    return video ? !g711 || codec_of(video) == PLAYBACK_H264
+                 : audio && !g711 && container != PLAYBACK_CLIP;
+}
+
 int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_container container,
                            struct playback_tracks *ret, struct kn_err *err)
 {
     const struct kn_mkv_track *video = NULL, *audio = NULL;
     for (unsigned i = 0; i < header->track_count; i++) {
         const struct kn_mkv_track *track = &header->tracks[i];
-        enum playback_codec codec = codec_of(track->codec_id);
+        enum playback_codec codec = codec_of(track);
         const struct kn_mkv_track **slot = track->type == KN_MKV_VIDEO ? &video : &audio;
-        bool fits =
-            track->type == KN_MKV_VIDEO
-                ? codec == PLAYBACK_H264 || (codec == PLAYBACK_H265 && container == PLAYBACK_FMP4)
-                : track->type == KN_MKV_AUDIO && codec == PLAYBACK_AAC;
+        bool fits = track->type == KN_MKV_VIDEO
+                        ? is_video_of(codec, container)
+                        : track->type == KN_MKV_AUDIO && is_audio_of(codec, container);
         if (!fits || *slot || track->number == 0 || track->number > UINT8_MAX)
             return unsupported(header, err);
         *slot = track;
     }
-    if (!video && !audio)
+    if (!is_pair_of(video, audio, container))
         return unsupported(header, err);
     struct playback_tracks tracks = {.scale_ns = header->timestamp_scale_ns};
     const struct kn_mkv_track *chosen[] = {video, audio};

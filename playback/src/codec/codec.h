@@ -11,11 +11,16 @@ enum playback_codec {
     PLAYBACK_CODEC_NONE,
     PLAYBACK_H264,
     PLAYBACK_H265,
-    PLAYBACK_AAC
+    PLAYBACK_AAC,
+    PLAYBACK_ALAW, /* G.711 */
+    PLAYBACK_ULAW,
 };
+/* Not only what the bytes are like: each has rules of its own for tracks. */
 enum playback_container {
-    PLAYBACK_FMP4,
-    PLAYBACK_TS
+    PLAYBACK_FMP4, /* of HLS */
+    PLAYBACK_TS,
+    PLAYBACK_DASH,
+    PLAYBACK_CLIP,
 };
 
 enum {
@@ -38,7 +43,7 @@ struct playback_codec_info {
     /* audio */
     uint32_t sample_hz; /* of the core coder */
     uint32_t channels;
-    uint32_t frame_samples; /* 1024, or 960 */
+    uint32_t frame_samples; /* 1024, or 960; 0: as many as the frame has bytes for (G.711) */
     uint8_t object_type;    /* 2 LC, 5 SBR, 29 PS … */
     uint8_t core_type;      /* of the core coder: 2 LC in the usual case */
 };
@@ -63,8 +68,15 @@ struct playback_tracks {
     struct playback_track items[PLAYBACK_TRACKS_MAX];
 };
 
-/* KVS, GetHLSStreamingSessionURL, "Track requirements": H.264 or H.265, alone or with AAC; AAC
- * alone; in TS no H.265. Errors as playback_codec_parse; the text of err is AWS's. */
+static inline bool playback_codec_is_audio(enum playback_codec codec)
+{
+    return codec == PLAYBACK_AAC || codec == PLAYBACK_ALAW || codec == PLAYBACK_ULAW;
+}
+
+/* KVS developer guide, "Track requirements". HLS: H.264 or H.265, alone or with AAC; AAC alone; in
+ * TS no H.265. DASH: the same, and H.264 with G.711. Clips: H.264 alone, with AAC or with G.711
+ * A-law; H.265 alone or with AAC; never audio alone. Errors as playback_codec_parse; the text of
+ * err is AWS's. */
 int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_container container,
                            struct playback_tracks *ret, struct kn_err *err) KN_MUSTUSE;
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
@@ -85,6 +97,9 @@ int playback_h264_parse(struct kn_bytes avcc, struct playback_codec_info *ret, s
 int playback_h264_parameter_sets(struct kn_bytes avcc, struct playback_parameter_sets *ret)
     KN_MUSTUSE;
 int playback_h265_parse(struct kn_bytes hvcc, struct playback_codec_info *ret, struct kn_err *err)
+    KN_MUSTUSE;
+/* G.711 in a WAVEFORMATEX, as A_MS/ACM has it. */
+int playback_g711_parse(struct kn_bytes format, struct playback_codec_info *ret, struct kn_err *err)
     KN_MUSTUSE;
 int playback_aac_parse(struct kn_bytes config, struct playback_codec_info *ret, struct kn_err *err)
     KN_MUSTUSE;

@@ -1,220 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * GetHLSStreamingSessionURL: the checks in the order of kvs-api.md §4.3 (stream, retention,
- * arguments, a fragment, its tracks, their codec private data), then a token. Ranges are clamped to
- * now, never refused for reaching past it (rules.md 32).
- */
-#include "playback_api.h"
-
-#include "core/log.h"
-#include "hls/hls.h"
-
-enum {
-    EXPIRES_S_DEFAULT = 300,
-    LIVE_RESULTS_DEFAULT = 5,
-    ON_DEMAND_RESULTS_DEFAULT = 1000,
-    ON_DEMAND_RESULTS_MAX = 1000000, /* of sessions of our own */
-    CONSOLE_EXPIRES_S = 43200,
-};
-
-static const char resource_path[] = PLAYBACK_RESOURCES "getHLSMasterPlaylist.m3u8?SessionToken=";
-
-/* --- what both doors share ---------------------------------------------------------------------
- */
-
-static bool is_live(struct playback *playback, const struct storage_fragment *newest)
-{
-    int64_t end_ms = newest->number.server_ts_ms + playback_duration_ms(newest);
-    return kn_wall_ms(playback->clock) - end_ms <= (int64_t) playback->conf.session_live_window_ms;
-}
-
-static int check_media(struct playback *playback, const struct playback_session *session,
-                       const struct playback_list *list, struct kn_err *err)
-{
-    const struct playback_entry *oldest = &list->entries[0];
-    const struct playback_entry *newest = &list->entries[list->count - 1];
-    struct storage_fragment fragment;
-    int r;
-    if (session->mode == PLAYBACK_LIVE) {
-        r = storage_find_number(playback->storage, &session->stream, &newest->number, &fragment,
-                                false);
-        if (r < 0)
-            return r;
-        if (!is_live(playback, &fragment))
-            return kn_fail(err, -ENOENT,
-                           "No fragments found in the stream for the streaming request: the newest "
-                           "one is older than %" PRIu64 " seconds.",
-                           playback->conf.session_live_window_ms / 1000);
-    }
-    r = storage_find_number(playback->storage, &session->stream, &oldest->number, &fragment, false);
-    if (r < 0)
-        return r;
-    struct playback_view view;
-    r = playback_view_get(playback, session, &fragment, &view, err, false);
-    if (r == 0)
-        playback_view_done(&view);
-    return r;
-}
-
-int playback_hls_open(struct playback *playback, const struct storage_stream *stream,
-                      struct playback_session *session, struct kn_buf *token, struct kn_err *err)
-{
-    session->stream = stream->id;
-    session->stream_created_ms = stream->created_ms;
-    session->opened_ms = kn_wall_ms(playback->clock);
-    session->target_s = 0;
-    session->from_seq = 0;
-    if (session->mode == PLAYBACK_LIVE) {
-        session->from_ms = INT64_MIN;
-        session->to_ms = INT64_MAX;
-    }
-    struct playback_list *list;
-    int r = playback_hls_list(playback, session, &list, false);
-    if (r < 0)
-        return r;
-    r = list->count
-            ? check_media(playback, session, list, err)
-            : kn_fail(err, -ENOENT, "No fragments found in the stream for the streaming request.");
-    if (r == 0) {
-        session->target_s = list->target_s;
-        if (session->mode == PLAYBACK_LIVE)
-            session->from_seq = list->entries[0].number.seq;
-        r = playback_session_seal(&playback->hls->key, session, token);
-    }
-    playback_list_unref(list);
-    return r;
-}
-
-/* --- the AWS operation
- * ---------------------------------------------------------------------------- */
+/* GetHLSStreamingSessionURL: what it alone takes; session/open.c does the rest. */
+#include "session/open.h"
 
 typedef struct playback_GetHLSStreamingSessionURL_in in_t;
 
-static int read_range(struct playback *playback, const in_t *in, struct kn_api_call *call,
-                      struct playback_session *session)
+static enum playback_discontinuity read_discontinuity(const in_t *in, bool by_producer)
 {
-    static const char fault[] = "InvalidArgumentException";
-    if (session->mode == PLAYBACK_LIVE) {
-        if (in->HLSFragmentSelector && in->HLSFragmentSelector->TimestampRange)
-            return kn_api_fault(call, fault, "TimestampRange must not be given with LIVE.");
-        return 0;
+    switch (in->DiscontinuityMode) {
+    case PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_ALWAYS:
+        return PLAYBACK_DISCONTINUITY_ALWAYS;
+    case PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_NEVER:
+        return PLAYBACK_DISCONTINUITY_NEVER;
+    case PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_ON_DISCONTINUITY:
+        return PLAYBACK_DISCONTINUITY_WHERE_BROKEN;
+    case PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_ABSENT:
+        break;
     }
-    if (!in->HLSFragmentSelector || !in->HLSFragmentSelector->TimestampRange ||
-        !in->HLSFragmentSelector->TimestampRange->StartTimestamp.set)
-        return kn_api_fault(call, fault,
-                            "HLSFragmentSelector with a StartTimestamp is required unless "
-                            "PlaybackMode is LIVE.");
-    int64_t from_ms = in->HLSFragmentSelector->TimestampRange->StartTimestamp.v;
-    struct kn_api_i64 to = in->HLSFragmentSelector->TimestampRange->EndTimestamp;
-    if (session->mode == PLAYBACK_ON_DEMAND && !to.set)
-        return kn_api_fault(call, fault,
-                            "EndTimestamp is required when PlaybackMode is ON_DEMAND.");
-    if (to.set && to.v <= from_ms)
-        return kn_api_fault(call, fault, "EndTimestamp must be later than StartTimestamp.");
-    if (to.set && to.v - from_ms > (int64_t) playback->conf.range_ms_max)
-        return kn_api_fault(call, fault,
-                            "The time range must not be longer than %" PRIu64 " hours.",
-                            playback->conf.range_ms_max / 3600000);
-    session->from_ms = from_ms;
-    session->to_ms = to.set ? to.v : INT64_MAX;
-    if (session->mode == PLAYBACK_ON_DEMAND && session->clock == PLAYBACK_SERVER_CLOCK)
-        session->to_ms = kn_min_i64(session->to_ms, kn_wall_ms(playback->clock));
-    return 0;
-}
-
-static void read_options(struct playback *playback, const in_t *in, const struct kn_api_call *call,
-                         struct playback_session *session)
-{
-    bool by_producer =
-        in->HLSFragmentSelector && in->HLSFragmentSelector->FragmentSelectorType ==
-                                       PLAYBACK_FragmentSelectorType_PRODUCER_TIMESTAMP;
-    session->mode = in->PlaybackMode == PLAYBACK_PlaybackMode_ON_DEMAND     ? PLAYBACK_ON_DEMAND
-                    : in->PlaybackMode == PLAYBACK_PlaybackMode_LIVE_REPLAY ? PLAYBACK_LIVE_REPLAY
-                                                                            : PLAYBACK_LIVE;
-    session->clock = by_producer ? PLAYBACK_PRODUCER_CLOCK : PLAYBACK_SERVER_CLOCK;
-    session->container =
-        in->ContainerFormat == PLAYBACK_GetHLSStreamingSessionURL_ContainerFormat_MPEG_TS
-            ? PLAYBACK_TS
-            : PLAYBACK_FMP4;
-    session->display_time = in->DisplayFragmentTimestamp ==
-                            PLAYBACK_GetHLSStreamingSessionURL_DisplayFragmentTimestamp_ALWAYS;
-    session->discontinuity =
-        by_producer ? PLAYBACK_DISCONTINUITY_NEVER : PLAYBACK_DISCONTINUITY_ALWAYS;
-    if (in->DiscontinuityMode == PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_ALWAYS)
-        session->discontinuity = PLAYBACK_DISCONTINUITY_ALWAYS;
-    if (in->DiscontinuityMode == PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_NEVER)
-        session->discontinuity = PLAYBACK_DISCONTINUITY_NEVER;
-    if (in->DiscontinuityMode ==
-        PLAYBACK_GetHLSStreamingSessionURL_DiscontinuityMode_ON_DISCONTINUITY)
-        session->discontinuity = PLAYBACK_DISCONTINUITY_WHERE_BROKEN;
-    session->results_max =
-        session->mode == PLAYBACK_ON_DEMAND ? ON_DEMAND_RESULTS_DEFAULT : LIVE_RESULTS_DEFAULT;
-    if (in->MaxMediaPlaylistFragmentResults.set)
-        session->results_max = (uint64_t) in->MaxMediaPlaylistFragmentResults.v;
-    session->results_max = kn_min_u64(session->results_max, playback->conf.playlist_fragments_max);
-    int64_t expires_s = in->Expires.set ? in->Expires.v : EXPIRES_S_DEFAULT;
-    session->expires_ms = kn_wall_ms(playback->clock) + expires_s * 1000;
-    kn_assert(!call->key ||
-              kn_str_copy(session->key_id, sizeof session->key_id, call->key->id) == 0);
-}
-
-static int raise_fault(struct kn_api_call *call, int error, const struct kn_err *err)
-{
-    switch (-error) {
-    case ENOENT:
-        return kn_api_fault(call, "ResourceNotFoundException", "%s",
-                            err->code ? err->text
-                                      : "No fragments found in the stream for the streaming "
-                                        "request.");
-    case EINVAL:
-        return kn_api_fault(call, "UnsupportedStreamMediaTypeException", "%s", err->text);
-    case ENODATA:
-        return kn_api_fault(call, "MissingCodecPrivateDataException",
-                            "The codec private data is missing: %s.", err->text);
-    case EBADMSG:
-        return kn_api_fault(call, "InvalidCodecPrivateDataException",
-                            "The codec private data is not valid: %s.", err->text);
-    default:
-        return error;
-    }
-}
-
-static bool is_host(struct kn_str host)
-{
-    for (size_t i = 0; i < host.len; i++) {
-        char c = host.ptr[i];
-        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
-        if (!fine)
-            return false;
-    }
-    return host.len > 0;
-}
-
-/* "http://name:4566": as the client reaches us now, unless a setting says otherwise. */
-static int write_origin(struct playback *playback, struct kn_api_call *call, struct kn_buf *out)
-{
-    const char *given = playback->endpoints.public_api_url;
-    if (given && given[0]) {
-        struct kn_str url = kn_str_from(given);
-        while (url.len && url.ptr[url.len - 1] == '/')
-            url.len--;
-        return kn_buf_append_str(out, url);
-    }
-    struct kn_str host = kn_http_header(call->req, "host"), name;
-    if (!is_host(host))
-        return kn_api_fault(call, "InvalidArgumentException",
-                            "The Host header does not name this server.");
-    if (host.ptr[0] == '[') {
-        struct kn_str rest = kn_str_cut(host, ']', &name);
-        name.len += rest.ptr != NULL;
-    } else {
-        (void) kn_str_cut(host, ':', &name);
-    }
-    const struct playback_endpoints *ends = &playback->endpoints;
-    bool tls = ends->api_tls_port && (kn_http_is_tls(call->req) || !ends->api_port);
-    return kn_buf_printf(out, "%s://" KN_STR_FMT ":%u", tls ? "https" : "http", KN_STR_ARG(name),
-                         (unsigned) (tls ? ends->api_tls_port : ends->api_port));
+    return by_producer ? PLAYBACK_DISCONTINUITY_NEVER : PLAYBACK_DISCONTINUITY_ALWAYS;
 }
 
 int playback_op_GetHLSStreamingSessionURL(struct playback *playback, const in_t *in,
@@ -222,68 +24,30 @@ int playback_op_GetHLSStreamingSessionURL(struct playback *playback, const in_t 
                                           struct kn_api_call *call)
 {
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
-    int r = playback_stream_find(playback, call, in->StreamName, in->StreamARN, &stream);
+    const struct playback_url_in url = {
+        .stream_name = in->StreamName,
+        .stream_arn = in->StreamARN,
+        .selector = "HLSFragmentSelector",
+        .by_producer =
+            in->HLSFragmentSelector && in->HLSFragmentSelector->FragmentSelectorType ==
+                                           PLAYBACK_FragmentSelectorType_PRODUCER_TIMESTAMP,
+        .range = in->HLSFragmentSelector ? in->HLSFragmentSelector->TimestampRange : NULL,
+        .expires_s = in->Expires,
+        .results_max = in->MaxMediaPlaylistFragmentResults,
+    };
+    struct playback_session session = {
+        .mode = playback_mode_of(in->PlaybackMode),
+        .container =
+            in->ContainerFormat == PLAYBACK_GetHLSStreamingSessionURL_ContainerFormat_MPEG_TS
+                ? PLAYBACK_TS
+                : PLAYBACK_FMP4,
+        .display_time = in->DisplayFragmentTimestamp ==
+                        PLAYBACK_GetHLSStreamingSessionURL_DisplayFragmentTimestamp_ALWAYS,
+        .discontinuity = read_discontinuity(in, url.by_producer),
+    };
+    int r = playback_url_begin(playback, call, &url, &session, &stream);
     if (r < 0)
         return r;
-    if (stream->retention_hours == 0)
-        return kn_api_fault(call, "NoDataRetentionException",
-                            "The stream does not retain data: its retention period is 0.");
-    struct playback_session session = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
-    read_options(playback, in, call, &session);
-    r = read_range(playback, in, call, &session);
-    if (r < 0)
-        return r;
-    struct kn_buf url;
-    kn_buf_init(&url, KIB(4));
-    r = write_origin(playback, call, &url);
-    if (r == 0) {
-        struct kn_err err = {.code = 0};
-        kn_buf_append_text(&url, resource_path);
-        r = playback_hls_open(playback, stream, &session, &url, &err);
-        r = r < 0 ? raise_fault(call, r, &err) : url.error;
-    }
-    if (r == 0) {
-        out->HLSStreamingSessionURL = kn_arena_str(call->arena, kn_buf_str(&url));
-        r = out->HLSStreamingSessionURL.ptr ? 0 : -ENOMEM;
-    }
-    kn_buf_done(&url);
-    return r;
-}
-
-/* --- the console's door
- * ---------------------------------------------------------------------------- */
-
-int playback_hls_session(struct playback *playback, struct kn_str stream_name, const char *mode,
-                         int64_t from_ms, int64_t to_ms, const struct kn_key *key,
-                         struct kn_buf *dst, struct kn_err *err)
-{
-    KN_CLEANUP(storage_stream_unrefp)
-    struct storage_stream *stream = storage_stream_find(playback->storage, stream_name);
-    if (!stream || stream->status != STORAGE_STREAM_ACTIVE)
-        return kn_fail(err, -ENOENT, "The requested stream is not found or not active.");
-    struct kn_str name = kn_str_from(mode);
-    struct playback_session session = {.clock = PLAYBACK_SERVER_CLOCK,
-                                       .discontinuity = PLAYBACK_DISCONTINUITY_ALWAYS,
-                                       .display_time = true,
-                                       .from_ms = from_ms,
-                                       .to_ms = to_ms ? to_ms : INT64_MAX,
-                                       .results_max = LIVE_RESULTS_DEFAULT,
-                                       .expires_ms =
-                                           kn_wall_ms(playback->clock) + CONSOLE_EXPIRES_S * 1000};
-    if (kn_str_eq(name, KN_STR("LIVE"))) {
-        session.mode = PLAYBACK_LIVE;
-    } else if (kn_str_eq(name, KN_STR("LIVE_REPLAY"))) {
-        session.mode = PLAYBACK_LIVE_REPLAY;
-    } else if (kn_str_eq(name, KN_STR("ON_DEMAND"))) {
-        session.mode = PLAYBACK_ON_DEMAND;
-        session.to_ms = kn_min_i64(session.to_ms, kn_wall_ms(playback->clock));
-        session.results_max = ON_DEMAND_RESULTS_MAX;
-    } else {
-        return kn_fail(err, -EINVAL, "no such playback mode: %.20s", mode);
-    }
-    if (key && kn_str_copy(session.key_id, sizeof session.key_id, key->id) < 0)
-        return kn_fail(err, -EINVAL, "the access key's id is too long");
-    kn_buf_append_text(dst, resource_path);
-    int r = playback_hls_open(playback, stream, &session, dst, err);
-    return r < 0 ? r : dst->error;
+    return playback_url_open(playback, call, stream, &session, PLAYBACK_HLS_FIRST,
+                             &out->HLSStreamingSessionURL);
 }

@@ -66,7 +66,7 @@ int playback_master_write(const struct playback_master *master, struct kn_buf *o
     for (unsigned i = 0; i < tracks->count; i++)
         kn_buf_printf(out, "%s%s", i ? "," : "", tracks->items[i].info.text);
     kn_buf_append_text(out, "\"");
-    if (first->codec != PLAYBACK_AAC) {
+    if (!playback_codec_is_audio(first->codec)) {
         kn_buf_printf(out, ",RESOLUTION=%ux%u", first->width, first->height);
         if (master->frames_per_s > 0)
             append_frame_rate(out, master->frames_per_s);

@@ -9,7 +9,7 @@
 #define PLAYBACK_HLS_PLAYLIST_H
 
 #include "core/clock.h"
-#include "hls/list.h"
+#include "session/list.h"
 
 enum {
     PLAYBACK_PLAYLIST_LINES_BYTES_MAX = 4096, /* the head's lines, or those of one entry */

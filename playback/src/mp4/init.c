@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Initialisation segments: ftyp and a moov without samples, for one track (ISO/IEC 14496-12; sample
- * entries: 14496-15 for avc1 and hvc1, 14496-14 for mp4a; RFC 8216, 3.3).
+ * entries: 14496-15 for avc1 and hvc1, 14496-14 for mp4a, QuickTime's for alaw and ulaw; RFC 8216,
+ * 3.3).
  */
 #include "mp4/box.h"
 #include "mp4/mp4.h"
@@ -37,7 +38,7 @@ static void write_mvhd(struct kn_buf *out, uint32_t timescale)
 
 static void write_tkhd(struct kn_buf *out, const struct playback_track *track)
 {
-    bool audio = track->info.codec == PLAYBACK_AAC;
+    bool audio = playback_codec_is_audio(track->info.codec);
     size_t box = playback_box_begin_full(out, "tkhd", 0, 3); /* enabled, in the movie */
     kn_buf_append_u32be(out, 0);
     kn_buf_append_u32be(out, 0);
@@ -54,7 +55,7 @@ static void write_tkhd(struct kn_buf *out, const struct playback_track *track)
 static void write_mdhd_hdlr(struct kn_buf *out, const struct playback_track *track,
                             uint32_t timescale)
 {
-    bool audio = track->info.codec == PLAYBACK_AAC;
+    bool audio = playback_codec_is_audio(track->info.codec);
     size_t box = playback_box_begin_full(out, "mdhd", 0, 0);
     playback_box_zeros(out, 8);
     kn_buf_append_u32be(out, timescale);
@@ -103,19 +104,11 @@ static void write_descriptor(struct kn_buf *out, uint8_t tag, size_t len)
         kn_buf_append_byte(out, (uint8_t) ((len >> shift & 0x7f) | (shift ? 0x80 : 0)));
 }
 
-static void write_audio_entry(struct kn_buf *out, const struct playback_codec_info *info)
+static void write_esds(struct kn_buf *out, const struct playback_codec_info *info)
 {
     enum {
         HEAD = 5
     };
-    size_t box = playback_box_begin(out, "mp4a");
-    playback_box_zeros(out, 6);
-    playback_box_u16(out, 1);
-    playback_box_zeros(out, 8);
-    playback_box_u16(out, info->channels);
-    playback_box_u16(out, 16);
-    kn_buf_append_u32be(out, 0);
-    kn_buf_append_u32be(out, info->sample_hz <= UINT16_MAX ? info->sample_hz << 16 : 0);
     size_t esds = playback_box_begin_full(out, "esds", 0, 0);
     size_t config = 13 + HEAD + info->config.len;
     write_descriptor(out, 3, 3 + HEAD + config + HEAD + 1);
@@ -130,6 +123,21 @@ static void write_audio_entry(struct kn_buf *out, const struct playback_codec_in
     write_descriptor(out, 6, 1);
     kn_buf_append_byte(out, 2);
     playback_box_end(out, esds);
+}
+
+static void write_audio_entry(struct kn_buf *out, const struct playback_codec_info *info)
+{
+    bool aac = info->codec == PLAYBACK_AAC;
+    size_t box = playback_box_begin(out, aac ? "mp4a" : info->text);
+    playback_box_zeros(out, 6);
+    playback_box_u16(out, 1);
+    playback_box_zeros(out, 8);
+    playback_box_u16(out, info->channels);
+    playback_box_u16(out, 16);
+    kn_buf_append_u32be(out, 0);
+    kn_buf_append_u32be(out, info->sample_hz <= UINT16_MAX ? info->sample_hz << 16 : 0);
+    if (aac)
+        write_esds(out, info);
     playback_box_end(out, box);
 }
 
@@ -139,7 +147,7 @@ static void write_stbl(struct kn_buf *out, const struct playback_codec_info *inf
     size_t stbl = playback_box_begin(out, "stbl");
     size_t stsd = playback_box_begin_full(out, "stsd", 0, 0);
     kn_buf_append_u32be(out, 1);
-    if (info->codec == PLAYBACK_AAC)
+    if (playback_codec_is_audio(info->codec))
         write_audio_entry(out, info);
     else
         write_video_entry(out, info);
@@ -158,7 +166,7 @@ static void write_stbl(struct kn_buf *out, const struct playback_codec_info *inf
 static void write_minf(struct kn_buf *out, const struct playback_codec_info *info)
 {
     size_t minf = playback_box_begin(out, "minf");
-    bool audio = info->codec == PLAYBACK_AAC;
+    bool audio = playback_codec_is_audio(info->codec);
     size_t box = playback_box_begin_full(out, audio ? "smhd" : "vmhd", 0, audio ? 0 : 1);
     playback_box_zeros(out, audio ? 4 : 8);
     playback_box_end(out, box);

@@ -19,7 +19,7 @@ static const uint64_t second_ns = 1000000000;
 
 uint32_t playback_timescale(const struct playback_codec_info *info, uint64_t scale_ns)
 {
-    if (info->codec == PLAYBACK_AAC)
+    if (playback_codec_is_audio(info->codec))
         return info->sample_hz;
     if (scale_ns && scale_ns % 1000000 == 0)
         return 1000;
@@ -67,24 +67,34 @@ static void decode_times(int64_t *decode, size_t count)
         decode[i] = kn_max_i64(decode[i], decode[i - 1] + 1);
 }
 
+/* Samples a channel in an audio frame: AAC's are all alike, of G.711 each byte is one. */
+static int64_t frame_samples(const struct playback_codec_info *info, uint32_t bytes)
+{
+    return info->codec == PLAYBACK_AAC ? info->frame_samples : bytes / info->channels;
+}
+
 /* The sender's clock ticks in milliseconds, so an audio frame seems 21 or 22 ms long: as long as
  * the times stay near the count of samples, the count is believed. */
-static void smooth_audio(int64_t *times, size_t count, const struct playback_codec_info *info)
+static void smooth_audio(int64_t *times, const struct playback_timeline_in *in)
 {
-    int64_t slack = (int64_t) info->sample_hz * AUDIO_SLACK_MS / 1000;
-    for (size_t i = 1; i < count; i++) {
-        int64_t nominal = times[i - 1] + info->frame_samples;
-        if (times[i] - nominal <= slack && nominal - times[i] <= slack)
-            times[i] = nominal;
+    const struct playback_codec_info *info = &in->track->info;
+    int64_t slack = (int64_t) info->sample_hz * AUDIO_SLACK_MS / 1000, nominal = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < in->frames->count; i++) {
+        if (in->frames->items[i].track != in->track->mkv_number)
+            continue;
+        if (n && times[n] - nominal <= slack && nominal - times[n] <= slack)
+            times[n] = nominal;
+        nominal = times[n++] + frame_samples(info, in->frames->items[i].bytes);
     }
 }
 
 static int64_t last_duration(const struct playback_timeline_in *in, const int64_t *decode,
-                             size_t count, uint32_t timescale)
+                             size_t count, uint32_t timescale, uint32_t bytes)
 {
     const struct playback_codec_info *info = &in->track->info;
-    if (info->codec == PLAYBACK_AAC)
-        return info->frame_samples;
+    if (playback_codec_is_audio(info->codec))
+        return frame_samples(info, bytes);
     int64_t guess;
     if (count > 1)
         guess = (decode[count - 1] - decode[0] + (int64_t) (count - 1) / 2) / (int64_t) (count - 1);
@@ -105,6 +115,7 @@ static int64_t last_duration(const struct playback_timeline_in *in, const int64_
 static void fill(struct playback_timeline *line, const struct playback_timeline_in *in,
                  const int64_t *shown, const int64_t *decode)
 {
+    bool audio = playback_codec_is_audio(in->track->info.codec);
     size_t n = 0;
     for (size_t i = 0; i < in->frames->count; i++) {
         const struct storage_frame *frame = &in->frames->items[i];
@@ -116,14 +127,14 @@ static void fill(struct playback_timeline *line, const struct playback_timeline_
             .offset = frame->offset,
             .bytes = frame->bytes,
             .composition = (int32_t) composition,
-            .key = frame->key || in->track->info.codec == PLAYBACK_AAC, /* whatever is said */
+            .key = frame->key || audio, /* whatever is said */
             .duration = to_duration(n + 1 < line->count ? decode[n + 1] - decode[n] : 0),
         };
         line->reordered |= composition != 0;
         n++;
     }
-    line->samples[n - 1].duration =
-        to_duration(last_duration(in, decode, line->count, line->timescale));
+    line->samples[n - 1].duration = to_duration(
+        last_duration(in, decode, line->count, line->timescale, line->samples[n - 1].bytes));
 }
 
 int playback_timeline_make(const struct playback_timeline_in *in, struct playback_timeline **ret)
@@ -147,8 +158,8 @@ int playback_timeline_make(const struct playback_timeline_in *in, struct playbac
         if (in->frames->items[i].track == in->track->mkv_number)
             shown[n++] =
                 base + rounded_ticks(in->frames->items[i].time, in->scale_ns, line->timescale);
-    if (in->track->info.codec == PLAYBACK_AAC)
-        smooth_audio(shown, count, &in->track->info);
+    if (playback_codec_is_audio(in->track->info.codec))
+        smooth_audio(shown, in);
     if (count)
         memcpy(decode, shown, count * sizeof *shown);
     decode_times(decode, count);

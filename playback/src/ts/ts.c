@@ -203,7 +203,7 @@ static void let_go(struct kn_buf *buf)
 
 static void count_held(struct playback_ts *ts, int64_t held_bytes)
 {
-    ts->playback->hls->ts_held_bytes += held_bytes - ts->held_bytes;
+    ts->playback->sessions->ts_held_bytes += held_bytes - ts->held_bytes;
     ts->held_bytes = held_bytes;
 }
 
@@ -326,5 +326,5 @@ ssize_t playback_ts_read(struct playback_ts *ts, uint8_t *dst, size_t cap)
 bool playback_ts_may_read(const struct playback_ts *ts)
 {
     return ts->out.len > ts->out_at ||
-           (uint64_t) ts->playback->hls->ts_held_bytes < ts->playback->conf.ts_held_bytes_max;
+           (uint64_t) ts->playback->sessions->ts_held_bytes < ts->playback->conf.ts_held_bytes_max;
 }

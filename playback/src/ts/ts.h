@@ -7,7 +7,7 @@
 #ifndef PLAYBACK_TS_TS_H
 #define PLAYBACK_TS_TS_H
 
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 struct playback_ts; /* one segment being made */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cache: chained hash buckets and one list by last use, both intrusive, so that an object costs
  * no allocation beyond its own. An object in use outlives its eviction. */
-#include "hls/cache.h"
+#include "session/cache.h"
 
 #include "core/crypto.h"
 

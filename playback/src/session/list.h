@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which fragments a session sees now, as a media playlist lists them: compact entries, media and
- * discontinuity sequence. Made from index queries alone; the text is made from it per token.
+ * Which fragments a session sees now, as a playlist or a manifest lists them: compact entries,
+ * media and discontinuity sequence. Made from index queries alone; the text is made from it per
+ * token.
  */
-#ifndef PLAYBACK_HLS_LIST_H
-#define PLAYBACK_HLS_LIST_H
+#ifndef PLAYBACK_SESSION_LIST_H
+#define PLAYBACK_SESSION_LIST_H
 
-#include "hls/session.h"
+#include "session/session.h"
 
 enum {
     PLAYBACK_ENTRY_GAP = 1,            /* listed so that the count goes on, not to be loaded */
+    PLAYBACK_ENTRY_ALIEN = 2,          /* DASH: tracks that we cannot play */
     PLAYBACK_DISCONTINUITIES_MAX = 16, /* tags before one entry */
     PLAYBACK_MAPS_MAX = 500,           /* "CPD changes": KVS quotas */
 };
 
 struct playback_entry {
     struct storage_number number;
-    int64_t start_ms;       /* in the session's clock */
+    uint64_t ordinal;
+    int64_t start_ms;       /* in the clock of media times */
     uint64_t discontinuity; /* as the index counts them */
     uint32_t duration_ms;
     uint8_t discontinuities; /* tags to stand before it */
@@ -30,6 +33,17 @@ struct playback_map {
     struct storage_fragment fragment; /* one that uses it */
 };
 
+/* DASH: where a Period stands, and the fragment it has come to. A Period ends where an entry has
+ * discontinuities. In LIVE the next one begins when its first fragment came, elsewhere at once. */
+struct playback_line {
+    bool begun;
+    int64_t start_ms; /* of the Period, in the presentation */
+    int64_t media_ms; /* of its first fragment, in the clock of media times */
+    int64_t end_ms;   /* of the last fragment, in that clock */
+};
+void playback_line_pass(struct playback_line *line, const struct playback_session *session,
+                        const struct playback_entry *entry);
+
 struct playback_list { /* immutable once made; counted */
     _Atomic unsigned refs;
     bool ended;    /* nothing will follow: EXT-X-ENDLIST */
@@ -38,6 +52,7 @@ struct playback_list { /* immutable once made; counted */
     uint64_t sequence;
     uint64_t discontinuity_sequence;
     uint32_t target_s;
+    struct playback_line line; /* before the first entry */
     size_t map_count;
     struct playback_map *maps;
     size_t count, cap;
@@ -58,7 +73,9 @@ struct playback_pace {
     int64_t newest_ms;      /* the largest start among them */
     uint64_t breaks;        /* discontinuities among them */
     uint64_t discontinuity; /* of the last of them, as the index counts */
+    uint64_t ordinal;       /* of the last of them */
     int64_t end_ms;         /* of the last of them */
+    struct playback_line line;
 };
 
 /* Does a sliding playlist count its breaks itself? By PRODUCER_TIMESTAMP in LIVE the index has

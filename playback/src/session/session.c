@@ -5,12 +5,13 @@
  * token is useless for another data folder, another stream of the same name, and once its access
  * key has been revoked.
  */
-#include "hls/session.h"
+#include "session/session.h"
 
 #include "core/fs.h"
 
 enum {
     TOKEN_VERSION = 1,
+    TOKEN_VERSION_DASH = 2, /* the same, and what follows it */
     PLAIN_BYTES_MAX = 320,
     KEY_PATH_BYTES = 4096
 };
@@ -57,10 +58,12 @@ int playback_session_seal(const struct playback_session_key *key,
     kn_buf_init(&plain, PLAIN_BYTES_MAX);
     kn_buf_init(&sealed, PLAIN_BYTES_MAX + KN_AEAD_OVERHEAD);
     size_t key_len = strlen(session->key_id);
+    bool dash = session->container == PLAYBACK_DASH, ts = session->container == PLAYBACK_TS;
     unsigned choices = (unsigned) session->mode | (unsigned) session->clock << 2 |
-                       (unsigned) session->container << 3 | (unsigned) session->discontinuity << 4 |
-                       (unsigned) session->display_time << 6;
-    kn_buf_append_byte(&plain, TOKEN_VERSION);
+                       (unsigned) ts << 3 | (unsigned) session->discontinuity << 4 |
+                       (unsigned) session->display_time << 6 |
+                       (unsigned) session->display_number << 7;
+    kn_buf_append_byte(&plain, dash ? TOKEN_VERSION_DASH : TOKEN_VERSION);
     kn_buf_append(&plain, session->stream.bytes, sizeof session->stream.bytes);
     append_i64(&plain, session->stream_created_ms);
     kn_buf_append_byte(&plain, (uint8_t) choices);
@@ -73,6 +76,11 @@ int playback_session_seal(const struct playback_session_key *key,
     append_i64(&plain, session->expires_ms);
     kn_buf_append_byte(&plain, (uint8_t) key_len);
     kn_buf_append(&plain, session->key_id, key_len);
+    if (dash) {
+        kn_buf_append_varint(&plain, session->base_seq);
+        kn_buf_append_varint(&plain, session->base_ordinal);
+        append_i64(&plain, session->base_ms);
+    }
     int r = plain.error;
     if (r == 0)
         r = kn_aead_seal(key->bytes, kn_buf_bytes(&plain), purpose(), &sealed);
@@ -101,13 +109,21 @@ static int read_u32(struct kn_reader *r, uint32_t *ret)
     return 0;
 }
 
+static int read_base(struct kn_reader *r, struct playback_session *s)
+{
+    if (kn_read_varint(r, &s->base_seq) < 0 || kn_read_varint(r, &s->base_ordinal) < 0)
+        return -EBADMSG;
+    return read_i64(r, &s->base_ms);
+}
+
 static int decode(struct kn_bytes plain, struct playback_session *ret)
 {
     struct playback_session s = {.from_ms = 0};
     struct kn_reader r = kn_reader_of(plain);
     struct kn_bytes id, key;
     uint8_t version, choices, key_len;
-    if (kn_read_u8(&r, &version) < 0 || version != TOKEN_VERSION ||
+    if (kn_read_u8(&r, &version) < 0 ||
+        (version != TOKEN_VERSION && version != TOKEN_VERSION_DASH) ||
         kn_read_bytes(&r, sizeof s.stream.bytes, &id) < 0 ||
         read_i64(&r, &s.stream_created_ms) < 0 || kn_read_u8(&r, &choices) < 0 ||
         read_i64(&r, &s.from_ms) < 0 || read_i64(&r, &s.to_ms) < 0 ||
@@ -115,16 +131,20 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
         read_u32(&r, &s.target_s) < 0 || read_i64(&r, &s.opened_ms) < 0 ||
         read_i64(&r, &s.expires_ms) < 0 || kn_read_u8(&r, &key_len) < 0 ||
         key_len > KN_KEY_ID_BYTES_MAX || kn_read_bytes(&r, key_len, &key) < 0 ||
-        kn_reader_left(&r) || (choices & 3) > PLAYBACK_ON_DEMAND ||
+        (version == TOKEN_VERSION_DASH && read_base(&r, &s) < 0) || kn_reader_left(&r) ||
+        (choices & 3) > PLAYBACK_ON_DEMAND ||
         (choices >> 4 & 3) > PLAYBACK_DISCONTINUITY_WHERE_BROKEN)
         return -EBADMSG;
     memcpy(s.stream.bytes, id.ptr, id.len);
     memcpy(s.key_id, key.ptr, key.len);
     s.mode = choices & 3;
     s.clock = choices >> 2 & 1;
-    s.container = choices >> 3 & 1;
+    s.container = version == TOKEN_VERSION_DASH ? PLAYBACK_DASH
+                  : choices >> 3 & 1            ? PLAYBACK_TS
+                                                : PLAYBACK_FMP4;
     s.discontinuity = choices >> 4 & 3;
     s.display_time = choices >> 6 & 1;
+    s.display_number = choices >> 7 & 1;
     *ret = s;
     return 0;
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One media segment on its way to one viewer: fMP4 read in place, or TS made step by step. */
-#ifndef PLAYBACK_HLS_MEDIA_H
-#define PLAYBACK_HLS_MEDIA_H
+#ifndef PLAYBACK_SESSION_MEDIA_H
+#define PLAYBACK_SESSION_MEDIA_H
 
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 struct playback_media;
 
-/* Finds and renders; nothing of the payload is read. -EAGAIN with nowait; errors as
- * playback_hls_fragment and playback_tracks_choose. */
+/* Renders; nothing of the payload is read. -EAGAIN with nowait; -ENOENT: no such track; errors as
+ * playback_tracks_choose. */
 int playback_media_prepare(struct playback *playback, const struct playback_session *session,
-                           struct kn_str number, uint64_t track, struct playback_media **ret,
-                           struct kn_err *err, bool nowait) KN_MUSTUSE;
+                           const struct storage_fragment *fragment, uint64_t track,
+                           struct playback_media **ret, struct kn_err *err, bool nowait) KN_MUSTUSE;
 void playback_media_free(struct playback_media *media);
 
 /* On the request's loop: starts the answer (200, 206 or 416), and the rest of its callbacks. */

@@ -3,8 +3,8 @@
  * A playback session is its token: everything it may see, sealed with the key in DIR/session.key.
  * The server keeps no state for it, so sessions survive a restart. Immutable values; any thread.
  */
-#ifndef PLAYBACK_HLS_SESSION_H
-#define PLAYBACK_HLS_SESSION_H
+#ifndef PLAYBACK_SESSION_SESSION_H
+#define PLAYBACK_SESSION_SESSION_H
 
 #include "core/crypto.h"
 #include "core/keyring.h"
@@ -25,9 +25,10 @@ enum {
     PLAYBACK_TOKEN_BYTES_MAX = 512
 }; /* as text */
 
-/* A session's resources, each with SessionToken as a parameter; or without, in a folder of that
- * name in this one. */
-#define PLAYBACK_RESOURCES      "/hls/v1/"
+/* The resources of a session lie here, by protocol, each with SessionToken as a parameter; or
+ * without, in a folder of that name in this one. */
+#define PLAYBACK_HLS_RESOURCES  "/hls/v1/"
+#define PLAYBACK_DASH_RESOURCES "/dash/v1/"
 #define PLAYBACK_SESSION_FOLDER "s/"
 
 struct playback_session {
@@ -35,16 +36,26 @@ struct playback_session {
     int64_t stream_created_ms;
     enum playback_mode mode;
     enum playback_clock clock;
-    enum playback_container container;
+    enum playback_container container; /* PLAYBACK_DASH: it is a session of DASH */
     enum playback_discontinuity discontinuity;
-    bool display_time;
+    bool display_time, display_number;
     int64_t from_ms, to_ms; /* of fragment starts in `clock`; LIVE: INT64_MIN, INT64_MAX */
     uint64_t from_seq;      /* LIVE: the oldest fragment it may see */
     uint64_t results_max;   /* fragments in a playlist */
     uint32_t target_s;      /* EXT-X-TARGETDURATION, unless a longer fragment comes */
     int64_t opened_ms, expires_ms;
     char key_id[KN_KEY_ID_BYTES_MAX + 1]; /* empty under --no-auth */
+    /* DASH: the fragment with SequenceNumber 1, and what its presentation counts time from */
+    uint64_t base_seq, base_ordinal;
+    int64_t base_ms;
 };
+
+/* The clock of media times. DASH counts by the producer's, whatever selects: its fragments meet,
+ * and one Period holds them. */
+static inline enum playback_clock playback_media_clock(const struct playback_session *session)
+{
+    return session->container == PLAYBACK_DASH ? PLAYBACK_PRODUCER_CLOCK : session->clock;
+}
 
 struct playback_session_key {
     uint8_t bytes[KN_AEAD_KEY_BYTES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bounded cache of counted objects, least recently used out first: rendered segment heads, init
  * segments, long lists, the pace of replays. Any thread; one short lock. */
-#ifndef PLAYBACK_HLS_CACHE_H
-#define PLAYBACK_HLS_CACHE_H
+#ifndef PLAYBACK_SESSION_CACHE_H
+#define PLAYBACK_SESSION_CACHE_H
 
 #include "core/thread.h"
 #include "storage/storage.h"

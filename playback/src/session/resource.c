@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The resources of a session under /hls/v1/: plain GETs whose token is all they need, as a
- * parameter or as the folder they lie in. A request tries everything without waiting first, on its
- * event loop; what needs the disk, or a long list, goes to a worker once. Media leaves in pieces
- * read straight into the answer; when a piece is not in memory, a worker reads a quarter of a
- * megabyte, which is all a viewer ever holds. Any page may play: CORS is open here, since a token,
- * not a cookie, is the right to see.
+ * The resources of a session under /hls/v1/ and /dash/v1/: plain GETs whose token is all they need,
+ * as a parameter or as the folder they lie in. A request tries everything without waiting first, on
+ * its event loop; what needs the disk, or a long list, goes to a worker once. Media leaves in
+ * pieces read straight into the answer; when a piece is not in memory, a worker reads a quarter of
+ * a megabyte, which is all a viewer ever holds. Any page may play: CORS is open here, since a
+ * token, not a cookie, is the right to see.
  */
 #include "core/json.h"
 #include "core/log.h"
+#include "dash/manifest.h"
 #include "hls/hls.h"
-#include "hls/media.h"
+#include "hls/playlist.h"
+#include "session/media.h"
 
 enum {
     TEXT_WHOLE_ENTRIES = 64,
@@ -24,12 +26,14 @@ enum resource {
     INIT,
     MEDIA,
     TS,
+    MANIFEST,
 };
 
 struct request {
     struct playback *playback;
     struct kn_http_req *req;
     enum resource resource;
+    bool dash;
     struct playback_session session;
     struct kn_str folder; /* the path's part that is the token; empty: it is a parameter */
     struct kn_str token, number;
@@ -40,6 +44,8 @@ struct request {
     /* what is answered */
     struct playback_list *list;
     struct playback_playlist playlist;
+    struct playback_manifest manifest;
+    bool manifest_more; /* text is not all of it */
     struct kn_buf text; /* all of it, or what did not fit into the last piece */
     size_t text_at;
     uint64_t text_bytes; /* of a playlist that is written as it leaves */
@@ -81,7 +87,7 @@ static void reply_result(struct request *r, int result)
     switch (-result) {
     case ENOENT:
         reply_error(r->req, 404, "ResourceNotFoundException",
-                    r->resource == MASTER || r->resource == PLAYLIST
+                    r->resource == MASTER || r->resource == PLAYLIST || r->resource == MANIFEST
                         ? "No fragments found in the stream for the streaming request."
                         : "The requested fragment is not found or not in this session.");
         return;
@@ -102,7 +108,7 @@ static void reply_result(struct request *r, int result)
         reply_error(r->req, 503, "ServiceUnavailable", "The server is busy.");
         return;
     default:
-        kn_log_warn("hls_resource_failed", "resource=%d err=%s", (int) r->resource,
+        kn_log_warn("session_resource_failed", "resource=%d err=%s", (int) r->resource,
                     kn_errname(result));
         reply_error(r->req, 500, "InternalFailure", text);
     }
@@ -113,11 +119,14 @@ static void reply_result(struct request *r, int result)
 static void reply_text(struct request *r)
 {
     const struct kn_http_header headers[] = {
-        {KN_STR("content-type"),                KN_STR("application/vnd.apple.mpegurl")},
-        {KN_STR("access-control-allow-origin"), KN_STR("*")                            },
-        {KN_STR("cache-control"),               KN_STR("no-cache")                     },
+        {KN_STR("content-type"),
+         r->dash ? KN_STR("application/dash+xml") : KN_STR("application/vnd.apple.mpegurl")},
+        {KN_STR("access-control-allow-origin"), KN_STR("*")                                },
+        {KN_STR("cache-control"),               KN_STR("no-cache")                         },
     };
-    if (r->resource == MASTER || r->playlist.done)
+    if (r->manifest_more)
+        kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), KN_HTTP_LENGTH_UNKNOWN);
+    else if (r->resource == MASTER || r->dash || r->playlist.done)
         kn_http_reply(r->req, 200, headers, KN_ARRAY_LEN(headers), kn_buf_bytes(&r->text));
     else
         kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), r->text_bytes);
@@ -186,7 +195,7 @@ static struct kn_str token_to_write(const struct request *r)
 
 static int prepare_playlist(struct request *r, bool nowait)
 {
-    int result = playback_hls_list(r->playback, &r->session, &r->list, nowait);
+    int result = playback_sessions_list(r->playback, &r->session, &r->list, nowait);
     if (result < 0)
         return result;
     if (!r->list->count && r->session.mode != PLAYBACK_LIVE_REPLAY)
@@ -208,6 +217,38 @@ static int prepare_playlist(struct request *r, bool nowait)
     return result;
 }
 
+/* A short one is text at once; of a long one each pull writes on. */
+static int prepare_manifest(struct request *r, bool nowait)
+{
+    playback_manifest_done(&r->manifest);
+    playback_list_unref(r->list);
+    r->list = NULL;
+    int result = playback_sessions_list(r->playback, &r->session, &r->list, nowait);
+    if (result == 0)
+        result = r->list->count ? playback_manifest_init(&r->manifest, r->playback, &r->session,
+                                                         r->list, token_to_write(r), nowait)
+                                : -ENOENT;
+    if (result < 0)
+        return result;
+    kn_buf_clear(&r->text);
+    r->manifest_more = r->list->count > TEXT_WHOLE_ENTRIES;
+    while (!r->manifest_more && playback_manifest_step(&r->manifest, &r->text))
+        continue;
+    return r->text.error;
+}
+
+static int prepare_media(struct request *r, bool nowait)
+{
+    struct storage_fragment fragment;
+    int result =
+        r->dash
+            ? playback_sessions_sequence(r->playback, &r->session, r->sequence, &fragment, nowait)
+            : playback_sessions_fragment(r->playback, &r->session, r->number, &fragment, nowait);
+    return result < 0 ? result
+                      : playback_media_prepare(r->playback, &r->session, &fragment, r->track,
+                                               &r->media, &r->err, nowait);
+}
+
 static int prepare(struct request *r, bool nowait)
 {
     int result = check_key(r, nowait);
@@ -223,14 +264,15 @@ static int prepare(struct request *r, bool nowait)
     case PLAYLIST:
         return prepare_playlist(r, nowait);
     case INIT:
-        return playback_hls_init(r->playback, &r->session, r->sequence, r->track, &r->init, &r->err,
-                                 nowait);
+        return playback_sessions_init_segment(r->playback, &r->session, r->sequence, r->track,
+                                              &r->init, &r->err, nowait);
+    case MANIFEST:
+        return prepare_manifest(r, nowait);
     case MEDIA:
     case TS:
         break;
     }
-    return playback_media_prepare(r->playback, &r->session, r->number, r->track, &r->media, &r->err,
-                                  nowait);
+    return prepare_media(r, nowait);
 }
 
 static void prepare_job(void *arg)
@@ -241,21 +283,28 @@ static void prepare_job(void *arg)
 
 /* --- reading the request ---------------------------------------------------------------------- */
 
-/* /hls/v1/RESOURCE or /hls/v1/s/TOKEN/RESOURCE. */
-static int find_resource(struct kn_str path, enum resource *ret, struct kn_str *ret_folder)
+/* /hls/v1/RESOURCE or /hls/v1/s/TOKEN/RESOURCE; so under /dash/v1/. */
+static int find_resource(struct kn_str path, bool *ret_dash, enum resource *ret,
+                         struct kn_str *ret_folder)
 {
     static const struct {
         const char *name;
+        bool dash;
         enum resource resource;
     } names[] = {
-        {"getHLSMasterPlaylist.m3u8", MASTER  },
-        {"getHLSMediaPlaylist.m3u8",  PLAYLIST},
-        {"getMP4InitFragment.mp4",    INIT    },
-        {"getMP4MediaFragment.mp4",   MEDIA   },
-        {"getTSFragment.ts",          TS      },
-        {"getTSFragment",             TS      },
+        {"getHLSMasterPlaylist.m3u8", false, MASTER  },
+        {"getHLSMediaPlaylist.m3u8",  false, PLAYLIST},
+        {"getMP4InitFragment.mp4",    false, INIT    },
+        {"getMP4MediaFragment.mp4",   false, MEDIA   },
+        {"getTSFragment.ts",          false, TS      },
+        {"getTSFragment",             false, TS      },
+        {"getDASHManifest.mpd",       true,  MANIFEST},
+        {"getMP4InitFragment.mp4",    true,  INIT    },
+        {"getMP4MediaFragment.mp4",   true,  MEDIA   },
     };
-    struct kn_str name = kn_str_skip(path, strlen(PLAYBACK_RESOURCES)), folder = {0};
+    bool dash = kn_str_starts_with(path, KN_STR(PLAYBACK_DASH_RESOURCES));
+    const char *root = dash ? PLAYBACK_DASH_RESOURCES : PLAYBACK_HLS_RESOURCES;
+    struct kn_str name = kn_str_skip(path, strlen(root)), folder = {0};
     if (kn_str_starts_with(name, KN_STR(PLAYBACK_SESSION_FOLDER))) {
         name = kn_str_skip(name, strlen(PLAYBACK_SESSION_FOLDER));
         name = kn_str_cut(name, '/', &folder);
@@ -263,7 +312,8 @@ static int find_resource(struct kn_str path, enum resource *ret, struct kn_str *
             return -ENOENT;
     }
     for (size_t i = 0; i < KN_ARRAY_LEN(names); i++)
-        if (kn_str_eq(name, kn_str_from(names[i].name))) {
+        if (names[i].dash == dash && kn_str_eq(name, kn_str_from(names[i].name))) {
+            *ret_dash = dash;
             *ret = names[i].resource;
             *ret_folder = folder;
             return 0;
@@ -283,17 +333,25 @@ static int read_query(struct request *r)
 {
     struct kn_http_req *req = r->req;
     bool fmp4_only = r->resource == INIT || r->resource == MEDIA;
-    bool bad = r->resource != MASTER && r->resource != TS &&
-               read_number(req, "TrackNumber", &r->track) < 0;
-    bad |= r->resource == INIT && read_number(req, "SequenceNumber", &r->sequence) < 0;
-    bad |= (r->resource == MEDIA || r->resource == TS) &&
+    bool by_sequence = r->resource == INIT || (r->dash && r->resource == MEDIA);
+    bool bad =
+        (fmp4_only || r->resource == PLAYLIST) && read_number(req, "TrackNumber", &r->track) < 0;
+    bad |= by_sequence && read_number(req, "SequenceNumber", &r->sequence) < 0;
+    bad |= !r->dash && (r->resource == MEDIA || r->resource == TS) &&
            kn_http_query_param(req, "FragmentNumber", &r->number) < 0;
     if (bad) {
         reply_error(req, 400, "InvalidArgumentException",
                     "A parameter of the session resource is missing or malformed.");
         return -EINVAL;
     }
-    enum playback_container due = r->resource == TS ? PLAYBACK_TS : PLAYBACK_FMP4;
+    if (r->dash != (r->session.container == PLAYBACK_DASH)) {
+        reply_error(req, 400, "InvalidArgumentException",
+                    "The session was opened for another protocol.");
+        return -EINVAL;
+    }
+    enum playback_container due = r->resource == TS ? PLAYBACK_TS
+                                  : r->dash         ? PLAYBACK_DASH
+                                                    : PLAYBACK_FMP4;
     if ((fmp4_only || r->resource == TS) && r->session.container != due) {
         reply_error(req, 400, "InvalidArgumentException",
                     "The session was opened for another ContainerFormat.");
@@ -314,7 +372,7 @@ static int read_token(struct request *r)
         reply_error(r->req, 400, "InvalidArgumentException", "SessionToken is required.");
         return -EINVAL;
     }
-    result = playback_session_open(&r->playback->hls->key, r->token, &r->session);
+    result = playback_session_open(&r->playback->sessions->key, r->token, &r->session);
     if (result < 0) {
         reply_error(r->req, 403, "NotAuthorizedException", "Streaming session token is invalid");
         return result;
@@ -331,8 +389,9 @@ static int head(struct kn_http_req *req, void **ctx)
     struct playback *playback = *ctx;
     *ctx = NULL;
     enum resource resource;
+    bool dash;
     struct kn_str folder;
-    if (find_resource(kn_http_path(req), &resource, &folder) < 0) {
+    if (find_resource(kn_http_path(req), &dash, &resource, &folder) < 0) {
         reply_error(req, 404, "ResourceNotFoundException", "There is no such session resource.");
         return 0;
     }
@@ -343,6 +402,7 @@ static int head(struct kn_http_req *req, void **ctx)
     r->playback = playback;
     r->req = req;
     r->resource = resource;
+    r->dash = dash;
     r->folder = folder;
     kn_buf_init(&r->text, MIB(1));
     if (read_token(r) < 0 || read_query(r) < 0) {
@@ -376,6 +436,14 @@ static void wake(struct kn_http_req *req, void *ctx, uint32_t bits)
 /* Lines go straight to where they are sent from; those that do not fit whole go by way of text. */
 static ssize_t pull_text(struct request *r, uint8_t *dst, size_t cap)
 {
+    if (r->text_at == r->text.len && r->dash) {
+        kn_buf_clear(&r->text);
+        r->text_at = 0;
+        while (r->manifest_more && !r->text.len)
+            r->manifest_more = playback_manifest_step(&r->manifest, &r->text);
+        if (!r->text.len || r->text.error)
+            return r->text.error ? KN_HTTP_FAIL : KN_HTTP_EOF;
+    }
     if (r->text_at == r->text.len) {
         size_t written = playback_playlist_read(&r->playlist, (char *) dst, cap);
         if (written)
@@ -410,6 +478,7 @@ static void gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
     (void) why;
     if (!r)
         return;
+    playback_manifest_done(&r->manifest);
     playback_list_unref(r->list);
     playback_cached_unref(r->init ? &r->init->base : NULL);
     playback_media_free(r->media);
@@ -446,6 +515,12 @@ static const struct kn_http_ops options_ops = {.head = options_head, .gone = opt
 
 int playback_add_routes(struct playback *playback, struct kn_http_router *router)
 {
-    int r = kn_http_router_add(router, "GET", "/hls/v1/*", &resource_ops, playback);
-    return r < 0 ? r : kn_http_router_add(router, "OPTIONS", "/hls/v1/*", &options_ops, playback);
+    static const char *const patterns[] = {PLAYBACK_HLS_RESOURCES "*", PLAYBACK_DASH_RESOURCES "*"};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < KN_ARRAY_LEN(patterns); i++) {
+        r = kn_http_router_add(router, "GET", patterns[i], &resource_ops, playback);
+        if (r == 0)
+            r = kn_http_router_add(router, "OPTIONS", patterns[i], &options_ops, playback);
+    }
+    return r;
 }

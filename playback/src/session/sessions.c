@@ -4,7 +4,7 @@
  * without waiting, and what is rendered is shared. Keys of the cache name fragment, track, clock
  * and codec parameters, never a session: a thousand viewers of one stream share one head a segment.
  */
-#include "hls/hls.h"
+#include "session/sessions.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,29 +19,31 @@ enum {
     WARM_PIECE_BYTES = 64 << 10,
 };
 
-int playback_hls_new(struct playback *playback, struct playback_hls **ret, struct kn_err *err)
+int playback_sessions_new(struct playback *playback, struct playback_sessions **ret,
+                          struct kn_err *err)
 {
-    struct playback_hls *hls = calloc(1, sizeof *hls);
-    if (!hls)
+    struct playback_sessions *sessions = calloc(1, sizeof *sessions);
+    if (!sessions)
         return kn_fail(err, -ENOMEM, "no memory for playback");
-    int r = playback_session_key_load(storage_dir(playback->storage), &hls->key, err);
+    int r = playback_session_key_load(storage_dir(playback->storage), &sessions->key, err);
     if (r == 0)
-        r = playback_cache_new(playback->conf.cache_bytes_max, &hls->cache);
+        r = playback_cache_new(playback->conf.cache_bytes_max, &sessions->cache);
     if (r < 0) {
-        playback_hls_free(hls);
+        playback_sessions_free(sessions);
         return r;
     }
-    hls->metrics = playback_media_metrics_of("HLS");
-    *ret = hls;
+    sessions->metrics[PLAYBACK_OVER_HLS] = playback_media_metrics_of("HLS");
+    sessions->metrics[PLAYBACK_OVER_DASH] = playback_media_metrics_of("DASH");
+    *ret = sessions;
     return 0;
 }
 
-void playback_hls_free(struct playback_hls *hls)
+void playback_sessions_free(struct playback_sessions *sessions)
 {
-    if (!hls)
+    if (!sessions)
         return;
-    playback_cache_free(hls->cache);
-    free(hls);
+    playback_cache_free(sessions->cache);
+    free(sessions);
 }
 
 int playback_view_get(struct playback *playback, const struct playback_session *session,
@@ -124,7 +126,7 @@ static int list_on_demand(struct playback *playback, const struct playback_list_
     if (r < 0)
         return r;
     KN_CLEANUP(playback_cached_unrefp)
-    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     struct cached_list *cached = found ? KN_CONTAINER_OF(found, struct cached_list, base) : NULL;
     if (cached && same_stamp(&cached->stamp, &stamp)) {
         cached->list->refs++;
@@ -146,7 +148,7 @@ static int list_on_demand(struct playback *playback, const struct playback_list_
         .stamp = stamp,
         .list = *ret
     };
-    playback_cache_put(playback->hls->cache, &cached->base);
+    playback_cache_put(playback->sessions->cache, &cached->base);
     playback_cached_unref(&cached->base);
     return 0;
 }
@@ -162,9 +164,10 @@ static int list_paced(struct playback *playback, struct playback_list_in *in,
     key.words[1] = (uint64_t) s->to_ms;
     key.words[2] = s->mode == PLAYBACK_LIVE ? s->from_seq : (uint64_t) s->opened_ms;
     key.words[3] = s->results_max;
-    key.track = (uint32_t) s->clock << 4 | (uint32_t) s->discontinuity;
+    key.track =
+        (uint32_t) s->container << 8 | (uint32_t) s->clock << 4 | (uint32_t) s->discontinuity;
     struct playback_pace pace = {.after_seq = 0};
-    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     if (found)
         pace = KN_CONTAINER_OF(found, struct cached_pace, base)->pace;
     playback_cached_unref(found);
@@ -180,13 +183,13 @@ static int list_paced(struct playback *playback, struct playback_list_in *in,
         .base = {.refs = 1, .free = free_pace, .bytes = sizeof *cached, .key = key},
           .pace = pace
     };
-    playback_cache_put(playback->hls->cache, &cached->base);
+    playback_cache_put(playback->sessions->cache, &cached->base);
     playback_cached_unref(&cached->base);
     return 0;
 }
 
-int playback_hls_list(struct playback *playback, const struct playback_session *session,
-                      struct playback_list **ret, bool nowait)
+int playback_sessions_list(struct playback *playback, const struct playback_session *session,
+                           struct playback_list **ret, bool nowait)
 {
     struct playback_list_in in = {.storage = playback->storage,
                                   .session = session,
@@ -203,8 +206,16 @@ int playback_hls_list(struct playback *playback, const struct playback_session *
 /* --- fragments and segments
  * ----------------------------------------------------------------------- */
 
-int playback_hls_fragment(struct playback *playback, const struct playback_session *session,
-                          struct kn_str number, struct storage_fragment *ret, bool nowait)
+static bool may_see(const struct playback_session *session, const struct storage_fragment *fragment)
+{
+    int64_t start_ms = playback_start_ms(fragment, session->clock);
+    return !(fragment->flags & STORAGE_FRAGMENT_IN_FLIGHT) &&
+           fragment->number.seq >= session->from_seq && start_ms >= session->from_ms &&
+           start_ms <= session->to_ms;
+}
+
+int playback_sessions_fragment(struct playback *playback, const struct playback_session *session,
+                               struct kn_str number, struct storage_fragment *ret, bool nowait)
 {
     struct storage_number parsed;
     struct storage_fragment fragment;
@@ -214,12 +225,44 @@ int playback_hls_fragment(struct playback *playback, const struct playback_sessi
     int r = storage_find_number(playback->storage, &session->stream, &parsed, &fragment, nowait);
     if (r < 0)
         return r;
-    int64_t start_ms = playback_start_ms(&fragment, session->clock);
-    if (fragment.flags & STORAGE_FRAGMENT_IN_FLIGHT || fragment.number.seq < session->from_seq ||
-        start_ms < session->from_ms || start_ms > session->to_ms)
+    if (!may_see(session, &fragment))
         return -ENOENT;
     *ret = fragment;
     return 0;
+}
+
+/* Numbers of fragments rise at least as fast as their ordinals, so each step is one from below;
+ * more than one only where numbers were skipped: uploads that ended within a fragment, restarts. */
+int playback_sessions_sequence(struct playback *playback, const struct playback_session *session,
+                               uint64_t sequence, struct storage_fragment *ret, bool nowait)
+{
+    enum {
+        STEPS_ON_LOOP = 8,
+        STEPS_MAX = 100000, /* each passes a fragment: an index that is not in order ends too */
+    };
+    if (!sequence || sequence > INT64_MAX - 1 - session->base_ordinal)
+        return -ENOENT;
+    uint64_t ordinal = session->base_ordinal + sequence - 1;
+    uint64_t after_seq = session->base_seq + (sequence - 1) - 1;
+    for (unsigned step = 0; step < STEPS_MAX; step++) {
+        struct storage_query query = {.order = STORAGE_BY_NUMBER, .after_seq = after_seq};
+        struct storage_fragment fragment;
+        size_t count = 0;
+        if (nowait && step == STEPS_ON_LOOP)
+            return -EAGAIN;
+        int r =
+            storage_find(playback->storage, &session->stream, &query, &fragment, 1, &count, nowait);
+        if (r < 0)
+            return r;
+        if (!count || fragment.ordinal > ordinal)
+            return -ENOENT;
+        if (fragment.ordinal == ordinal) {
+            *ret = fragment;
+            return may_see(session, &fragment) ? 0 : -ENOENT;
+        }
+        after_seq = fragment.number.seq + (ordinal - fragment.ordinal) - 1;
+    }
+    return -ENOENT;
 }
 
 static void free_rendered(struct playback_cached *base)
@@ -243,7 +286,7 @@ static int next_start(struct playback *playback, const struct playback_session *
     int r = storage_find(playback->storage, &session->stream, &after, &next, 1, &count, nowait);
     if (r < 0)
         return r;
-    *ret = count ? playback_start_ms(&next, session->clock) : INT64_MIN;
+    *ret = count ? playback_start_ms(&next, playback_media_clock(session)) : INT64_MIN;
     return 0;
 }
 
@@ -252,9 +295,10 @@ static int render(struct playback *playback, const struct playback_session *sess
                   const struct playback_track *track, struct playback_mp4_segment **ret,
                   bool nowait)
 {
-    struct playback_timeline_in in = {.track = track,
-                                      .scale_ns = view->header->parsed.timestamp_scale_ns,
-                                      .start_ms = playback_start_ms(fragment, session->clock)};
+    struct playback_timeline_in in = {
+        .track = track,
+        .scale_ns = view->header->parsed.timestamp_scale_ns,
+        .start_ms = playback_start_ms(fragment, playback_media_clock(session))};
     int r = next_start(playback, session, fragment, &in.next_start_ms, nowait);
     if (r < 0)
         return r;
@@ -272,17 +316,17 @@ static int render(struct playback *playback, const struct playback_session *sess
     return r;
 }
 
-int playback_hls_segment(struct playback *playback, const struct playback_session *session,
-                         const struct storage_fragment *fragment, uint64_t track_number,
-                         struct playback_rendered **ret, struct kn_err *err, bool nowait)
+int playback_sessions_segment(struct playback *playback, const struct playback_session *session,
+                              const struct storage_fragment *fragment, uint64_t track_number,
+                              struct playback_rendered **ret, struct kn_err *err, bool nowait)
 {
     struct playback_cache_key key;
     set_key(&key, PLAYBACK_CACHED_SEGMENT, session);
     key.words[0] = fragment->number.seq;
     key.words[1] = (uint64_t) fragment->number.server_ts_ms;
-    key.words[2] = session->clock;
+    key.words[2] = playback_media_clock(session);
     key.track = (uint32_t) track_number;
-    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     if (found) {
         *ret = KN_CONTAINER_OF(found, struct playback_rendered, base);
         return 0;
@@ -294,7 +338,7 @@ int playback_hls_segment(struct playback *playback, const struct playback_sessio
     const struct playback_track *track = playback_tracks_find(&view.tracks, track_number);
     struct playback_mp4_segment *segment = NULL;
     r = track ? render(playback, session, fragment, &view, track, &segment, nowait) : -ENOENT;
-    bool audio = track && track->info.codec == PLAYBACK_AAC;
+    bool audio = track && playback_codec_is_audio(track->info.codec);
     playback_view_done(&view);
     if (r < 0)
         return r;
@@ -310,10 +354,10 @@ int playback_hls_segment(struct playback *playback, const struct playback_sessio
                  .key = key},
         .audio = audio,
         .segment = segment,
-        .in_memory = &playback->hls->in_memory,
+        .in_memory = &playback->sessions->in_memory,
         .memory_fd = -1
     };
-    playback_cache_put(playback->hls->cache, &rendered->base);
+    playback_cache_put(playback->sessions->cache, &rendered->base);
     *ret = rendered;
     return 0;
 }
@@ -336,16 +380,17 @@ static int copy_to_memory(const struct playback_mp4_segment *segment,
     return r < 0 ? r : fd;
 }
 
-void playback_hls_segment_warm(struct playback *playback, const struct playback_mp4_source *source,
-                               struct playback_rendered **rendered)
+void playback_sessions_segment_warm(struct playback *playback,
+                                    const struct playback_mp4_source *source,
+                                    struct playback_rendered **rendered)
 {
     struct playback_rendered *cold = *rendered;
-    struct playback_hls *hls = playback->hls;
+    struct playback_sessions *sessions = playback->sessions;
     uint64_t bytes = cold->segment->bytes;
     int64_t age_ms = kn_wall_ms(playback->clock) - source->fragment.number.server_ts_ms;
     if (cold->memory_fd >= 0 || cold->uses++ < WARM_USES || age_ms > WARM_AGE_MS ||
         bytes < WARM_BYTES_MIN || bytes > WARM_BYTES_MAX ||
-        bytes > playback->conf.cache_bytes_max / 4 || hls->in_memory >= WARM_SEGMENTS_MAX)
+        bytes > playback->conf.cache_bytes_max / 4 || sessions->in_memory >= WARM_SEGMENTS_MAX)
         return;
     struct playback_rendered *warm = calloc(1, sizeof *warm);
     int fd = warm ? copy_to_memory(cold->segment, source) : -ENOMEM;
@@ -360,11 +405,11 @@ void playback_hls_segment_warm(struct playback *playback, const struct playback_
                  .key = cold->base.key},
         .audio = cold->audio,
         .segment = playback_mp4_segment_ref(cold->segment),
-        .in_memory = &hls->in_memory,
+        .in_memory = &sessions->in_memory,
         .memory_fd = fd
     };
-    hls->in_memory++;
-    playback_cache_put(hls->cache, &warm->base);
+    sessions->in_memory++;
+    playback_cache_put(sessions->cache, &warm->base);
     playback_cached_unref(&cold->base);
     *rendered = warm;
 }
@@ -382,7 +427,7 @@ static int find_map(struct playback *playback, const struct playback_session *se
                     uint64_t hash, struct storage_fragment *ret, bool nowait)
 {
     struct playback_list *list;
-    int r = playback_hls_list(playback, session, &list, nowait);
+    int r = playback_sessions_list(playback, session, &list, nowait);
     if (r < 0)
         return r;
     r = -ENOENT;
@@ -408,7 +453,7 @@ static int write_init(const struct playback_view *view, uint64_t track_number,
     if (init) {
         *init = (struct playback_init){
             .base = {.refs = 1, .free = free_init, .bytes = sizeof *init + out.len, .key = *key},
-            .audio = track->info.codec == PLAYBACK_AAC,
+            .audio = playback_codec_is_audio(track->info.codec),
             .len = out.len
         };
         memcpy(init->bytes, out.ptr, out.len);
@@ -418,15 +463,16 @@ static int write_init(const struct playback_view *view, uint64_t track_number,
     return r < 0 ? r : init ? 0 : -ENOMEM;
 }
 
-int playback_hls_init(struct playback *playback, const struct playback_session *session,
-                      uint64_t hash, uint64_t track, struct playback_init **ret, struct kn_err *err,
-                      bool nowait)
+int playback_sessions_init_segment(struct playback *playback,
+                                   const struct playback_session *session, uint64_t hash,
+                                   uint64_t track, struct playback_init **ret, struct kn_err *err,
+                                   bool nowait)
 {
     struct playback_cache_key key;
     set_key(&key, PLAYBACK_CACHED_INIT, session);
     key.words[0] = hash;
     key.track = (uint32_t) track;
-    struct playback_cached *found = playback_cache_get(playback->hls->cache, &key);
+    struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     if (found) {
         *ret = KN_CONTAINER_OF(found, struct playback_init, base);
         return 0;
@@ -442,61 +488,6 @@ int playback_hls_init(struct playback *playback, const struct playback_session *
     r = write_init(&view, track, &key, ret);
     playback_view_done(&view);
     if (r == 0)
-        playback_cache_put(playback->hls->cache, &(*ret)->base);
-    return r;
-}
-
-/* --- master ------------------------------------------------------------------------------------
- */
-
-static double frame_rate(const struct storage_frames *frames, const struct playback_track *track,
-                         uint64_t scale_ns)
-{
-    int64_t first = INT64_MAX, last = INT64_MIN;
-    size_t count = 0;
-    for (size_t i = 0; i < frames->count; i++) {
-        if (frames->items[i].track != track->mkv_number)
-            continue;
-        first = kn_min_i64(first, frames->items[i].time);
-        last = kn_max_i64(last, frames->items[i].time);
-        count++;
-    }
-    if (count < 2 || last <= first)
-        return track->info.frames_per_s;
-    return (double) (count - 1) / ((double) (last - first) * (double) scale_ns / 1e9);
-}
-
-int playback_hls_master(struct playback *playback, const struct playback_session *session,
-                        struct kn_str token, struct kn_buf *out, struct kn_err *err, bool nowait)
-{
-    struct playback_list *list;
-    int r = playback_hls_list(playback, session, &list, nowait);
-    if (r < 0)
-        return r;
-    struct storage_fragment first;
-    r = list->count ? storage_find_number(playback->storage, &session->stream,
-                                          &list->entries[0].number, &first, nowait)
-                    : -ENOENT;
-    playback_list_unref(list);
-    if (r < 0)
-        return r;
-    struct playback_view view;
-    r = playback_view_get(playback, session, &first, &view, err, nowait);
-    if (r < 0)
-        return r;
-    struct storage_frames *frames;
-    r = storage_frames_get(playback->storage, &session->stream, &first, &frames, nowait);
-    if (r == 0) {
-        const struct playback_track *track = &view.tracks.items[0];
-        struct playback_master master = {
-            .session = session,
-            .token = token,
-            .tracks = &view.tracks,
-            .frames_per_s = frame_rate(frames, track, view.header->parsed.timestamp_scale_ns),
-            .bits_per_s = first.bytes * 8000 / playback_duration_ms(&first)};
-        r = playback_master_write(&master, out);
-        storage_frames_free(frames);
-    }
-    playback_view_done(&view);
+        playback_cache_put(playback->sessions->cache, &(*ret)->base);
     return r;
 }

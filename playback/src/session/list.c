@@ -10,7 +10,7 @@
  * of the range, one more each time the next one's length has passed, whatever the pauses between
  * them. ON_DEMAND lists the oldest of the range; there EXTINF reaches to the next start.
  */
-#include "hls/list.h"
+#include "session/list.h"
 
 #include "range.h"
 
@@ -32,8 +32,9 @@ struct maker {
     uint64_t header;
     uint16_t map;
     bool follows; /* these two are of the fragment before, listed or passed */
-    uint64_t discontinuity;
+    uint64_t discontinuity, ordinal;
     int64_t end_ms;
+    bool alien;  /* the tracks of `header` are none we can play */
     bool counts; /* breaks, in in->pace */
 };
 
@@ -41,7 +42,8 @@ bool playback_list_counts_breaks(const struct playback_session *session)
 {
     return session->discontinuity == PLAYBACK_DISCONTINUITY_WHERE_BROKEN &&
            (session->mode == PLAYBACK_LIVE_REPLAY ||
-            (session->mode == PLAYBACK_LIVE && session->clock == PLAYBACK_SERVER_CLOCK));
+            (session->mode == PLAYBACK_LIVE &&
+             (session->clock == PLAYBACK_SERVER_CLOCK || session->container == PLAYBACK_DASH)));
 }
 
 uint32_t playback_duration_ms(const struct storage_fragment *fragment)
@@ -71,6 +73,7 @@ static int take_map(struct maker *m, const struct storage_fragment *fragment)
     uint64_t hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
     storage_header_unref(header);
     struct playback_list *list = m->list;
+    m->alien = hash == 0 && m->session->container == PLAYBACK_DASH;
     if (hash == 0 && list->map_count)
         return 0; /* tracks changed: its media request says so, the playlist goes on */
     size_t i = 0;
@@ -105,6 +108,20 @@ static bool is_hole(int64_t ms)
     return ms > PLAYBACK_CONTIGUOUS_MS || ms < -PLAYBACK_CONTIGUOUS_MS;
 }
 
+void playback_line_pass(struct playback_line *line, const struct playback_session *session,
+                        const struct playback_entry *entry)
+{
+    bool live = session->mode == PLAYBACK_LIVE;
+    int64_t came_ms = live ? entry->number.server_ts_ms - session->base_ms : 0;
+    if (!line->begun) {
+        *line = (struct playback_line){true, came_ms, entry->start_ms, 0};
+    } else if (entry->discontinuities) {
+        line->start_ms = kn_max_i64(line->start_ms + line->end_ms - line->media_ms, came_ms);
+        line->media_ms = entry->start_ms;
+    }
+    line->end_ms = entry->start_ms + entry->duration_ms;
+}
+
 static unsigned discontinuities(const struct maker *m, const struct storage_fragment *fragment,
                                 int64_t start_ms, bool new_map)
 {
@@ -112,6 +129,8 @@ static unsigned discontinuities(const struct maker *m, const struct storage_frag
         return 1;
     if (m->session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER || !m->follows)
         return 0;
+    if (m->session->container == PLAYBACK_DASH && fragment->ordinal != m->ordinal + 1)
+        return 1; /* a Period's segments are numbered without a gap */
     if (m->session->mode == PLAYBACK_ON_DEMAND)
         return new_map || is_hole(start_ms - m->end_ms);
     if (m->counts) /* a new session or header, or they do not meet in the session's clock */
@@ -124,6 +143,7 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
 {
     struct playback_list *list = m->list;
     uint16_t last_map = m->map;
+    bool last_alien = m->alien;
     if (m->nowait && list->count == ON_LOOP_MAX)
         return -EAGAIN;
     int r = grow(list);
@@ -131,22 +151,25 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
         r = take_map(m, fragment);
     if (r < 0)
         return r;
-    int64_t start_ms = playback_start_ms(fragment, m->session->clock);
+    int64_t start_ms = playback_start_ms(fragment, playback_media_clock(m->session));
+    bool new_map = m->any && (m->map != last_map || m->alien != last_alien);
+    flags |= m->alien ? PLAYBACK_ENTRY_ALIEN : 0;
     uint32_t duration_ms = flags & PLAYBACK_ENTRY_GAP ? 1 : playback_duration_ms(fragment);
-    list->entries[list->count++] =
-        (struct playback_entry){.number = fragment->number,
-                                .start_ms = start_ms,
-                                .discontinuity = fragment->discontinuity,
-                                .duration_ms = duration_ms,
-                                .discontinuities = (uint8_t) discontinuities(
-                                    m, fragment, start_ms, m->any && m->map != last_map),
-                                .flags = (uint8_t) flags,
-                                .map = m->map};
-    list->gaps |= flags & PLAYBACK_ENTRY_GAP;
+    list->entries[list->count++] = (struct playback_entry){
+        .number = fragment->number,
+        .ordinal = fragment->ordinal,
+        .start_ms = start_ms,
+        .discontinuity = fragment->discontinuity,
+        .duration_ms = duration_ms,
+        .discontinuities = (uint8_t) discontinuities(m, fragment, start_ms, new_map),
+        .flags = (uint8_t) flags,
+        .map = m->map};
+    list->gaps |= (flags & PLAYBACK_ENTRY_GAP) != 0;
     m->any = true;
     m->header = fragment->header;
     m->follows = true;
     m->discontinuity = fragment->discontinuity;
+    m->ordinal = fragment->ordinal;
     m->end_ms = start_ms + duration_ms;
     return 0;
 }
@@ -156,13 +179,28 @@ static void follow(struct maker *m, const struct playback_pace *pace)
 {
     m->follows = pace->passed > 0;
     m->discontinuity = pace->discontinuity;
+    m->ordinal = pace->ordinal;
     m->end_ms = pace->end_ms;
+}
+
+/* A length reaches to the next start where the two meet. */
+static void stretch(struct playback_list *list)
+{
+    for (size_t i = 0; i + 1 < list->count; i++) {
+        struct playback_entry *entry = &list->entries[i];
+        int64_t distance = list->entries[i + 1].start_ms - entry->start_ms;
+        int64_t hole = distance - entry->duration_ms;
+        if (distance > 0 && hole <= PLAYBACK_CONTIGUOUS_MS && hole >= -PLAYBACK_CONTIGUOUS_MS)
+            entry->duration_ms = (uint32_t) distance;
+    }
 }
 
 static void finish(struct maker *m)
 {
     struct playback_list *list = m->list;
     uint32_t longest_ms = 0;
+    if (m->session->mode == PLAYBACK_ON_DEMAND || m->session->container == PLAYBACK_DASH)
+        stretch(list);
     for (size_t i = 0; i < list->count; i++)
         if (list->entries[i].duration_ms > longest_ms)
             longest_ms = list->entries[i].duration_ms;
@@ -204,6 +242,19 @@ static size_t live_begin(const struct maker *m, const struct storage_fragment *f
     return from;
 }
 
+/* The pace goes on past an entry. */
+static void pass(struct maker *m, const struct playback_entry *entry)
+{
+    struct playback_pace *pace = m->in->pace;
+    pace->passed++;
+    pace->after_seq = entry->number.seq;
+    pace->breaks += entry->discontinuities;
+    pace->discontinuity = entry->discontinuity;
+    pace->ordinal = entry->ordinal;
+    pace->end_ms = entry->start_ms + entry->duration_ms;
+    playback_line_pass(&pace->line, m->session, entry);
+}
+
 /* Counts the breaks from the session's first fragment up to the window. */
 static int pass_breaks(struct maker *m, uint64_t window_seq)
 {
@@ -230,13 +281,16 @@ static int pass_breaks(struct maker *m, uint64_t window_seq)
                 more = false;
                 break;
             }
-            int64_t start_ms = playback_start_ms(&found[i], m->session->clock);
             follow(m, pace);
-            pace->breaks += discontinuities(m, &found[i], start_ms, false);
-            pace->passed++;
-            pace->after_seq = found[i].number.seq;
-            pace->discontinuity = found[i].discontinuity;
-            pace->end_ms = start_ms + playback_duration_ms(&found[i]);
+            int64_t start_ms = playback_start_ms(&found[i], playback_media_clock(m->session));
+            const struct playback_entry entry = {
+                .number = found[i].number,
+                .ordinal = found[i].ordinal,
+                .start_ms = start_ms,
+                .discontinuity = found[i].discontinuity,
+                .duration_ms = playback_duration_ms(&found[i]),
+                .discontinuities = (uint8_t) discontinuities(m, &found[i], start_ms, false)};
+            pass(m, &entry);
         }
     }
     follow(m, pace);
@@ -246,10 +300,13 @@ static int pass_breaks(struct maker *m, uint64_t window_seq)
 static int add_live(struct maker *m, const struct storage_fragment *found, size_t count)
 {
     size_t from = live_begin(m, found, count);
-    bool may_be_late = m->session->clock == PLAYBACK_PRODUCER_CLOCK;
+    bool may_be_late = m->session->clock == PLAYBACK_PRODUCER_CLOCK &&
+                       m->session->container != PLAYBACK_DASH; /* there it begins a Period */
     if (from < count)
         m->list->sequence = found[from].ordinal;
     int r = m->counts && from < count ? pass_breaks(m, found[from].number.seq) : 0;
+    if (m->counts && r == 0)
+        m->list->line = m->in->pace->line;
     for (size_t i = from; r == 0 && i < count; i++) {
         bool late = may_be_late && is_late(found, i, m->session->clock);
         r = add(m, &found[i], late ? PLAYBACK_ENTRY_GAP : 0);
@@ -329,12 +386,9 @@ static void slide(struct maker *m, uint64_t max, uint64_t first_count)
         const struct playback_entry *gone = &list->entries[i];
         if (pace->passed >= first_count)
             pace->passed_ms += gone->duration_ms;
-        pace->passed++;
-        pace->after_seq = gone->number.seq;
-        pace->newest_ms = gone->start_ms;
-        pace->breaks += gone->discontinuities;
-        pace->discontinuity = gone->discontinuity;
-        pace->end_ms = gone->start_ms + gone->duration_ms;
+        pace->newest_ms =
+            m->session->clock == PLAYBACK_SERVER_CLOCK ? gone->number.server_ts_ms : gone->start_ms;
+        pass(m, gone);
     }
     list->count -= drop;
     if (drop)
@@ -398,6 +452,7 @@ static int make_replay(struct maker *m)
     }
     slide(m, max, first_count);
     m->list->sequence = pace->first_ordinal + pace->passed;
+    m->list->line = pace->line;
     m->list->at_start = pace->passed == 0;
     return 0;
 }
@@ -454,25 +509,12 @@ static int add_by_producer_time(struct maker *m)
     return r;
 }
 
-/* EXTINF reaches to the next start where the two meet. */
-static void stretch(struct playback_list *list)
-{
-    for (size_t i = 0; i + 1 < list->count; i++) {
-        struct playback_entry *entry = &list->entries[i];
-        int64_t distance = list->entries[i + 1].start_ms - entry->start_ms;
-        int64_t hole = distance - entry->duration_ms;
-        if (distance > 0 && hole <= PLAYBACK_CONTIGUOUS_MS && hole >= -PLAYBACK_CONTIGUOUS_MS)
-            entry->duration_ms = (uint32_t) distance;
-    }
-}
-
 static int make_on_demand(struct maker *m)
 {
     int r = m->session->clock == PLAYBACK_SERVER_CLOCK ? add_by_server_time(m)
                                                        : add_by_producer_time(m);
     m->list->ended = true;
     m->list->at_start = true;
-    stretch(m->list);
     return r;
 }
 

@@ -4,7 +4,7 @@
  * reading the rest, so Range costs what it names. TS is made by the muxer module while it is sent:
  * a worker fills a buffer, the loop empties it. Either way a viewer holds one bounded buffer.
  */
-#include "hls/media.h"
+#include "session/media.h"
 
 #include "core/log.h"
 #include "ts/ts.h"
@@ -17,6 +17,7 @@ enum {
 struct playback_media {
     struct playback *playback;
     struct playback_mp4_source source;
+    const struct playback_media_metrics *metrics;
     struct playback_rendered *rendered; /* fMP4 */
     struct playback_ts *ts;             /* TS */
     uint64_t pos, end;                  /* fMP4: still to be sent */
@@ -29,19 +30,16 @@ struct playback_media {
 };
 
 int playback_media_prepare(struct playback *playback, const struct playback_session *session,
-                           struct kn_str number, uint64_t track, struct playback_media **ret,
-                           struct kn_err *err, bool nowait)
+                           const struct storage_fragment *fragment, uint64_t track,
+                           struct playback_media **ret, struct kn_err *err, bool nowait)
 {
-    struct storage_fragment fragment;
-    int r = playback_hls_fragment(playback, session, number, &fragment, nowait);
-    if (r < 0)
-        return r;
+    int r;
     struct playback_rendered *rendered = NULL;
     struct playback_ts *ts = NULL;
     if (session->container == PLAYBACK_TS)
-        r = nowait ? -EAGAIN : playback_ts_open(playback, session, &fragment, &ts, err);
+        r = nowait ? -EAGAIN : playback_ts_open(playback, session, fragment, &ts, err);
     else
-        r = playback_hls_segment(playback, session, &fragment, track, &rendered, err, nowait);
+        r = playback_sessions_segment(playback, session, fragment, track, &rendered, err, nowait);
     if (r < 0)
         return r;
     struct playback_media *media = calloc(1, sizeof *media);
@@ -51,15 +49,17 @@ int playback_media_prepare(struct playback *playback, const struct playback_sess
         return -ENOMEM;
     }
     const struct playback_mp4_source source = {
-        .storage = playback->storage, .stream = session->stream, .fragment = fragment};
+        .storage = playback->storage, .stream = session->stream, .fragment = *fragment};
     if (rendered)
-        playback_hls_segment_warm(playback, &source, &rendered);
+        playback_sessions_segment_warm(playback, &source, &rendered);
+    bool dash = session->container == PLAYBACK_DASH;
     *media = (struct playback_media){.playback = playback,
+                                     .metrics = &playback->sessions->metrics[dash],
                                      .source = source,
                                      .rendered = rendered,
                                      .ts = ts,
                                      .end = rendered ? rendered->segment->bytes : 0};
-    kn_metric_add(playback->hls->metrics.readers, 1);
+    kn_metric_add(media->metrics->readers, 1);
     *ret = media;
     return 0;
 }
@@ -68,7 +68,7 @@ void playback_media_free(struct playback_media *media)
 {
     if (!media)
         return;
-    kn_metric_add(media->playback->hls->metrics.readers, -1);
+    kn_metric_add(media->metrics->readers, -1);
     playback_cached_unref(media->rendered ? &media->rendered->base : NULL);
     playback_ts_free(media->ts);
     free(media->cold);
@@ -138,7 +138,7 @@ static void reply_mp4(struct playback_media *media, struct kn_http_req *req)
     else
         kn_http_reply_stream(req, r ? 206 : 200, headers, count, media->end - media->pos);
     if (r >= 0 && whole)
-        kn_metric_add(media->playback->hls->metrics.bytes, (int64_t) file.len);
+        kn_metric_add(media->metrics->bytes, (int64_t) file.len);
 }
 
 void playback_media_reply(struct playback_media *media, struct kn_http_req *req)
@@ -188,7 +188,7 @@ static ssize_t start_job(struct playback_media *media, struct kn_http_req *req)
     if (!media->cold)
         return KN_HTTP_FAIL;
     media->job_runs = true;
-    kn_metric_add(media->playback->hls->metrics.cold, 1);
+    kn_metric_add(media->metrics->cold, 1);
     if (kn_http_offload(req, KN_HTTP_READS, job, media) <
         0) { /* every worker is busy, and so is the queue */
         media->job_runs = false;
@@ -199,7 +199,7 @@ static ssize_t start_job(struct playback_media *media, struct kn_http_req *req)
 
 static ssize_t fail(const struct playback_media *media, int result)
 {
-    kn_log_warn("hls_segment_cut", "seq=%" PRIu64 " at=%" PRIu64 " err=%s",
+    kn_log_warn("segment_cut", "seq=%" PRIu64 " at=%" PRIu64 " err=%s",
                 media->source.fragment.number.seq, media->pos, kn_errname(result));
     return KN_HTTP_FAIL;
 }
@@ -222,7 +222,7 @@ ssize_t playback_media_pull(struct playback_media *media, struct kn_http_req *re
         memcpy(dst, media->cold + media->cold_at, len);
         media->cold_at += len;
         media->pos += len;
-        kn_metric_add(media->playback->hls->metrics.bytes, (int64_t) len);
+        kn_metric_add(media->metrics->bytes, (int64_t) len);
         return (ssize_t) len;
     }
     if (media->ts)
@@ -237,7 +237,7 @@ ssize_t playback_media_pull(struct playback_media *media, struct kn_http_req *re
     if (got < 0)
         return fail(media, (int) got);
     media->pos += (uint64_t) got;
-    kn_metric_add(media->playback->hls->metrics.bytes, got);
+    kn_metric_add(media->metrics->bytes, got);
     return got;
 }
 
