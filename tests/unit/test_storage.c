@@ -4,6 +4,12 @@
 #include "temp_dir.h"
 #include "test.h"
 
+#include "core/mkv.h"
+
+enum {
+    VOID_HEAD_BYTES = 9 /* docs/format-chunk.md */
+};
+
 static const char capture_name[] = "media/captures/c164_h264_abs_eofr_meta.mkv";
 
 /* The real disk, whose flushes can be made to wait, and whose reads to come from no cache. */
@@ -12,7 +18,9 @@ static struct slow_disk {
     struct kn_fs_ops ops;
     struct kn_lock lock;
     struct kn_cond moved;
-    bool held, fails; /* guarded by lock */
+    bool held, fails; /* guarded by lock, as the next two */
+    struct rig_upload *fails_before_void;
+    unsigned voids;
     /* of one thread at a time */
     bool cold, broken;
     unsigned refused, refused_at_first_wait, waits; /* reads: that were not to wait; that did */
@@ -58,12 +66,30 @@ static void slow_hold(bool held)
     kn_cond_broadcast(&slow.moved);
 }
 
+/* The Void in the place of what is sent again waits until what it waits for has failed. */
+static ssize_t slow_pwritev(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
+{
+    bool is_void =
+        iov[0].iov_len == VOID_HEAD_BYTES && *(const uint8_t *) iov[0].iov_base == KN_MKV_VOID;
+    kn_lock_take(&slow.lock);
+    struct rig_upload *fails_first = is_void ? slow.fails_before_void : NULL;
+    slow.fails |= fails_first != NULL;
+    slow.voids += fails_first != NULL;
+    kn_lock_give(&slow.lock);
+    if (fails_first) {
+        slow_hold(false);
+        rig_upload_settle(fails_first);
+    }
+    return kn_fs_system()->ops->pwritev(file, iov, n, off);
+}
+
 static void slow_start(void)
 {
     slow = (struct slow_disk){.ops = *kn_fs_system()->ops};
     slow.ops.open = slow_open;
     slow.ops.sync = slow_sync;
     slow.ops.preadv = slow_preadv;
+    slow.ops.pwritev = slow_pwritev;
     slow.fs.ops = &slow.ops;
     kn_lock_init(&slow.lock);
     kn_cond_init(&slow.moved);
@@ -363,6 +389,56 @@ TEST(a_fragment_sent_again_while_its_flush_is_under_way_is_there_once)
 TEST(a_fragment_sent_again_fails_with_the_flush_of_the_one_before)
 {
     send_again_in_mid_flush(true);
+}
+
+/* Its outcome is known when the second copy has been found to be one, and before that is told. */
+TEST(a_fragment_sent_again_fails_with_a_flush_that_failed_while_its_place_was_voided)
+{
+    struct fixture f;
+    slow_start();
+    setup(&f);
+    storage_close(f.storage);
+    open_storage(&f);
+    struct rig_upload up, again;
+    assert_ok(rig_upload_open(&up, f.storage, &f.stream, false));
+    rig_upload_header(&up, &f.capture);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 0, 0)); /* its chunk is made */
+    rig_upload_settle(&up);
+    slow_hold(true);
+    assert_ok(rig_upload_fragment(&up, &f.capture, 1, 0));
+    kn_lock_take(&slow.lock);
+    slow.fails_before_void = &up;
+    kn_lock_give(&slow.lock);
+    assert_ok(rig_upload_open(&again, f.storage, &f.stream, true));
+    rig_upload_header(&again, &f.capture);
+    assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0));
+    rig_upload_settle(&again);
+
+    kn_lock_take(&slow.lock);
+    assert_int_equal(slow.voids, 1);
+    kn_lock_give(&slow.lock);
+    assert_true(up.commits[1].result < 0);
+    assert_int_equal(again.commits[0].result, -EIO);
+    assert_false(again.commits[0].duplicate);
+    struct storage_fragment out[4];
+    assert_int_equal(list(&f, out, 4), 1);
+
+    kn_lock_take(&slow.lock);
+    slow.fails = false;
+    slow.fails_before_void = NULL;
+    kn_lock_give(&slow.lock);
+    assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0)); /* as a camera does then */
+    rig_upload_settle(&again);
+    assert_ok(again.commits[1].result);
+    assert_false(again.commits[1].duplicate);
+    assert_int_equal(list(&f, out, 4), 2);
+    assert_ok(rig_compare(f.storage, &f.stream, &out[1], &f.capture, 1));
+    rig_upload_close(&again);
+    rig_upload_close(&up);
+    rig_upload_done(&again);
+    rig_upload_done(&up);
+    teardown(&f);
+    slow_stop();
 }
 
 /* Its place in the file becomes a Void while it waits for the flush of what came before it. */
@@ -741,6 +817,7 @@ TESTS_MAIN(
     TEST_OF(a_fragment_sent_again_is_acknowledged_under_its_old_number),
     TEST_OF(a_fragment_sent_again_while_its_flush_is_under_way_is_there_once),
     TEST_OF(a_fragment_sent_again_fails_with_the_flush_of_the_one_before),
+    TEST_OF(a_fragment_sent_again_fails_with_a_flush_that_failed_while_its_place_was_voided),
     TEST_OF(a_reader_of_a_fragment_that_turns_out_to_be_sent_again_reads_its_bytes_or_is_told),
     TEST_OF(a_writer_that_asks_is_told_once_of_the_next_reader_that_waits),
     TEST_OF(a_newcomer_fences_the_writer_before_it),
