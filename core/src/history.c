@@ -75,17 +75,12 @@ static void push(struct kn_history *h, struct kn_history_budget *budget)
     h->count++;
 }
 
-void kn_history_add(struct kn_history *h, struct kn_history_budget *budget, uint32_t minute,
-                    double value)
+void kn_history_begin(struct kn_history *h, struct kn_history_budget *budget, uint32_t minute,
+                      double value)
 {
-    const struct kn_history_bucket one = {.count = 1, .sum = value, .min = value, .max = value};
-    if (h->now.count > 0 && minute > h->now.minute) {
+    if (h->now.count > 0)
         push(h, budget);
-        h->now.count = 0;
-    }
-    if (h->now.count == 0)
-        h->now.minute = minute;
-    bucket_add(&h->now, &one);
+    h->now = (struct kn_history_bucket){minute, 1, value, value, value};
 }
 
 void kn_history_expire(struct kn_history *h, struct kn_history_budget *budget, uint32_t minute)

@@ -31,10 +31,26 @@ struct kn_history {                /* begins zeroed */
     uint16_t first, count, cap;
 };
 
+/* The first sample of a newer minute; add calls it. */
+void kn_history_begin(struct kn_history *history, struct kn_history_budget *budget, uint32_t minute,
+                      double value);
+
 /* A sample of that minute; of a minute before the newest one it counts for that (the clock was set
  * back). */
-void kn_history_add(struct kn_history *history, struct kn_history_budget *budget, uint32_t minute,
-                    double value);
+static inline void kn_history_add(struct kn_history *history, struct kn_history_budget *budget,
+                                  uint32_t minute, double value)
+{
+    struct kn_history_bucket *now = &history->now;
+    if (now->count == 0 || minute > now->minute) {
+        kn_history_begin(history, budget, minute, value);
+        return;
+    }
+    now->count++;
+    now->sum += value;
+    now->min = value < now->min ? value : now->min;
+    now->max = value > now->max ? value : now->max;
+}
+
 /* Lets go of what lies too far back. */
 void kn_history_expire(struct kn_history *history, struct kn_history_budget *budget,
                        uint32_t minute);
