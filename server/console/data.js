@@ -3,6 +3,7 @@
 // shards one by one, and a live tail.
 
 import {bytes, count, duration, hours, make, moment, seconds} from './format.js';
+import {Charts} from './charts.js';
 import {Tail} from './tail.js';
 
 const RATE_MS = 10e3; // what "per second" looks back over
@@ -97,6 +98,7 @@ export class DataView {
     Object.assign(this, {name, ask, recipes, absent});
     this.rates = new Rates();
     this.tail = new Tail($('#tail'), {ask, path: `${dataPath(name)}/records`});
+    this.charts = new Charts($('#data-charts'), {ask, path: `${dataPath(name)}/metrics`});
     $('#data-closed').onchange = () => this.shards();
     this.stop = poll(() => this.refresh());
   }
@@ -121,6 +123,7 @@ export class DataView {
     this.shards();
     this.tail.shards(list, info.canRead);
     if (!$('#data-connect').firstChild) $('#data-connect').append(...this.recipes(this.name));
+    await this.charts.refresh(info.nowMs);
   }
 
   facts() {

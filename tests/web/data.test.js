@@ -36,6 +36,23 @@ test('one stream shows who owns the keys, lineage, and the age of its readers', 
   await says('#data-facts', 'Iterator age[0-9.]+ s');
 });
 
+test('the last hour is drawn minute by minute, and a bar tells its figure', async () => {
+  for (const id of ['bytes-in', 'records-in', 'age', 'bytes-read', 'throttled'])
+    await page.waitForFunction(s => document.querySelectorAll(s).length === 60, `#chart-${id} rect`);
+  const tall = s => [...document.querySelectorAll(s)].filter(bar => Number(bar.getAttribute('height')) > 1).length;
+  await page.waitForFunction(tall, '#chart-records-in rect');
+  assert.match(await page.getAttribute('#chart-records-in svg', 'aria-label'), /the most in one: [1-9]/);
+  assert.equal(await page.evaluate(tall, '#chart-throttled rect'), 0);
+  await says('#chart-throttled', 'Throttled0$');
+  await page.locator('#chart-bytes-in').scrollIntoViewIfNeeded();
+  const box = await page.locator('#chart-bytes-in svg').boundingBox();
+  await page.mouse.move(box.x + box.width - 2, box.y + box.height / 2);
+  await says('#chart-bytes-in', '[0-9]{2}:[0-9]{2} · ');
+  await shot('data-charts');
+  await page.mouse.move(0, 0);
+  await says('#chart-bytes-in', '/min');
+});
+
 test('the tail follows the shard that was clicked, and a record opens as indented JSON', async () => {
   const [button] = await page.$$('#data-keys button');
   await button.click(); // the first of the keys: where the producer of this test puts
