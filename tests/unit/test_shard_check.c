@@ -125,6 +125,63 @@ TEST(damage_of_a_journal_is_a_problem)
     temp_dir_remove(&f.dir);
 }
 
+/* Writes a frame's header anew, as a server gone wrong would have: with checksums that are right.
+ */
+static void rewrite(struct shard_rig *f, unsigned nth, int64_t index_by, int64_t arrival_by)
+{
+    struct storage_shard_frame frame = {0};
+    uint8_t bytes[STORAGE_SHARD_FRAME_BYTES], head[48];
+    char path[300];
+    snprintf(path, sizeof(path), "%s/journal/0", f->dir.path);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fread(head, sizeof(head), 1, file), 1);
+    uint64_t generation;
+    memcpy(&generation, head + 24, sizeof(generation));
+    uint32_t seed = storage_shard_frame_seed(head + 8, generation);
+    uint64_t at = STORAGE_JOURNAL_HEAD_BYTES;
+    for (unsigned i = 0; i <= nth; i++) {
+        at += i > 0 ? STORAGE_SHARD_FRAME_BYTES + frame.payload_bytes : 0;
+        assert_int_equal(fseek(file, (long) at, SEEK_SET), 0);
+        assert_int_equal(fread(bytes, sizeof(bytes), 1, file), 1);
+        assert_ok(storage_shard_frame_decode(bytes, seed, at, &frame));
+    }
+    assert_int_equal(frame.kind, STORAGE_BATCH_RECORDS);
+    frame.first_index = (uint64_t) ((int64_t) frame.first_index + index_by);
+    frame.arrival_ms += arrival_by;
+    storage_shard_frame_encode(&frame, seed, bytes);
+    assert_int_equal(fseek(file, (long) at, SEEK_SET), 0);
+    assert_int_equal(fwrite(bytes, sizeof(bytes), 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void check_rewritten(struct shard_rig *f, unsigned nth, int64_t index_by, int64_t arrival_by)
+{
+    rewrite(f, nth, index_by, arrival_by);
+    assert_int_equal(check(f).problems, 1);
+    assert_true(is_said("problem order file="));
+    rewrite(f, nth, -index_by, -arrival_by);
+    assert_int_equal(check(f).problems, 0);
+}
+
+TEST(records_of_a_journal_out_of_order_are_a_problem)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    shard_disk.no_checkpoints = true;
+    for (uint64_t n = 0; n < 100; n += 20)
+        shard_rig_append(&f, n, 20);
+    shard_rig_close(&f);
+    shard_disk.no_checkpoints = false;
+    assert_int_equal(check(&f).problems, 0);
+    check_rewritten(&f, 2, -1, 0);     /* an index is there twice */
+    check_rewritten(&f, 2, 1, 0);      /* the next frame's are */
+    check_rewritten(&f, 4, -80, 0);    /* the last as if it were the first */
+    check_rewritten(&f, 3, 0, -60000); /* it arrived before the one before */
+    rewrite(&f, 4, 5, 0);              /* what failed may leave a gap */
+    assert_int_equal(check(&f).problems, 0);
+    temp_dir_remove(&f.dir);
+}
+
 TEST(journals_and_segments_are_put_into_words)
 {
     struct shard_rig f = filled();
@@ -157,4 +214,5 @@ TESTS_MAIN(TEST_OF(shards_that_are_sound_have_no_problem),
            TEST_OF(a_byte_that_has_changed_in_a_segment_is_a_problem),
            TEST_OF(a_segment_that_is_short_or_gone_or_unknown_is_a_problem),
            TEST_OF(damage_of_a_journal_is_a_problem),
+           TEST_OF(records_of_a_journal_out_of_order_are_a_problem),
            TEST_OF(journals_and_segments_are_put_into_words))

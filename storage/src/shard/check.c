@@ -2,9 +2,11 @@
 /*
  * The fsck of shards: each segment of the catalogue is read whole, its frames, their order and its
  * row compared, and one segment with the next; each journal that is still needed is read as a start
- * would; and every file is looked for in the catalogue. Changes nothing.
+ * would, and the order of every shard's frames over all of them looked at; and every file is looked
+ * for in the catalogue. Changes nothing.
  */
 #include "inspect.h"
+#include "order.h"
 
 #include <stdio.h>
 
@@ -20,6 +22,8 @@ struct walk {
     struct storage_id last_shard;
     struct storage_segment_row newer; /* of that shard; first == next: none yet */
     bool any;
+    struct storage_shard_order order; /* of the journals read so far */
+    const char *journal;              /* the one that is read */
 };
 
 static void line(struct storage_shard_check *c, bool problem, const char *fmt, ...) KN_PRINTF(3, 4);
@@ -153,9 +157,17 @@ static int on_segment(void *ctx, struct kn_bytes key, struct kn_bytes value, uin
 static int on_frame(struct storage_shards *shards, const struct storage_shard_frame *frame,
                     struct kn_bytes payload, uint64_t generation)
 {
-    (void) shards;
+    struct walk *w = KN_CONTAINER_OF(shards, struct walk, shards);
     (void) generation;
-    return storage_shard_payload_check(payload, frame->count);
+    int r = storage_shard_payload_check(payload, frame->count);
+    if (r < 0)
+        return r;
+    r = storage_shard_order_take(&w->order, frame);
+    if (r != -EBADMSG)
+        return r;
+    line(w->c, true, "problem order file=%s at=%" PRIu64 " first=%" PRIu64, w->journal, frame->at,
+         frame->first_index);
+    return 0;
 }
 
 struct journal {
@@ -171,6 +183,7 @@ static void say_journal(struct walk *w, const struct journal *j, const char *wha
                                       .generation = j->f.journal.generation,
                                       .seed = j->f.seed};
     struct storage_shards_report report = {0};
+    w->journal = j->path;
     int r = storage_journal_replay(&w->shards, &journal, until, on_frame, &report);
     line(w->c, false,
          "%s file=%s generation=%" PRIu64 " batches=%" PRIu64 " records=%" PRIu64 " bytes=%" PRIu64,
@@ -258,7 +271,11 @@ static int check_journals(struct walk *w)
             storage_shard_file_close(&journals[i].f);
     }
     free(journals);
-    return r < 0 ? r : check_held(w);
+    storage_shard_order_done(&w->order); /* what is held may be in the journals too */
+    if (r == 0)
+        r = check_held(w);
+    storage_shard_order_done(&w->order);
+    return r;
 }
 
 /* --- files nobody knows ----------------------------------------------------------------------- */
