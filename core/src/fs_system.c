@@ -12,6 +12,7 @@
 struct system_file {
     struct kn_file file;
     int fd;
+    bool direct, is_direct; /* asked for and possible; now */
 };
 
 static int fd_of(struct kn_file *file)
@@ -47,8 +48,13 @@ static int sys_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
 
     if (!f)
         return -ENOMEM;
-    *f = (struct system_file){.file.fs = fs};
-    f->fd = open_file(path, mode);
+    *f = (struct system_file){.file.fs = fs, .direct = flags & KN_FS_DIRECT};
+    f->is_direct = f->direct;
+    f->fd = open_file(path, f->direct ? mode | O_DIRECT : mode);
+    if (f->fd < 0 && errno == EINVAL && f->direct) { /* open(2): not every file system has it */
+        f->direct = f->is_direct = false;
+        f->fd = open_file(path, mode & ~O_EXCL); /* some make the file first */
+    }
     if (f->fd < 0) {
         int r = -errno;
 
@@ -156,13 +162,48 @@ static ssize_t sys_preadv(struct kn_file *file, const struct iovec *iov, int n, 
     return done < 0 ? -errno : done;
 }
 
+static bool is_of_blocks(const struct iovec *iov, int n, uint64_t off)
+{
+    uint64_t all = off;
+
+    for (int i = 0; i < n; i++)
+        all |= (uintptr_t) iov[i].iov_base | iov[i].iov_len;
+    return all % KN_FS_BLOCK_BYTES == 0;
+}
+
+static int set_direct(struct system_file *f, bool direct)
+{
+    int flags = fcntl(f->fd, F_GETFL);
+
+    if (flags < 0 || fcntl(f->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+        return -errno;
+    f->is_direct = direct;
+    return 0;
+}
+
+/* Whose blocks are larger than ours says so only now. */
+static bool leave_direct(struct system_file *f)
+{
+    bool leave = errno == EINVAL && f->is_direct;
+
+    f->direct = f->direct && !leave;
+    return leave && set_direct(f, false) == 0;
+}
+
 static ssize_t sys_pwritev(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
 {
+    struct system_file *f = KN_CONTAINER_OF(file, struct system_file, file);
     ssize_t done;
 
+    if (f->direct && is_of_blocks(iov, n, off) != f->is_direct) {
+        int r = set_direct(f, !f->is_direct);
+
+        if (r < 0)
+            return r;
+    }
     do
-        done = pwritev(fd_of(file), iov, n, (off_t) off);
-    while (done < 0 && errno == EINTR);
+        done = pwritev(f->fd, iov, n, (off_t) off);
+    while (done < 0 && (errno == EINTR || leave_direct(f)));
     return done < 0 ? -errno : done;
 }
 

@@ -60,5 +60,47 @@ TEST(gathered_writes_arrive_whole_and_allocation_keeps_the_size)
     assert_ok(fs->ops->unlink(fs, path));
 }
 
+static void write_past_the_cache(const char *folder)
+{
+    char path[64];
+    struct kn_fs *fs = kn_fs_system();
+    struct kn_file *file;
+    uint8_t *bytes = aligned_alloc(4096, 8192), back[8192];
+
+    assert_non_null(bytes);
+    (void) snprintf(path, sizeof path, "%s/kinema-fs-XXXXXX", folder);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void) close(fd);
+    assert_ok(fs->ops->unlink(fs, path));
+    for (size_t i = 0; i < 8192; i++)
+        bytes[i] = (uint8_t) (i * 7);
+    assert_ok(fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE | KN_FS_DIRECT,
+                            &file));
+    struct iovec iov = {bytes, 8192};
+    assert_ok(kn_file_write_all(file, &iov, 1, 4096));
+    memset(bytes, 0, 8192);
+    assert_ok(kn_file_read_all(file, bytes, 8192, 4096));
+    fs->ops->close(file);
+    assert_ok(fs->ops->open(fs, path, KN_FS_READ, &file));
+    assert_ok(kn_file_read_all(file, back, sizeof back, 4096));
+    for (size_t i = 0; i < sizeof back; i++)
+        assert_true(back[i] == (uint8_t) (i * 7) && bytes[i] == back[i]);
+    fs->ops->close(file);
+    assert_int_equal(
+        fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE | KN_FS_DIRECT, &file),
+        -EEXIST);
+    assert_ok(fs->ops->unlink(fs, path));
+    free(bytes);
+}
+
+/* /dev/shm is memory, which for long had no such writes. */
+TEST(writes_past_the_cache_are_read_through_it_on_any_file_system)
+{
+    write_past_the_cache("/tmp");
+    write_past_the_cache("/dev/shm");
+}
+
 TESTS_MAIN(TEST_OF(a_small_file_is_replaced_whole),
-           TEST_OF(gathered_writes_arrive_whole_and_allocation_keeps_the_size))
+           TEST_OF(gathered_writes_arrive_whole_and_allocation_keeps_the_size),
+           TEST_OF(writes_past_the_cache_are_read_through_it_on_any_file_system))

@@ -15,11 +15,18 @@
 struct kn_file;
 struct kn_fs;
 
+enum {
+    KN_FS_BLOCK_BYTES = 4096,
+};
+
 enum kn_fs_open_flags {
     KN_FS_READ = 0,      /* read only */
     KN_FS_WRITE = 1,     /* read and write */
     KN_FS_CREATE = 2,    /* with WRITE: create if absent, mode 0600 */
     KN_FS_EXCLUSIVE = 4, /* with CREATE: -EEXIST if present */
+    /* With WRITE, for one thread at a time: writes whose buffers, lengths and places are multiples
+     * of KN_FS_BLOCK_BYTES go past the cache where the file system can. */
+    KN_FS_DIRECT = 8,
 };
 
 struct kn_fs_space {

@@ -20,6 +20,7 @@ struct storage_outgoing {
     uint64_t version;               /* of the row in the catalogue; 0: none */
     uint64_t write_at;
     struct kn_file *file;
+    bool direct; /* it is opened so: much is to be written */
     int result;
 };
 

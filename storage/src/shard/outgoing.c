@@ -147,16 +147,17 @@ static int make_file(struct storage_outgoing *out)
     struct storage_shards *shards = out->shard->shards;
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
-    uint8_t head[STORAGE_SEGMENT_HEAD_BYTES];
+    int flags = KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE | (out->direct ? KN_FS_DIRECT : 0);
     int r = make_folder(out);
     if (r == 0)
         r = storage_segment_path(shards, &out->shard->id, out->row.first, path);
     if (r == 0)
         r = fs->ops->unlink(fs, path); /* of a checkpoint that did not end */
     if (r == 0 || r == -ENOENT)
-        r = fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE, &out->file);
-    if (r < 0)
+        r = fs->ops->open(fs, path, flags, &out->file);
+    if (r < 0 || out->direct)
         return r;
+    uint8_t head[STORAGE_SEGMENT_HEAD_BYTES];
     storage_segment_head(&out->shard->id, &out->row, head);
     struct iovec iov = {head, sizeof(head)};
     return kn_file_write_all(out->file, &iov, 1, 0);
@@ -177,9 +178,9 @@ static int open_file(struct storage_outgoing *out)
     struct storage_shards *shards = out->shard->shards;
     char path[STORAGE_SHARD_PATH_BYTES];
     int r = storage_segment_path(shards, &out->shard->id, out->row.first, path);
-    return r < 0
-               ? r
-               : shards->storage->fs->ops->open(shards->storage->fs, path, KN_FS_WRITE, &out->file);
+    int flags = KN_FS_WRITE | (out->direct ? KN_FS_DIRECT : 0);
+    struct kn_fs *fs = shards->storage->fs;
+    return r < 0 ? r : fs->ops->open(fs, path, flags, &out->file);
 }
 
 struct frames {
@@ -190,8 +191,8 @@ struct frames {
     uint64_t bytes;
 };
 
-static void add_frame(struct frames *frames, const struct storage_outgoing *out,
-                      struct storage_batch *batch, uint32_t seed, uint64_t at)
+static void frame_head(const struct storage_outgoing *out, const struct storage_batch *batch,
+                       uint32_t seed, uint64_t at, uint8_t dst[STORAGE_SHARD_FRAME_BYTES])
 {
     struct storage_shard_frame frame = {.shard = out->shard->id,
                                         .at = at,
@@ -202,8 +203,14 @@ static void add_frame(struct frames *frames, const struct storage_outgoing *out,
                                         .count = batch->count,
                                         .data_bytes = batch->data_bytes,
                                         .kind = (uint8_t) batch->kind};
+    storage_shard_frame_encode(&frame, seed, dst);
+}
+
+static void add_frame(struct frames *frames, const struct storage_outgoing *out,
+                      struct storage_batch *batch, uint32_t seed, uint64_t at)
+{
     uint8_t *head = frames->heads[frames->count];
-    storage_shard_frame_encode(&frame, seed, head);
+    frame_head(out, batch, seed, at, head);
     frames->iov[frames->iov_count++] = (struct iovec){head, STORAGE_SHARD_FRAME_BYTES};
     if (batch->len > 0)
         frames->iov[frames->iov_count++] = (struct iovec){batch->bytes, batch->len};
@@ -242,10 +249,48 @@ int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *
     return r;
 }
 
+/* The segment's bytes, or those that it grows by. */
+static int pour(const struct storage_outgoing *out, struct storage_direct *direct)
+{
+    uint32_t seed = storage_segment_seed(&out->row);
+    uint64_t at = out->write_at;
+    int r = 0;
+    if (out->is_new) {
+        uint8_t head[STORAGE_SEGMENT_HEAD_BYTES];
+        storage_segment_head(&out->shard->id, &out->row, head);
+        r = storage_direct_add(direct, (struct kn_bytes){head, sizeof(head)});
+    }
+    for (size_t i = out->skip; r == 0 && i < out->count; i++) {
+        const struct storage_batch *batch = out->batches[i];
+        uint8_t head[STORAGE_SHARD_FRAME_BYTES];
+        if (batch->count == 0)
+            continue;
+        frame_head(out, batch, seed, at, head);
+        r = storage_direct_add(direct, (struct kn_bytes){head, sizeof(head)});
+        if (r == 0)
+            r = storage_direct_add(direct, (struct kn_bytes){batch->bytes, batch->len});
+        at += STORAGE_SHARD_FRAME_BYTES + batch->len;
+    }
+    kn_assert(r < 0 || at == out->row.bytes);
+    return r;
+}
+
+static int write_direct(struct storage_outgoing *out)
+{
+    struct storage_direct *direct = &out->shard->shards->direct;
+    int r = out->is_new ? make_file(out) : open_file(out);
+    if (r == 0)
+        r = storage_direct_begin(direct, out->file, out->is_new ? 0 : out->write_at);
+    if (r == 0)
+        r = pour(out, direct);
+    return r < 0 ? r : storage_direct_end(direct);
+}
+
 int storage_outgoing_write(struct storage_outgoing *out)
 {
-    if (!out->any_records)
-        return 0;
+    out->direct = out->frame_bytes >= out->shard->shards->conf.direct_bytes_min;
+    if (!out->any_records || out->direct)
+        return out->any_records ? write_direct(out) : 0;
     int r = out->is_new ? make_file(out) : open_file(out);
     uint64_t at = out->write_at;
     if (r == 0)

@@ -10,6 +10,7 @@
 #ifndef STORAGE_SRC_SHARD_SHARDS_H
 #define STORAGE_SRC_SHARD_SHARDS_H
 
+#include "direct.h"
 #include "marks.h"
 #include "rows.h"
 
@@ -163,6 +164,7 @@ struct storage_shards {
     size_t retire_after_bytes;
     uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */
     struct storage_flush_team team; /* the checkpointer's */
+    struct storage_direct direct;   /* the checkpointer's */
 
     void *round_memory;                  /* the committer's */
     bool has_team, committing, checking; /* the thread has been started */

@@ -17,6 +17,9 @@ const struct kn_conf_key storage_shard_conf_keys[] = {
      NULL,                                                                                                                        "bytes", "A shard's segment file is sealed before it grows past this."        },
     {"shard_segment_ms_max",    KN_CONF_U64, AT(segment_ms_max),         1000,     24 * 3600 * 1000,     3600 * 1000,
      NULL,                                                                                                                  NULL, "ms",    "A shard's segment file is sealed once its first record is this old."},
+    {"shard_direct_bytes_min",  KN_CONF_U64, AT(direct_bytes_min),       1,        GIB(1),               KIB(256),    NULL, NULL,
+     "bytes",                                                                                                                              "What a checkpoint has for one segment goes past the page cache from "
+     "so much on, where the file system can."                                                                                                                                                      },
     {"shard_open_segments_max", KN_CONF_U64, AT(open_segments_max),      1,        65536,                256,         NULL, NULL,
      "count",                                                                                                                              "Segment files kept open for reading."                               },
 };
@@ -176,6 +179,7 @@ void storage_shards_stop(struct storage_shards *shards)
     storage_segments_forget(shards, NULL);
     free_tails(shards);
     storage_journals_close(shards);
+    storage_direct_done(&shards->direct);
     kn_assert(shards->memory_bytes == 0); /* a batch or a page has not been freed */
     free(shards->round_memory);
     kn_cond_done(&shards->idle);
