@@ -171,12 +171,10 @@ static int load(struct kn_reader *r, unsigned bytes, bool big, uint64_t *ret)
 
 int kn_read_u8(struct kn_reader *r, uint8_t *ret)
 {
-    uint64_t v;
-    int err = load(r, 1, true, &v);
-
-    if (err == 0)
-        *ret = (uint8_t) v;
-    return err;
+    if (kn_reader_left(r) == 0)
+        return -ENODATA;
+    *ret = *r->at++;
+    return 0;
 }
 
 int kn_read_u16be(struct kn_reader *r, uint16_t *ret)
@@ -231,19 +229,18 @@ int kn_read_u64le(struct kn_reader *r, uint64_t *ret)
 
 int kn_read_varint(struct kn_reader *r, uint64_t *ret)
 {
-    struct kn_reader at = *r;
+    size_t left = kn_reader_left(r);
     uint64_t value = 0;
 
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte;
-
-        if (kn_read_u8(&at, &byte) < 0)
+    for (size_t i = 0; i < 10; i++) { /* seven bits each */
+        if (i == left)
             return -ENODATA;
-        if (shift == 63 && byte > 1)
+        uint8_t byte = r->at[i];
+        if (i == 9 && byte > 1)
             return -EBADMSG;
-        value |= (uint64_t) (byte & 0x7f) << shift;
+        value |= (uint64_t) (byte & 0x7f) << 7 * i;
         if (!(byte & 0x80)) {
-            *r = at;
+            r->at += i + 1;
             *ret = value;
             return 0;
         }

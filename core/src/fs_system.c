@@ -26,7 +26,8 @@ static int result(int r)
 }
 
 /* Reading writes nothing: a time of access would be a journal entry a file, which waits where much
- * is being written (open(2): O_NOATIME is the owner's to ask for). */
+ * is being written (open(2): O_NOATIME is the owner's to ask for). Of a file that is written the
+ * kernel takes every read for the first one since, so that is asked for too, once it is there. */
 static int open_file(const char *path, int mode)
 {
     int fd = -1;
@@ -35,9 +36,12 @@ static int open_file(const char *path, int mode)
     do {
         fd = open(path, quiet ? mode | O_NOATIME : mode, 0600);
         if (fd >= 0 || (errno != EINTR && (errno != EPERM || !quiet)))
-            return fd;
+            break;
         quiet = quiet && errno != EPERM;
     } while (true);
+    if (fd >= 0 && (mode & O_ACCMODE) != O_RDONLY)
+        (void) fcntl(fd, F_SETFL, O_NOATIME); /* whose it is not keeps its times */
+    return fd;
 }
 
 static int sys_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)

@@ -150,16 +150,27 @@ void kn_json_text(struct kn_json_writer *w, const char *value)
         kn_json_null(w);
 }
 
+static void write_integer(struct kn_json_writer *w, uint64_t left, bool negative)
+{
+    char text[20], *end = text + sizeof text, *at = end; /* 19 digits and a sign, or 20 digits */
+    value_begin(w);
+    do {
+        *--at = (char) ('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (negative)
+        *--at = '-';
+    (void) kn_buf_append(w->out, (const uint8_t *) at, (size_t) (end - at));
+}
+
 void kn_json_i64(struct kn_json_writer *w, int64_t value)
 {
-    value_begin(w);
-    (void) kn_buf_printf(w->out, "%" PRId64, value);
+    write_integer(w, value < 0 ? 0 - (uint64_t) value : (uint64_t) value, value < 0);
 }
 
 void kn_json_u64(struct kn_json_writer *w, uint64_t value)
 {
-    value_begin(w);
-    (void) kn_buf_printf(w->out, "%" PRIu64, value);
+    write_integer(w, value, false);
 }
 
 void kn_json_double(struct kn_json_writer *w, double value)

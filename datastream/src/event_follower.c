@@ -146,32 +146,34 @@ static void appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int re
     datastream_event_sender_sent(f, result);
 }
 
-static void hand_over(struct datastream_event_follower *f, struct storage_batch *batch)
+static void hand_over(struct datastream_event_follower *f, struct storage_appends *others)
 {
     struct datastream_event_sender *sender = f->sender;
     kn_lock_take(&sender->lock);
-    f->count = storage_batch_count(batch);
-    f->bytes = storage_batch_bytes(batch);
+    f->count = storage_batch_count(f->batch);
+    f->bytes = storage_batch_bytes(f->batch);
     f->sending = true;
     sender->sending_count++;
     kn_lock_give(&sender->lock);
-    storage_shard_append(f->place.shard, batch, appended, f);
+    storage_shard_append_with(f->place.shard, KN_MOVE(f->batch), appended, f, others);
 }
 
-/* A change of the shard map waits until the append is in its shard's queue. */
-static int append(struct datastream_event_follower *f, struct storage_batch *batch)
+int datastream_event_follower_append(struct datastream_event_follower *f,
+                                     struct storage_appends *others)
 {
-    struct datastream_stream *target = f->place.target;
-    struct datastream_shards *shards = datastream_stream_write_begin(target);
-    bool holds = datastream_event_place_holds(&f->place, &shards->map, f->stream->name);
-    if (holds)
-        hand_over(f, batch);
-    datastream_stream_write_end(target, shards);
-    if (holds)
+    f->shards = datastream_stream_write_begin(f->place.target);
+    if (datastream_event_place_holds(&f->place, &f->shards->map, f->stream->name)) {
+        hand_over(f, others);
         return 0;
-    storage_batch_free(batch);
+    }
+    storage_batch_free(KN_MOVE(f->batch));
     f->placed = false;
     return -ESHUTDOWN;
+}
+
+void datastream_event_follower_appended(struct datastream_event_follower *f)
+{
+    datastream_stream_write_end(f->place.target, KN_MOVE(f->shards));
 }
 
 int datastream_event_follower_look(struct datastream_event_follower *f, int r)
@@ -191,7 +193,17 @@ int datastream_event_follower_look(struct datastream_event_follower *f, int r)
     return r;
 }
 
-int datastream_event_follower_send(struct datastream_event_follower *f)
+/* All of them are gone. */
+static int pass_over(struct datastream_event_follower *f)
+{
+    storage_events_hold(f->sender->conf.storage, &f->id, f->last_seq);
+    KN_LOCKED(&f->sender->lock);
+    f->sent_seq = f->last_seq;
+    f->again |= f->more;
+    return 0;
+}
+
+int datastream_event_follower_prepare(struct datastream_event_follower *f)
 {
     struct datastream_event_sender *sender = f->sender;
     struct storage_fragment fragments[DATASTREAM_EVENT_BATCH];
@@ -218,12 +230,10 @@ int datastream_event_follower_send(struct datastream_event_follower *f)
     }
     f->last_seq = fragments[taken - 1].number.seq;
     f->more = taken < count || count == KN_ARRAY_LEN(fragments);
-    if (storage_batch_count(batch) > 0)
-        return append(f, batch);
-    storage_batch_free(batch); /* all of them are gone */
-    storage_events_hold(sender->conf.storage, &f->id, f->last_seq);
-    KN_LOCKED(&sender->lock);
-    f->sent_seq = f->last_seq;
-    f->again |= f->more;
-    return 0;
+    if (storage_batch_count(batch) > 0) {
+        f->batch = batch;
+        return 0;
+    }
+    storage_batch_free(batch);
+    return pass_over(f);
 }

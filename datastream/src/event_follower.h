@@ -14,6 +14,8 @@
 struct datastream_event_sender;
 
 enum {
+    DATASTREAM_EVENT_READY = 32,              /* batches that go to the log together */
+    DATASTREAM_EVENT_READY_BYTES = 1 << 20,   /* no batch is added past it */
     DATASTREAM_EVENT_BATCH = 32,              /* events in one append */
     DATASTREAM_EVENT_BATCH_BYTES = 256 << 10, /* no more is added past it */
     DATASTREAM_EVENT_RETRY_MS = 1000,         /* no data stream, or it cannot be written */
@@ -46,7 +48,9 @@ struct datastream_event_follower {
     struct storage_event_sink sink;
     bool placed;
     struct datastream_event_place place;
-    uint64_t next_ordinal; /* of the fragment after the last one sent; 0: not known */
+    uint64_t next_ordinal;            /* of the fragment after the last one sent; 0: not known */
+    struct storage_batch *batch;      /* made, not appended yet; NULL: none */
+    struct datastream_shards *shards; /* held while it is being appended */
     /* Of the append on its way. */
     uint64_t last_seq, last_ordinal;
     size_t count, bytes;
@@ -62,16 +66,23 @@ void datastream_event_follower_free(struct datastream_event_follower *f);
 int datastream_event_follower_place(struct datastream_event_follower *f) KN_MUSTUSE;
 /* How long what waits has waited, while it cannot be sent because of r; returns r. Stepping. */
 int datastream_event_follower_look(struct datastream_event_follower *f, int r) KN_MUSTUSE;
-/* Sends what there is to send, as one append. 0: it is on its way, or there is nothing. Stepping.
- * Blocks. */
-int datastream_event_follower_send(struct datastream_event_follower *f) KN_MUSTUSE;
+/* Makes a batch of what there is to send; 0 and none: there is nothing. Stepping. Blocks. */
+int datastream_event_follower_prepare(struct datastream_event_follower *f) KN_MUSTUSE;
+/* Puts the batch among the appends of others. The data stream's shard map stays as it is until
+ * `appended` is called, which is to be done in either case, when the appends are in the queue.
+ * Stepping. */
+int datastream_event_follower_append(struct datastream_event_follower *f,
+                                     struct storage_appends *others) KN_MUSTUSE;
+void datastream_event_follower_appended(struct datastream_event_follower *f);
 
 /* --- the sender, as its followers see it (event_sender.c) */
 struct datastream_event_sender {
     struct storage_event_sender base;
     struct datastream_events_conf conf;
-    struct datastream_event_source source; /* the thread's */
-    struct kn_buf event;                   /* likewise */
+    struct datastream_event_source source;                           /* the thread's */
+    struct kn_buf event;                                             /* likewise */
+    struct datastream_event_follower *ready[DATASTREAM_EVENT_READY]; /* likewise: have a batch */
+    size_t ready_count, ready_bytes;
     struct kn_gate_waiter streams_waiter;
     uint64_t scans; /* the thread's */
     char *endpoint;
@@ -84,6 +95,7 @@ struct datastream_event_sender {
     bool stopping, changed;
     bool idle;        /* the thread waits for work, not for company */
     bool hurries;     /* a stream has fallen behind */
+    bool busy;        /* the last round had many */
     int64_t round_ns; /* when the last round began */
     size_t sending_count, held_up_count;
     struct datastream_event_follower *due_first, *due_last;

@@ -2,8 +2,9 @@
 /*
  * The thread that sends fragment events. A stream whose fragments were persisted becomes due; the
  * thread waits a moment, and of many streams for half a second, so that they share a flush, and
- * then makes one step for each: read the index from where the data stream says it stands, append.
- * A stream has one append on its way at a time, and no memory between two.
+ * then makes one step for each: read the index from where the data stream says it stands, make a
+ * batch. All batches are appended at once. A stream has one append on its way at a time, and no
+ * memory between two.
  *
  * What fails is tried again from the same place. Uploads know nothing of all this.
  */
@@ -18,6 +19,7 @@
 enum {
     LINGER_MS = 20,
     ROUND_MS = 500, /* from one round to the next, while there is always something to send */
+    BUSY_STEPS = 4, /* in a round: the next one is waited for without being told what comes */
     STREAMS_PAGE = 64,
 };
 
@@ -193,17 +195,47 @@ static void step_end(struct datastream_event_follower *f, int r)
     kn_cond_broadcast(&sender->moved);
 }
 
+/* Appends what was made, and ends those steps. */
+static void append_ready(struct datastream_event_sender *sender)
+{
+    struct storage_appends appends = {NULL, NULL};
+    int results[DATASTREAM_EVENT_READY];
+    for (size_t i = 0; i < sender->ready_count; i++)
+        results[i] = datastream_event_follower_append(sender->ready[i], &appends);
+    storage_shard_append_all(&appends);
+    for (size_t i = 0; i < sender->ready_count; i++) {
+        datastream_event_follower_appended(sender->ready[i]);
+        step_end(sender->ready[i], results[i]);
+    }
+    sender->ready_count = sender->ready_bytes = 0;
+}
+
+/* True: it goes on, with the others. */
+static bool make_ready(struct datastream_event_follower *f)
+{
+    struct datastream_event_sender *sender = f->sender;
+    if (!f->batch)
+        return false;
+    sender->ready[sender->ready_count++] = f;
+    sender->ready_bytes += storage_batch_bytes(f->batch);
+    if (sender->ready_count == KN_ARRAY_LEN(sender->ready) ||
+        sender->ready_bytes >= DATASTREAM_EVENT_READY_BYTES)
+        append_ready(sender);
+    return true;
+}
+
 static void step(struct datastream_event_follower *f)
 {
     if (!step_begin(f))
         return;
     uint64_t lost = f->lost;
     int r = datastream_event_follower_place(f);
-    r = r < 0 ? datastream_event_follower_look(f, r) : datastream_event_follower_send(f);
+    r = r < 0 ? datastream_event_follower_look(f, r) : datastream_event_follower_prepare(f);
     if (f->lost > lost)
         kn_metric_add(kn_metric_series(&lost_total, NULL), (int64_t) (f->lost - lost));
     show_behind(f);
-    step_end(f, r);
+    if (!make_ready(f))
+        step_end(f, r);
 }
 
 /* --- which streams there are -------------------------------------------------------------------
@@ -364,13 +396,32 @@ static int64_t retry_locked(struct datastream_event_sender *sender)
     return kn_max_i64(next_ns, 1);
 }
 
+static int64_t round_left_locked(const struct datastream_event_sender *sender)
+{
+    return sender->round_ns + (int64_t) ROUND_MS * 1000000 - kn_mono_ns(sender->conf.clock);
+}
+
+/* Where many streams have events, something will be due when the round's time is over. */
+static void rest_locked(struct datastream_event_sender *sender)
+{
+    while (sender->busy && !sender->stopping && !sender->changed && !sender->hurries &&
+           sender->held_up_count == 0) {
+        int64_t left_ns = round_left_locked(sender);
+        if (left_ns <= 0)
+            return;
+        (void) kn_cond_wait_for(&sender->wake, &sender->lock, left_ns);
+    }
+}
+
 static void wait_for_work_locked(struct datastream_event_sender *sender)
 {
+    rest_locked(sender);
     while (!sender->stopping && !sender->changed && !sender->due_first) {
         int64_t wait_ns = sender->held_up_count > 0 ? retry_locked(sender) : INT64_MAX;
         if (sender->due_first)
             break;
         sender->idle = true;
+        sender->busy = false;
         if (wait_ns == INT64_MAX)
             kn_cond_wait(&sender->wake, &sender->lock);
         else
@@ -385,7 +436,8 @@ static void linger_locked(struct datastream_event_sender *sender)
 {
     int64_t soon_ns = kn_mono_ns(sender->conf.clock) + (int64_t) LINGER_MS * 1000000;
     int64_t late_ns = kn_max_i64(soon_ns, sender->round_ns + (int64_t) ROUND_MS * 1000000);
-    while (!sender->stopping && !sender->hurries) {
+    bool rested = sender->busy && !sender->changed && round_left_locked(sender) <= 0;
+    while (!sender->stopping && !sender->hurries && !rested) {
         int64_t until_ns = sender->changed ? soon_ns : late_ns;
         int64_t left_ns = until_ns - kn_mono_ns(sender->conf.clock);
         if (left_ns <= 0)
@@ -413,12 +465,16 @@ static void run_round(struct datastream_event_sender *sender)
 {
     kn_lock_take(&sender->lock);
     struct datastream_event_follower *last = sender->due_last, *f = NULL;
+    size_t steps = 0;
     while (f != last && !sender->stopping && !sender->changed && (f = take_locked(sender))) {
         kn_lock_give(&sender->lock);
         step(f);
+        steps++;
         kn_lock_take(&sender->lock);
     }
+    sender->busy = steps >= BUSY_STEPS;
     kn_lock_give(&sender->lock);
+    append_ready(sender);
 }
 
 static void *sender_main(void *arg)

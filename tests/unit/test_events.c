@@ -238,7 +238,7 @@ static void wake(struct kn_gate_waiter *waiter)
 }
 
 /* Until the shards that own the key, now and before, say that they have this fragment's event. */
-static uint64_t await_seq(struct rig *rig, const char *name, uint64_t seq)
+static uint64_t await_seq_of(struct rig *rig, const char *name, struct kn_str key, uint64_t seq)
 {
     struct waiting waiting = {.waiter = {.wake = wake}};
     kn_lock_init(&waiting.lock);
@@ -247,8 +247,7 @@ static uint64_t await_seq(struct rig *rig, const char *name, uint64_t seq)
     int64_t end_ns = kn_mono_ns(kn_clock_system()) + (int64_t) PATIENCE_MS * 1000000;
     while (sent < seq && kn_mono_ns(kn_clock_system()) < end_ns) {
         struct datastream_event_place place;
-        assert_ok(datastream_event_place_find(rig->ds, kn_str_from(name), KN_STR("yard"), &rig->cam,
-                                              &place));
+        assert_ok(datastream_event_place_find(rig->ds, kn_str_from(name), key, &rig->cam, &place));
         sent = place.sent_seq;
         struct kn_gate *gate = storage_shard_gate(place.shard);
         uint64_t value = kn_gate_value(gate);
@@ -266,6 +265,11 @@ static uint64_t await_seq(struct rig *rig, const char *name, uint64_t seq)
     kn_cond_done(&waiting.moved);
     kn_lock_done(&waiting.lock);
     return sent;
+}
+
+static uint64_t await_seq(struct rig *rig, const char *name, uint64_t seq)
+{
+    return await_seq_of(rig, name, KN_STR("yard"), seq);
 }
 
 static uint64_t newest(struct rig *rig)
@@ -300,6 +304,52 @@ TEST(every_fragment_after_the_setting_has_one_event_in_order)
     read_stream(&rig, "detections", seen);
     assert_complete(&rig, seen, 5);
     seen_free(seen);
+    teardown(&rig);
+}
+
+static uint64_t newest_of(struct rig *rig, size_t i, const struct storage_id *cams)
+{
+    rig->cam = cams[i];
+    return newest(rig);
+}
+
+TEST(many_streams_share_a_round_and_each_has_its_events_once)
+{
+    enum {
+        CAMS = 100
+    }; /* more than are appended at once */
+    struct rig rig;
+    struct storage_id cams[CAMS];
+    setup(&rig);
+    struct datastream_stream *target = make_data_stream(&rig, "detections");
+    for (size_t i = 0; i < CAMS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "cam-%zu", i);
+        rig.cam = cams[i] = rig_stream(rig.storage, name, 24);
+        assert_ok(set(&rig, "detections"));
+    }
+    stop_events(&rig);
+    for (size_t i = 0; i < CAMS; i++) {
+        rig.cam = cams[i];
+        upload(&rig, 1);
+    }
+    start_events(&rig);
+    for (size_t i = 0; i < CAMS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "cam-%zu", i);
+        uint64_t seq = newest_of(&rig, i, cams);
+        assert_int_equal(await_seq_of(&rig, "detections", kn_str_from(name), seq), seq);
+    }
+    uint64_t records = 0;
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        struct storage_shard *log;
+        struct storage_shard_ends ends;
+        assert_ok(datastream_log_get(rig.ds, target, shard, false, &log));
+        storage_shard_ends(log, &ends);
+        records += ends.records_in;
+        storage_shard_unref(log);
+    }
+    assert_int_equal(records, CAMS);
     teardown(&rig);
 }
 
@@ -611,6 +661,7 @@ TEST(retention_waits_for_events_that_are_not_sent_yet)
 }
 
 TESTS_MAIN(TEST_OF(every_fragment_after_the_setting_has_one_event_in_order),
+           TEST_OF(many_streams_share_a_round_and_each_has_its_events_once),
            TEST_OF(an_event_says_what_the_fragment_holds),
            TEST_OF(what_was_persisted_while_nobody_sent_is_sent_at_the_next_start),
            TEST_OF(each_event_goes_to_the_old_or_the_new_data_stream_when_they_are_exchanged),

@@ -411,6 +411,64 @@ TEST(after_a_failed_flush_nothing_behind_it_is_believed)
     shard_rig_teardown(&f);
 }
 
+struct together {
+    struct shard_waiter waiter;
+    int results[3];
+};
+
+static void one_of_many(void *ctx, uint64_t first_index, int64_t arrival_ms, int result)
+{
+    struct together *all = ctx;
+    (void) first_index;
+    (void) arrival_ms;
+    KN_LOCKED(&all->waiter.lock);
+    all->results[all->waiter.done++] = result;
+    kn_cond_signal(&all->waiter.moved);
+}
+
+static void append_together(struct shard_rig *f, struct together *all)
+{
+    struct storage_appends appends = {NULL, NULL};
+    kn_lock_init(&all->waiter.lock);
+    kn_cond_init(&all->waiter.moved);
+    for (uint64_t i = 0; i < KN_ARRAY_LEN(all->results); i++) {
+        struct storage_batch *batch;
+        assert_ok(storage_batch_new(f->storage, &batch));
+        shard_rig_add(f, batch, i, NULL);
+        storage_shard_append_with(f->shard, batch, one_of_many, all, &appends);
+    }
+    storage_shard_append_all(&appends);
+    assert_null(appends.first);
+    storage_shard_append_all(&appends); /* of none */
+    kn_lock_take(&all->waiter.lock);
+    while (all->waiter.done < KN_ARRAY_LEN(all->results))
+        kn_cond_wait(&all->waiter.moved, &all->waiter.lock);
+    kn_lock_give(&all->waiter.lock);
+    kn_cond_done(&all->waiter.moved);
+    kn_lock_done(&all->waiter.lock);
+}
+
+TEST(appends_that_go_together_share_a_flush_in_their_order)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct together failed =
+                        {
+                            .results = {0}
+    },
+                    done = {.results = {1, 1, 1}};
+
+    append_together(&f, &done);
+    shard_rig_assert_reads(f.shard, 0, 3, 3);
+    shard_disk.flushes_to_fail = 1; /* a second flush would be answered 0 */
+    append_together(&f, &failed);
+
+    for (size_t i = 0; i < KN_ARRAY_LEN(done.results); i++) {
+        assert_int_equal(done.results[i], 0);
+        assert_int_equal(failed.results[i], -EIO);
+    }
+    shard_rig_teardown(&f);
+}
+
 TEST(when_the_outcome_of_a_flush_cannot_be_known_it_is_said)
 {
     struct shard_rig f = shard_rig_setup(KIB(64));
@@ -477,5 +535,6 @@ TESTS_MAIN(TEST_OF(records_are_read_as_they_were_appended),
            TEST_OF(retention_removes_whole_segments_and_the_index_goes_on),
            TEST_OF(a_dropped_shard_is_gone_for_good),
            TEST_OF(after_a_failed_flush_nothing_behind_it_is_believed),
+           TEST_OF(appends_that_go_together_share_a_flush_in_their_order),
            TEST_OF(when_the_outcome_of_a_flush_cannot_be_known_it_is_said),
            TEST_OF(memory_has_a_ceiling), TEST_OF(the_gate_moves_with_each_batch))

@@ -112,6 +112,16 @@ typedef void storage_appended_fn(void *ctx, uint64_t first_index, int64_t arriva
 /* Takes the batch. Never blocks. The callbacks of a shard come in the order of its appends. */
 void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
                           storage_appended_fn *done, void *ctx);
+/* Several, to any shards of one storage, that are in the queue at once and so share a flush. Each
+ * is appended with the others first; nothing has begun until append_all, which leaves the list
+ * empty. */
+struct storage_appends {
+    struct storage_batch *first, *last; /* NULL: none */
+};
+void storage_shard_append_with(struct storage_shard *shard, struct storage_batch *batch,
+                               storage_appended_fn *done, void *ctx,
+                               struct storage_appends *others);
+void storage_shard_append_all(struct storage_appends *appends);
 /* No more appends, for ever (a split or merge): durable when it returns; *ret_end: index after its
  * last record. Idempotent. Blocks. */
 int storage_shard_close(struct storage_shard *shard, uint64_t *ret_end) KN_MUSTUSE;

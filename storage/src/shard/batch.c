@@ -192,8 +192,8 @@ size_t storage_batch_bytes(const struct storage_batch *batch)
     return batch->data_bytes;
 }
 
-void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
-                          storage_appended_fn *done, void *ctx)
+void storage_shard_append_with(struct storage_shard *shard, struct storage_batch *batch,
+                               storage_appended_fn *done, void *ctx, struct storage_appends *others)
 {
     kn_assert(batch->count > 0 && !batch->shard);
     if (batch->cap - batch->len > batch->cap / WASTE_PARTS) {
@@ -206,7 +206,28 @@ void storage_shard_append(struct storage_shard *shard, struct storage_batch *bat
     batch->ctx = ctx;
     storage_shard_ref(shard);
     batch->shard = shard;
-    storage_commit_add(shard->shards, batch);
+    batch->next = NULL;
+    if (others->last)
+        others->last->next = batch;
+    else
+        others->first = batch;
+    others->last = batch;
+}
+
+void storage_shard_append_all(struct storage_appends *appends)
+{
+    if (!appends->first)
+        return;
+    storage_commit_add(appends->first->shards, appends);
+    *appends = (struct storage_appends){NULL, NULL};
+}
+
+void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
+                          storage_appended_fn *done, void *ctx)
+{
+    struct storage_appends one = {NULL, NULL};
+    storage_shard_append_with(shard, batch, done, ctx, &one);
+    storage_shard_append_all(&one);
 }
 
 static int check_records(struct storage_batch *batch)

@@ -25,17 +25,19 @@ struct round {
     uint64_t bytes;
 };
 
-void storage_commit_add(struct storage_shards *shards, struct storage_batch *batch)
+/* The thread is woken when the lock is free, so that it does not wake only to wait for it. */
+void storage_commit_add(struct storage_shards *shards, struct storage_appends *appends)
 {
-    batch->next = NULL;
-    KN_LOCKED(&shards->lock);
-    if (shards->last) {
-        shards->last->next = batch;
-    } else {
-        shards->first = batch;
+    kn_lock_take(&shards->lock);
+    bool first = !shards->first;
+    if (first)
+        shards->first = appends->first;
+    else
+        shards->last->next = appends->first;
+    shards->last = appends->last;
+    kn_lock_give(&shards->lock);
+    if (first)
         kn_cond_signal(&shards->wake);
-    }
-    shards->last = batch;
 }
 
 /* --- giving indexes --------------------------------------------------------------------------- */

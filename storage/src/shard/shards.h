@@ -241,8 +241,8 @@ int storage_shards_leap(struct storage_shards *shards, uint64_t indexes) KN_MUST
 /* --- commit.c */
 void *storage_commit_main(void *shards);
 void *storage_commit_memory(void); /* what it works in; NULL: no memory */
-/* Puts the batch in the queue; takes it. */
-void storage_commit_add(struct storage_shards *shards, struct storage_batch *batch);
+/* Puts them in the queue, at least one; takes them. */
+void storage_commit_add(struct storage_shards *shards, struct storage_appends *appends);
 
 /* --- checkpoint.c */
 void *storage_checkpoint_main(void *shards);
