@@ -61,6 +61,11 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
 static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
                           bool nowait)
 {
+    uint64_t end = off;
+    for (int i = 0; i < n; i++)
+        end += iov[i].iov_len;
+    if (file == shard_disk.folder_file && off < shard_disk.sick_to && end > shard_disk.sick_from)
+        return -EIO;
     ssize_t got = kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
     shard_disk.reads += got > 0;
     shard_disk.read_bytes += got > 0 ? (uint64_t) got : 0;

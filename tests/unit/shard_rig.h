@@ -24,6 +24,7 @@ extern struct shard_disk {
         free_bytes; /* said of the volume; 0: the truth. Each file that is removed adds … */
     _Atomic uint64_t file_bytes;
     struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
+    _Atomic uint64_t sick_from, sick_to; /* bytes of it that cannot be read */
     _Atomic bool no_checkpoints;
     _Atomic bool folder_hangs, hanging; /* who opens a file there waits; somebody does */
     _Atomic unsigned reads;             /* that found bytes */

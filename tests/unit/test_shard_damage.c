@@ -122,18 +122,25 @@ static void spoil(const char *name, uint64_t at, size_t len)
     close(fd);
 }
 
-static double damage(const char *where)
+static double metric(const char *what)
 {
     struct kn_buf text;
-    char name[100];
+    char name[120];
     kn_buf_init(&text, MIB(1));
     assert_ok(kn_metrics_write(&text));
     assert_ok(kn_buf_append(&text, "", 1));
-    snprintf(name, sizeof(name), "\nkinema_shard_damage_total{where=\"%s\"} ", where);
+    snprintf(name, sizeof(name), "\n%s ", what);
     const char *at = strstr((const char *) kn_buf_bytes(&text).ptr, name);
     double value = at ? atof(at + strlen(name)) : 0;
     kn_buf_done(&text);
     return value;
+}
+
+static double damage(const char *where)
+{
+    char name[100];
+    snprintf(name, sizeof(name), "kinema_shard_damage_total{where=\"%s\"}", where);
+    return metric(name);
 }
 
 /* Reads all; what comes is right. */
@@ -205,6 +212,77 @@ TEST(a_damaged_frame_of_a_segment_is_passed_over_and_said_once)
             assert_int_equal(read_all(&f, 1000, seen), RECORDS);
         }
     }
+    shard_rig_teardown(&f);
+}
+
+static int read_some(struct shard_rig *f, uint64_t from)
+{
+    struct storage_shard_read read = {.from = from, .count_max = 1, .bytes_max = 1};
+    struct storage_page page;
+    int r = storage_shard_read(f->shard, &read, &page);
+    if (r == 0)
+        storage_page_free(&page);
+    return r;
+}
+
+/* One sector of a disk of 4 KiB sectors. What it refuses for a while may come back. */
+TEST(a_sector_that_cannot_be_read_for_good_is_passed_over_and_said)
+{
+    struct shard_rig f = segments(&files);
+    bool seen[RECORDS];
+    const struct frame *first = &files.frames[0];
+    while (first->at < 8192 - FRAME_HEAD_BYTES)
+        first++;
+    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "%s", strrchr(files.names[0], '/'));
+    shard_disk.sick_from = 8192;
+    shard_disk.sick_to = 12288;
+    double said = metric("kinema_shard_unreadable_total{}");
+
+    assert_int_equal(read_some(&f, first->index), -EIO);
+    kn_fake_clock_advance(&shard_clock, 9000);
+    assert_int_equal(read_some(&f, first->index), -EIO);
+    shard_disk.sick_to = 0; /* well again: nothing is lost, nothing said */
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS);
+    storage_segments_forget(f.storage->shards, NULL);
+
+    shard_disk.sick_to = 12288;
+    kn_fake_clock_advance(&shard_clock, 5000); /* its time begins anew */
+    assert_int_equal(read_some(&f, first->index), -EIO);
+    kn_fake_clock_advance(&shard_clock, 10000);
+    size_t found = read_all(&f, 7, seen);
+    assert_int_equal(read_all(&f, 1000, seen), found);
+    assert_true(found < RECORDS);
+    for (size_t i = 0; i < files.frame_count; i++) {
+        const struct frame *frame = &files.frames[i];
+        bool sick = frame->file == 0 && frame->at < 12288 && frame->end > 8192;
+        for (uint64_t k = 0; k < frame->count; k++)
+            assert_int_equal(seen[frame->index + k], !sick);
+    }
+    assert_true(metric("kinema_shard_unreadable_total{}") == said + 1);
+
+    shard_disk.sick_from = shard_disk.sick_to = 0;
+    shard_disk.folder[0] = 0;
+    storage_segments_forget(f.storage->shards, NULL);
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_disk_that_refuses_all_is_not_taken_for_damage)
+{
+    struct shard_rig f = segments(&files);
+    bool seen[RECORDS];
+    storage_segments_forget(f.storage->shards, NULL);
+    snprintf(shard_disk.folder, sizeof(shard_disk.folder), ".seg");
+    shard_disk.sick_to = UINT64_MAX;
+    double said = damage("segment");
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(read_some(&f, RECORDS / 2), -EIO);
+        kn_fake_clock_advance(&shard_clock, 60000);
+    }
+    shard_disk.sick_to = 0;
+    shard_disk.folder[0] = 0;
+    assert_int_equal(read_all(&f, 1000, seen), RECORDS);
+    assert_true(damage("segment") == said);
     shard_rig_teardown(&f);
 }
 
@@ -492,6 +570,8 @@ TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
 }
 
 TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
+           TEST_OF(a_sector_that_cannot_be_read_for_good_is_passed_over_and_said),
+           TEST_OF(a_disk_that_refuses_all_is_not_taken_for_damage),
            TEST_OF(a_time_is_found_behind_damage),
            TEST_OF(a_segment_that_is_cut_short_or_gone_loses_its_own_records_only),
            TEST_OF(whatever_of_segments_is_damaged_all_else_is_read),

@@ -124,7 +124,9 @@ static int check_segment(struct walk *w, const struct storage_segment_row *row)
     else
         r = read_frames(w, path, row, &f);
     storage_shard_file_close(&f);
-    return r;
+    if (r == -EIO)
+        line(w->c, true, "problem segment file=%s error=EIO", path);
+    return r == -EIO ? 0 : r;
 }
 
 /* Rows come from the newest segment of a shard to its oldest. */

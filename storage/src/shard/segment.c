@@ -76,12 +76,15 @@ int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t 
     while (got < len) {
         struct iovec iov = {dst + got, len - got};
         ssize_t n = segment->file->fs->ops->preadv(segment->file, &iov, 1, at + got, nowait);
+        if (n == -EIO)
+            return nowait ? -EAGAIN : storage_sick_read(segment, dst, len, at, ret_len);
         if (n < 0)
             return (int) n;
         if (n == 0)
             break;
         got += (size_t) n;
     }
+    storage_sick_got(segment, at, got);
     *ret_len = got;
     return 0;
 }
@@ -305,7 +308,7 @@ static int marks_of_disk(struct storage_segment *segment)
         r = storage_marks_decode((struct kn_bytes){bytes, len}, segment->seed, row->bytes,
                                  &segment->marks);
     free(bytes);
-    return r;
+    return r == -EIO ? -ENODATA : r; /* the disk refuses them: it is walked */
 }
 
 /* For who reads it next. */
@@ -354,6 +357,7 @@ int storage_segment_open(struct storage_shard *shard, const struct storage_segme
         return -ENOMEM;
     kn_lock_init(&segment->lock);
     segment->refs = 1;
+    segment->shards = shard->shards;
     segment->shard = shard->id;
     segment->row = *row;
     segment->seed = storage_segment_seed(row);

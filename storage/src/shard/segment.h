@@ -22,6 +22,7 @@ struct storage_segment_hole { /* damaged bytes */
 struct storage_segment {
     struct storage_segment *next, *prev; /* guarded by segments_lock: by last use */
     _Atomic uint32_t refs;               /* the cache holds one */
+    struct storage_shards *shards;
     struct storage_id shard;
     struct storage_segment_row row;
     struct kn_file *file;
@@ -52,7 +53,8 @@ void storage_segment_put_marks(struct storage_shards *shards, const struct stora
                                const struct storage_segment_row *row,
                                const struct storage_marks *marks);
 void storage_segment_unref(struct storage_segment *segment);
-/* The bytes at a place, as many as the file has. */
+/* The bytes at a place, as many as the file has. -EIO: the disk refuses some, and may get well;
+ * what it goes on refusing reads as zeros (sick.h). */
 int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t len, uint64_t at,
                           bool nowait, size_t *ret_len) KN_MUSTUSE;
 /* The header at a place of the file. -EBADMSG: it is none of this segment's. */

@@ -13,6 +13,7 @@
 #include "direct.h"
 #include "marks.h"
 #include "rows.h"
+#include "sick.h"
 
 #include "../storage_internal.h"
 #include "core/gate.h"
@@ -155,6 +156,7 @@ struct storage_shards {
     struct storage_segment **segments;
     size_t segment_count, segment_cap;
     struct storage_segment *segment_newest, *segment_oldest;
+    struct storage_sick sick; /* what the disk refuses to read of segments */
 
     size_t checkpoint_shards; /* the checkpointer's: in the last one */
     uint64_t retire_round;    /* the checkpointer's, as what follows */

@@ -99,6 +99,7 @@ static struct storage_shards *shards_new(struct storage *storage,
     kn_lock_init(&shards->lock);
     kn_lock_init(&shards->round);
     kn_lock_init(&shards->segments_lock);
+    kn_lock_init(&shards->sick.lock);
     kn_cond_init(&shards->wake);
     kn_cond_init(&shards->check);
     kn_cond_init(&shards->retry);
@@ -186,6 +187,7 @@ void storage_shards_stop(struct storage_shards *shards)
     kn_cond_done(&shards->retry);
     kn_cond_done(&shards->check);
     kn_cond_done(&shards->wake);
+    kn_lock_done(&shards->sick.lock);
     kn_lock_done(&shards->segments_lock);
     kn_lock_done(&shards->round);
     kn_lock_done(&shards->lock);
