@@ -12,6 +12,11 @@ enum {
     CROWDED_RETRY_MS = 100 /* too many answers wait for their peers */
 };
 
+static size_t cap_min(const struct playback_feed *feed)
+{
+    return feed->cap_min ? feed->cap_min : PLAYBACK_FEED_BYTES_MIN;
+}
+
 /* On a worker: fills the cold buffer until it is full or the source has nothing more at this time.
  */
 static void work(void *arg)
@@ -19,7 +24,7 @@ static void work(void *arg)
     struct playback_feed *feed = arg;
     int r = PLAYBACK_FEED_MORE;
 
-    while (PLAYBACK_FEED_COLD_BYTES - feed->cold_len >= PLAYBACK_FEED_BYTES_MIN) {
+    while (PLAYBACK_FEED_COLD_BYTES - feed->cold_len >= cap_min(feed)) {
         size_t len = 0;
 
         r = feed->step(feed->ctx, feed->cold + feed->cold_len,
@@ -115,7 +120,7 @@ static ssize_t pull(struct playback_feed *feed, struct kn_http_req *req, void *d
         if (feed->cold_result != PLAYBACK_FEED_MORE)
             return settle(feed, req, feed->cold_result, ret_idle);
     }
-    while (cap - len >= PLAYBACK_FEED_BYTES_MIN) {
+    while (cap - len >= cap_min(feed)) {
         size_t n = 0;
 
         r = feed->step(feed->ctx, to + len, cap - len, true, &n);

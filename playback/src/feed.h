@@ -25,9 +25,10 @@ enum {
 
 struct playback_feed {
     /* One step: a playback_feed_result; -EAGAIN with nowait: would wait for a disk, nothing done;
-     * any other error breaks the answer off. cap >= PLAYBACK_FEED_BYTES_MIN. */
+     * any other error breaks the answer off. cap >= cap_min. */
     int (*step)(void *ctx, uint8_t *dst, size_t cap, bool nowait, size_t *ret_len);
     void *ctx;
+    size_t cap_min;       /* a step needs this much; 0: PLAYBACK_FEED_BYTES_MIN */
     struct kn_gate *gate; /* NULL: the source never waits */
     struct playback_media_metrics metrics;
     uint64_t seen; /* set by step before it looks */

@@ -82,10 +82,6 @@ REFUSED = [
     ("kinesis-video-signaling", "send_alexa_offer_to_master",
      {"ChannelARN": CHANNEL, "SenderClientId": "a", "MessagePayload": "YQ=="},
      "ResourceNotFoundException", 404),
-    ("kinesis-video-archived-media", "get_clip",
-     {"StreamName": "STREAM", "ClipFragmentSelector": {
-         "FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": RANGE}},
-     "InvalidArgumentException", 400),
     ("kinesis-video-archived-media", "get_images",
      {"StreamName": "STREAM", "ImageSelectorType": "SERVER_TIMESTAMP", "SamplingInterval": 3000,
       "Format": "JPEG", **RANGE}, "InvalidArgumentException", 400),

@@ -20,13 +20,13 @@ static void write_matrix(struct kn_buf *out)
         kn_buf_append_u32be(out, unity[i]);
 }
 
-static void write_mvhd(struct kn_buf *out, uint32_t timescale)
+void playback_mp4_mvhd(struct kn_buf *out, uint32_t timescale, uint32_t duration)
 {
     size_t box = playback_box_begin_full(out, "mvhd", 0, 0);
     kn_buf_append_u32be(out, 0);
     kn_buf_append_u32be(out, 0);
     kn_buf_append_u32be(out, timescale);
-    kn_buf_append_u32be(out, 0);
+    kn_buf_append_u32be(out, duration);
     kn_buf_append_u32be(out, FIXED_ONE); /* rate */
     playback_box_u16(out, 0x0100);       /* volume */
     playback_box_zeros(out, 10);
@@ -36,14 +36,16 @@ static void write_mvhd(struct kn_buf *out, uint32_t timescale)
     playback_box_end(out, box);
 }
 
-static void write_tkhd(struct kn_buf *out, const struct playback_track *track)
+void playback_mp4_tkhd(struct kn_buf *out, const struct playback_track *track, uint32_t duration)
 {
     bool audio = playback_codec_is_audio(track->info.codec);
     size_t box = playback_box_begin_full(out, "tkhd", 0, 3); /* enabled, in the movie */
     kn_buf_append_u32be(out, 0);
     kn_buf_append_u32be(out, 0);
     kn_buf_append_u32be(out, track->number);
-    playback_box_zeros(out, 4 + 4 + 8 + 2 + 2);
+    kn_buf_append_u32be(out, 0);
+    kn_buf_append_u32be(out, duration);
+    playback_box_zeros(out, 8 + 2 + 2);
     playback_box_u16(out, audio ? 0x0100 : 0);
     playback_box_u16(out, 0);
     write_matrix(out);
@@ -52,14 +54,18 @@ static void write_tkhd(struct kn_buf *out, const struct playback_track *track)
     playback_box_end(out, box);
 }
 
-static void write_mdhd_hdlr(struct kn_buf *out, const struct playback_track *track,
-                            uint32_t timescale)
+void playback_mp4_mdhd_hdlr(struct kn_buf *out, const struct playback_track *track,
+                            uint32_t timescale, uint64_t duration)
 {
+    bool large = duration > UINT32_MAX;
     bool audio = playback_codec_is_audio(track->info.codec);
-    size_t box = playback_box_begin_full(out, "mdhd", 0, 0);
-    playback_box_zeros(out, 8);
+    size_t box = playback_box_begin_full(out, "mdhd", large, 0);
+    playback_box_zeros(out, large ? 16 : 8);
     kn_buf_append_u32be(out, timescale);
-    kn_buf_append_u32be(out, 0);
+    if (large)
+        kn_buf_append_u64be(out, duration);
+    else
+        kn_buf_append_u32be(out, (uint32_t) duration);
     playback_box_u16(out, 0x55c4); /* "und" */
     playback_box_u16(out, 0);
     playback_box_end(out, box);
@@ -141,16 +147,21 @@ static void write_audio_entry(struct kn_buf *out, const struct playback_codec_in
     playback_box_end(out, box);
 }
 
+void playback_mp4_sample_entry(struct kn_buf *out, const struct playback_codec_info *info)
+{
+    if (playback_codec_is_audio(info->codec))
+        write_audio_entry(out, info);
+    else
+        write_video_entry(out, info);
+}
+
 static void write_stbl(struct kn_buf *out, const struct playback_codec_info *info)
 {
     static const char *const empty[] = {"stts", "stsc", "stco"};
     size_t stbl = playback_box_begin(out, "stbl");
     size_t stsd = playback_box_begin_full(out, "stsd", 0, 0);
     kn_buf_append_u32be(out, 1);
-    if (playback_codec_is_audio(info->codec))
-        write_audio_entry(out, info);
-    else
-        write_video_entry(out, info);
+    playback_mp4_sample_entry(out, info);
     playback_box_end(out, stsd);
     for (size_t i = 0; i < KN_ARRAY_LEN(empty); i++) {
         size_t box = playback_box_begin_full(out, empty[i], 0, 0);
@@ -163,9 +174,8 @@ static void write_stbl(struct kn_buf *out, const struct playback_codec_info *inf
     playback_box_end(out, stbl);
 }
 
-static void write_minf(struct kn_buf *out, const struct playback_codec_info *info)
+void playback_mp4_media_head(struct kn_buf *out, const struct playback_codec_info *info)
 {
-    size_t minf = playback_box_begin(out, "minf");
     bool audio = playback_codec_is_audio(info->codec);
     size_t box = playback_box_begin_full(out, audio ? "smhd" : "vmhd", 0, audio ? 0 : 1);
     playback_box_zeros(out, audio ? 4 : 8);
@@ -176,6 +186,12 @@ static void write_minf(struct kn_buf *out, const struct playback_codec_info *inf
     playback_box_end(out, playback_box_begin_full(out, "url ", 0, 1)); /* in this file */
     playback_box_end(out, dref);
     playback_box_end(out, dinf);
+}
+
+static void write_minf(struct kn_buf *out, const struct playback_codec_info *info)
+{
+    size_t minf = playback_box_begin(out, "minf");
+    playback_mp4_media_head(out, info);
     write_stbl(out, info);
     playback_box_end(out, minf);
 }
@@ -191,11 +207,11 @@ int playback_mp4_init_write(struct kn_buf *out, const struct playback_track *tra
     playback_box_end(out, ftyp);
 
     size_t moov = playback_box_begin(out, "moov");
-    write_mvhd(out, timescale);
+    playback_mp4_mvhd(out, timescale, 0);
     size_t trak = playback_box_begin(out, "trak");
-    write_tkhd(out, track);
+    playback_mp4_tkhd(out, track, 0);
     size_t mdia = playback_box_begin(out, "mdia");
-    write_mdhd_hdlr(out, track, timescale);
+    playback_mp4_mdhd_hdlr(out, track, timescale, 0);
     write_minf(out, &track->info);
     playback_box_end(out, mdia);
     playback_box_end(out, trak);

@@ -15,6 +15,15 @@
 int playback_mp4_init_write(struct kn_buf *out, const struct playback_track *track,
                             uint64_t scale_ns) KN_MUSTUSE;
 
+/* Boxes that a moov of a clip has too; durations in the timescale beside them, of tkhd in the
+ * movie's. media_head: vmhd or smhd, and dinf. sample_entry: what stands in stsd. */
+void playback_mp4_mvhd(struct kn_buf *out, uint32_t timescale, uint32_t duration);
+void playback_mp4_tkhd(struct kn_buf *out, const struct playback_track *track, uint32_t duration);
+void playback_mp4_mdhd_hdlr(struct kn_buf *out, const struct playback_track *track,
+                            uint32_t timescale, uint64_t duration);
+void playback_mp4_media_head(struct kn_buf *out, const struct playback_codec_info *info);
+void playback_mp4_sample_entry(struct kn_buf *out, const struct playback_codec_info *info);
+
 struct playback_mp4_place {
     uint32_t offset; /* in the fragment */
     uint32_t at;     /* in the payload: bytes of the places before it */
