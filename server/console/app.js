@@ -589,6 +589,8 @@ class StreamView {
     else if (!info.canPlay) this.message('Your access key may not play this stream.', true);
     else if (!this.started && info.newestMs) this.live();
     else if (!this.started) this.message(this.waiting());
+    // A session outlives the signal, and stands; only one that cannot be opened fails by itself.
+    else if (live && !info.live && !this.playing) this.message(this.waiting(), false, this.lastMinute());
     this.facts(info);
     this.spark(info.recent);
     this.marks();

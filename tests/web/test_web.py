@@ -96,20 +96,31 @@ def hls_url(server, **fields):
     return media.get_hls_streaming_session_url(StreamName=STREAM, **fields)["HLSStreamingSessionURL"]
 
 
-@pytest.fixture(scope="session")
-def silent(server):
+def send_and_stop(server, stream):
     """A camera that has sent something, and sends no more; None without the shared captures."""
     path = kinema.CAPTURES / "sink360_h264_aac_abs.mkv"
     if not path.exists():
         return None
-    stream = server.create_stream("a-silent-yard")  # by its name it would come first
+    server.create_stream(stream)
     with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
         upload.finish(path.read_bytes())
         assert upload.error() is None
     return stream
 
 
-def test_chromium_plays_every_mode(modules, shots, server, camera, silent):
+@pytest.fixture(scope="session")
+def silent(server):
+    return send_and_stop(server, "a-silent-yard")  # by its name it would come first
+
+
+@pytest.fixture(scope="session")
+def standing():
+    """A server whose LIVE sessions still open long after the signal, and its silent camera."""
+    with kinema.Server(args=["--session-live-window-ms", 24 * 3600 * 1000]) as one:
+        yield one, send_and_stop(one, "yard")
+
+
+def test_chromium_plays_every_mode(modules, shots, server, camera, silent, standing):
     fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
     begin = fragments[0]["ServerTimestamp"]
     end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
@@ -198,12 +209,17 @@ def hevc(server):
     return stream
 
 
-def test_the_console(modules, shots, server, camera, hevc, silent):
-    links = [kinema.run("console-link", "--data", server.data, "--url",
-                        server.console).stdout.strip()]
+def console_link(server):
+    return kinema.run("console-link", "--data", server.data, "--url", server.console).stdout.strip()
+
+
+def test_the_console(modules, shots, server, camera, hevc, silent, standing):
+    other, other_stream = standing
     server.client("kinesis").create_stream(StreamName="camera-events", ShardCount=1)
     node_test("console.test.js", {
-        "console": server.console, "links": links, "stream": STREAM, "hevc": hevc, "silent": silent,
+        "console": server.console, "links": [console_link(server)], "stream": STREAM, "hevc": hevc,
+        "silent": silent,
+        "standing": {"link": console_link(other), "console": other.console, "stream": other_stream},
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
 
 # --- data streams -----------------------------------------------------------------------------------
@@ -238,6 +254,5 @@ def data_streams(server):
 
 def test_data_streams(modules, shots, server, data_streams):
     stream, empty = data_streams
-    link = kinema.run("console-link", "--data", server.data, "--url", server.console).stdout.strip()
-    node_test("data.test.js", {"console": server.console, "link": link, "stream": stream,
+    node_test("data.test.js", {"console": server.console, "link": console_link(server), "stream": stream,
                                "empty": empty, "shots": str(shots)})
