@@ -22,7 +22,8 @@ from server_fixtures import (make_server, pytest_configure,  # noqa: E402, F401
 
 @pytest.fixture(scope="session")
 def shared_server():
-    with kinema.Server() as one:
+    # Uploads that a test sends in pieces pause as the machine makes them; 5 s would end a fragment.
+    with kinema.Server(args=["--fragment-idle-ms", 120000]) as one:
         yield one
 
 
