@@ -404,6 +404,19 @@ static bool is_preflight(struct kn_http_req *req, const struct kn_api_entry *ent
            (!aws || kn_http_header(req, "origin").ptr);
 }
 
+static size_t body_max(const struct kn_api_entry *entry)
+{
+    return entry->op->body_bytes_max ? entry->op->body_bytes_max : KN_API_BODY_BYTES_MAX;
+}
+
+static void on_too_large(struct kn_http_req *req KN_UNUSED, void *ctx)
+{
+    struct kn_api_call_state *state = ctx;
+    (void) kn_api_raise(state, 413, "RequestEntityTooLargeException",
+                        "The request's body is larger than %zu bytes.", body_max(state->entry));
+    finish(state);
+}
+
 static int on_head(struct kn_http_req *req, void **ctx)
 {
     struct kn_api *api = *ctx;
@@ -423,7 +436,6 @@ static int on_head(struct kn_http_req *req, void **ctx)
         return 0;
     }
     *ctx = state;
-    size_t body_max = entry->op->body_bytes_max;
     if (!api->conf.keyring && kn_api_check_origin(state) < 0)
         finish(state);
     else if (kn_api_is_aws(state) && kn_api_front_begin(state) < 0)
@@ -431,7 +443,7 @@ static int on_head(struct kn_http_req *req, void **ctx)
     else if (entry->op->input_stream)
         start(state); /* the body belongs to whoever takes the request */
     else
-        kn_http_collect(req, body_max ? body_max : KN_API_BODY_BYTES_MAX);
+        kn_http_collect(req, body_max(entry));
     return 0;
 }
 
@@ -471,6 +483,7 @@ static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
 
 const struct kn_http_ops kn_api_ops = {
     .head = on_head,
+    .too_large = on_too_large,
     .end = on_end,
     .wake = on_wake,
     .gone = on_gone,

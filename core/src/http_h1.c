@@ -73,8 +73,11 @@ static void request_begin(struct kn_http_conn *conn, const struct kn_h1_head *he
         return;
     bool unanswered = req->base.answer == KN_HTTP_UNANSWERED;
     if (unanswered && req->base.collecting && head->length > req->base.body.max) {
-        kn_h1_refuse(conn, 413);
-        return;
+        if (!kn_http_req_too_large(&req->base)) {
+            kn_h1_refuse(conn, 413);
+            return;
+        }
+        unanswered = false;
     }
     if (unanswered || req->base.answer == KN_HTTP_STREAM)
         kn_h1_continue(req);

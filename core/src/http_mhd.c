@@ -63,6 +63,8 @@ static enum MHD_Result first_call(struct kn_mhd_req *req, const char *method, co
     if (kn_http_req_head(&req->base) < 0)
         return MHD_NO;
     uint64_t length = body_length(req);
+    if (!req->response && req->base.collecting && length > req->base.body.max)
+        (void) kn_http_req_too_large(&req->base);
     /* An answer given now ends the connection, so it waits for a short body. */
     if (req->response && length > KN_HTTP_DRAIN_BYTES_MAX)
         return queue_answer(req);

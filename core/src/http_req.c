@@ -33,13 +33,23 @@ int kn_http_req_head(struct kn_http_req *req)
     return req->aborted ? -ECANCELED : 0;
 }
 
+bool kn_http_req_too_large(struct kn_http_req *req)
+{
+    struct kn_http_owner *owner = owner_of(req);
+    if (!owner->ops->too_large)
+        return false;
+    owner->ops->too_large(req, owner->ctx);
+    return req->answer != KN_HTTP_UNANSWERED;
+}
+
 ssize_t kn_http_req_data(struct kn_http_req *req, const void *ptr, size_t len)
 {
     if (req->answer_complete || req->answer == KN_HTTP_WHOLE || req->answer == KN_HTTP_FILE)
         return (ssize_t) len; /* answered early: the rest is of no interest */
     if (req->collecting) {
-        int r = kn_buf_append(&req->body, ptr, len);
-        return r < 0 ? -EMSGSIZE : (ssize_t) len;
+        if (kn_buf_append(&req->body, ptr, len) == 0 || kn_http_req_too_large(req))
+            return (ssize_t) len;
+        return -EMSGSIZE;
     }
     struct kn_http_owner *owner = owner_of(req);
     if (!owner->ops->data) {

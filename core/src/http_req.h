@@ -108,6 +108,8 @@ void kn_http_req_init(struct kn_http_req *req, const struct kn_http_backend *bac
 int kn_http_req_head(struct kn_http_req *req); /* 0, or -ECANCELED: abort */
 /* Takes body bytes: how many; fewer: paused. -EMSGSIZE: too large or unwanted; -ECANCELED. */
 ssize_t kn_http_req_data(struct kn_http_req *req, const void *ptr, size_t len);
+/* The body that is collected is too large: whether the handler has answered that itself. */
+bool kn_http_req_too_large(struct kn_http_req *req);
 void kn_http_req_end(struct kn_http_req *req); /* last body byte taken */
 void kn_http_req_wake(struct kn_http_req *req, uint32_t bits);
 ssize_t kn_http_req_pull(struct kn_http_req *req, void *dst, size_t cap);

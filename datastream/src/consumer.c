@@ -9,6 +9,11 @@
 
 #include "core/crypto.h"
 
+enum {
+    REMOVED_MAX = 256,
+    SECOND_MS = 1000,
+};
+
 struct datastream_consumers {
     struct storage_meta *meta;
     struct datastream_streams *streams;
@@ -16,6 +21,11 @@ struct datastream_consumers {
     struct kn_lock lock;                /* a leaf: what follows */
     struct datastream_consumer **items; /* by stream, then name */
     size_t count, cap;
+    struct removed {        /* the last ones, a ring: so that no ARN is given twice */
+        uint32_t names_crc; /* two of one make an ARN a second younger, no more */
+        int64_t created_ms;
+    } removed[REMOVED_MAX];
+    size_t removed_at;
 };
 
 KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)
@@ -34,6 +44,7 @@ void datastream_consumer_unref(struct datastream_consumer *consumer)
 {
     if (!consumer || atomic_fetch_sub_explicit(&consumer->refs, 1, memory_order_acq_rel) > 1)
         return;
+    datastream_seats_left_free(consumer->left);
     datastream_settings_unref(consumer->settings);
     datastream_measures_done(&consumer->measures);
     kn_lock_done(&consumer->change);
@@ -201,6 +212,34 @@ size_t datastream_consumer_count(struct datastream_consumers *consumers,
     return count_locked(consumers, stream);
 }
 
+/* --- one after another under one name -----------------------------------------------------------
+ */
+static void note_removed_locked(struct datastream_consumers *consumers,
+                                const struct datastream_consumer *consumer)
+{
+    consumers->removed[consumers->removed_at] =
+        (struct removed){consumer->names_crc, consumer->created_ms};
+    consumers->removed_at = (consumers->removed_at + 1) % REMOVED_MAX;
+}
+
+static uint32_t crc_of(struct kn_str stream, struct kn_str name)
+{
+    return kn_crc32c(kn_crc32c(0, kn_bytes_of(stream)), kn_bytes_of(name));
+}
+
+/* ARNs tell consumers of one name apart by the second of their creation. */
+static int64_t created_after(struct datastream_consumers *consumers, uint32_t names_crc,
+                             int64_t now_ms)
+{
+    KN_LOCKED(&consumers->lock);
+    for (size_t i = 0; i < REMOVED_MAX; i++) {
+        const struct removed *removed = &consumers->removed[i];
+        if (removed->created_ms > 0 && removed->names_crc == names_crc)
+            now_ms = kn_max_i64(now_ms, removed->created_ms + SECOND_MS);
+    }
+    return now_ms;
+}
+
 /* --- changes ------------------------------------------------------------------------------------
  */
 static int admit(struct datastream_consumers *consumers, struct datastream_stream *stream,
@@ -227,9 +266,10 @@ int datastream_consumer_create(struct datastream_consumers *consumers,
                                const struct datastream_settings *settings, size_t max,
                                struct datastream_consumer **ret)
 {
+    uint32_t names_crc = crc_of(stream->name, settings->name);
     struct datastream_settings draft = {
         .name = settings->name,
-        .created_ms = settings->created_ms,
+        .created_ms = created_after(consumers, names_crc, settings->created_ms),
         .retention_hours = DATASTREAM_RETENTION_HOURS_MIN, /* a record has them */
         .record_kib_max = DATASTREAM_RECORD_KIB_MIN,
         .creating = settings->creating,
@@ -244,6 +284,7 @@ int datastream_consumer_create(struct datastream_consumers *consumers,
     struct datastream_consumer *consumer = consumer_new(&stream->id, copy);
     if (!consumer)
         return -ENOMEM;
+    consumer->names_crc = names_crc;
 
     KN_LOCKED(&consumers->making);
     r = admit(consumers, stream, consumer->name, max);
@@ -319,6 +360,7 @@ int datastream_consumer_remove(struct datastream_consumers *consumers,
     if (r < 0)
         return r;
     kn_lock_take(&consumers->lock); /* the place still holds: only making changes it */
+    note_removed_locked(consumers, consumer);
     consumers->count--;
     memmove(consumers->items + at, consumers->items + at + 1,
             (consumers->count - at) * sizeof(struct datastream_consumer *));

@@ -17,10 +17,12 @@ enum {
 };
 
 struct datastream_seat;
+struct datastream_seats_left;
 struct datastream_consumer { /* counted */
     _Atomic unsigned refs;
     struct storage_id stream;
     int64_t created_ms; /* in whole seconds it is part of the ARN */
+    uint32_t names_crc; /* of the ARN's names; 0: it is older than this process */
     struct kn_str name; /* never changes */
     char name_text[DATASTREAM_NAME_BYTES_MAX + 1];
 
@@ -31,6 +33,7 @@ struct datastream_consumer { /* counted */
     struct datastream_settings *settings; /* counted */
     bool gone;                            /* deregistered: who reads as it is to end */
     struct datastream_seat *seats;        /* of its subscriptions (seat.h) */
+    struct datastream_seats_left *left;   /* NULL: none that is remembered */
 
     struct datastream_measures measures;
 };
@@ -58,8 +61,9 @@ size_t datastream_consumer_list(struct datastream_consumers *consumers,
 size_t datastream_consumer_count(struct datastream_consumers *consumers,
                                  const struct storage_id *stream);
 
-/* Of settings name, created_ms, state and tags count. -EEXIST: the name is taken; -EDQUOT: there
- * are max; -ENOENT: the stream is gone or goes. Blocks. */
+/* Of settings name, created_ms, state and tags count; created_ms becomes later where one of that
+ * name was removed that is as young. -EEXIST: the name is taken; -EDQUOT: there are max; -ENOENT:
+ * the stream is gone or goes. Blocks. */
 int datastream_consumer_create(struct datastream_consumers *consumers,
                                struct datastream_stream *stream,
                                const struct datastream_settings *settings, size_t max,

@@ -33,6 +33,7 @@ static int take_seat(struct datastream_subscription *s)
 {
     s->seat = (struct datastream_seat){.shard = s->shard.index,
                                        .since_ns = kn_mono_ns(s->ds->clock),
+                                       .is_remembered = s->ds->conf->aws_limits,
                                        .ref = kn_http_ref_of(s->call->req)};
     int r = datastream_seat_take(s->consumer, &s->seat,
                                  (int64_t) s->ds->conf->subscription_takeover_ms);

@@ -208,3 +208,11 @@ def test_a_shard_without_room_fails_record_by_record(make_server):
     assert [parts(answer["Records"][i]["SequenceNumber"])[1] for i in (1, 4)] == [1, 2]
     assert fault(kinesis.put_record, StreamName="s", PartitionKey="a", ExplicitHashKey="0", Data=bytes(300000)) == (
         refused["ErrorCode"], refused["ErrorMessage"])
+
+
+def test_a_body_that_no_record_explains_is_told_to_be_too_large(kinesis, name):
+    with pytest.raises(kinesis.exceptions.ClientError) as raised:
+        kinesis.put_record(StreamName=name, Data=b"x" * (13 << 20), PartitionKey="k")
+    assert raised.value.response["Error"] == {"Code": "RequestEntityTooLargeException",
+                                              "Message": f"The request's body is larger than {15 << 20} bytes."}
+    kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="k")

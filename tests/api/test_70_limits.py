@@ -4,10 +4,13 @@ how fast this machine is: tests call until they are refused, and say what must h
 
 import base64
 import re
+import time
 import urllib.request
 
+import botocore.exceptions
 import pytest
 
+import fan_out
 import kinema
 from test_64_data_streams import fault
 from test_65_data_settings import caller_of
@@ -208,3 +211,38 @@ def test_by_default_nobody_is_too_fast(server):
             StreamARN=kinesis.describe_stream(StreamName=name)["StreamDescription"]["StreamARN"],
             StreamModeDetails={"StreamMode": mode})
     assert fault(kinesis.describe_stream, StreamName="nobody")[0] == "ResourceNotFoundException"
+
+
+def subscribe(client, consumer, shard=fan_out.SHARD):
+    """None, once it has been let in and has left; else the error."""
+    try:
+        answer = client.subscribe_to_shard(ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": "LATEST"})
+    except botocore.exceptions.ClientError as error:
+        return error.response["Error"]["Code"], error.response["Error"]["Message"]
+    next(iter(answer["EventStream"]))
+    answer["EventStream"].close()
+    return None
+
+
+def until_in(client, *args):
+    """How it was refused before it was let in, but for calls that came too fast."""
+    began, refused = time.monotonic(), set()
+    while error := subscribe(client, *args):
+        assert time.monotonic() < began + 60, refused
+        if error[0] != "LimitExceededException":
+            refused.add(error)
+    return refused
+
+
+def test_a_subscription_that_has_left_keeps_its_seat_for_five_seconds(limited, kinesis, name):
+    """As with AWS, who leaves and comes back within five seconds of a successful call is refused; later
+    it is let in. Its consumer may have other shards, and other consumers that shard, at once."""
+    once = limited.client("kinesis", retries={"total_max_attempts": 1})
+    consumer, other = (fan_out.register(kinesis, name, one) for one in ("app", "other"))
+    began = time.monotonic()
+    until_in(once, consumer)
+    refused = until_in(once, consumer)
+    assert time.monotonic() - began >= 5 and refused == {("ResourceInUseException", "Another active subscription exists for this consumer: "
+                        f"{ACCOUNT}:{name}:{fan_out.SHARD}:app")}
+    for who, shard in ((consumer, "shardId-000000000001"), (other, fan_out.SHARD)):
+        assert until_in(once, who, shard) == set()

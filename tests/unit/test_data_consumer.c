@@ -127,6 +127,27 @@ TEST(a_consumer_that_is_gone_is_not_changed_and_its_name_is_free)
     stop(&rig);
 }
 
+TEST(no_two_of_one_name_are_of_the_same_second)
+{
+    struct rig rig;
+    start(&rig);
+    struct datastream_stream *stream = make_stream(&rig, "orders");
+    for (int64_t second = 0; second < 3; second++) { /* all of them in one, by the clock */
+        assert_ok(register_one(&rig, stream, "app"));
+        assert_ok(register_one(&rig, stream, "other"));
+        struct datastream_consumer *app =
+            datastream_consumer_find(rig.consumers, &stream->id, KN_STR("app"));
+        assert_int_equal(app->created_ms, 1795849862000 + second * 1000);
+        assert_ok(datastream_consumer_remove_all(rig.consumers, &stream->id));
+        datastream_consumer_unref(app);
+        assert_ok(datastream_stream_remove(rig.streams, stream)); /* one of its name has its ARN */
+        datastream_stream_unref(stream);
+        stream = make_stream(&rig, "orders");
+    }
+    datastream_stream_unref(stream);
+    stop(&rig);
+}
+
 static int count_row(void *ctx, struct kn_bytes key KN_UNUSED, struct kn_bytes value KN_UNUSED,
                      uint64_t version KN_UNUSED)
 {
@@ -185,5 +206,6 @@ TEST(a_damaged_record_stops_the_opening)
 
 TESTS_MAIN(TEST_OF(a_change_is_seen_and_outlives_a_restart),
            TEST_OF(a_consumer_that_is_gone_is_not_changed_and_its_name_is_free),
+           TEST_OF(no_two_of_one_name_are_of_the_same_second),
            TEST_OF(a_stream_that_is_gone_takes_no_consumers_and_leaves_none),
            TEST_OF(a_damaged_record_stops_the_opening))

@@ -198,6 +198,25 @@ TEST(a_newcomer_takes_the_seat_of_one_shard_once_its_holder_has_had_it_for_a_whi
     kn_lock_done(&consumer.lock);
 }
 
+TEST(where_it_is_remembered_a_seat_that_was_left_is_free_only_after_a_while)
+{
+    struct datastream_consumer consumer = {.gone = false};
+    struct datastream_seat first = seat_at(1, 0), soon = seat_at(1, 4999), other = seat_at(2, 4999),
+                           later = seat_at(1, 5000);
+    first.is_remembered = later.is_remembered = other.is_remembered = true;
+    kn_lock_init(&consumer.lock);
+    assert_ok(datastream_seat_take(&consumer, &first, 5000));
+    datastream_seat_leave(&consumer, &first);
+    assert_int_equal(datastream_seat_take(&consumer, &soon, 5000), -EBUSY);
+    assert_ok(datastream_seat_take(&consumer, &other, 5000)); /* of another shard */
+    assert_ok(datastream_seat_take(&consumer, &later, 5000));
+    datastream_seat_leave(&consumer, &later);
+    datastream_seat_leave(&consumer, &other);
+    assert_int_equal(consumer.left->count, 2); /* the first is forgotten */
+    datastream_seats_left_free(consumer.left);
+    kn_lock_done(&consumer.lock);
+}
+
 TEST(all_are_told_when_the_consumer_goes_and_nobody_sits_down_any_more)
 {
     struct datastream_consumer consumer = {.gone = false};
@@ -222,4 +241,5 @@ TESTS_MAIN(TEST_OF(subscribers_at_one_place_take_the_same_bytes),
            TEST_OF(a_continuation_lies_behind_the_last_record_and_before_the_next),
            TEST_OF(a_continuation_of_an_empty_shard_lies_before_its_first_record),
            TEST_OF(a_newcomer_takes_the_seat_of_one_shard_once_its_holder_has_had_it_for_a_while),
+           TEST_OF(where_it_is_remembered_a_seat_that_was_left_is_free_only_after_a_while),
            TEST_OF(all_are_told_when_the_consumer_goes_and_nobody_sits_down_any_more))

@@ -60,6 +60,8 @@ struct kn_http_ops {
     /* Next body bytes: returns how many were taken; fewer than len pauses the upload until
      * kn_http_resume_body; -1 aborts. NULL: body is collected or refused. */
     ssize_t (*data)(struct kn_http_req *req, void *ctx, const void *ptr, size_t len);
+    /* The body that was to be collected is larger than it may be: answers. NULL: 413, no body. */
+    void (*too_large)(struct kn_http_req *req, void *ctx);
     void (*end)(struct kn_http_req *req, void *ctx); /* upload (or collected body) complete */
     /* Next bytes of a streamed answer into dst: a count, KN_HTTP_WAIT, _EOF or _FAIL. On HTTP/1.1
      * what one call returns leaves as exactly one chunk, flushed at once. */
