@@ -42,7 +42,7 @@ static void order_picks(struct picks *picks)
         kept += picks->items[i].start_ms != picks->items[kept].start_ms;
         picks->items[kept] = picks->items[i];
     }
-    picks->count = picks->count ? kept + 1 : 0;
+    picks->count = kept + 1;
 }
 
 static int take_page(struct picks *picks, const struct storage_fragment *page, size_t count,
@@ -111,9 +111,9 @@ static int choose(struct playback_clip *clip, struct kn_err *err)
     }
     if (r == 0)
         r = gather(clip, from_ms, to_ms, &picks);
-    if (r == 0)
+    if (r == 0 && picks.count)
         order_picks(&picks);
-    if (r == 0 && !picks.count)
+    else if (r == 0)
         r = kn_fail(err, -ENOENT, "No fragments found in the stream for the request.");
     clip->count = picks.count;
     if (!clip->in.unlimited && clip->count > PLAYBACK_CLIP_FRAGMENTS_MAX)
