@@ -539,6 +539,8 @@ static int op_pause(struct storage_event_sender *base, const struct storage_id *
     f->stepping = true; /* finds its place, if it has none yet */
     kn_lock_give(&sender->lock);
     int r = datastream_event_follower_place(f);
+    bool in_doubt = storage_shards_in_doubt(sender->conf.storage);
+    r = r < 0 ? -ENOENT : in_doubt ? -EAGAIN : 0;
     kn_lock_take(&sender->lock);
     f->stepping = false;
     *ret_seq = f->sent_seq;
@@ -546,7 +548,7 @@ static int op_pause(struct storage_event_sender *base, const struct storage_id *
         unpause_locked(f);
     kn_cond_broadcast(&sender->moved);
     kn_lock_give(&sender->lock);
-    return r < 0 ? -ENOENT : 0;
+    return r;
 }
 
 static void op_resume(struct storage_event_sender *base, const struct storage_id *stream)

@@ -102,6 +102,10 @@ static void answer(struct console_call *call, int r, struct kn_str name)
                      "the setting takes one of the stream's %d tags, and none is free",
                      STORAGE_STREAM_TAGS_MAX);
         return;
+    case -EAGAIN:
+        console_fail(call, 503, "try_again",
+                     "what the former data stream has cannot be said at present");
+        return;
     case -ENOENT:
     case -EBUSY:
         console_fail(call, 409, "stream_goes", "the stream is being deleted");

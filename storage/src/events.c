@@ -104,6 +104,8 @@ int storage_events_set(struct storage *storage, struct storage_event_sender *sen
     if (is_set(&now, &edit.sink))
         return 0;
     int paused = sender->pause(sender, &stream->id, &edit.sink.after_seq);
+    if (paused == -EAGAIN && name.len > 0)
+        return -EAGAIN;
     /* The sender may not know yet that there were no events for a while. */
     bool goes_on = paused == 0 && now.name.len > 0;
     int r = goes_on ? 0 : newest_seq(storage, &stream->id, &edit.sink.after_seq);

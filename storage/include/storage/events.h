@@ -51,7 +51,8 @@ struct storage_event_sender {
      */
     int (*find)(struct storage_event_sender *sender, struct kn_str name, struct storage_id *ret_id);
     /* No event of the stream is sent until resume. *ret_seq: up to this fragment they were sent.
-     * -ENOENT: none is sent at present. Blocks. */
+     * -ENOENT: none is sent at present; -EAGAIN: it cannot be said yet whether the last ones were.
+     * Blocks. */
     int (*pause)(struct storage_event_sender *sender, const struct storage_id *stream,
                  uint64_t *ret_seq);
     void (*resume)(struct storage_event_sender *sender, const struct storage_id *stream);
@@ -62,7 +63,8 @@ struct storage_event_sender {
 /* Sets where the events of a stream go, from its next fragment on: what was not sent yet to the
  * data stream that had them before goes to the new one. Name empty: nowhere. Durable when it
  * returns; blocks. -ENODATA: there is no data stream of that name; -EDQUOT: no tag is free;
- * -ENOENT, -EBUSY: the stream is gone or going. */
+ * -EAGAIN: events that were being written may be found in the former data stream or not, so try
+ * later; -ENOENT, -EBUSY: the stream is gone or going. */
 int storage_events_set(struct storage *storage, struct storage_event_sender *sender,
                        const struct storage_stream *stream, struct kn_str name) KN_MUSTUSE;
 

@@ -127,6 +127,9 @@ void storage_shard_append_all(struct storage_appends *appends);
 int storage_shard_close(struct storage_shard *shard, uint64_t *ret_end) KN_MUSTUSE;
 /* The same for many, which share their flush. The first error; others are closed in spite of it. */
 int storage_shard_close_all(struct storage_shard *const *shards, size_t count) KN_MUSTUSE;
+/* Whether appends were answered with -ETIMEDOUT and no journal says yet what became of them: a
+ * start might find them. The next append that is written, to whatever shard, ends it. */
+bool storage_shards_in_doubt(struct storage *storage);
 /* The newest seq of that source in the shard, 0: none. */
 uint64_t storage_shard_source_seq(struct storage_shard *shard, const struct storage_id *source);
 /* Nothing of it will ever be appended again (its stream has been deleted): its place is free. It

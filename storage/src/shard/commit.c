@@ -259,6 +259,7 @@ static int abandon(struct storage_shards *shards)
     int r = enter(shards);
     if (r == 0)
         r = flush(shards->active);
+    shards->in_doubt = r < 0;
     if (r == 0)
         return -EIO;
     if (shards->active) {
@@ -273,6 +274,11 @@ static int abandon(struct storage_shards *shards)
     return -ETIMEDOUT;
 }
 
+bool storage_shards_in_doubt(struct storage *storage)
+{
+    return storage->shards->in_doubt;
+}
+
 static void run_round(struct storage_shards *shards, struct round *round)
 {
     struct storage_journal *journal = shards->active;
@@ -281,10 +287,12 @@ static void run_round(struct storage_shards *shards, struct round *round)
         r = kn_file_write_all(journal->file, round->iov, round->iov_count, journal->tail);
         if (r == 0)
             r = flush(journal);
-        if (r == 0)
-            journal->tail += round->bytes;
-        else
+        if (r < 0)
             r = abandon(shards);
+        else
+            journal->tail += round->bytes;
+        if (r == 0 && shards->in_doubt)
+            shards->in_doubt = false; /* the header said it, with these records */
     }
     answer_all(round, r);
 }

@@ -146,6 +146,7 @@ struct storage_shards {
 
     struct storage_journal journals[STORAGE_JOURNALS_MAX];
     struct storage_journal *active; /* the committer's */
+    _Atomic bool in_doubt;          /* the outcome of some appends is not known yet */
     uint64_t generation;            /* guarded by lock: of the newest journal */
     /* The committer's: of the journal before the active one, for that one's header. */
     uint64_t before_generation, before_bytes;
