@@ -69,6 +69,11 @@ def test_the_js_sdk_by_http2_with_a_connection_a_request(server):
     assert out.endswith("6 stories\n"), out
 
 
+def test_the_js_sdk_in_cbor(server):
+    out = js.run(server, "cbor.mjs", STREAM_NAME=kinema.new_name("cbor"))
+    assert out == "CBOR: ok\n"
+
+
 def test_lifion_leases_shards_and_keeps_checkpoints(server):
     name = kinema.new_name("lifion")
     server.client("kinesis").create_stream(StreamName=name, ShardCount=2)
