@@ -3,6 +3,7 @@
 that were acknowledged none is lost, none is there more often than it was sent, order per shard is kept,
 and `kinema check` finds no problem."""
 
+import contextlib
 import threading
 
 import faults
@@ -45,6 +46,27 @@ def test_power_cuts_lose_no_record(loop, make_server, chance, long, kind):
         server.start()
         putters.check(server, crew)
     end(server, crew)
+
+
+@pytest.mark.parametrize("mutant", [None, "fdatasync:retval=0"], ids=["none", "no-flush"])
+def test_an_engine_that_does_not_flush_is_caught(loop, make_server, chance, root, mutant):
+    """The proof itself: a flush that is answered and never done loses what was acknowledged, and the same
+    course with flushes loses nothing."""
+    volume = loop("ext4")
+    server = make_server(data=volume.data, args=OPTIONS)
+    crew = putters.start(server, 2, seed=chance.random(), every_s=0.03)
+    with faults.Injector(server, mutant) if mutant else contextlib.nullcontext():
+        for one in crew:
+            one.wait_acked(60)
+        putters.stop(crew)
+    cut(server, volume, flush=False)
+    server.start()
+    if not mutant:
+        end(server, crew)
+        return
+    with pytest.raises(AssertionError, match="lost|numbers|acknowledged") as caught:
+        putters.check(server, crew)
+    print(f"no flush: killed: {str(caught.value).splitlines()[0]}")
 
 
 def test_a_full_volume_is_told_and_outlived(small, make_server, chance, long):
