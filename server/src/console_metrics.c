@@ -88,8 +88,11 @@ static int read_statistics(struct console_call *call, struct question *q)
 static int read_times(struct console_call *call, struct question *q)
 {
     int64_t start_ms, end_ms, period_s, now_ms = kn_wall_ms(call->console->conf.clock);
-    if (console_query_i64(call, "EndTime", now_ms, &end_ms) < 0 ||
-        console_query_i64(call, "StartTime", end_ms - SPAN_MS, &start_ms) < 0 ||
+    if (console_query_i64(call, "EndTime", now_ms, &end_ms) < 0)
+        return -EINVAL;
+    if (end_ms <= 0)
+        return bad(call, "EndTime lies before 1970");
+    if (console_query_i64(call, "StartTime", kn_max_i64(0, end_ms - SPAN_MS), &start_ms) < 0 ||
         console_query_i64(call, "Period", 60, &period_s) < 0)
         return -EINVAL;
     if (period_s < 60 || period_s % 60 || period_s > KN_HISTORY_MINUTES * 60)
@@ -98,6 +101,7 @@ static int read_times(struct console_call *call, struct question *q)
         return bad(call, "StartTime must be before EndTime");
     start_ms = kn_max_i64(start_ms, now_ms - (int64_t) KN_HISTORY_MINUTES * MINUTE_MS);
     end_ms = kn_min_i64(end_ms, now_ms + MINUTE_MS);
+    start_ms = kn_min_i64(start_ms, end_ms); /* then no bucket is left */
     uint32_t period = (uint32_t) period_s / 60;
     q->query.period = period;
     q->query.from = (uint32_t) (start_ms / MINUTE_MS) / period * period;

@@ -243,6 +243,18 @@ def test_events_begin_when_they_are_asked_for_and_end_when_they_are_removed(serv
     assert numbers_of(wait_events(server, name, stream, 5), stream) == wanted
 
 
+def test_events_are_among_the_data_streams_incoming_records(server, followed):
+    stream, name = followed
+    series = f'kinema_data_stream_incoming_records_total{{stream="{name}"}} 3\n'
+
+    def is_told():
+        with urllib.request.urlopen(server.console + "/metrics", timeout=30) as answer:
+            return series in answer.read().decode()
+
+    upload_some(server, stream, 3)
+    wait_for(is_told)
+
+
 def test_the_tag_and_the_operation_are_one_setting(server):
     kvs, first, second = server.kvs(), data_stream(server), data_stream(server)
     tag = "kinema:event-stream"

@@ -185,6 +185,8 @@ def test_datapoints_have_what_was_asked_for(kinesis, name, of):
     assert of("IncomingBytes", StartTime=now - 120000, EndTime=now + 60000) == 22
     assert of.points("IncomingBytes", StartTime=now - 7200000, EndTime=now - 3600000) == []
     assert of.points("IncomingBytes", StartTime=0, EndTime=1) == []
+    assert of.points("IncomingBytes", EndTime=1) == of.points("IncomingBytes", StartTime=2 ** 63 - 2, EndTime=2 ** 63 - 1) == []
+    assert of("IncomingBytes", StartTime=0, EndTime=2 ** 63 - 1, Period=10800) == 22
 
 
 @pytest.mark.parametrize("query, says", [
@@ -192,7 +194,7 @@ def test_datapoints_have_what_was_asked_for(kinesis, name, of):
     ({"MetricName": "PutRecord.Bytes", "ShardId": FIRST}, "MetricName"), ({"Period": "90"}, "Period"),
     ({"Period": "0"}, "Period"), ({"Period": "14400"}, "Period"), ({"Statistics": "Median"}, "Statistics"),
     ({"Statistics": ""}, "Statistics"), ({"StartTime": "10", "EndTime": "10"}, "StartTime"),
-    ({"StartTime": "yesterday"}, "StartTime"), ({"EndTime": "now"}, "EndTime"), ({"StartTime": "-1"}, "StartTime"),
+    ({"StartTime": "yesterday"}, "StartTime"), ({"EndTime": "now"}, "EndTime"), ({"EndTime": "-9223372036854775808"}, "EndTime"), ({"StartTime": "-1"}, "StartTime"),
     ({"ConsumerName": "app"}, "ConsumerName"), ({"ConsumerName": "app", "ShardId": FIRST}, "ShardId")])
 def test_an_error_names_its_parameter(limited, query, says):
     status, answer = Metrics(limited, "any").ask(**{"MetricName": "IncomingBytes", **query})
