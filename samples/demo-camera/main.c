@@ -22,6 +22,7 @@ enum {
     BACKOFF_MAX_MS = 15000,
     POLL_MS = 500,
     STOP_MS = 5000,
+    STOP_SOUND_MS = 1000, /* of them, for a sound to the last picture */
     REPORT_S = 60
 };
 
@@ -30,6 +31,7 @@ struct camera {
     struct source_options picture;
     struct source *source;
     struct muxer muxer;
+    bool ended; /* nothing more is made */
     bool has_header;
     CURLM *multi;
     /* the running upload */
@@ -208,6 +210,12 @@ static int write_header(struct camera *c, const struct source_format *format)
     return muxer_header(&c->muxer, tracks, c->picture.audio ? 2 : 1);
 }
 
+/* A fragment without a frame of each track would be refused (4011). */
+static bool can_end(const struct camera *c)
+{
+    return c->muxer.count == 0 || c->muxer.seen == (c->picture.audio ? 6u : 2u);
+}
+
 static int take_frames(struct camera *c)
 {
     const struct source_format *format = source_format(c->source);
@@ -217,7 +225,7 @@ static int take_frames(struct camera *c)
         return 0;
     if (!c->has_header)
         code = write_header(c, format);
-    while (code == 0 && !stopping && source_take(c->source, &frame)) {
+    while (code == 0 && !c->ended && !(stopping && can_end(c)) && source_take(c->source, &frame)) {
         uint64_t dropped = c->muxer.dropped;
         code = muxer_frame(&c->muxer, frame.track, frame.key, (uint64_t) (frame.time_ns / 1000000),
                            (struct kn_bytes){frame.bytes, frame.len});
@@ -232,18 +240,23 @@ static int take_frames(struct camera *c)
     return code;
 }
 
+static void say(const struct camera *c)
+{
+    (void) fprintf(stderr,
+                   "demo-camera: made=%llu persisted=%llu waiting=%zu errors=%llu "
+                   "connections=%llu dropped=%llu\n",
+                   (unsigned long long) c->muxer.made, (unsigned long long) c->persisted,
+                   c->muxer.count, (unsigned long long) c->errors,
+                   (unsigned long long) c->connections, (unsigned long long) c->muxer.dropped);
+}
+
 static void report(struct camera *c)
 {
     int64_t second = now_ms() / 1000;
     if (second - c->last_report_s < REPORT_S)
         return;
     if (c->last_report_s > 0)
-        (void) fprintf(stderr,
-                       "demo-camera: persisted=%llu waiting=%zu errors=%llu connections=%llu "
-                       "dropped=%llu\n",
-                       (unsigned long long) c->persisted, c->muxer.count,
-                       (unsigned long long) c->errors, (unsigned long long) c->connections,
-                       (unsigned long long) c->muxer.dropped);
+        say(c);
     c->last_report_s = second;
 }
 
@@ -265,8 +278,11 @@ static int run(struct camera *c)
     while (!stop_at_ms || (now_ms() < stop_at_ms && c->upload && c->muxer.count > 0)) {
         if (take_frames(c) < 0 || source_failed(c->source))
             return EXIT_FAILURE;
-        if (stopping && !stop_at_ms) {
+        if (stopping && !stop_at_ms)
             stop_at_ms = now_ms() + STOP_MS;
+        if (stopping && !c->ended &&
+            (can_end(c) || now_ms() >= stop_at_ms - STOP_MS + STOP_SOUND_MS)) {
+            c->ended = true;
             (void) muxer_end(&c->muxer);
         }
         if (!c->upload && c->has_header && c->muxer.count > 0 && now_ms() >= retry_at_ms &&
@@ -287,6 +303,7 @@ static int run(struct camera *c)
     }
     if (c->upload) /* lets the body's end go out */
         stream_on(c);
+    say(c);
     return EXIT_SUCCESS;
 }
 

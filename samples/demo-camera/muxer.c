@@ -128,6 +128,8 @@ static struct muxer_fragment *open_fragment(struct muxer *m, uint64_t time_ms)
         m->dropped++;
     }
     struct muxer_fragment *fragment = muxer_at(m, m->count++);
+    m->made++;
+    m->seen = 0;
     kn_buf_clear(&fragment->bytes);
     fragment->timecode = time_ms;
     fragment->complete = false;
@@ -163,6 +165,7 @@ int muxer_frame(struct muxer *m, unsigned track, bool opens_fragment, uint64_t t
     kn_mkv_write_size(out, frame.len + sizeof head, 8);
     (void) kn_buf_append(out, head, sizeof head);
     (void) kn_buf_append(out, frame.ptr, frame.len);
+    m->seen |= 1u << track;
     return out->error;
 }
 

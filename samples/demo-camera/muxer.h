@@ -35,6 +35,8 @@ struct muxer {
     struct muxer_fragment fragments[MUXER_FRAGMENTS_MAX]; /* a ring */
     size_t first, count;
     uint64_t last_time_ms; /* of the newest frame */
+    uint64_t made;         /* fragments begun */
+    unsigned seen;         /* tracks with a frame in the newest one, a bit each */
     uint64_t dropped;      /* fragments given up because the server was away too long */
 };
 
