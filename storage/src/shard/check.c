@@ -99,7 +99,7 @@ static bool is_on_its_way_out(struct walk *w, const struct storage_segment_row *
     int64_t trim_ms = INT64_MIN;
     return storage_shard_is_dropped(&w->shards, &w->last_shard) == 1 ||
            (storage_trim_get(w->c->nowhere->meta, &w->last_shard, &trim_ms) == 0 &&
-            row->last_ms < trim_ms);
+            row->last_ms <= trim_ms);
 }
 
 static int check_segment(struct walk *w, const struct storage_segment_row *row)

@@ -200,6 +200,19 @@ static void choose_for_space(struct storage_shard *shard, struct segments *segme
     segments->count = count;
 }
 
+/* So that a start that finds files gone and rows there, since a crash came between, takes that for
+ * what it is. Records that arrived together with the last one that goes stay. */
+static int trim_upto(struct storage_shard *shard, int64_t ms)
+{
+    struct storage_trim trim = {.id = shard->id, .ms = ms};
+    if (ms <= storage_shard_horizon(shard))
+        return 0;
+    int r = storage_trims_put(shard->shards->storage->meta, &trim, 1);
+    if (r == 0)
+        shard->trim_ms = ms;
+    return r;
+}
+
 static int relieve_in_round(struct storage_shard *shard, int64_t before_ms, uint64_t bytes,
                             struct segments *segments)
 {
@@ -208,7 +221,9 @@ static int relieve_in_round(struct storage_shard *shard, int64_t before_ms, uint
         return r;
     size_t all = segments->count;
     choose_for_space(shard, segments, before_ms, bytes);
-    return remove_first(shard, segments, all, STORAGE_RULE_SPACE);
+    if (segments->count > 0)
+        r = trim_upto(shard, segments->rows[segments->count - 1].last_ms);
+    return r < 0 ? r : remove_first(shard, segments, all, STORAGE_RULE_SPACE);
 }
 
 int storage_shard_relieve(struct storage *storage, const struct storage_id *id, int64_t before_ms,

@@ -219,8 +219,7 @@ static int next_segment(struct storage_shard *shard, uint64_t from, uint64_t flu
     return r == -ECANCELED ? 0 : r;
 }
 
-/* Only the oldest may be missing, and only if it was trimmed: retention has taken it. Others are
- * lost. */
+/* One that was trimmed may be missing: retention has taken it. Others are lost. */
 static int pass_over(struct storage_shard *shard, uint64_t from, struct storage_page *page)
 {
     kn_lock_take(&shard->lock);
@@ -234,7 +233,8 @@ static int pass_over(struct storage_shard *shard, uint64_t from, struct storage_
         return 0;
     int64_t last_ms = INT64_MIN;
     int r = next_segment(shard, from, flushed, &page->next, &last_ms);
-    if (r == 0 && (from > oldest || last_ms >= storage_shard_horizon(shard)))
+    bool is_known = last_ms > INT64_MIN;
+    if (r == 0 && (is_known ? last_ms > storage_shard_horizon(shard) : from > oldest))
         storage_shard_damaged(STORAGE_SHARD_IN_SEGMENT, &shard->id, from, 0, 0);
     return r;
 }
