@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See kinema/producer.h: frames become fragments in the ring; session.c sends them. */
+#include "producer_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    STEP_BACK_MS = 5000, /* an earlier key frame than this begins a new connection */
+    SILENCE_MS = 20000,  /* without frames the open fragment is ended, as AWS's SDK does */
+    PRESSURE_NUM = 4,    /* of the buffer, in fifths */
+    PRESSURE_DEN = 5,
+    DRAIN_SLICE_MS = 50,
+    FLUSH_MS = 100,
+    FRAGMENT_MS = 2000,
+    ACK_TIMEOUT_MS = 30000,
+    SESSION_MS = 40 * 60 * 1000 /* the service ends a connection after 45 minutes */
+};
+
+int64_t producer_clock_ms(void)
+{
+    struct timespec now;
+    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void producer_tell(struct kinema_producer *p, struct kinema_event event)
+{
+    if (!p->on_event)
+        return;
+    if (!event.text)
+        event.text = "";
+    if (!event.fragment_number)
+        event.fragment_number = "";
+    event.used_bytes = ring_used(&p->ring);
+    p->on_event(p->ctx, &event);
+}
+
+/* --- fragments -------------------------------------------------------------------------------- */
+void producer_pop(struct kinema_producer *p)
+{
+    ring_pop(&p->ring);
+    if (p->send_index > 0) {
+        p->send_index--;
+    } else if (p->send_offset > 0) {
+        p->send_offset = 0;
+        producer_cut(p, "the fragment being sent was dropped");
+    }
+}
+
+static void tell_lost(struct kinema_producer *p, const struct fragment *fragment)
+{
+    if (fragment->skipped)
+        return;
+    p->stats.fragments_lost++;
+    p->stats.frames_lost += fragment->frames;
+    producer_tell(p, (struct kinema_event){.type = KINEMA_FRAGMENT_LOST,
+                                           .time_ms = fragment->time_ms,
+                                           .frames = fragment->frames,
+                                           .text = "the buffer is full"});
+}
+
+static void lose_oldest(struct kinema_producer *p)
+{
+    struct fragment fragment = *ring_at(&p->ring, 0);
+    if (!fragment.whole) {
+        p->is_open = 0;
+        p->tag_count = 0;
+    }
+    producer_pop(p);
+    tell_lost(p, &fragment);
+}
+
+/* The open fragment has outgrown the buffer: it alone goes. */
+static void lose_open(struct kinema_producer *p)
+{
+    struct fragment fragment = *ring_at(&p->ring, p->ring.count - 1);
+    ring_drop_newest(&p->ring);
+    p->is_open = 0;
+    p->tag_count = 0;
+    if (p->send_index == p->ring.count && p->send_offset > 0) {
+        p->send_offset = 0;
+        producer_cut(p, "the fragment being sent was dropped");
+    }
+    tell_lost(p, &fragment);
+}
+
+/* 1: something moved out of the way. */
+static int spill(struct kinema_producer *p)
+{
+    int code = ring_spill(&p->ring);
+    if (code < 0)
+        producer_tell(p,
+                      (struct kinema_event){.type = KINEMA_SPILL_FAILED, .text = strerror(-code)});
+    return code;
+}
+
+/* Makes room for len bytes and what closes a fragment; -EAGAIN, -ENOBUFS. */
+static int make_room(struct kinema_producer *p, size_t len, int opens)
+{
+    if (p->is_open && !opens &&
+        ring_at(&p->ring, p->ring.count - 1)->len + len + CLOSING_BYTES > p->ring.cap) {
+        lose_open(p);
+        return -ENOBUFS;
+    }
+    while (ring_free(&p->ring) < len + CLOSING_BYTES) {
+        if (spill(p) > 0)
+            continue;
+        if (p->offline)
+            return -EAGAIN;
+        if (p->ring.count == 0)
+            return -ENOBUFS;
+        lose_oldest(p);
+    }
+    return 0;
+}
+
+static void write_tag(struct kinema_producer *p, const char *name, const char *value)
+{
+    uint8_t tag[MKV_TAG_BYTES_MAX];
+    ring_append(&p->ring, tag, mkv_tag(tag, name, value));
+}
+
+void producer_close_fragment(struct kinema_producer *p, int with_end_tag)
+{
+    for (size_t i = 0; i < p->tag_count; i++)
+        write_tag(p, p->tags[i].name, p->tags[i].value);
+    p->tag_count = 0;
+    if (with_end_tag)
+        write_tag(p, MKV_END_OF_FRAGMENT, "");
+    ring_at(&p->ring, p->ring.count - 1)->whole = 1;
+    p->is_open = 0;
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+static int opens_fragment(const struct kinema_producer *p, const struct kinema_frame *frame)
+{
+    if (p->main_track)
+        return frame->key && frame->track == p->main_track;
+    return !p->is_open ||
+           frame->time_ms - ring_at(&p->ring, p->ring.count - 1)->time_ms >= p->fragment_ms;
+}
+
+static int check_frame(const struct kinema_producer *p, const struct kinema_frame *frame)
+{
+    if (p->draining)
+        return -ESHUTDOWN;
+    if (frame->track < 1 || frame->track > p->track_count || frame->time_ms < 0 ||
+        (!frame->data && frame->len > 0))
+        return -EINVAL;
+    if (frame->len > p->ring.cap - CLOSING_BYTES - MKV_CLUSTER_BYTES - MKV_BLOCK_BYTES)
+        return -EMSGSIZE;
+    return 0;
+}
+
+static int begin_fragment(struct kinema_producer *p, int64_t *time_ms)
+{
+    uint8_t head[MKV_CLUSTER_BYTES];
+    struct fragment *fragment;
+    int restart = *time_ms < p->last_ms - STEP_BACK_MS;
+    if (!restart && *time_ms <= p->last_ms)
+        *time_ms = p->last_ms + 1;
+    if (p->is_open)
+        producer_close_fragment(p, 0);
+    while (p->ring.count == KINEMA_FRAGMENTS_MAX) {
+        if (p->offline)
+            return -EAGAIN;
+        lose_oldest(p);
+    }
+    if (ring_open(&p->ring, *time_ms, &fragment) < 0)
+        return -ENOBUFS;
+    fragment->restart = (uint8_t) restart;
+    mkv_cluster(head, (uint64_t) *time_ms);
+    ring_append(&p->ring, head, sizeof(head));
+    p->is_open = 1;
+    p->last_ms = *time_ms;
+    p->stats.fragments_put++;
+    return 0;
+}
+
+static void tell_pressure(struct kinema_producer *p)
+{
+    int pressed = ring_used(&p->ring) > p->ring.cap / PRESSURE_DEN * PRESSURE_NUM;
+    if (pressed && !p->pressed)
+        producer_tell(p, (struct kinema_event){.type = KINEMA_PRESSURE});
+    p->pressed = pressed;
+}
+
+static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame *frame)
+{
+    uint8_t head[MKV_BLOCK_BYTES];
+    int64_t time_ms = frame->time_ms;
+    struct fragment *fragment;
+    int code = check_frame(p, frame), opens;
+    if (code < 0)
+        return code;
+    opens = opens_fragment(p, frame);
+    if (!opens && !p->is_open)
+        return -ENODATA;
+    code = make_room(p, MKV_CLUSTER_BYTES + MKV_BLOCK_BYTES + frame->len, opens);
+    if (code == 0 && !opens && !p->is_open)
+        code = -ENOBUFS; /* the open fragment itself had to go */
+    if (code == 0 && opens)
+        code = begin_fragment(p, &time_ms);
+    if (code < 0)
+        return code;
+    fragment = ring_at(&p->ring, p->ring.count - 1);
+    if (time_ms < fragment->time_ms)
+        time_ms = fragment->time_ms;
+    if (time_ms - fragment->time_ms > MKV_BLOCK_MS_MAX)
+        return -ERANGE;
+    mkv_block(head, frame->track, (unsigned) (time_ms - fragment->time_ms), frame->key, frame->len);
+    ring_append(&p->ring, head, sizeof(head));
+    ring_append(&p->ring, frame->data, frame->len);
+    fragment->frames++;
+    p->stats.frames_put++;
+    p->last_ms = time_ms > p->last_ms || opens ? time_ms : p->last_ms;
+    p->last_put_at = producer_clock_ms();
+    tell_pressure(p);
+    return 0;
+}
+
+static void wake(struct kinema_producer *p)
+{
+    if (p->thread_runs)
+        (void) curl_multi_wakeup(p->multi);
+}
+
+int kinema_producer_put_frame(struct kinema_producer *p, const struct kinema_frame *frame)
+{
+    int code;
+    size_t waiting;
+    (void) pthread_mutex_lock(&p->lock);
+    waiting = p->ring.count;
+    code = put_frame_locked(p, frame);
+    if (waiting == 0 || p->offline) /* otherwise the helper looks again by itself */
+        wake(p);
+    (void) pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+static int is_name(const char *text, size_t len_max)
+{
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t len = text ? strlen(text) : 0;
+    return len > 0 && len <= len_max && strspn(text, legal) == len;
+}
+
+static int check_tag(const char *name, const char *value)
+{
+    static const char *const reserved[] = {"AWS_KINESISVIDEO_IMAGE_GENERATION",
+                                           "AWS_KINESISVIDEO_IMAGE_PREFIX",
+                                           "AWS_KINESISVIDEO_NOTIFICATION"};
+    size_t len = name ? strlen(name) : 0;
+    if (len == 0 || len > KINEMA_TAG_NAME_BYTES_MAX ||
+        (value && strlen(value) > KINEMA_TAG_VALUE_BYTES_MAX))
+        return -EINVAL;
+    if (strncmp(name, "AWS", 3) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
+        if (strcmp(name, reserved[i]) == 0)
+            return 0;
+    return -EINVAL;
+}
+
+int kinema_producer_put_tag(struct kinema_producer *p, const char *name, const char *value)
+{
+    int code = check_tag(name, value);
+    (void) pthread_mutex_lock(&p->lock);
+    if (code == 0 && p->tag_count == KINEMA_TAGS_MAX)
+        code = -ENOSPC;
+    if (code == 0) {
+        memcpy(p->tags[p->tag_count].name, name, strlen(name) + 1);
+        memcpy(p->tags[p->tag_count].value, value ? value : "", value ? strlen(value) + 1 : 1);
+        p->tag_count++;
+    }
+    (void) pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+int kinema_producer_end_fragment(struct kinema_producer *p)
+{
+    int code = -ENODATA;
+    (void) pthread_mutex_lock(&p->lock);
+    if (p->is_open) {
+        producer_close_fragment(p, 1);
+        wake(p);
+        code = 0;
+    }
+    (void) pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
+{
+    int64_t now, wait_ms = 0;
+    (void) pthread_mutex_lock(&p->lock);
+    if (p->polling) {
+        (void) pthread_mutex_unlock(&p->lock);
+        return -EBUSY;
+    }
+    p->polling = 1;
+    now = producer_clock_ms();
+    if (p->is_open && !p->offline && now - p->last_put_at > SILENCE_MS)
+        producer_close_fragment(p, 1);
+    session_step(p, now, &wait_ms);
+    if (wait_ms > timeout_ms)
+        wait_ms = timeout_ms;
+    (void) pthread_mutex_unlock(&p->lock);
+    if (wait_ms > 0)
+        (void) curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, NULL);
+    (void) pthread_mutex_lock(&p->lock);
+    if (wait_ms > 0)
+        session_step(p, producer_clock_ms(), &wait_ms);
+    p->polling = 0;
+    (void) pthread_mutex_unlock(&p->lock);
+    return 0;
+}
+
+static void *run(void *ctx)
+{
+    struct kinema_producer *p = ctx;
+    int ends = 0;
+    while (!ends) {
+        (void) kinema_producer_poll(p, 500);
+        (void) pthread_mutex_lock(&p->lock);
+        ends = p->thread_ends;
+        (void) pthread_mutex_unlock(&p->lock);
+    }
+    return NULL;
+}
+
+int kinema_producer_start(struct kinema_producer *p)
+{
+    int code = -EBUSY;
+    (void) pthread_mutex_lock(&p->lock);
+    if (!p->thread_runs) {
+        p->thread_ends = 0;
+        p->thread_runs = pthread_create(&p->thread, NULL, run, p) == 0;
+        code = p->thread_runs ? 0 : -EAGAIN;
+    }
+    (void) pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+static void stop_thread(struct kinema_producer *p)
+{
+    int runs;
+    (void) pthread_mutex_lock(&p->lock);
+    runs = p->thread_runs;
+    p->thread_ends = 1;
+    wake(p);
+    (void) pthread_mutex_unlock(&p->lock);
+    if (runs)
+        (void) pthread_join(p->thread, NULL);
+    p->thread_runs = 0;
+}
+
+int kinema_producer_drain(struct kinema_producer *p, unsigned timeout_ms)
+{
+    int64_t until = producer_clock_ms() + timeout_ms;
+    int code = 0;
+    size_t waiting = 1;
+    stop_thread(p);
+    (void) pthread_mutex_lock(&p->lock);
+    if (p->is_open)
+        producer_close_fragment(p, 1);
+    p->draining = 1;
+    (void) pthread_mutex_unlock(&p->lock);
+    while (code == 0 && waiting > 0 && producer_clock_ms() < until) {
+        code = kinema_producer_poll(p, DRAIN_SLICE_MS);
+        (void) pthread_mutex_lock(&p->lock);
+        waiting = p->ring.count + (p->call == CALL_PUT);
+        (void) pthread_mutex_unlock(&p->lock);
+    }
+    return code < 0 ? code : waiting > 0 ? -ETIMEDOUT : 0;
+}
+
+void kinema_producer_stats(struct kinema_producer *p, struct kinema_stats *ret)
+{
+    (void) pthread_mutex_lock(&p->lock);
+    *ret = p->stats;
+    ret->fragments_waiting = p->ring.count;
+    ret->buffer_used_bytes = ring_used(&p->ring);
+    ret->spill_used_bytes = p->ring.file_tail - p->ring.file_head;
+    ret->is_connected = p->connected;
+    (void) pthread_mutex_unlock(&p->lock);
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+static int copy_text(char *dst, size_t cap, const char *text)
+{
+    if (!text || strlen(text) >= cap)
+        return -EINVAL;
+    memcpy(dst, text, strlen(text) + 1);
+    return 0;
+}
+
+/* video/h264,audio/aac: what AWS's producers say of these codecs. */
+static int derive_media_type(struct kinema_producer *p, const struct kinema_track *tracks)
+{
+    static const char *const types[][2] = {
+        {"V_MPEG4/ISO/AVC",  "video/h264"},
+        {"V_MPEGH/ISO/HEVC", "video/h265"},
+        {"A_AAC",            "audio/aac" },
+        {"A_MS/ACM",         "audio/alaw"},
+        {"A_OPUS",           "audio/opus"}
+    };
+    size_t used = 0;
+    for (size_t i = 0; i < p->track_count; i++) {
+        const char *type = tracks[i].type == KINEMA_AUDIO ? "audio/unknown" : "video/unknown";
+        int len;
+        for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++)
+            if (strcmp(tracks[i].codec_id, types[k][0]) == 0)
+                type = types[k][1];
+        len = snprintf(p->media_type + used, sizeof(p->media_type) - used, "%s%s", i ? "," : "",
+                       type);
+        if (len < 0 || (size_t) len >= sizeof(p->media_type) - used)
+            return -EINVAL;
+        used += (size_t) len;
+    }
+    return 0;
+}
+
+static int take_tracks(struct kinema_producer *p, const struct kinema_config *config)
+{
+    if (!config->tracks || config->track_count < 1 || config->track_count > KINEMA_TRACKS_MAX)
+        return -EINVAL;
+    p->track_count = config->track_count;
+    for (size_t i = 0; i < config->track_count; i++) {
+        const struct kinema_track *track = &config->tracks[i];
+        if (!track->codec_id || !*track->codec_id || strlen(track->codec_id) > 64 ||
+            (track->name && strlen(track->name) > 64) ||
+            track->codec_private_len > KINEMA_CODEC_PRIVATE_BYTES_MAX ||
+            (track->codec_private_len > 0 && !track->codec_private) || track->width > 65535 ||
+            track->height > 65535 || track->channels > 255 ||
+            (track->type != KINEMA_VIDEO && track->type != KINEMA_AUDIO))
+            return -EINVAL;
+        if (track->type == KINEMA_VIDEO && !p->main_track)
+            p->main_track = (unsigned) i + 1;
+    }
+    return mkv_header(config->tracks, config->track_count, &p->header, &p->header_len,
+                      &p->header_uid);
+}
+
+/* MediaType goes into JSON as it is, so nothing that JSON escapes may be in it. */
+static int is_media_type(const char *text)
+{
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-/,") ==
+           strlen(text);
+}
+
+static unsigned or_default(unsigned value, unsigned fallback)
+{
+    return value ? value : fallback;
+}
+
+static int take_config(struct kinema_producer *p, const struct kinema_config *config)
+{
+    int len;
+    if (!is_name(config->stream, KINEMA_STREAM_NAME_BYTES_MAX) ||
+        !is_name(config->region, sizeof(p->region) - 1) || !config->credentials ||
+        config->buffer_bytes < KINEMA_BUFFER_BYTES_MIN ||
+        (config->device_name && !is_name(config->device_name, sizeof(p->device_name) - 1)) ||
+        (config->media_type &&
+         (copy_text(p->media_type, sizeof(p->media_type), config->media_type) < 0 ||
+          !is_media_type(config->media_type))))
+        return -EINVAL;
+    (void) copy_text(p->stream, sizeof(p->stream), config->stream);
+    (void) copy_text(p->region, sizeof(p->region), config->region);
+    if (config->device_name)
+        (void) copy_text(p->device_name, sizeof(p->device_name), config->device_name);
+    if (config->endpoint) {
+        if (copy_text(p->base, sizeof(p->base), config->endpoint) < 0)
+            return -EINVAL;
+    } else { /* China's regions lie under a domain of their own */
+        len = snprintf(p->base, sizeof(p->base), "https://kinesisvideo.%s.amazonaws.com%s",
+                       config->region, strncmp(config->region, "cn-", 3) == 0 ? ".cn" : "");
+        if (len < 0)
+            return -EINVAL;
+    }
+    if (config->ca_file) {
+        p->ca_file = malloc(strlen(config->ca_file) + 1);
+        if (!p->ca_file)
+            return -ENOMEM;
+        memcpy(p->ca_file, config->ca_file, strlen(config->ca_file) + 1);
+    }
+    p->retention_hours = config->retention_hours;
+    p->persists = config->retention_hours > 0;
+    p->no_create = config->no_create;
+    p->offline = config->mode == KINEMA_OFFLINE;
+    p->credentials = config->credentials;
+    p->on_event = config->on_event;
+    p->ctx = config->ctx;
+    p->flush_ms = or_default(config->flush_ms, FLUSH_MS);
+    p->fragment_ms = or_default(config->fragment_ms, FRAGMENT_MS);
+    p->ack_timeout_ms = or_default(config->ack_timeout_ms, ACK_TIMEOUT_MS);
+    p->session_ms = or_default(config->session_ms, SESSION_MS);
+    p->last_ms = -1;
+    return 0;
+}
+
+static int init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+    int failed = pthread_mutexattr_init(&attr);
+    if (failed)
+        return -ENOMEM;
+    (void) pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    failed = pthread_mutex_init(lock, &attr);
+    (void) pthread_mutexattr_destroy(&attr);
+    return failed ? -ENOMEM : 0;
+}
+
+int kinema_producer_open(const struct kinema_config *config, struct kinema_producer **ret)
+{
+    struct kinema_producer *p = calloc(1, sizeof(*p));
+    int code = !p ? -ENOMEM : init_lock(&p->lock);
+    if (code < 0) {
+        free(p);
+        return code;
+    }
+    p->ring.fd = -1;
+    code = take_config(p, config);
+    if (code == 0)
+        code = take_tracks(p, config);
+    if (code == 0 && !p->media_type[0])
+        code = derive_media_type(p, config->tracks);
+    if (code == 0)
+        code = ring_init(&p->ring, config->buffer_bytes, config->spill_path, config->spill_bytes);
+    if (code == 0) {
+        p->multi = curl_multi_init();
+        code = p->multi ? 0 : -ENOMEM;
+    }
+    if (code < 0) {
+        kinema_producer_close(p);
+        return code;
+    }
+    *ret = p;
+    return 0;
+}
+
+void kinema_producer_close(struct kinema_producer *p)
+{
+    if (!p)
+        return;
+    if (p->thread_runs)
+        stop_thread(p);
+    session_end(p);
+    if (p->multi)
+        (void) curl_multi_cleanup(p->multi);
+    ring_done(&p->ring);
+    free(p->header);
+    free(p->ca_file);
+    (void) pthread_mutex_destroy(&p->lock);
+    free(p);
+}

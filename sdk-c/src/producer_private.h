@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the producer's files share: producer.c (frames into fragments), session.c (calls and the
+ * upload), acks.c (what comes back). Everything is guarded by lock. */
+#ifndef SDK_PRODUCER_PRIVATE_H
+#define SDK_PRODUCER_PRIVATE_H
+
+#include "mkv.h"
+#include "ring.h"
+#include "text.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include "kinema/producer.h"
+
+enum {
+    URL_BYTES_MAX = 1024,
+    ANSWER_BYTES_MAX = 16 << 10, /* of a control call; what is beyond is not read */
+    BODY_BYTES_MAX = 1024,       /* of a control call's own */
+    REASON_BYTES_MAX = 256,
+    MEDIA_TYPE_BYTES_MAX = 128,
+    SESSION_IDLE_MS = 20000, /* a connection with nothing to say and nothing to hear is ended */
+    /* Room that is kept free, so that an open fragment can always be closed with its tags. */
+    CLOSING_BYTES = (KINEMA_TAGS_MAX + 1) * MKV_TAG_BYTES_MAX
+};
+
+/* What the connection is busy with. */
+enum call {
+    CALL_NONE,
+    CALL_DESCRIBE,
+    CALL_CREATE,
+    CALL_ENDPOINT,
+    CALL_PUT
+};
+
+struct kinema_producer {
+    pthread_mutex_t lock; /* recursive: an event's callback may read the counters */
+    pthread_t thread;
+    int thread_runs, thread_ends;
+    int polling;
+    /* settings; texts are copies in one block */
+    char stream[KINEMA_STREAM_NAME_BYTES_MAX + 1], region[64], base[URL_BYTES_MAX];
+    char media_type[MEDIA_TYPE_BYTES_MAX + 1], device_name[128 + 1];
+    char *ca_file;
+    unsigned retention_hours, flush_ms, fragment_ms, ack_timeout_ms, session_ms;
+    int no_create, offline, persists; /* persists: PERSISTED will come, else RECEIVED is the end */
+    struct kinema_credential_provider *credentials;
+    kinema_event_fn *on_event;
+    void *ctx;
+    /* frames */
+    size_t track_count;
+    unsigned main_track; /* the one whose key frames open fragments; 0: by time */
+    uint8_t *header;
+    size_t header_len, header_uid;
+    struct ring ring;
+    int is_open, draining, pressed;
+    int64_t last_ms;     /* of the latest frame, as it was written */
+    int64_t last_put_at; /* monotonic */
+    struct {
+        char name[KINEMA_TAG_NAME_BYTES_MAX + 1], value[KINEMA_TAG_VALUE_BYTES_MAX + 1];
+    } tags[KINEMA_TAGS_MAX];
+    size_t tag_count;
+    /* the connection */
+    CURLM *multi;
+    CURL *easy;
+    struct curl_slist *headers;
+    enum call call;
+    int stream_known, must_create;
+    char endpoint[URL_BYTES_MAX]; /* of PutMedia; "": to be asked for */
+    int64_t retry_at, endpoint_at;
+    unsigned backoff_ms;
+    char body[BODY_BYTES_MAX];
+    char answer[ANSWER_BYTES_MAX];
+    size_t answer_len;
+    /* the upload */
+    size_t header_sent, send_index;
+    uint64_t send_offset;
+    int paused, body_over, connected;
+    int first_fragment;                     /* none was begun on this connection yet */
+    int64_t renew_at, flushed_at, heard_at; /* monotonic ms */
+    char cut[REASON_BYTES_MAX];             /* why the upload has to be given up; "": it goes on */
+    struct ack_parser acks;
+    struct chunks chunks;
+    int chunked; /* the answer's transfer encoding */
+    struct kinema_stats stats;
+};
+
+int64_t producer_clock_ms(void); /* monotonic */
+void producer_tell(struct kinema_producer *p, struct kinema_event event);
+/* Gives up the running connection at the next chance. */
+void producer_cut(struct kinema_producer *p, const char *reason);
+/* Forgets the oldest fragment, wherever the upload is. */
+void producer_pop(struct kinema_producer *p);
+/* Closes the open fragment with its tags. */
+void producer_close_fragment(struct kinema_producer *p, int with_end_tag);
+
+/* session.c: one step of whatever is due; *ret_wait_ms: how long nothing will be due by itself. */
+void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms);
+void session_end(struct kinema_producer *p);
+/* request.c */
+int request_start(struct kinema_producer *p, enum call call);
+/* acks.c */
+void acks_take(struct kinema_producer *p, const char *ptr, size_t len);
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection after the other: describe the stream, make it if it is not there, ask for the
+ * endpoint, PutMedia. What the calls said is kept, as AWS asks of producers; a connection that ends
+ * comes back after a growing pause and begins with the oldest fragment that is not PERSISTED.
+ */
+#include "producer_private.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    BACKOFF_FIRST_MS = 200, /* PutMedia may be called five times a second */
+    BACKOFF_MAX_MS = 16000,
+    ENDPOINT_MS = 40 * 60 * 1000, /* how long AWS's producers keep an endpoint */
+    STATUS_POLL_MS = 500,         /* a stream that is being made is asked again */
+    FLUSH_BYTES = 32 << 10,
+    LONGEST_WAIT_MS = 60000
+};
+
+void producer_cut(struct kinema_producer *p, const char *reason)
+{
+    if (!p->cut[0])
+        (void) snprintf(p->cut, sizeof(p->cut), "%s", reason);
+}
+
+/* The next attempt waits a little longer, by as much as a third more or less: a thousand cameras
+ * must not come back at once. */
+static void back_off(struct kinema_producer *p, int64_t now)
+{
+    uint8_t chance = 128;
+    p->backoff_ms = p->backoff_ms ? p->backoff_ms * 2 : BACKOFF_FIRST_MS;
+    if (p->backoff_ms > BACKOFF_MAX_MS)
+        p->backoff_ms = BACKOFF_MAX_MS;
+    (void) RAND_bytes(&chance, 1);
+    p->retry_at = now + p->backoff_ms * 2 / 3 + p->backoff_ms * chance / 384;
+}
+
+void session_end(struct kinema_producer *p)
+{
+    if (p->easy) {
+        (void) curl_multi_remove_handle(p->multi, p->easy);
+        curl_easy_cleanup(p->easy);
+    }
+    curl_slist_free_all(p->headers);
+    p->easy = NULL;
+    p->headers = NULL;
+    p->call = CALL_NONE;
+    p->connected = 0;
+    p->send_index = 0; /* what is not PERSISTED is to be sent again */
+    p->send_offset = 0;
+}
+
+/* --- what an answer means --------------------------------------------------------------------- */
+static void call_failed(struct kinema_producer *p, int64_t now, long status, const char *reason)
+{
+    static const char *const names[] = {"credentials", "DescribeStream", "CreateStream",
+                                        "GetDataEndpoint", "PutMedia"};
+    char text[REASON_BYTES_MAX], message[128] = "";
+    if (status != 0)
+        (void) json_find(p->answer, p->answer_len, "message", message, sizeof(message));
+    if (status != 0 && !message[0])
+        (void) json_find(p->answer, p->answer_len, "Message", message, sizeof(message));
+    (void) snprintf(text, sizeof(text), "%s: %.80s%s%s", names[p->call],
+                    reason ? reason : "refused", message[0] ? ": " : "", message);
+    p->stats.errors++;
+    if (status == 403 || status == 404 || status == 0) { /* what was kept may be wrong by now */
+        p->endpoint[0] = '\0';
+        p->stream_known = p->stream_known && status != 404;
+    }
+    session_end(p);
+    back_off(p, now);
+    producer_tell(
+        p, (struct kinema_event){.type = KINEMA_CALL_FAILED, .http_status = status, .text = text});
+}
+
+static void described(struct kinema_producer *p, int64_t now, long status)
+{
+    char state[32] = "", hours[16] = "";
+    if (status == 404 && !p->no_create) {
+        p->must_create = 1;
+        session_end(p);
+        return;
+    }
+    if (status != 200 || json_find(p->answer, p->answer_len, "Status", state, sizeof(state)) < 0) {
+        call_failed(p, now, status, status == 404 ? "there is no such stream" : NULL);
+        return;
+    }
+    if (strcmp(state, "ACTIVE") == 0 || strcmp(state, "UPDATING") == 0) {
+        p->stream_known = 1;
+        if (json_find(p->answer, p->answer_len, "DataRetentionInHours", hours, sizeof(hours)) == 0)
+            p->persists = strcmp(hours, "0") != 0;
+        session_end(p);
+    } else if (strcmp(state, "CREATING") == 0) {
+        session_end(p);
+        p->retry_at = now + STATUS_POLL_MS;
+    } else {
+        call_failed(p, now, status, state);
+    }
+}
+
+static void called(struct kinema_producer *p, int64_t now, long status)
+{
+    switch (p->call) {
+    case CALL_DESCRIBE:
+        described(p, now, status);
+        return;
+    case CALL_CREATE:
+        p->must_create = 0; /* made, or made by somebody else meanwhile: describe says */
+        if (status != 200)
+            call_failed(p, now, status, NULL);
+        else
+            session_end(p);
+        return;
+    case CALL_ENDPOINT:
+        if (status != 200 || json_find(p->answer, p->answer_len, "DataEndpoint", p->endpoint,
+                                       sizeof(p->endpoint)) < 0) {
+            call_failed(p, now, status, status == 200 ? "no DataEndpoint in the answer" : NULL);
+            return;
+        }
+        p->endpoint_at = now;
+        session_end(p);
+        return;
+    case CALL_NONE:
+    case CALL_PUT:
+        return;
+    }
+}
+
+/* The upload is over: as it should be, or for a reason. */
+static void upload_ended(struct kinema_producer *p, int64_t now, CURLcode result, long status)
+{
+    int was_connected = p->connected, orderly = p->body_over && result == CURLE_OK && !p->cut[0];
+    char text[REASON_BYTES_MAX];
+    if (status != 0 && status != 200) {
+        call_failed(p, now, status, NULL);
+        return;
+    }
+    (void) snprintf(text, sizeof(text), "%s",
+                    p->cut[0]     ? p->cut
+                    : result != 0 ? curl_easy_strerror(result)
+                    : orderly     ? "all was sent"
+                                  : "the service ended the connection");
+    if (!orderly && !was_connected)
+        p->endpoint[0] = '\0'; /* the service may have moved */
+    session_end(p);
+    if (!orderly)
+        back_off(p, now);
+    p->cut[0] = '\0';
+    producer_tell(
+        p, (struct kinema_event){.type = KINEMA_DISCONNECTED, .http_status = status, .text = text});
+}
+
+static void take_results(struct kinema_producer *p, int64_t now)
+{
+    CURLMsg *message;
+    CURLcode result;
+    long status = 0;
+    int left;
+    while (p->easy && (message = curl_multi_info_read(p->multi, &left)) != NULL) {
+        if (message->msg != CURLMSG_DONE || message->easy_handle != p->easy)
+            continue;
+        result = message->data.result;
+        (void) curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (p->call == CALL_PUT)
+            upload_ended(p, now, result, status);
+        else if (result != CURLE_OK)
+            call_failed(p, now, 0, curl_easy_strerror(result));
+        else
+            called(p, now, status);
+    }
+}
+
+/* --- what is due ------------------------------------------------------------------------------ */
+static void start_next(struct kinema_producer *p, int64_t now)
+{
+    enum call call = CALL_PUT;
+    int code;
+    if (!p->stream_known)
+        call = p->must_create ? CALL_CREATE : CALL_DESCRIBE;
+    else if (!p->endpoint[0] || now - p->endpoint_at > ENDPOINT_MS)
+        call = CALL_ENDPOINT;
+    else if (p->ring.count == 0)
+        return;
+    code = request_start(p, call);
+    if (code < 0)
+        call_failed(p, now, 0, code == -EACCES ? "there are none" : strerror(-code));
+}
+
+static uint64_t bytes_due(const struct kinema_producer *p)
+{
+    uint64_t due = 0;
+    for (size_t i = p->send_index; i < p->ring.count && due < FLUSH_BYTES; i++)
+        due += ring_at(&p->ring, i)->len - (i == p->send_index ? p->send_offset : 0);
+    return due;
+}
+
+/* A paused body goes on when enough has gathered; in real time not for every frame, since each
+ * time costs several system calls. */
+static void go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
+{
+    int ends = p->draining || p->body_over || now >= p->renew_at;
+    uint64_t due;
+    if (!p->paused)
+        return;
+    due = bytes_due(p);
+    if (due == 0 && !ends && (p->ring.count > 0 || now < p->heard_at + SESSION_IDLE_MS))
+        return;
+    if (due < FLUSH_BYTES && !ends && !p->offline && now < p->flushed_at + p->flush_ms) {
+        *wait_ms = p->flushed_at + p->flush_ms - now;
+        return;
+    }
+    p->paused = 0;
+    p->flushed_at = now;
+    (void) curl_easy_pause(p->easy, CURLPAUSE_CONT);
+}
+
+/* Something was sent of which nothing was heard for too long. */
+static void check_silence(struct kinema_producer *p, int64_t now)
+{
+    if (p->ring.count == 0 || (p->send_index == 0 && p->send_offset == 0 && p->connected))
+        return;
+    if (now - p->heard_at > p->ack_timeout_ms)
+        producer_cut(p, "no acknowledgement came in time");
+}
+
+void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms)
+{
+    int running = 0, again;
+    int64_t wait_ms;
+    do {
+        wait_ms = LONGEST_WAIT_MS;
+        if (!p->easy && now >= p->retry_at)
+            start_next(p, now);
+        else if (!p->easy)
+            wait_ms = p->retry_at - now;
+        again = p->easy != NULL;
+        if (p->call == CALL_PUT)
+            go_on(p, now, &wait_ms);
+        if (p->easy)
+            (void) curl_multi_perform(p->multi, &running);
+        take_results(p, now);
+        if (p->call == CALL_PUT)
+            check_silence(p, now);
+        if (p->call == CALL_PUT && p->cut[0])
+            upload_ended(p, now, CURLE_OK, 0);
+        again = again && !p->easy; /* one ended: the next may begin at once */
+    } while (again);
+    if (p->call == CALL_PUT && wait_ms > (int64_t) p->flush_ms && !p->offline)
+        wait_ms = p->flush_ms;
+    *ret_wait_ms = wait_ms;
+}
