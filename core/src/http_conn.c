@@ -125,7 +125,12 @@ void kn_http_conn_close(struct kn_http_conn *conn, enum kn_http_why why)
     kn_http_unsent_leave(conn);
     if (conn->ssl)
         kn_http_tls_free(conn);
-    close(conn->fd); /* leaves the epoll set by that */
+    /* By hand: closing takes it out of the set only if no other descriptor is left, and a process
+     * that is being started has one of each until it runs its own program. */
+    struct kn_http_loop *loop = conn->loop;
+    (void) epoll_ctl(conn->pace.on ? loop->pacer.epoll_fd : loop->epoll_fd, EPOLL_CTL_DEL, conn->fd,
+                     NULL);
+    close(conn->fd);
     kn_http_pace_closed(conn);
     conn->fd = -1;
     kn_http_peers_remove(&conn->loop->server->peers, conn->peer_slot);
