@@ -16,7 +16,7 @@ enum {
     ROOTS_END = 2 * 4096 /* LMDB's two root pages lie at the file's beginning */
 };
 
-static enum {
+static enum how {
     WELL,
     FAILS,
     FAILS_AND_ARRIVES
@@ -67,7 +67,7 @@ static int read_value(struct storage_meta *meta, const char *want, uint64_t *ret
 }
 
 /* Puts "old", then "new" while the root cannot be written. */
-static void fail_a_change(struct storage_meta *meta, int how, uint64_t *ret_version)
+static void fail_a_change(struct storage_meta *meta, enum how how, uint64_t *ret_version)
 {
     assert_ok(put(meta, "old", 0, ret_version));
     failed_writes = 0;
