@@ -9,9 +9,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -111,6 +115,78 @@ int kn_http_listen_bind(const char *address, bool reuse, uint16_t *port, struct 
     return fd;
 }
 
+/* --- a socket in the file system ------------------------------------------------------------- */
+static const char local_prefix[] = "unix:";
+
+static bool is_local(const char *address)
+{
+    return kn_str_starts_with(kn_str_from(address), kn_str_from(local_prefix));
+}
+
+/* By way of the folder's descriptor, since a socket's name has 107 characters at most and a path
+ * may have more. */
+static int name_local(struct sockaddr_un *at, const char *path, int *ret_dir)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    struct kn_str folder = slash ? (struct kn_str){path, (size_t) (slash - path) + 1} : KN_STR(".");
+    if (kn_str_copy(dir, sizeof(dir), folder) < 0)
+        return -ENAMETOOLONG;
+    *ret_dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_dir < 0)
+        return -errno;
+    *at = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(at->sun_path, sizeof(at->sun_path), "/proc/self/fd/%d/%s", *ret_dir,
+                     slash ? slash + 1 : path);
+    return n > 0 && (size_t) n < sizeof(at->sun_path) ? 0 : -ENAMETOOLONG;
+}
+
+static int listen_local(const char *path, const struct sockaddr_un *at)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        (void) unlink(path); /* an earlier run's; the caller knows that no other server lives */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    mode_t mask = umask(0177); /* whoever may open it needs no signature */
+    int r = bind(fd, (const struct sockaddr *) at, sizeof(*at)) < 0 || listen(fd, BACKLOG) < 0
+                ? -errno
+                : 0;
+    (void) umask(mask);
+    if (r < 0)
+        close(fd);
+    return r < 0 ? r : fd;
+}
+
+static int bind_local(const char *address, struct kn_err *err)
+{
+    const char *path = address + sizeof(local_prefix) - 1;
+    struct sockaddr_un at;
+    int dir = -1;
+    int r = name_local(&at, path, &dir);
+    if (r == 0)
+        r = listen_local(path, &at);
+    if (dir >= 0)
+        close(dir);
+    return r < 0 ? kn_fail(err, r, "%s: cannot listen: %s", path, kn_errname(r)) : r;
+}
+
+/* One socket for all loops. */
+static int bind_local_all(struct kn_http_listener *listener, const char *address, unsigned fd_count,
+                          struct kn_err *err)
+{
+    listener->fds[0] = bind_local(address, err);
+    if (listener->fds[0] < 0)
+        return listener->fds[0];
+    for (unsigned i = 1; i < fd_count; i++) {
+        listener->fds[i] = fcntl(listener->fds[0], F_DUPFD_CLOEXEC, 0);
+        if (listener->fds[i] < 0)
+            return kn_fail(err, -errno, "%s: %s", address, kn_errname(errno));
+    }
+    return 0;
+}
+
 /* --- metrics ----------------------------------------------------------------------------- */
 static struct kn_metric_family connections = {.kind = KN_GAUGE,
                                               .name = "kinema_http_connections",
@@ -189,13 +265,16 @@ int kn_http_listener_new(const struct kn_http_listen *listen, unsigned fd_count,
     listener->h2 = listen->h2;
     listener->ops = listen->ops;
     listener->ctx = listen->ctx;
+    bool local = is_local(listen->address);
     int r = kn_str_copy(listener->name, sizeof(listener->name), kn_str_from(listen->name));
-    if (r == 0)
+    if (r == 0 && !local)
         r = kn_str_copy(listener->address, sizeof(listener->address), kn_str_from(listen->address));
     if (r < 0)
         r = kn_fail(err, -EINVAL, "%s: name or address too long", listen->address);
+    *ret_port = 0;
     if (r == 0)
-        r = bind_all(listener, fd_count, ret_port, err);
+        r = local ? bind_local_all(listener, listen->address, fd_count, err)
+                  : bind_all(listener, fd_count, ret_port, err);
     if (r < 0) {
         kn_http_listener_free(listener, fd_count);
         return r;
@@ -270,8 +349,10 @@ void kn_http_acceptor_start(struct kn_http_acceptor *acceptor)
 void kn_http_acceptor_stop(struct kn_http_acceptor *acceptor)
 {
     kn_http_timer_clear(&acceptor->loop->timers, &acceptor->retry);
-    if (acceptor->fd >= 0)
+    if (acceptor->fd >= 0) {
+        (void) epoll_ctl(acceptor->loop->epoll_fd, EPOLL_CTL_DEL, acceptor->fd, NULL);
         close(acceptor->fd);
+    }
     acceptor->listener->fds[acceptor->loop->index] = -1;
     acceptor->fd = -1;
 }

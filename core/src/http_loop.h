@@ -37,7 +37,7 @@ struct kn_http_watch {
 
 struct kn_http_listener {
     char name[32];
-    char address[64];
+    char address[64]; /* empty: a socket in the file system */
     struct kn_tls *tls;
     bool h2;
     const struct kn_http_ops *ops;

@@ -82,14 +82,14 @@ int kn_http_peers_add(struct kn_http_peers *peers, const struct sockaddr *addres
     KN_LOCKED(&peers->lock);
     if (peers->count >= peers->max)
         return -ENOSPC;
-    if (peers->table_size > 0) {
+    if (peers->table_size > 0 && address->sa_family != AF_UNIX) {
         struct kn_http_peer *peer = find_locked(peers, key_of(address));
         if (peer->count >= peers->per_peer_max)
             return -EDQUOT;
         peer->count++;
         *ret_slot = (uint32_t) (peer - peers->table);
     } else {
-        *ret_slot = 0;
+        *ret_slot = KN_HTTP_PEER_UNCOUNTED;
     }
     peers->count++;
     return 0;
@@ -101,7 +101,7 @@ void kn_http_peers_remove(struct kn_http_peers *peers, uint32_t slot)
         return;
     KN_LOCKED(&peers->lock);
     peers->count--;
-    if (peers->table_size == 0)
+    if (slot == KN_HTTP_PEER_UNCOUNTED)
         return;
     peers->table[slot].count--;
     /* The end of a run of entries is freed, so that searches do not grow with all who ever came. */
@@ -131,6 +131,9 @@ size_t kn_http_peer_name(const struct sockaddr *address, char *dst, size_t cap,
         n = snprintf(dst, cap, "[%s]:%u", host, ntohs(in6->sin6_port));
         *ret_is_loopback =
             IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) || (mapped && in6->sin6_addr.s6_addr[12] == 127);
+    } else if (address->sa_family == AF_UNIX) {
+        n = snprintf(dst, cap, "local");
+        *ret_is_loopback = true;
     }
     return n > 0 && (size_t) n < cap ? (size_t) n : 0;
 }

@@ -5,7 +5,8 @@
 
 #include "core/thread.h"
 
-#define KN_HTTP_PEER_NONE UINT32_MAX
+#define KN_HTTP_PEER_NONE      UINT32_MAX
+#define KN_HTTP_PEER_UNCOUNTED (UINT32_MAX - 1) /* among all, not by address */
 
 struct sockaddr;
 struct kn_http_peer;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The module as a whole: what its operations share, from start to shutdown. */
+#include "cameras.h"
 #include "ingest_internal.h"
 #include "seat.h"
 
@@ -19,8 +20,10 @@ int ingest_new(struct storage *storage, const struct ingest_conf *conf,
         .clock = clock,
     };
     int r = ingest_seats_new(&ingest->seats);
+    if (r == 0)
+        r = ingest_cameras_new(storage, conf, clock, &ingest->cameras);
     if (r < 0) {
-        free(ingest);
+        ingest_free(ingest);
         return r;
     }
     *ret = ingest;
@@ -29,7 +32,21 @@ int ingest_new(struct storage *storage, const struct ingest_conf *conf,
 
 void ingest_free(struct ingest *ingest)
 {
-    if (ingest)
+    if (!ingest)
+        return;
+    ingest_cameras_free(ingest->cameras);
+    if (ingest->seats)
         ingest_seats_free(ingest->seats);
     free(ingest);
+}
+
+int ingest_cameras_start(struct ingest *ingest, const struct ingest_cameras_conf *conf,
+                         struct kn_err *err)
+{
+    return ingest_cameras_run(ingest->cameras, conf, err);
+}
+
+void ingest_cameras_stop(struct ingest *ingest)
+{
+    ingest_cameras_end(ingest->cameras);
 }

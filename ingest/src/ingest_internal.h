@@ -6,6 +6,7 @@
 #include "ingest/ingest.h"
 #include "storage/stream.h"
 
+struct ingest_cameras;
 struct ingest_seats;
 
 struct ingest {
@@ -16,6 +17,7 @@ struct ingest {
     struct storage_event_sender *events;
     struct kn_clock *clock;
     struct ingest_seats *seats; /* who uploads to which stream */
+    struct ingest_cameras *cameras;
 };
 
 #endif

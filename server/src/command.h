@@ -31,6 +31,7 @@ extern const struct server_command server_command_serve;
 extern const struct server_command server_command_check;
 extern const struct server_command server_command_dump;
 extern const struct server_command server_command_credentials;
+extern const struct server_command server_command_camera;
 extern const struct server_command server_command_link;
 extern const struct server_command server_command_config;
 

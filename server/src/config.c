@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -108,6 +109,8 @@ static const struct kn_conf_key server_keys[] = {
          "Further host names, separated by commas, under which browsers may open the console, and "
          "under --no-auth anybody the API. localhost and plain addresses always work; any other "
          "name is refused."),
+    TEXT(camera_program, "", "",
+         "The program that talks to cameras. Empty: kinema-camera, beside this one."),
     SWITCH(metrics_anywhere,
            "Serve /metrics to other machines without a login. This machine may always read it."),
 };
@@ -238,4 +241,18 @@ bool server_address_is_loopback(const char *address)
         host.len--; /* the colon before the port */
     return kn_str_eq_nocase(host, KN_STR("localhost")) || kn_str_eq(host, KN_STR("[::1]")) ||
            kn_str_starts_with(host, KN_STR("127."));
+}
+
+int server_camera_program(const struct server_settings *settings, char *ret, struct kn_err *err)
+{
+    static const char name[] = "kinema-camera";
+    if (*settings->camera_program)
+        return kn_str_copy(ret, PATH_MAX, kn_str_from(settings->camera_program));
+    ssize_t len = readlink("/proc/self/exe", ret, PATH_MAX - sizeof name);
+    while (len > 0 && ret[len - 1] != '/')
+        len--;
+    if (len <= 0)
+        return kn_fail(err, -ENOENT, "where this program lies cannot be told");
+    memcpy(ret + len, name, sizeof name);
+    return 0;
 }

@@ -36,6 +36,7 @@ struct server_settings { /* every member is a row of config.c */
     uint64_t console_threads, console_connections_max, console_connections_per_peer_max;
     uint64_t console_session_ms;
     char *host_names;
+    char *camera_program;
     bool metrics_anywhere;
 };
 
@@ -62,6 +63,10 @@ void server_config_done(struct server_config *config);
  * flags. err names key and place. */
 int server_config_load(struct server_config *config, const struct server_args *args,
                        struct kn_err *err) KN_MUSTUSE;
+
+/* The program that talks to cameras: as set, else beside the one that runs. ret: PATH_MAX bytes. */
+int server_camera_program(const struct server_settings *settings, char *ret, struct kn_err *err)
+    KN_MUSTUSE;
 
 /* "off" or empty. */
 bool server_address_is_off(const char *address);

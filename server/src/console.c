@@ -4,6 +4,7 @@
  * answer. The routes are one table; what each does lies in console_auth.c and console_streams.c.
  */
 #include "console_call.h"
+#include "folder.h"
 
 #include "core/log.h"
 #include "core/metrics.h"
@@ -265,33 +266,6 @@ const struct kn_http_ops server_console_ops = {
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
-/* The key that seals login cookies; it lies in the data folder, so logins survive a restart. */
-static int read_session_key(const char *dir, uint8_t key[KN_AEAD_KEY_BYTES], struct kn_err *err)
-{
-    char path[4096];
-    struct kn_buf file;
-    struct kn_fs *fs = kn_fs_system();
-    int len = snprintf(path, sizeof path, "%s/console.key", dir);
-    if (len < 0 || (size_t) len >= sizeof path)
-        return kn_fail(err, -EINVAL, "the data folder's path is too long");
-    kn_buf_init(&file, 4096);
-    int code = kn_fs_read_file(fs, path, &file);
-    if (code == 0 && file.len != KN_AEAD_KEY_BYTES)
-        code = kn_fail(err, -EBADMSG, "%s is damaged: remove it, and log in again", path);
-    else if (code == 0)
-        memcpy(key, file.ptr, KN_AEAD_KEY_BYTES);
-    else if (code == -ENOENT) {
-        kn_random(key, KN_AEAD_KEY_BYTES);
-        code = kn_fs_write_file(fs, path, (struct kn_bytes){key, KN_AEAD_KEY_BYTES});
-        if (code < 0)
-            (void) kn_fail(err, code, "%s cannot be written: %s", path, kn_errname(code));
-    } else {
-        (void) kn_fail(err, code, "%s cannot be read: %s", path, kn_errname(code));
-    }
-    kn_buf_done(&file);
-    return code;
-}
-
 int server_console_new(const struct server_console_conf *conf, struct server_console **ret,
                        struct kn_err *err)
 {
@@ -300,7 +274,9 @@ int server_console_new(const struct server_console_conf *conf, struct server_con
         return kn_fail(err, -ENOMEM, "out of memory");
     console->conf = *conf;
     kn_lock_init(&console->lock);
-    int code = read_session_key(conf->config->server.data, console->session_key, err);
+    /* It seals login cookies, and lies in the data folder, so that logins survive a restart. */
+    int code = server_folder_key(conf->config->server.data, "console.key",
+                                 "remove it, and log in again", console->session_key, err);
     if (code < 0) {
         server_console_free(console);
         return code;

@@ -61,3 +61,30 @@ int server_folder_catalogue(const struct server_config *config, bool make,
         return kn_fail(err, -ENOENT, "data folder %s holds no catalogue", dir);
     return storage_meta_open(path, config->storage.catalogue_bytes_max, ret, err);
 }
+
+int server_folder_key(const char *dir, const char *name, const char *remedy,
+                      uint8_t ret_key[KN_AEAD_KEY_BYTES], struct kn_err *err)
+{
+    char path[PATH_BYTES_MAX];
+    struct kn_buf file;
+    struct kn_fs *fs = kn_fs_system();
+    int len = snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (len < 0 || (size_t) len >= sizeof path)
+        return kn_fail(err, -EINVAL, "the data folder's path is too long");
+    kn_buf_init(&file, 4096);
+    int code = kn_fs_read_file(fs, path, &file);
+    if (code == 0 && file.len != KN_AEAD_KEY_BYTES)
+        code = kn_fail(err, -EBADMSG, "%s is damaged: %s", path, remedy);
+    else if (code == 0)
+        memcpy(ret_key, file.ptr, KN_AEAD_KEY_BYTES);
+    else if (code == -ENOENT) {
+        kn_random(ret_key, KN_AEAD_KEY_BYTES);
+        code = kn_fs_write_file(fs, path, (struct kn_bytes){ret_key, KN_AEAD_KEY_BYTES});
+        if (code < 0)
+            (void) kn_fail(err, code, "%s cannot be written: %s", path, kn_errname(code));
+    } else {
+        (void) kn_fail(err, code, "%s cannot be read: %s", path, kn_errname(code));
+    }
+    kn_buf_done(&file);
+    return code;
+}

@@ -5,6 +5,7 @@
 
 #include "config.h"
 
+#include "core/crypto.h"
 #include "storage/meta.h"
 
 /* Makes the folder (and its parents) unless it is there, mode 0700. err says what is wrong. */
@@ -13,6 +14,10 @@ int server_folder_make(const char *dir, struct kn_err *err) KN_MUSTUSE;
 /* make: also for a folder that is not there yet; otherwise -ENOENT. */
 int server_folder_catalogue(const struct server_config *config, bool make,
                             struct storage_meta **ret, struct kn_err *err) KN_MUSTUSE;
+
+/* A key in a file of the folder, made at first. remedy: what to do about one that is damaged. */
+int server_folder_key(const char *dir, const char *name, const char *remedy,
+                      uint8_t ret_key[KN_AEAD_KEY_BYTES], struct kn_err *err) KN_MUSTUSE;
 
 KN_DEFINE_CLEANUP(struct storage_meta *, storage_meta_close)
 

@@ -80,6 +80,21 @@ static int certificate_open(struct server_listeners *listeners,
 }
 
 /* --- listeners -------------------------------------------------------------------------------- */
+static int local_open(struct server_listeners *listeners, const struct server_settings *settings,
+                      struct kn_http_server *http, struct kn_err *err)
+{
+    char address[PATH_MAX];
+    uint16_t none;
+    int n = snprintf(address, sizeof address, "unix:%s/" SERVER_LOCAL_SOCKET, settings->data);
+    if (n < 0 || (size_t) n >= sizeof address)
+        return kn_fail(err, -ENAMETOOLONG, "the data folder's path is too long");
+    const struct kn_http_listen listen = {.name = "local",
+                                          .address = address,
+                                          .ops = &server_door_ops,
+                                          .ctx = &listeners->local_door};
+    return kn_http_server_listen(http, &listen, &none, err);
+}
+
 int server_listeners_open(struct server_listeners *listeners,
                           const struct server_settings *settings, struct kn_http_server *http,
                           struct server_ports *ports, struct kn_err *err)
@@ -116,7 +131,7 @@ int server_listeners_open(struct server_listeners *listeners,
         if (code < 0)
             return kn_fail_at(err, code, rows[i].name);
     }
-    return 0;
+    return local_open(listeners, settings, http, err);
 }
 
 void server_listeners_done(struct server_listeners *listeners)

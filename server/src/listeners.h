@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire's listeners (api, ingest, each plain and over TLS): their addresses, certificate and the
- * door in front of the routers. The console has its own (console.h).
+ * The wire's listeners (api, ingest, each plain and over TLS, and one in the data folder): their
+ * addresses, certificate and the door in front of the routers. The console has its own (console.h).
  */
 #ifndef SERVER_LISTENERS_H
 #define SERVER_LISTENERS_H
@@ -15,8 +15,12 @@ struct server_door {
 };
 extern const struct kn_http_ops server_door_ops; /* ctx: struct server_door * */
 
+/* DIR/kinema.sock, for the server's own helpers and for its owner: whoever may open it may do all.
+ */
+#define SERVER_LOCAL_SOCKET "kinema.sock"
+
 struct server_listeners {
-    struct server_door api_door, ingest_door;
+    struct server_door api_door, ingest_door, local_door;
     struct kn_tls *api_tls, *ingest_tls;
     char cert_path[4096]; /* empty: no TLS listener */
 };

@@ -25,8 +25,11 @@ static const struct server_command command_help = {
 };
 
 static const struct server_command *const commands[] = {
-    &server_command_serve, &server_command_credentials, &server_command_link, &server_command_check,
-    &server_command_dump,  &server_command_config,      &command_version,     &command_help,
+    &server_command_serve,  &server_command_credentials,
+    &server_command_camera, &server_command_link,
+    &server_command_check,  &server_command_dump,
+    &server_command_config, &command_version,
+    &command_help,
 };
 
 /* Options that every command with settings has besides its own. */

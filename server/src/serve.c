@@ -43,7 +43,7 @@ struct serve {
     struct storage *storage;
     struct storage_keyring *keyring;
     struct kn_api_identity identity;
-    struct kn_http_router *api_router, *ingest_router;
+    struct kn_http_router *api_router, *ingest_router, *local_router;
     struct kn_http_server *http;
     bool http_started;
     struct server_listeners listeners;
@@ -53,7 +53,7 @@ struct serve {
     struct playback *playback;
     struct datastream *datastream;
     struct storage_event_sender *events;
-    struct kn_api *api;
+    struct kn_api *api, *local_api;
     struct server_console *console;
     struct kn_http_mhd *console_http;
 };
@@ -194,10 +194,12 @@ static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
     if (kn_http_router_new(&s->api_router) < 0 || kn_http_router_new(&s->ingest_router) < 0 ||
+        kn_http_router_new(&s->local_router) < 0 ||
         kn_http_server_new(&s->config->http, s->clock, &s->http, err) < 0)
         return SERVER_EXIT_FAILED;
     s->listeners.api_door = (struct server_door){settings, s->api_router};
     s->listeners.ingest_door = (struct server_door){settings, s->ingest_router};
+    s->listeners.local_door = (struct server_door){settings, s->local_router};
     int code = server_listeners_open(&s->listeners, settings, s->http, &s->ports, err);
     return code == 0         ? SERVER_EXIT_OK
            : code == -EINVAL ? SERVER_EXIT_USAGE /* a certificate that is none */
@@ -272,6 +274,18 @@ static int open_modules(struct serve *s, struct kn_err *err)
     return code < 0 ? kn_fail(err, code, "ingest cannot start: %s", kn_errname(code)) : 0;
 }
 
+static int make_api(struct serve *s, const struct kn_api_conf *conf, struct kn_api **ret)
+{
+    int code = kn_api_new(conf, ret);
+    if (code == 0)
+        code = kn_api_add(*ret, &ingest_api_service, s->ingest);
+    if (code == 0)
+        code = kn_api_add(*ret, &playback_api_service, s->playback);
+    if (code == 0)
+        code = kn_api_add(*ret, &datastream_api_service, s->datastream);
+    return code;
+}
+
 static int open_routes(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
@@ -282,19 +296,19 @@ static int open_routes(struct serve *s, struct kn_err *err)
                                      .skew_ms = (int64_t) settings->skew_ms,
                                      .aws_limits = settings->limits == SERVER_LIMITS_AWS,
                                      .allowed_hosts = settings->host_names};
-    int code = kn_api_new(&conf, &s->api);
+    /* Whoever may open the data folder could read every key in it: there is nothing to sign. */
+    const struct kn_api_conf local = {
+        .identity = &s->identity, .clock = s->clock, .allowed_hosts = ""};
+    int code = make_api(s, &conf, &s->api);
     if (code == 0)
-        code = kn_api_add(s->api, &ingest_api_service, s->ingest);
-    if (code == 0)
-        code = kn_api_add(s->api, &playback_api_service, s->playback);
-    if (code == 0)
-        code = kn_api_add(s->api, &datastream_api_service, s->datastream);
+        code = make_api(s, &local, &s->local_api);
     if (code == 0)
         code = playback_add_routes(s->playback, s->api_router);
     if (code < 0)
         return kn_fail(err, code, "the operations cannot be set up: %s", kn_errname(code));
     kn_http_router_fallback(s->api_router, &kn_api_ops, s->api);
     kn_http_router_fallback(s->ingest_router, &kn_api_ops, s->api);
+    kn_http_router_fallback(s->local_router, &kn_api_ops, s->local_api);
     return 0;
 }
 
@@ -330,6 +344,24 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
         return SERVER_EXIT_ADDRESS;
     }
     return SERVER_EXIT_OK;
+}
+
+/* --- cameras ---------------------------------------------------------------------------------- */
+static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
+{
+    const struct server_settings *settings = &s->config->server;
+    char program[PATH_MAX];
+    struct ingest_cameras_conf conf = {.program = program, .dir = settings->data};
+    int code =
+        server_folder_key(settings->data, "camera.key",
+                          "restore it, or remove it and set each camera again", conf.key, err);
+    if (code < 0)
+        return SERVER_EXIT_DATA;
+    code = server_camera_program(settings, program, err);
+    if (code == 0)
+        code = ingest_cameras_start(s->ingest, &conf, err);
+    explicit_bzero(conf.key, sizeof conf.key);
+    return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
 /* --- saying so -------------------------------------------------------------------------------- */
@@ -394,6 +426,8 @@ static void close_all(struct serve *s)
     int64_t drain_ms = (int64_t) s->config->server.drain_ms;
     if (s->console_http)
         kn_http_mhd_stop(s->console_http, 1000);
+    if (s->ingest)
+        ingest_cameras_stop(s->ingest);
     if (s->http_started)
         kn_http_server_stop(s->http, drain_ms);
     if (s->datastream)
@@ -404,6 +438,8 @@ static void close_all(struct serve *s)
         kn_http_server_free(s->http);
     if (s->api)
         kn_api_free(s->api);
+    if (s->local_api)
+        kn_api_free(s->local_api);
     if (s->playback)
         playback_free(s->playback);
     datastream_events_stop(s->events);
@@ -413,6 +449,8 @@ static void close_all(struct serve *s)
         kn_http_router_free(s->api_router);
     if (s->ingest_router)
         kn_http_router_free(s->ingest_router);
+    if (s->local_router)
+        kn_http_router_free(s->local_router);
     server_listeners_done(&s->listeners);
     if (s->keyring)
         storage_keyring_free(s->keyring);
@@ -450,6 +488,8 @@ static enum server_exit start(struct serve *s, struct kn_err *err)
         s->http_started = true;
     if (code == SERVER_EXIT_OK)
         code = open_console(s, err);
+    if (code == SERVER_EXIT_OK)
+        code = start_cameras(s, err);
     return code;
 }
 

@@ -49,7 +49,7 @@ int kn_http_address_check(const char *address, struct kn_err *err) KN_MUSTUSE;
 
 struct kn_http_listen {
     const char *name;    /* label in metrics and logs: "api", "ingest" */
-    const char *address; /* "127.0.0.1:4566", "[::1]:0" */
+    const char *address; /* "127.0.0.1:4566", "[::1]:0", or "unix:PATH": mode 0600, port 0 */
     struct kn_tls *tls;  /* NULL: plain */
     bool h2;             /* accept HTTP/2 (prior knowledge or ALPN) */
     const struct kn_http_ops *ops;

@@ -22,6 +22,9 @@ struct ingest_conf {              /* every member is a row of ingest_conf_keys *
     bool strict_frame_times;      /* the stricter form of 4004 */
     uint64_t frames_max;          /* frames of one fragment, for the frame table */
     uint64_t streams_max;         /* AccountStreamLimitExceededException */
+    uint64_t cameras_max;         /* whose video is fetched */
+    uint64_t camera_workers;      /* processes for them */
+    uint64_t camera_latency_ms, camera_timeout_ms;
 };
 enum ingest_second_writer {
     INGEST_SECOND_WAITS,
@@ -45,6 +48,18 @@ int ingest_new(struct storage *storage, const struct ingest_conf *conf,
     KN_MUSTUSE;
 /* Uploads must have ended (kn_http_server_stop). Blocks until their last commits are done. */
 void ingest_free(struct ingest *ingest);
+
+/* Cameras whose video the server fetches, by processes of their own: docs/cameras.md. */
+struct ingest_cameras_conf {
+    const char *program; /* of those processes */
+    const char *dir; /* the data folder; a local listener serves PutMedia at kinema.sock in it */
+    uint8_t key[32]; /* what is kept of cameras is sealed with it */
+};
+/* Once the listener serves. err says what is wrong. */
+int ingest_cameras_start(struct ingest *ingest, const struct ingest_cameras_conf *conf,
+                         struct kn_err *err) KN_MUSTUSE;
+/* Before the listener stops; their uploads end in order. Blocks. */
+void ingest_cameras_stop(struct ingest *ingest);
 
 /* Generated operations; ctx is the struct ingest. */
 extern const struct kn_api_service ingest_api_service;

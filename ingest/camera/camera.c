@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "camera.h"
+
+#include "muxer.h"
+#include "upload.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+
+enum {
+    SAID_BYTES = 400,
+    LEFT_OUT_BYTES = 200,
+    HEAD_BYTES_MAX = 5 << 20, /* a header with its codec data, or a block's few bytes */
+    WAIT_MS_FIRST = 500,
+    WAIT_MS_MOST = 2000,     /* so that a camera that answers again records within 3 s */
+    WAIT_MS_REFUSED = 30000, /* cameras lock a user out who is wrong too often */
+    WAIT_MS_USELESS = 15000,
+};
+
+enum state {
+    CONNECTING,
+    RECORDING,
+    WAITING,  /* for the next try */
+    STOPPING, /* GStreamer lets go of the last one */
+    GONE
+};
+
+struct camera {
+    char *stream, *url, *user, *password, *socket_path;
+    enum camera_transport transport;
+    unsigned latency_ms, timeout_ms;
+    camera_status_fn *changed;
+    void *ctx;
+
+    struct camera_source *source; /* the main thread's */
+    guint timer;
+    unsigned wait_ms;
+    uint64_t frames_before; /* this connection */
+
+    GMutex lock; /* what follows; taken inside the source's lock */
+    enum state state;
+    struct camera_upload upload;
+    guint upload_watch;
+    struct camera_muxer muxer;
+    struct kn_buf head;
+    struct kn_mkv_header header; /* without codec data */
+    bool failing;                /* its failure is on the way to the main thread */
+    enum camera_fault fault;
+    bool has_fault;
+    char said[SAID_BYTES], left_out[LEFT_OUT_BYTES];
+    int64_t since_ms, fault_ms, last_frame_ms;
+    uint64_t frames, bytes, lost, reconnects, persisted;
+    int64_t persisted_ms;
+};
+
+static int64_t now_ms(void)
+{
+    return g_get_real_time() / 1000;
+}
+
+static const char *state_name(enum state state)
+{
+    static const char *const names[] = {"connecting", "recording", "waiting", "waiting", "gone"};
+    return names[state];
+}
+
+/* --- failing: from any thread to the main one --------------------------------------------------
+ */
+static gboolean fail_on_main(gpointer arg);
+
+static void fail_locked(struct camera *c, enum camera_fault fault, const char *said)
+{
+    if (c->failing || c->state == GONE)
+        return;
+    c->failing = true;
+    c->fault = fault;
+    c->has_fault = true;
+    c->fault_ms = now_ms();
+    g_strlcpy(c->said, said, sizeof c->said);
+    g_idle_add(fail_on_main, c);
+}
+
+/* --- the upload --------------------------------------------------------------------------------
+ */
+static void upload_close_locked(struct camera *c)
+{
+    if (c->upload_watch)
+        g_source_remove(c->upload_watch);
+    c->upload_watch = 0;
+    if (c->upload.fd >= 0) {
+        c->persisted += c->upload.persisted;
+        camera_upload_close(&c->upload);
+    }
+}
+
+static gboolean upload_event(gint fd, GIOCondition condition, gpointer arg)
+{
+    struct camera *c = arg;
+    char said[SAID_BYTES];
+    (void) condition;
+    g_mutex_lock(&c->lock);
+    gboolean go_on = c->upload.fd == fd;
+    if (go_on && camera_upload_read(&c->upload, said, sizeof said) < 0) {
+        c->upload_watch = 0;
+        fail_locked(c, CAMERA_BROKEN, said);
+        go_on = G_SOURCE_REMOVE;
+    } else if (go_on) {
+        c->persisted_ms = c->upload.persisted_ms;
+    }
+    g_mutex_unlock(&c->lock);
+    return go_on;
+}
+
+static void upload_open_locked(struct camera *c)
+{
+    char said[SAID_BYTES];
+    int r = camera_upload_open(&c->upload, c->socket_path, c->stream);
+    if (r < 0) {
+        g_snprintf(said, sizeof said, "the server's socket: %s", g_strerror(-r));
+        fail_locked(c, CAMERA_BROKEN, said);
+        return;
+    }
+    c->upload_watch = g_unix_fd_add(c->upload.fd, G_IO_IN | G_IO_HUP | G_IO_ERR, upload_event, c);
+}
+
+/* --- what the source says ----------------------------------------------------------------------
+ */
+static void on_header(void *ctx, const struct kn_mkv_header *header)
+{
+    struct camera *c = ctx;
+    g_mutex_lock(&c->lock);
+    upload_close_locked(c);
+    upload_open_locked(c);
+    kn_buf_clear(&c->head);
+    if (camera_muxer_header(&c->muxer, header, &c->head) < 0)
+        fail_locked(c, CAMERA_BROKEN, "out of memory");
+    if (!c->failing &&
+        camera_upload_send(&c->upload, kn_buf_bytes(&c->head), (struct kn_bytes){NULL, 0}) < 0)
+        fail_locked(c, CAMERA_BROKEN, "the server does not take the upload");
+    c->header = *header;
+    for (unsigned i = 0; i < header->track_count; i++)
+        c->header.tracks[i].codec_private = (struct kn_bytes){NULL, 0};
+    g_mutex_unlock(&c->lock);
+}
+
+static void record_locked(struct camera *c, const struct camera_frame *frame)
+{
+    kn_buf_clear(&c->head);
+    int r = camera_muxer_frame(&c->muxer, frame, &c->head);
+    if (r == 0)
+        r = camera_upload_send(&c->upload, kn_buf_bytes(&c->head), frame->bytes);
+    if (r == -ENOBUFS) { /* the disk is behind: whole groups of pictures are left out */
+        c->lost++;
+        camera_muxer_lost(&c->muxer);
+    } else if (r < 0 && r != -EAGAIN) {
+        fail_locked(c, CAMERA_BROKEN, "the server has ended the upload");
+    } else if (r == 0) {
+        c->frames++;
+        c->bytes += frame->bytes.len;
+        c->last_frame_ms = now_ms();
+    }
+}
+
+static void on_frame(void *ctx, const struct camera_frame *frame)
+{
+    struct camera *c = ctx;
+    g_mutex_lock(&c->lock);
+    bool first = c->state == CONNECTING;
+    if (first) {
+        c->state = RECORDING;
+        c->since_ms = now_ms();
+    }
+    if (!c->failing && c->upload.fd >= 0)
+        record_locked(c, frame);
+    g_mutex_unlock(&c->lock);
+}
+
+static void on_left_out(void *ctx, const char *media, const char *encoding)
+{
+    struct camera *c = ctx;
+    char text[LEFT_OUT_BYTES];
+    g_mutex_lock(&c->lock);
+    g_snprintf(text, sizeof text, "%s%s%s %s", c->left_out, *c->left_out ? ", " : "", media,
+               encoding);
+    g_strlcpy(c->left_out, text, sizeof c->left_out);
+    g_mutex_unlock(&c->lock);
+}
+
+static void on_failed(void *ctx, enum camera_fault fault, const char *said)
+{
+    struct camera *c = ctx;
+    g_mutex_lock(&c->lock);
+    fail_locked(c, fault, said);
+    g_mutex_unlock(&c->lock);
+}
+
+/* --- its life ----------------------------------------------------------------------------------
+ */
+static const char *none_if_empty(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static void connect_now(struct camera *c)
+{
+    static const struct camera_source_ops ops = {on_header, on_frame, on_left_out, on_failed};
+    const struct camera_source_conf conf = {.url = c->url,
+                                            .user = none_if_empty(c->user),
+                                            .password = c->password,
+                                            .transport = c->transport,
+                                            .latency_ms = c->latency_ms,
+                                            .timeout_ms = c->timeout_ms};
+    g_mutex_lock(&c->lock);
+    c->state = CONNECTING;
+    c->failing = false;
+    c->left_out[0] = '\0';
+    c->frames_before = c->frames;
+    g_mutex_unlock(&c->lock);
+    c->source = camera_source_start(&conf, &ops, c);
+    c->changed(c->ctx, c);
+}
+
+static gboolean connect_due(gpointer arg)
+{
+    struct camera *c = arg;
+    c->timer = 0;
+    connect_now(c);
+    return G_SOURCE_REMOVE;
+}
+
+static void camera_free(struct camera *c)
+{
+    kn_buf_done(&c->head);
+    g_mutex_clear(&c->lock);
+    g_free(c->stream);
+    g_free(c->url);
+    g_free(c->user);
+    g_free(c->password);
+    g_free(c->socket_path);
+    g_free(c);
+}
+
+static unsigned wait_of(struct camera *c)
+{
+    bool recorded = c->frames > c->frames_before;
+    if (c->fault == CAMERA_UNAUTHORIZED)
+        return WAIT_MS_REFUSED;
+    if (c->fault == CAMERA_UNSUPPORTED || c->fault == CAMERA_NOT_FOUND)
+        return WAIT_MS_USELESS;
+    unsigned wait = c->wait_ms && !recorded ? c->wait_ms * 2 : WAIT_MS_FIRST;
+    c->wait_ms = (unsigned) kn_min_u64(wait, WAIT_MS_MOST);
+    /* Cameras that a switch has cut off together do not come back in step. */
+    return c->wait_ms / 2 + (unsigned) g_random_int_range(0, (gint32) c->wait_ms / 2 + 1);
+}
+
+static gboolean source_is_gone(gpointer arg)
+{
+    struct camera *c = arg;
+    if (c->state == GONE) {
+        while (g_idle_remove_by_data(c)) /* a failure that came meanwhile */
+            ;
+        camera_free(c);
+        return G_SOURCE_REMOVE;
+    }
+    g_mutex_lock(&c->lock);
+    c->state = WAITING;
+    c->reconnects++;
+    unsigned wait_ms = wait_of(c);
+    g_mutex_unlock(&c->lock);
+    c->timer = g_timeout_add(wait_ms, connect_due, c);
+    return G_SOURCE_REMOVE;
+}
+
+static gpointer stop_source(gpointer arg)
+{
+    void **pair = arg;
+    camera_source_stop(pair[0]);
+    g_idle_add(source_is_gone, pair[1]);
+    g_free(pair);
+    return NULL;
+}
+
+/* GStreamer may take seconds to let go of a camera that does not answer. */
+static void let_go(struct camera *c)
+{
+    void **pair = g_new(void *, 2);
+    pair[0] = c->source;
+    pair[1] = c;
+    c->source = NULL;
+    g_thread_unref(g_thread_new("let-go", stop_source, pair));
+}
+
+static gboolean fail_on_main(gpointer arg)
+{
+    struct camera *c = arg;
+    if (c->state == GONE || !c->source)
+        return G_SOURCE_REMOVE;
+    g_mutex_lock(&c->lock);
+    c->state = STOPPING;
+    upload_close_locked(c);
+    g_mutex_unlock(&c->lock);
+    let_go(c);
+    c->changed(c->ctx, c);
+    return G_SOURCE_REMOVE;
+}
+
+void camera_tick(struct camera *c)
+{
+    if (c->source)
+        camera_source_check(c->source);
+    c->changed(c->ctx, c);
+}
+
+static char *text_of(struct kn_str s)
+{
+    return g_strndup(s.ptr ? s.ptr : "", s.len);
+}
+
+struct camera *camera_start(const struct camera_settings *settings, const char *socket_path,
+                            camera_status_fn *changed, void *ctx)
+{
+    struct camera *c = g_new0(struct camera, 1);
+    c->stream = text_of(settings->stream);
+    c->url = text_of(settings->url);
+    c->user = text_of(settings->user);
+    c->password = text_of(settings->password);
+    c->socket_path = g_strdup(socket_path);
+    c->transport = settings->transport;
+    c->latency_ms = settings->latency_ms;
+    c->timeout_ms = settings->timeout_ms;
+    c->changed = changed;
+    c->ctx = ctx;
+    c->upload.fd = -1;
+    c->since_ms = now_ms();
+    g_mutex_init(&c->lock);
+    kn_buf_init(&c->head, HEAD_BYTES_MAX);
+    connect_now(c);
+    return c;
+}
+
+void camera_stop(struct camera *c)
+{
+    if (c->timer)
+        g_source_remove(c->timer);
+    c->timer = 0;
+    g_mutex_lock(&c->lock);
+    bool stopping = c->state == STOPPING; /* source_is_gone will come */
+    c->state = GONE;
+    upload_close_locked(c);
+    g_mutex_unlock(&c->lock);
+    if (c->source)
+        let_go(c);
+    else if (!stopping)
+        source_is_gone(c);
+}
+
+struct kn_str camera_name(const struct camera *c)
+{
+    return kn_str_from(c->stream);
+}
+
+bool camera_has(const struct camera *c, const struct camera_settings *settings)
+{
+    return kn_str_eq(kn_str_from(c->url), settings->url) &&
+           kn_str_eq(kn_str_from(c->user), settings->user) &&
+           kn_str_eq(kn_str_from(c->password), settings->password) &&
+           c->transport == settings->transport && c->latency_ms == settings->latency_ms &&
+           c->timeout_ms == settings->timeout_ms;
+}
+
+/* --- status ------------------------------------------------------------------------------------
+ */
+static void write_u64(struct kn_json_writer *w, const char *key, uint64_t value)
+{
+    kn_json_key(w, key);
+    kn_json_u64(w, value);
+}
+
+static void write_tracks(struct camera *c, struct kn_json_writer *w)
+{
+    kn_json_key(w, "tracks");
+    kn_json_array_begin(w);
+    for (unsigned i = 0; i < c->header.track_count; i++) {
+        const struct kn_mkv_track *track = &c->header.tracks[i];
+        kn_json_object_begin(w);
+        kn_json_key(w, "codec");
+        kn_json_text(w, track->codec_id);
+        if (track->type == KN_MKV_VIDEO) {
+            write_u64(w, "width", track->pixel_width);
+            write_u64(w, "height", track->pixel_height);
+        } else {
+            write_u64(w, "hz", (uint64_t) track->sampling_hz);
+            write_u64(w, "channels", track->channels);
+        }
+        kn_json_object_end(w);
+    }
+    kn_json_array_end(w);
+}
+
+void camera_status_write(struct camera *c, struct kn_json_writer *w)
+{
+    g_mutex_lock(&c->lock);
+    kn_json_object_begin(w);
+    kn_json_key(w, "camera");
+    kn_json_text(w, c->stream);
+    kn_json_key(w, "state");
+    kn_json_text(w, state_name(c->state));
+    kn_json_key(w, "fault");
+    kn_json_text(w, c->has_fault ? camera_fault_name(c->fault) : NULL);
+    kn_json_key(w, "said");
+    kn_json_text(w, c->has_fault ? c->said : NULL);
+    write_u64(w, "faultMs", (uint64_t) c->fault_ms);
+    write_u64(w, "sinceMs", (uint64_t) c->since_ms);
+    write_u64(w, "lastFrameMs", (uint64_t) c->last_frame_ms);
+    write_u64(w, "frames", c->frames);
+    write_u64(w, "bytes", c->bytes);
+    write_u64(w, "lost", c->lost);
+    write_u64(w, "cuts", c->muxer.cuts);
+    write_u64(w, "reconnects", c->reconnects);
+    write_u64(w, "persisted", c->persisted + (c->upload.fd >= 0 ? c->upload.persisted : 0));
+    write_u64(w, "persistedMs", (uint64_t) c->persisted_ms);
+    kn_json_key(w, "leftOut");
+    kn_json_text(w, *c->left_out ? c->left_out : NULL);
+    write_tracks(c, w);
+    kn_json_object_end(w);
+    g_mutex_unlock(&c->lock);
+}

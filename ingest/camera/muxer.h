@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames become Matroska as PutMedia takes it: a header, then a cluster a fragment. A fragment
+ * begins at a key frame; one that grows too long, because the camera sends none, is cut where it
+ * is, since the server would refuse it whole.
+ */
+#ifndef INGEST_CAMERA_MUXER_H
+#define INGEST_CAMERA_MUXER_H
+
+#include "source.h"
+
+enum {
+    CAMERA_FRAGMENT_MS_LEAST = 900,        /* several key frames within this share a fragment */
+    CAMERA_FRAGMENT_MS_SOUND = 2000,       /* of a camera without pictures */
+    CAMERA_FRAGMENT_MS_MOST = 15000,       /* PutMedia: 20 s … */
+    CAMERA_FRAGMENT_BYTES_MOST = 40 << 20, /* … and 50 MB */
+};
+
+struct camera_muxer {
+    bool video;    /* fragments begin at key frames of a picture */
+    bool open;     /* a fragment has begun */
+    bool starving; /* waits for a key frame */
+    int64_t start_ms, last_ms;
+    uint64_t bytes; /* of the fragment */
+    uint64_t cuts;  /* fragments that were cut without a key frame */
+};
+
+/* Appends the header to out; what follows starts with a key frame. */
+int camera_muxer_header(struct camera_muxer *m, const struct kn_mkv_header *header,
+                        struct kn_buf *out) KN_MUSTUSE;
+/* Appends what comes before the frame's bytes: perhaps a cluster, and a block's head. 0:
+ * frame.bytes are to follow; -EAGAIN: the frame is left out, since no fragment is open. */
+int camera_muxer_frame(struct camera_muxer *m, const struct camera_frame *frame, struct kn_buf *out)
+    KN_MUSTUSE;
+/* Frames were lost: what follows starts with a key frame. */
+void camera_muxer_lost(struct camera_muxer *m);
+
+#endif

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See source.h. rtspsrc does RTSP, authentication, transports, RTCP and reordering, and gives a pad
+ * for each stream; behind each pad is a chain that makes whole frames, and a sink. The first
+ * frames are kept back until every chain knows its codec, for a moment at most, since the tracks
+ * have to be known before the first frame is sent.
+ */
+#include "source.h"
+
+#include "track.h"
+
+#include <gst/app/gstappsink.h>
+#include <gst/gst.h>
+#include <gst/rtsp/gstrtsp.h>
+#include <stdio.h>
+
+enum {
+    STREAMS_MAX = 3, /* as PutMedia takes tracks */
+    HELD_MAX = 512,  /* frames, until the tracks are known */
+    HELD_MS = 1500,
+    DRIFT_MS = 2000, /* further from the wall clock, and times are set anew */
+};
+
+struct stream {
+    struct camera_source *source;
+    guint number; /* rtspsrc's */
+    struct camera_track track;
+    bool known; /* track holds what the sink's caps say */
+};
+
+struct held {
+    struct stream *stream;
+    GstSample *sample;
+};
+
+struct camera_source {
+    struct camera_source_ops ops;
+    void *ctx;
+    GstElement *pipeline;
+    GMutex lock; /* what follows */
+    struct stream streams[STREAMS_MAX];
+    size_t count;
+    bool complete; /* no stream comes any more */
+    bool started;  /* a header was given out */
+    bool stopped, failed;
+    GQueue held;     /* of struct held, until started */
+    gint64 held_us;  /* monotonic, since when */
+    gint64 heard_us; /* monotonic, of the last frame, or of the start */
+    gint64 timeout_us;
+    int64_t latency_ms;
+    int64_t offset_ms; /* wall time = running time + this */
+    bool timed;        /* offset_ms is known */
+};
+
+enum camera_transport camera_transport_of(struct kn_str name)
+{
+    return kn_str_eq(name, KN_STR("udp"))    ? CAMERA_UDP
+           : kn_str_eq(name, KN_STR("tcp"))  ? CAMERA_TCP
+           : kn_str_eq(name, KN_STR("http")) ? CAMERA_HTTP
+                                             : CAMERA_AUTO;
+}
+
+const char *camera_fault_name(enum camera_fault fault)
+{
+    static const char *const names[] = {[CAMERA_UNREACHABLE] = "unreachable",
+                                        [CAMERA_UNAUTHORIZED] = "unauthorized",
+                                        [CAMERA_NOT_FOUND] = "not_found",
+                                        [CAMERA_UNSUPPORTED] = "unsupported",
+                                        [CAMERA_STALLED] = "stalled",
+                                        [CAMERA_ENDED] = "ended",
+                                        [CAMERA_BROKEN] = "broken"};
+    return names[fault];
+}
+
+static void fail_locked(struct camera_source *s, enum camera_fault fault, const char *said)
+{
+    if (s->failed || s->stopped)
+        return;
+    s->failed = true;
+    s->ops.failed(s->ctx, fault, said);
+}
+
+static void fail(struct camera_source *s, enum camera_fault fault, const char *said)
+{
+    g_mutex_lock(&s->lock);
+    fail_locked(s, fault, said);
+    g_mutex_unlock(&s->lock);
+}
+
+/* --- frames ------------------------------------------------------------------------------------
+ */
+static void give_header_locked(struct camera_source *s)
+{
+    struct kn_mkv_header header = {.timestamp_scale_ns = 1000000};
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->streams[i].known)
+            continue;
+        s->streams[i].track.mkv.number = header.track_count + 1;
+        header.tracks[header.track_count++] = s->streams[i].track.mkv;
+    }
+    s->started = true;
+    s->ops.header(s->ctx, &header);
+}
+
+/* The wall clock of this machine is the one that counts: a camera's may be wrong, and steps. What
+ * keeps frames at their distance is the sender's clock, by way of the running time. */
+static int64_t time_of_locked(struct camera_source *s, const GstSample *sample, GstBuffer *buffer)
+{
+    int64_t now_ms = g_get_real_time() / 1000;
+    guint64 running = gst_segment_to_running_time(gst_sample_get_segment((GstSample *) sample),
+                                                  GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    if (running == GST_CLOCK_TIME_NONE)
+        return now_ms;
+    int64_t running_ms = (int64_t) (running / GST_MSECOND);
+    int64_t late_ms = now_ms - s->offset_ms - running_ms;
+    if (!s->timed || late_ms > DRIFT_MS + s->latency_ms || late_ms < -DRIFT_MS) {
+        s->offset_ms = now_ms - running_ms;
+        s->timed = true;
+    }
+    return s->offset_ms + running_ms;
+}
+
+static void give_frame_locked(struct camera_source *s, struct stream *stream, GstSample *sample)
+{
+    GstBuffer *buffer = gst_sample_get_buffer(sample);
+    GstMapInfo map;
+    if (!stream->known || !gst_buffer_map(buffer, &map, GST_MAP_READ))
+        return;
+    bool video = stream->track.mkv.type == KN_MKV_VIDEO;
+    const struct camera_frame frame = {
+        .track = (unsigned) stream->track.mkv.number,
+        .video = video,
+        .key = !video || !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+        .time_ms = time_of_locked(s, sample, buffer),
+        .bytes = {map.data, map.size}
+    };
+    if (map.size > 0)
+        s->ops.frame(s->ctx, &frame);
+    gst_buffer_unmap(buffer, &map);
+}
+
+static bool all_known_locked(const struct camera_source *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->streams[i].known)
+            return false;
+    }
+    return s->complete && s->count > 0;
+}
+
+static void let_go_locked(struct camera_source *s, bool give)
+{
+    for (struct held *h; (h = g_queue_pop_head(&s->held));) {
+        if (give)
+            give_frame_locked(s, h->stream, h->sample);
+        gst_sample_unref(h->sample);
+        g_free(h);
+    }
+}
+
+static void hold_locked(struct camera_source *s, struct stream *stream, GstSample *sample)
+{
+    struct held *h = g_new(struct held, 1);
+    *h = (struct held){stream, gst_sample_ref(sample)};
+    if (g_queue_is_empty(&s->held))
+        s->held_us = g_get_monotonic_time();
+    g_queue_push_tail(&s->held, h);
+    bool late = g_queue_get_length(&s->held) >= HELD_MAX ||
+                g_get_monotonic_time() - s->held_us > HELD_MS * 1000;
+    if (!all_known_locked(s) && !late)
+        return;
+    give_header_locked(s);
+    let_go_locked(s, true);
+}
+
+/* What the sink's caps say now; a change after the start asks for a new header. */
+static void look_at_caps_locked(struct camera_source *s, struct stream *stream, GstSample *sample)
+{
+    struct camera_track now;
+    camera_track_init(&now);
+    now.mkv.number = stream->track.mkv.number;
+    int r = camera_track_describe(&now, gst_sample_get_caps(sample));
+    bool changed = r == 0 && (!stream->known || !camera_track_same(&now, &stream->track));
+    if (!changed) {
+        camera_track_done(&now);
+        return;
+    }
+    camera_track_done(&stream->track);
+    stream->track = now;
+    stream->track.mkv.codec_private = kn_buf_bytes(&stream->track.private);
+    stream->known = true;
+    if (s->started)
+        give_header_locked(s);
+}
+
+static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
+{
+    struct stream *stream = arg;
+    struct camera_source *s = stream->source;
+    GstSample *sample = gst_app_sink_pull_sample(sink);
+    if (!sample)
+        return GST_FLOW_EOS;
+    g_mutex_lock(&s->lock);
+    if (!s->failed && !s->stopped) {
+        s->heard_us = g_get_monotonic_time();
+        GstCaps *before = g_object_get_data(G_OBJECT(sink), "caps");
+        if (before != gst_sample_get_caps(sample)) {
+            look_at_caps_locked(s, stream, sample);
+            g_object_set_data_full(G_OBJECT(sink), "caps",
+                                   gst_caps_ref(gst_sample_get_caps(sample)),
+                                   (GDestroyNotify) gst_caps_unref);
+        }
+        if (s->started)
+            give_frame_locked(s, stream, sample);
+        else
+            hold_locked(s, stream, sample);
+    }
+    g_mutex_unlock(&s->lock);
+    gst_sample_unref(sample);
+    return GST_FLOW_OK;
+}
+
+/* --- the pipeline ------------------------------------------------------------------------------
+ */
+static void leave_out(struct camera_source *s, const GstStructure *rtp)
+{
+    const char *media = gst_structure_get_string(rtp, "media");
+    const char *encoding = gst_structure_get_string(rtp, "encoding-name");
+    g_mutex_lock(&s->lock);
+    if (!s->failed && !s->stopped)
+        s->ops.left_out(s->ctx, media ? media : "?", encoding ? encoding : "?");
+    g_mutex_unlock(&s->lock);
+}
+
+/* Called for each stream of the SDP: those that cannot be stored are not asked for. */
+static gboolean on_select(GstElement *rtsp, guint number, GstCaps *caps, gpointer arg)
+{
+    struct camera_source *s = arg;
+    const GstStructure *rtp = gst_caps_get_structure(caps, 0);
+    (void) rtsp;
+    g_mutex_lock(&s->lock);
+    bool wanted = camera_track_chain(rtp) && s->count < STREAMS_MAX;
+    if (wanted) {
+        struct stream *stream = &s->streams[s->count++];
+        stream->source = s;
+        stream->number = number;
+        camera_track_init(&stream->track);
+    }
+    g_mutex_unlock(&s->lock);
+    if (!wanted)
+        leave_out(s, rtp);
+    return wanted;
+}
+
+static GstElement *sink_new(struct stream *stream)
+{
+    GstElement *sink = gst_element_factory_make("appsink", NULL);
+    GstAppSinkCallbacks callbacks = {.new_sample = on_sample};
+    g_object_set(sink, "sync", FALSE, "enable-last-sample", FALSE, "max-buffers", 0, NULL);
+    gst_app_sink_set_callbacks(GST_APP_SINK(sink), &callbacks, stream, NULL);
+    return sink;
+}
+
+static bool attach(struct camera_source *s, GstPad *pad, const char *text, struct stream *stream)
+{
+    GError *error = NULL; /* a missing plugin leaves half a chain, and this */
+    GstElement *chain = gst_parse_bin_from_description(text, TRUE, &error);
+    if (error) {
+        g_clear_error(&error);
+        g_clear_object(&chain);
+        return false;
+    }
+    GstElement *sink = sink_new(stream);
+    gst_bin_add_many(GST_BIN(s->pipeline), chain, sink, NULL);
+    GstPad *in = gst_element_get_static_pad(chain, "sink");
+    bool ok = gst_element_link(chain, sink) && in && gst_pad_link(pad, in) == GST_PAD_LINK_OK &&
+              gst_element_sync_state_with_parent(sink) && gst_element_sync_state_with_parent(chain);
+    if (in)
+        gst_object_unref(in);
+    return ok;
+}
+
+static void on_pad(GstElement *rtsp, GstPad *pad, gpointer arg)
+{
+    struct camera_source *s = arg;
+    (void) rtsp;
+    GstCaps *caps = gst_pad_get_current_caps(pad);
+    const GstStructure *rtp = caps ? gst_caps_get_structure(caps, 0) : NULL;
+    const char *text = rtp ? camera_track_chain(rtp) : NULL;
+    guint number = 0;
+    size_t at = 0;
+    const char *name = GST_PAD_NAME(pad); /* recv_rtp_src_STREAM_SSRC_TYPE, or stream_STREAM */
+    bool named =
+        sscanf(name, "recv_rtp_src_%u_", &number) == 1 || sscanf(name, "stream_%u", &number) == 1;
+    while (named && at < s->count && s->streams[at].number != number)
+        at++;
+    if (!text || !named || at >= s->count || !attach(s, pad, text, &s->streams[at]))
+        fail(s, CAMERA_BROKEN, "a stream that was chosen cannot be read");
+    if (caps)
+        gst_caps_unref(caps);
+}
+
+static void on_no_more_pads(GstElement *rtsp, gpointer arg)
+{
+    struct camera_source *s = arg;
+    (void) rtsp;
+    g_mutex_lock(&s->lock);
+    s->complete = true;
+    if (s->count == 0)
+        fail_locked(s, CAMERA_UNSUPPORTED, "the camera offers no stream that can be stored");
+    g_mutex_unlock(&s->lock);
+}
+
+static enum camera_fault fault_of(const GError *error)
+{
+    if (error->domain != GST_RESOURCE_ERROR)
+        return CAMERA_BROKEN;
+    switch (error->code) {
+    case GST_RESOURCE_ERROR_NOT_AUTHORIZED:
+        return CAMERA_UNAUTHORIZED;
+    case GST_RESOURCE_ERROR_NOT_FOUND:
+        return CAMERA_NOT_FOUND;
+    case GST_RESOURCE_ERROR_OPEN_READ:
+    case GST_RESOURCE_ERROR_OPEN_READ_WRITE:
+    case GST_RESOURCE_ERROR_OPEN_WRITE:
+    case GST_RESOURCE_ERROR_READ:
+    case GST_RESOURCE_ERROR_WRITE:
+    case GST_RESOURCE_ERROR_BUSY:
+        return CAMERA_UNREACHABLE;
+    default:
+        return CAMERA_BROKEN;
+    }
+}
+
+/* GStreamer speaks of resources and elements; this is for people with cameras. */
+static const char *said_of(enum camera_fault fault, const GError *error)
+{
+    switch (fault) {
+    case CAMERA_UNAUTHORIZED:
+        return "the camera does not accept user and password";
+    case CAMERA_NOT_FOUND:
+        return "the camera has no stream at this path";
+    case CAMERA_UNREACHABLE:
+        return "the camera does not answer, or has closed the connection";
+    case CAMERA_UNSUPPORTED:
+    case CAMERA_STALLED:
+    case CAMERA_ENDED:
+    case CAMERA_BROKEN:
+        break;
+    }
+    return error->message;
+}
+
+/* On the thread that says it; nothing waits in the bus. */
+static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer arg)
+{
+    struct camera_source *s = arg;
+    GError *error = NULL;
+    (void) bus;
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+        gst_message_parse_error(message, &error, NULL);
+        fail(s, fault_of(error), said_of(fault_of(error), error));
+        g_clear_error(&error);
+    } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS) {
+        fail(s, CAMERA_ENDED, "the camera has ended the stream");
+    }
+    gst_message_unref(message);
+    return GST_BUS_DROP;
+}
+
+void camera_source_check(struct camera_source *s)
+{
+    g_mutex_lock(&s->lock);
+    if (g_get_monotonic_time() - s->heard_us > s->timeout_us)
+        fail_locked(s, s->started ? CAMERA_STALLED : CAMERA_UNREACHABLE,
+                    s->started ? "the camera has stopped sending" : "the camera does not send");
+    g_mutex_unlock(&s->lock);
+}
+
+static unsigned protocols_of(enum camera_transport transport, bool tls)
+{
+    unsigned lower = transport == CAMERA_UDP ? GST_RTSP_LOWER_TRANS_UDP
+                     : transport == CAMERA_HTTP
+                         ? GST_RTSP_LOWER_TRANS_HTTP | GST_RTSP_LOWER_TRANS_TCP
+                         : GST_RTSP_LOWER_TRANS_TCP;
+    return tls ? lower | GST_RTSP_LOWER_TRANS_TLS : lower;
+}
+
+/* What GStreamer calls a URL whose session goes through HTTP: rtsph://, rtspsh://. */
+static char *location_of(const struct camera_source_conf *conf)
+{
+    const char *rest = strstr(conf->url, "://");
+    return conf->transport == CAMERA_HTTP && rest
+               ? g_strdup_printf("%.*sh%s", (int) (rest - conf->url), conf->url, rest)
+               : g_strdup(conf->url);
+}
+
+static GstElement *rtsp_new(struct camera_source *s, const struct camera_source_conf *conf)
+{
+    GstElement *rtsp = gst_element_factory_make("rtspsrc", NULL);
+    if (!rtsp)
+        return NULL;
+    bool tls = g_str_has_prefix(conf->url, "rtsps:");
+    char *location = location_of(conf);
+    g_object_set(rtsp, "location", location, "latency", conf->latency_ms, "protocols",
+                 protocols_of(conf->transport, tls), "tcp-timeout",
+                 (guint64) conf->timeout_ms * 1000, "timeout", (guint64) conf->timeout_ms * 1000,
+                 "teardown-timeout", (guint64) 100 * GST_MSECOND, "user-agent",
+                 "Kinema/" KINEMA_VERSION, "tls-validation-flags", 0, NULL);
+    g_free(location);
+    if (conf->user)
+        g_object_set(rtsp, "user-id", conf->user, "user-pw", conf->password, NULL);
+    g_signal_connect(rtsp, "select-stream", G_CALLBACK(on_select), s);
+    g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_pad), s);
+    g_signal_connect(rtsp, "no-more-pads", G_CALLBACK(on_no_more_pads), s);
+    return rtsp;
+}
+
+struct camera_source *camera_source_start(const struct camera_source_conf *conf,
+                                          const struct camera_source_ops *ops, void *ctx)
+{
+    struct camera_source *s = g_new0(struct camera_source, 1);
+    s->ops = *ops;
+    s->ctx = ctx;
+    s->latency_ms = conf->latency_ms;
+    s->timeout_us = (gint64) conf->timeout_ms * 1000;
+    s->heard_us = g_get_monotonic_time();
+    g_mutex_init(&s->lock);
+    g_queue_init(&s->held);
+    s->pipeline = gst_pipeline_new(NULL);
+    GstBus *bus = gst_element_get_bus(s->pipeline);
+    gst_bus_set_sync_handler(bus, on_message, s, NULL);
+    gst_object_unref(bus);
+    GstElement *rtsp = rtsp_new(s, conf);
+    if (!rtsp) {
+        fail(s, CAMERA_BROKEN, "GStreamer has no rtspsrc: install gstreamer1.0-plugins-good");
+        return s;
+    }
+    gst_bin_add(GST_BIN(s->pipeline), rtsp);
+    if (gst_element_set_state(s->pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
+        fail(s, CAMERA_BROKEN, "GStreamer does not start");
+    return s;
+}
+
+void camera_source_stop(struct camera_source *s)
+{
+    if (!s)
+        return;
+    g_mutex_lock(&s->lock);
+    s->stopped = true;
+    g_mutex_unlock(&s->lock);
+    gst_element_set_state(s->pipeline, GST_STATE_NULL);
+    gst_object_unref(s->pipeline);
+    let_go_locked(s, false);
+    for (size_t i = 0; i < s->count; i++)
+        camera_track_done(&s->streams[i].track);
+    g_queue_clear(&s->held);
+    g_mutex_clear(&s->lock);
+    g_free(s);
+}

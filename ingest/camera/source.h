@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One RTSP session, by GStreamer: what the camera offers becomes tracks, and what it sends becomes
+ * whole frames with a time of day. Nothing is decoded.
+ *
+ * Frames keep the bytes the camera sent; H.264 and H.265 are laid out as Matroska wants them, with
+ * lengths before the NAL units and the parameter sets in CodecPrivate.
+ */
+#ifndef INGEST_CAMERA_SOURCE_H
+#define INGEST_CAMERA_SOURCE_H
+
+#include <glib.h>
+
+#include "core/mkv.h"
+
+enum camera_transport {
+    CAMERA_AUTO, /* TCP, the one that loses nothing; rtsps:// is TCP in TLS */
+    CAMERA_UDP,
+    CAMERA_TCP,
+    CAMERA_HTTP, /* RTSP and media in an HTTP tunnel */
+};
+
+enum camera_transport camera_transport_of(struct kn_str name); /* "udp"; CAMERA_AUTO otherwise */
+
+enum camera_fault {
+    CAMERA_UNREACHABLE,  /* nobody answers, or the connection broke */
+    CAMERA_UNAUTHORIZED, /* the password is wrong */
+    CAMERA_NOT_FOUND,    /* there is no such stream on the camera */
+    CAMERA_UNSUPPORTED,  /* it offers nothing that can be stored */
+    CAMERA_STALLED,      /* it has sent nothing for a while */
+    CAMERA_ENDED,        /* it has ended the stream */
+    CAMERA_BROKEN,       /* anything else */
+};
+const char *camera_fault_name(enum camera_fault fault); /* "unauthorized" */
+
+struct camera_frame {
+    unsigned track; /* from 1 */
+    bool key;       /* a decoder can start here; of audio always */
+    bool video;
+    int64_t time_ms; /* when it is shown, wall time */
+    struct kn_bytes bytes;
+};
+
+struct camera_source_conf {
+    const char *url;             /* rtsp:// or rtsps://, without credentials */
+    const char *user, *password; /* NULL: none */
+    enum camera_transport transport;
+    unsigned latency_ms; /* how long packets are waited for that come out of order */
+    unsigned timeout_ms; /* of connecting, and of silence */
+};
+
+struct camera_source;
+/* Calls come from GStreamer's threads, one at a time; none comes any more when stop has returned.
+ */
+struct camera_source_ops {
+    /* What the frames that follow belong to: at first, and again when a parameter set changed. */
+    void (*header)(void *ctx, const struct kn_mkv_header *header);
+    void (*frame)(void *ctx, const struct camera_frame *frame);
+    /* A stream that the camera offers and that cannot be stored. */
+    void (*left_out)(void *ctx, const char *media, const char *encoding);
+    /* Once, and the last call. */
+    void (*failed)(void *ctx, enum camera_fault fault, const char *said);
+};
+
+struct camera_source *camera_source_start(const struct camera_source_conf *conf,
+                                          const struct camera_source_ops *ops, void *ctx);
+/* To be called each second or so: a camera that is silent fails. */
+void camera_source_check(struct camera_source *source);
+/* Blocks until GStreamer has let go of everything, seconds when the camera does not answer: not on
+ * a thread that others wait for. Frees it. */
+void camera_source_stop(struct camera_source *source);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See track.h. Codec ids: the Matroska codec registry; those of G.711 as PutMedia takes them,
+ * A_MS/ACM with a WAVEFORMATEX (mmreg.h: tags 6 and 7).
+ */
+#include "track.h"
+
+#include <errno.h>
+
+enum {
+    PRIVATE_BYTES_MAX = 64 << 10,
+    WAVE_ALAW = 6,
+    WAVE_MULAW = 7,
+    OPUS_HEAD_BYTES = 19,
+};
+
+/* --- chains ------------------------------------------------------------------------------------
+ */
+static const struct chain {
+    const char *media, *encoding; /* of SDP's a=rtpmap */
+    const char *text;
+} chains[] = {
+    {"video", "H264",
+     "rtph264depay ! h264parse ! capsfilter caps=video/x-h264,stream-format=avc,alignment=au" },
+    {"video", "H265",
+     "rtph265depay ! h265parse ! capsfilter caps=video/x-h265,stream-format=hvc1,alignment=au"},
+    {"audio", "MPEG4-GENERIC",
+     "rtpmp4gdepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
+    {"audio", "MP4A-LATM",
+     "rtpmp4adepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
+    {"audio", "PCMU",          "rtppcmudepay"                                                 },
+    {"audio", "PCMA",          "rtppcmadepay"                                                 },
+    {"audio", "OPUS",          "rtpopusdepay ! opusparse"                                     },
+};
+
+const char *camera_track_chain(const GstStructure *rtp)
+{
+    const char *media = gst_structure_get_string(rtp, "media");
+    const char *encoding = gst_structure_get_string(rtp, "encoding-name");
+    for (size_t i = 0; media && encoding && i < G_N_ELEMENTS(chains); i++) {
+        if (!strcmp(media, chains[i].media) && !g_ascii_strcasecmp(encoding, chains[i].encoding))
+            return chains[i].text;
+    }
+    return NULL;
+}
+
+/* --- descriptions ------------------------------------------------------------------------------
+ */
+void camera_track_init(struct camera_track *track)
+{
+    *track = (struct camera_track){0};
+    kn_buf_init(&track->private, PRIVATE_BYTES_MAX);
+}
+
+void camera_track_done(struct camera_track *track)
+{
+    kn_buf_done(&track->private);
+}
+
+bool camera_track_same(const struct camera_track *a, const struct camera_track *b)
+{
+    return !strcmp(a->mkv.codec_id, b->mkv.codec_id) && a->private.len == b->private.len &&
+           (a->private.len == 0 || !memcmp(a->private.ptr, b->private.ptr, a->private.len)) &&
+           a->mkv.pixel_width == b->mkv.pixel_width && a->mkv.pixel_height == b->mkv.pixel_height &&
+           a->mkv.sampling_hz >= b->mkv.sampling_hz && a->mkv.sampling_hz <= b->mkv.sampling_hz &&
+           a->mkv.channels == b->mkv.channels;
+}
+
+static unsigned number_of(const GstStructure *st, const char *name)
+{
+    gint value = 0;
+    return gst_structure_get_int(st, name, &value) && value > 0 ? (unsigned) value : 0;
+}
+
+/* CodecPrivate as the parser made it: avcC, hvcC, AudioSpecificConfig. */
+static int copy_codec_data(struct camera_track *track, const GstStructure *st)
+{
+    const GValue *value = gst_structure_get_value(st, "codec_data");
+    GstBuffer *buffer = value ? gst_value_get_buffer(value) : NULL;
+    GstMapInfo map;
+    if (!buffer || !gst_buffer_map(buffer, &map, GST_MAP_READ))
+        return -EAGAIN;
+    int r = kn_buf_append(&track->private, map.data, map.size);
+    gst_buffer_unmap(buffer, &map);
+    return r;
+}
+
+static void put_u16le(uint8_t *dst, unsigned value)
+{
+    dst[0] = (uint8_t) value;
+    dst[1] = (uint8_t) (value >> 8);
+}
+
+static int wave_format(struct camera_track *track, unsigned tag)
+{
+    uint8_t bytes[18] = {0};
+    unsigned hz = (unsigned) track->mkv.sampling_hz;
+    put_u16le(bytes, tag);
+    put_u16le(bytes + 2, track->mkv.channels);
+    kn_put_u32le(bytes + 4, hz);
+    kn_put_u32le(bytes + 8, hz * track->mkv.channels); /* a byte a sample */
+    put_u16le(bytes + 12, track->mkv.channels);
+    put_u16le(bytes + 14, 8);
+    return kn_buf_append(&track->private, bytes, sizeof bytes);
+}
+
+/* RFC 7845, 5.1. */
+static int opus_head(struct camera_track *track)
+{
+    uint8_t bytes[OPUS_HEAD_BYTES] = "OpusHead";
+    bytes[8] = 1;
+    bytes[9] = (uint8_t) track->mkv.channels;
+    kn_put_u32le(bytes + 12, (uint32_t) track->mkv.sampling_hz);
+    return kn_buf_append(&track->private, bytes, sizeof bytes);
+}
+
+static int describe_audio(struct camera_track *track, const GstStructure *st)
+{
+    struct kn_mkv_track *mkv = &track->mkv;
+    mkv->type = KN_MKV_AUDIO;
+    mkv->sampling_hz = number_of(st, "rate");
+    mkv->channels = number_of(st, "channels");
+    const char *id = "A_MS/ACM";
+    int r;
+    if (gst_structure_has_name(st, "audio/mpeg")) {
+        id = "A_AAC";
+        r = copy_codec_data(track, st);
+    } else if (gst_structure_has_name(st, "audio/x-opus")) {
+        id = "A_OPUS";
+        mkv->sampling_hz = mkv->sampling_hz > 0 ? mkv->sampling_hz : 48000;
+        mkv->channels = mkv->channels ? mkv->channels : 2;
+        r = opus_head(track);
+    } else if (gst_structure_has_name(st, "audio/x-mulaw")) {
+        r = wave_format(track, WAVE_MULAW);
+    } else if (gst_structure_has_name(st, "audio/x-alaw")) {
+        r = wave_format(track, WAVE_ALAW);
+    } else {
+        return -EINVAL;
+    }
+    g_strlcpy(mkv->codec_id, id, sizeof mkv->codec_id);
+    return r < 0 ? r : mkv->sampling_hz > 0 && mkv->channels ? 0 : -EAGAIN;
+}
+
+static int describe_video(struct camera_track *track, const GstStructure *st)
+{
+    struct kn_mkv_track *mkv = &track->mkv;
+    gint rate = 0, per = 0;
+    mkv->type = KN_MKV_VIDEO;
+    mkv->pixel_width = number_of(st, "width");
+    mkv->pixel_height = number_of(st, "height");
+    if (gst_structure_get_fraction(st, "framerate", &rate, &per) && rate > 0 && per > 0)
+        mkv->default_duration_ns = gst_util_uint64_scale(GST_SECOND, (guint) per, (guint) rate);
+    bool h264 = gst_structure_has_name(st, "video/x-h264");
+    if (!h264 && !gst_structure_has_name(st, "video/x-h265"))
+        return -EINVAL;
+    g_strlcpy(mkv->codec_id, h264 ? "V_MPEG4/ISO/AVC" : "V_MPEGH/ISO/HEVC", sizeof mkv->codec_id);
+    return mkv->pixel_width && mkv->pixel_height ? copy_codec_data(track, st) : -EAGAIN;
+}
+
+int camera_track_describe(struct camera_track *track, const GstCaps *caps)
+{
+    const GstStructure *st = caps ? gst_caps_get_structure(caps, 0) : NULL;
+    if (!st)
+        return -EAGAIN;
+    kn_buf_clear(&track->private);
+    track->mkv = (struct kn_mkv_track){.number = track->mkv.number};
+    int r = g_str_has_prefix(gst_structure_get_name(st), "video/") ? describe_video(track, st)
+                                                                   : describe_audio(track, st);
+    track->mkv.codec_private = kn_buf_bytes(&track->private);
+    return r;
+}

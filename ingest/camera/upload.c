@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See upload.h. The answer is our own server's, so that as much of HTTP is read as it sends: a
+ * status line, and acknowledgements, flat JSON objects, in chunks.
+ */
+#include "upload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/json.h"
+
+enum {
+    ANSWER_BYTES_MAX = 64 << 10,
+    HEAD_BYTES_MAX = 4096,
+};
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (kn_str_copy(address.sun_path, sizeof address.sun_path, kn_str_from(path)) < 0)
+        return -ENAMETOOLONG;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int camera_upload_open(struct camera_upload *u, const char *socket_path, const char *stream)
+{
+    *u = (struct camera_upload){.fd = connect_to(socket_path)};
+    if (u->fd < 0)
+        return u->fd;
+    kn_buf_init(&u->out, CAMERA_UPLOAD_WAITING_MAX + HEAD_BYTES_MAX);
+    kn_buf_init(&u->in, ANSWER_BYTES_MAX);
+    gint64 now_ms = g_get_real_time() / 1000;
+    int r = kn_buf_printf(&u->out,
+                          "POST /putMedia HTTP/1.1\r\n"
+                          "Host: localhost\r\n"
+                          "User-Agent: kinema-camera/" KINEMA_VERSION "\r\n"
+                          "x-amzn-stream-name: %s\r\n"
+                          "x-amzn-fragment-timecode-type: ABSOLUTE\r\n"
+                          "x-amzn-fragment-acknowledgment-required: 1\r\n"
+                          "x-amzn-producer-start-timestamp: %" G_GINT64_FORMAT ".%03d\r\n"
+                          "Transfer-Encoding: chunked\r\n\r\n",
+                          stream, now_ms / 1000, (int) (now_ms % 1000));
+    if (r == 0)
+        r = camera_upload_flush(u);
+    if (r < 0)
+        camera_upload_close(u);
+    return r;
+}
+
+bool camera_upload_waits(const struct camera_upload *u)
+{
+    return u->out.len > 0;
+}
+
+int camera_upload_flush(struct camera_upload *u)
+{
+    while (u->out.len > 0) {
+        ssize_t n = send(u->fd, u->out.ptr, u->out.len, MSG_NOSIGNAL);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        kn_buf_consume(&u->out, (size_t) n);
+    }
+    return 0;
+}
+
+/* What the socket does not take at once is kept. */
+int camera_upload_send(struct camera_upload *u, struct kn_bytes head, struct kn_bytes frame)
+{
+    char size[24];
+    int size_len = snprintf(size, sizeof size, "%zx\r\n", head.len + frame.len);
+    struct iovec parts[] = {
+        {size,                           (size_t) size_len},
+        {(void *) (uintptr_t) head.ptr,  head.len         },
+        {(void *) (uintptr_t) frame.ptr, frame.len        },
+        {(char[]){"\r\n"},               2                }
+    };
+    size_t total = 0, sent = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+        total += parts[i].iov_len;
+    if (u->out.len + total > CAMERA_UPLOAD_WAITING_MAX)
+        return -ENOBUFS;
+    if (u->out.len == 0) {
+        const struct msghdr message = {.msg_iov = parts, .msg_iovlen = G_N_ELEMENTS(parts)};
+        ssize_t n = sendmsg(u->fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        sent = n > 0 ? (size_t) n : 0;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        size_t skip = kn_min_u64(sent, parts[i].iov_len);
+        sent -= skip;
+        if (parts[i].iov_len > skip)
+            kn_buf_append(&u->out, (const uint8_t *) parts[i].iov_base + skip,
+                          parts[i].iov_len - skip);
+    }
+    return u->out.error;
+}
+
+/* --- what the server says ----------------------------------------------------------------------
+ */
+struct ack {
+    char event[32], code[64];
+    uint64_t timecode;
+};
+
+static int ack_read(struct kn_bytes text, struct ack *ret)
+{
+    struct kn_json_reader r;
+    enum kn_json_token token;
+    *ret = (struct ack){0};
+    kn_json_reader_init(&r, text);
+    while (kn_json_next(&r, &token) == 0 && token != KN_JSON_DONE) {
+        if (token != KN_JSON_KEY)
+            continue;
+        struct kn_str key = r.raw;
+        if (kn_json_next(&r, &token) < 0)
+            return -EBADMSG;
+        if (token == KN_JSON_STRING && kn_str_eq(key, KN_STR("EventType")))
+            (void) !kn_str_copy(ret->event, sizeof ret->event, r.raw);
+        else if (token == KN_JSON_STRING && kn_str_eq(key, KN_STR("ErrorCode")))
+            (void) !kn_str_copy(ret->code, sizeof ret->code, r.raw);
+        else if (token == KN_JSON_NUMBER && kn_str_eq(key, KN_STR("FragmentTimecode")))
+            (void) !kn_str_to_u64(r.raw, UINT64_MAX, &ret->timecode);
+    }
+    return token == KN_JSON_DONE ? 0 : -EBADMSG;
+}
+
+/* The next flat object of the input, which is taken out. */
+static bool ack_take(struct camera_upload *u, struct ack *ret)
+{
+    const uint8_t *open = u->in.len ? memchr(u->in.ptr, '{', u->in.len) : NULL;
+    size_t start = open ? (size_t) (open - u->in.ptr) : 0;
+    const uint8_t *close = open ? memchr(open, '}', u->in.len - start) : NULL;
+    if (!close)
+        return false;
+    struct kn_bytes text = {open, (size_t) (close - open) + 1};
+    if (ack_read(text, ret) < 0)
+        ret->event[0] = '\0';
+    kn_buf_consume(&u->in, start + text.len);
+    return true;
+}
+
+/* What an error answer says of itself: its JSON's message, else its status line. */
+static void refusal(const struct camera_upload *u, char *said, size_t cap)
+{
+    struct kn_str text = kn_buf_str(&u->in), line;
+    (void) kn_str_cut(text, '\r', &line);
+    const char *json = memmem(text.ptr, text.len, "\r\n\r\n", 4);
+    struct kn_str body = json ? kn_str_skip(text, (size_t) (json - text.ptr) + 4) : line;
+    g_snprintf(said, cap, "the server refuses the upload: %.*s", (int) kn_min_u64(body.len, 300),
+               body.ptr);
+}
+
+static int read_status(struct camera_upload *u, char *said, size_t cap)
+{
+    static const char good[] = "HTTP/1.1 200";
+    if (u->in.len < sizeof good)
+        return 0;
+    if (memcmp(u->in.ptr, good, sizeof good - 1) != 0) {
+        refusal(u, said, cap);
+        return -EPROTO;
+    }
+    u->answered = true;
+    return 0;
+}
+
+int camera_upload_read(struct camera_upload *u, char *said, size_t said_cap)
+{
+    uint8_t bytes[4096];
+    struct ack ack;
+    bool ended = false;
+    for (;;) {
+        ssize_t n = recv(u->fd, bytes, sizeof bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        ended = n == 0 || (n < 0 && errno != EAGAIN);
+        if (n <= 0)
+            break;
+        kn_buf_append(&u->in, bytes, (size_t) n);
+    }
+    if (!u->answered && read_status(u, said, said_cap) < 0)
+        return -EPROTO;
+    while (u->answered && ack_take(u, &ack)) {
+        if (!strcmp(ack.event, "PERSISTED")) {
+            u->persisted++;
+            u->persisted_ms = (int64_t) ack.timecode;
+        } else if (!strcmp(ack.event, "ERROR")) {
+            g_snprintf(said, said_cap, "the server refuses a fragment: %s", ack.code);
+            return -EPROTO;
+        }
+    }
+    if (!ended && u->in.error == 0)
+        return 0;
+    g_snprintf(said, said_cap, "the server has ended the upload");
+    return -EPROTO;
+}
+
+void camera_upload_close(struct camera_upload *u)
+{
+    if (u->fd >= 0) {
+        if (u->out.len == 0)
+            (void) !send(u->fd, "0\r\n\r\n", 5, MSG_NOSIGNAL);
+        close(u->fd);
+    }
+    u->fd = -1;
+    kn_buf_done(&u->out);
+    kn_buf_done(&u->in);
+}

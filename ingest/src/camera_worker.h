@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process that talks to cameras (ingest/camera): started, told what to do and listened to over a
+ * socket of whole packets, and started again when it has ended. Not thread safe: the cameras' lock.
+ */
+#ifndef INGEST_SRC_CAMERA_WORKER_H
+#define INGEST_SRC_CAMERA_WORKER_H
+
+#include <sys/types.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+
+enum {
+    INGEST_CAMERA_PACKET_BYTES_MAX = 32 << 10
+};
+
+struct ingest_camera_worker {
+    pid_t pid; /* 0: it does not run */
+    int fd;
+    int64_t started_ns, restart_ns; /* monotonic; restart_ns: not before */
+    unsigned failures;              /* ends in a row that came soon */
+};
+
+struct ingest_camera_program {
+    const char *path; /* kinema-camera */
+    const char *dir;  /* the data folder, its working directory: kinema.sock lies there */
+};
+
+/* -errno: it cannot be started; tried again later. */
+int ingest_camera_worker_start(struct ingest_camera_worker *worker,
+                               const struct ingest_camera_program *program, int64_t now_ns)
+    KN_MUSTUSE;
+/* -EAGAIN: it does not keep up, say it again later. */
+int ingest_camera_worker_say(struct ingest_camera_worker *worker, struct kn_bytes packet)
+    KN_MUSTUSE;
+/* The next packet; *ret_len 0: none for now. -EPIPE: it has ended, said is how; restart_ns is set.
+ */
+int ingest_camera_worker_hear(struct ingest_camera_worker *worker, int64_t now_ns, uint8_t *dst,
+                              size_t cap, size_t *ret_len, char *said, size_t said_cap) KN_MUSTUSE;
+/* Ends it, at most a moment later by force. Blocks. */
+void ingest_camera_worker_stop(struct ingest_camera_worker *worker);
+
+#endif

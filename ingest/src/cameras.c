@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cameras.h"
+
+#include "camera_worker.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+
+enum {
+    CRASHES_MAX = 2, /* of its process, and a camera gets one of its own */
+    LOOK_MS = 1000,  /* for streams that were deleted */
+    UNSAID_MS = 100, /* orders that a worker did not take */
+    ORDER_BYTES_MAX = 16 << 10,
+};
+
+static struct kn_metric_family recording = {.kind = KN_GAUGE,
+                                            .name = "kinema_camera_recording",
+                                            .help = "1: the camera's video is being recorded.",
+                                            .labels = {"stream"}};
+static struct kn_metric_family reconnects = {.kind = KN_GAUGE,
+                                             .name = "kinema_camera_reconnects",
+                                             .help = "Connections to the camera that ended.",
+                                             .labels = {"stream"}};
+static struct kn_metric_family lost = {.kind = KN_GAUGE,
+                                       .name = "kinema_camera_frames_lost",
+                                       .help = "Frames left out because the disk was behind.",
+                                       .labels = {"stream"}};
+static struct kn_metric_family worker_ends = {.kind = KN_COUNTER,
+                                              .name = "kinema_camera_worker_ends_total",
+                                              .help = "Processes for cameras that ended."};
+
+struct camera {
+    struct ingest_camera_view view;
+    size_t worker;
+    unsigned crashes;
+    bool said; /* its worker knows of it */
+    int64_t heard_ms;
+    uint64_t heard_bytes;
+};
+
+struct ingest_cameras {
+    struct storage *storage;
+    struct kn_clock *clock;
+    size_t workers_shared, cameras_max;
+    unsigned latency_ms, timeout_ms;
+    uint8_t key[KN_AEAD_KEY_BYTES];
+    char *program, *dir;
+    pthread_t thread;
+    bool started;
+    int wake_fd;
+
+    struct kn_lock change; /* one change at a time; before lock, held over the disk */
+    struct kn_lock lock;   /* what follows */
+    bool stopping;
+    struct camera **cameras; /* by name */
+    size_t count, cap;
+    struct ingest_camera_worker *workers; /* the shared ones, then those of one camera */
+    size_t worker_count;
+};
+
+/* --- the list ----------------------------------------------------------------------------------
+ */
+static size_t at_name_locked(const struct ingest_cameras *cs, struct kn_str name, bool *ret_found)
+{
+    size_t low = 0, high = cs->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (kn_str_cmp(kn_str_from(cs->cameras[mid]->view.name), name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *ret_found = low < cs->count && kn_str_eq(kn_str_from(cs->cameras[low]->view.name), name);
+    return low;
+}
+
+static struct camera *find_locked(const struct ingest_cameras *cs, struct kn_str name)
+{
+    bool found;
+    size_t at = at_name_locked(cs, name, &found);
+    return found ? cs->cameras[at] : NULL;
+}
+
+static uint64_t spread(struct kn_str name)
+{
+    uint32_t sum = kn_crc32c(0, kn_bytes_of(name));
+    return sum;
+}
+
+/* A new one, of a name that is not there. */
+static int insert_locked(struct ingest_cameras *cs, const struct storage_stream *stream,
+                         struct camera **ret)
+{
+    if (cs->count == cs->cap) {
+        size_t cap = cs->cap ? cs->cap * 2 : 16;
+        struct camera **more = realloc(cs->cameras, cap * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        cs->cameras = more;
+        cs->cap = cap;
+    }
+    struct camera *camera = calloc(1, sizeof(*camera));
+    if (!camera)
+        return -ENOMEM;
+    camera->view.stream = stream->id;
+    (void) !kn_str_copy(camera->view.name, sizeof camera->view.name, stream->name);
+    camera->worker = spread(stream->name) % cs->workers_shared;
+    bool found;
+    size_t at = at_name_locked(cs, stream->name, &found);
+    memmove(cs->cameras + at + 1, cs->cameras + at, (cs->count - at) * sizeof(*cs->cameras));
+    cs->cameras[at] = camera;
+    cs->count++;
+    *ret = camera;
+    return 0;
+}
+
+static void forget_metrics(const struct camera *camera)
+{
+    struct kn_str name = kn_str_from(camera->view.name);
+    kn_metric_drop(&recording, &name);
+    kn_metric_drop(&reconnects, &name);
+    kn_metric_drop(&lost, &name);
+}
+
+static void erase_locked(struct ingest_cameras *cs, size_t at)
+{
+    struct camera *camera = cs->cameras[at];
+    cs->count--;
+    memmove(cs->cameras + at, cs->cameras + at + 1, (cs->count - at) * sizeof(*cs->cameras));
+    forget_metrics(camera);
+    explicit_bzero(camera, sizeof(*camera));
+    free(camera);
+}
+
+/* --- what workers are told ---------------------------------------------------------------------
+ */
+static void write_order(struct kn_json_writer *w, const struct ingest_cameras *cs,
+                        const struct ingest_camera_view *view)
+{
+    kn_json_object_begin(w);
+    kn_json_key(w, "camera");
+    kn_json_text(w, view->name);
+    kn_json_key(w, "url");
+    kn_json_text(w, view->settings.url);
+    kn_json_key(w, "user");
+    kn_json_text(w, view->settings.user);
+    kn_json_key(w, "password");
+    kn_json_text(w, view->settings.password);
+    kn_json_key(w, "transport");
+    kn_json_text(w, ingest_camera_transport_name(view->settings.transport));
+    kn_json_key(w, "latencyMs");
+    kn_json_u64(w, cs->latency_ms);
+    kn_json_key(w, "timeoutMs");
+    kn_json_u64(w, cs->timeout_ms);
+    kn_json_object_end(w);
+}
+
+static void say_locked(struct ingest_cameras *cs, struct camera *camera)
+{
+    struct ingest_camera_worker *worker = &cs->workers[camera->worker];
+    struct kn_buf out;
+    struct kn_json_writer w;
+    if (!worker->pid)
+        return;
+    kn_buf_init(&out, ORDER_BYTES_MAX);
+    kn_json_writer_init(&w, &out);
+    write_order(&w, cs, &camera->view);
+    camera->said = out.error == 0 && ingest_camera_worker_say(worker, kn_buf_bytes(&out)) == 0;
+    if (out.ptr)
+        explicit_bzero(out.ptr, out.len);
+    kn_buf_done(&out);
+}
+
+/* Not heard by a worker that is behind: it records on until the stream is gone, which refuses. */
+static void say_drop_locked(struct ingest_cameras *cs, const struct camera *camera)
+{
+    struct ingest_camera_worker *worker = &cs->workers[camera->worker];
+    struct kn_buf out;
+    struct kn_json_writer w;
+    if (!worker->pid)
+        return;
+    kn_buf_init(&out, ORDER_BYTES_MAX);
+    kn_json_writer_init(&w, &out);
+    kn_json_object_begin(&w);
+    kn_json_key(&w, "drop");
+    kn_json_text(&w, camera->view.name);
+    kn_json_object_end(&w);
+    if (out.error == 0)
+        (void) !ingest_camera_worker_say(worker, kn_buf_bytes(&out));
+    kn_buf_done(&out);
+}
+
+static void wake(struct ingest_cameras *cs)
+{
+    (void) !write(cs->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+/* --- what workers say --------------------------------------------------------------------------
+ */
+static void show_locked(struct camera *camera)
+{
+    struct kn_str name = kn_str_from(camera->view.name);
+    const struct ingest_camera_status *status = &camera->view.status;
+    kn_metric_set(kn_metric_series(&recording, &name),
+                  status->state == INGEST_CAMERA_RECORDING ? 1 : 0);
+    kn_metric_set(kn_metric_series(&reconnects, &name), (double) status->reconnects);
+    kn_metric_set(kn_metric_series(&lost, &name), (double) status->lost);
+}
+
+static void log_change(const struct camera *camera, const struct ingest_camera_status *before)
+{
+    const struct ingest_camera_status *now = &camera->view.status;
+    bool recorded = before->state == INGEST_CAMERA_RECORDING;
+    bool fails_anew = now->fault_ms != before->fault_ms &&
+                      (recorded || !kn_str_eq(kn_str_from(now->said), kn_str_from(before->said)));
+    if (now->state == INGEST_CAMERA_RECORDING && !recorded)
+        kn_log_info("camera_records", "stream=%s", camera->view.name);
+    if (fails_anew)
+        kn_log_warn("camera_failed", "stream=%s fault=%s said=" KN_LOG_QUOTED, camera->view.name,
+                    now->fault, kn_log_quote(kn_str_from(now->said)));
+}
+
+static void measure(struct ingest_cameras *cs, struct camera *camera)
+{
+    int64_t now_ms = kn_mono_ns(cs->clock) / 1000000, passed = now_ms - camera->heard_ms;
+    uint64_t bytes = camera->view.status.bytes;
+    if (camera->heard_ms > 0 && passed < 900)
+        return;
+    bool grows = camera->heard_ms > 0 && bytes >= camera->heard_bytes;
+    double kbit = grows ? (double) (bytes - camera->heard_bytes) * 8 / (double) passed : 0;
+    camera->view.kbit_per_s =
+        camera->view.kbit_per_s > 0 && kbit > 0 ? camera->view.kbit_per_s * 0.7 + kbit * 0.3 : kbit;
+    camera->heard_ms = now_ms;
+    camera->heard_bytes = bytes;
+}
+
+static void heard_locked(struct ingest_cameras *cs, size_t worker, struct kn_bytes packet)
+{
+    struct ingest_camera_status status;
+    char name[STORAGE_STREAM_NAME_BYTES_MAX + 1];
+    if (ingest_camera_status_read(packet, name, &status) < 0)
+        return;
+    struct camera *camera = find_locked(cs, kn_str_from(name));
+    if (!camera || camera->worker != worker)
+        return;
+    struct ingest_camera_status before = camera->view.status;
+    camera->view.status = status;
+    measure(cs, camera);
+    log_change(camera, &before);
+    show_locked(camera);
+}
+
+/* Its process has ended: who has seen that twice gets one of its own. */
+static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, const char *said)
+{
+    struct ingest_camera_status *status = &camera->view.status;
+    camera->said = false;
+    *status = (struct ingest_camera_status){.state = INGEST_CAMERA_WAITING,
+                                            .fault_ms = kn_wall_ms(cs->clock)};
+    snprintf(status->fault, sizeof status->fault, "broken");
+    snprintf(status->said, sizeof status->said, "%s", said);
+    show_locked(camera);
+    if (++camera->crashes < CRASHES_MAX || camera->worker >= cs->workers_shared)
+        return;
+    struct ingest_camera_worker *more =
+        realloc(cs->workers, (cs->worker_count + 1) * sizeof(*cs->workers));
+    if (!more)
+        return;
+    cs->workers = more;
+    cs->workers[cs->worker_count] = (struct ingest_camera_worker){0};
+    camera->worker = cs->worker_count++;
+}
+
+static void ended_locked(struct ingest_cameras *cs, size_t worker, const char *said)
+{
+    kn_metric_add(kn_metric_series(&worker_ends, NULL), 1);
+    kn_log_error("camera_worker_ended", "worker=%zu said=" KN_LOG_QUOTED, worker,
+                 kn_log_quote(kn_str_from(said)));
+    for (size_t i = 0; i < cs->count; i++) {
+        if (cs->cameras[i]->worker == worker)
+            crashed_locked(cs, cs->cameras[i], said);
+    }
+}
+
+static void listen_locked(struct ingest_cameras *cs, size_t worker)
+{
+    static uint8_t packet[INGEST_CAMERA_PACKET_BYTES_MAX]; /* the one thread's */
+    char said[160];
+    size_t len = 1;
+    while (len > 0) {
+        if (ingest_camera_worker_hear(&cs->workers[worker], kn_mono_ns(cs->clock), packet,
+                                      sizeof packet, &len, said, sizeof said) < 0) {
+            ended_locked(cs, worker, said);
+            return;
+        }
+        if (len > 0)
+            heard_locked(cs, worker, (struct kn_bytes){packet, len});
+    }
+}
+
+/* --- the thread --------------------------------------------------------------------------------
+ */
+/* Workers that are needed run and know their cameras; returns how long that may rest, in ms. */
+static int tend_locked(struct ingest_cameras *cs)
+{
+    const struct ingest_camera_program program = {cs->program, cs->dir};
+    int64_t now_ns = kn_mono_ns(cs->clock), wait_ms = LOOK_MS;
+    for (size_t i = 0; i < cs->count; i++) {
+        struct camera *camera = cs->cameras[i];
+        struct ingest_camera_worker *worker = &cs->workers[camera->worker];
+        if (!worker->pid && worker->restart_ns <= now_ns) {
+            int r = ingest_camera_worker_start(worker, &program, now_ns);
+            if (r < 0)
+                kn_log_error("camera_worker_missing", "program=" KN_LOG_QUOTED " err=%s",
+                             kn_log_quote(kn_str_from(cs->program)), kn_errname(r));
+        }
+        if (!worker->pid)
+            wait_ms = kn_min_i64(wait_ms, (worker->restart_ns - now_ns) / 1000000 + 1);
+        else if (!camera->said)
+            say_locked(cs, camera);
+        if (worker->pid && !camera->said)
+            wait_ms = kn_min_i64(wait_ms, UNSAID_MS);
+    }
+    return (int) kn_max_i64(wait_ms, 1);
+}
+
+/* Streams that were deleted take their cameras with them. */
+static void look_for_deleted(struct ingest_cameras *cs)
+{
+    KN_LOCKED(&cs->change);
+    for (size_t i = 0;; i++) {
+        kn_lock_take(&cs->lock);
+        bool more = i < cs->count;
+        struct storage_id id = more ? cs->cameras[i]->view.stream : (struct storage_id){{0}};
+        kn_lock_give(&cs->lock);
+        if (!more)
+            return;
+        KN_CLEANUP(storage_stream_unrefp)
+        struct storage_stream *stream = storage_stream_find_id(cs->storage, &id);
+        if (stream && stream->status == STORAGE_STREAM_ACTIVE)
+            continue;
+        if (ingest_camera_remove(storage_meta_of(cs->storage), &id) < 0)
+            kn_log_warn("camera_not_removed", "said=\"its stream was deleted; tried again\"");
+        kn_lock_take(&cs->lock);
+        say_drop_locked(cs, cs->cameras[i]);
+        erase_locked(cs, i--);
+        kn_lock_give(&cs->lock);
+    }
+}
+
+static void *main_of(void *arg)
+{
+    struct ingest_cameras *cs = arg;
+    struct pollfd *fds = NULL;
+    int64_t looked_ns = 0;
+    for (;;) {
+        kn_lock_take(&cs->lock);
+        int wait_ms = tend_locked(cs);
+        size_t count = cs->worker_count;
+        struct pollfd *more = realloc(fds, (count + 1) * sizeof(*fds));
+        fds = more ? more : fds;
+        for (size_t i = 0; more && i < count; i++)
+            fds[i] = (struct pollfd){.fd = cs->workers[i].pid ? cs->workers[i].fd : -1,
+                                     .events = POLLIN};
+        kn_lock_give(&cs->lock);
+        if (!more)
+            break; /* no memory for a few bytes: cameras end with the server */
+        fds[count] = (struct pollfd){.fd = cs->wake_fd, .events = POLLIN};
+        (void) poll(fds, count + 1, wait_ms);
+        if (fds[count].revents)
+            (void) !read(cs->wake_fd, &(uint64_t){0}, sizeof(uint64_t));
+        kn_lock_take(&cs->lock);
+        bool stopping = cs->stopping;
+        for (size_t i = 0; i < count && !stopping; i++) {
+            if (fds[i].fd >= 0 && fds[i].revents)
+                listen_locked(cs, i);
+        }
+        kn_lock_give(&cs->lock);
+        if (stopping)
+            break;
+        if (kn_mono_ns(cs->clock) - looked_ns > (int64_t) LOOK_MS * 1000000) {
+            look_for_deleted(cs);
+            looked_ns = kn_mono_ns(cs->clock);
+        }
+    }
+    free(fds);
+    return NULL;
+}
+
+/* --- operations --------------------------------------------------------------------------------
+ */
+int ingest_cameras_put(struct ingest_cameras *cs, const struct storage_stream *stream,
+                       struct ingest_camera_settings *settings)
+{
+    KN_LOCKED(&cs->change);
+    if (!cs->started)
+        return -ENOTSUP;
+    kn_lock_take(&cs->lock);
+    struct camera *camera = find_locked(cs, stream->name);
+    settings->updated_ms = kn_wall_ms(cs->clock);
+    settings->created_ms = camera ? camera->view.settings.created_ms : settings->updated_ms;
+    int r = !camera && cs->count >= cs->cameras_max ? -EDQUOT : 0;
+    kn_lock_give(&cs->lock);
+    if (r == 0)
+        r = ingest_camera_put(storage_meta_of(cs->storage), cs->key, &stream->id, settings);
+    if (r < 0)
+        return r;
+    kn_lock_take(&cs->lock);
+    if (!camera)
+        r = insert_locked(cs, stream, &camera); /* when not, it is on disk for the next start */
+    if (r == 0) {
+        camera->view.stream = stream->id;
+        camera->view.settings = *settings;
+        camera->said = false;
+    }
+    kn_lock_give(&cs->lock);
+    wake(cs);
+    return r;
+}
+
+int ingest_cameras_remove(struct ingest_cameras *cs, const struct storage_stream *stream)
+{
+    KN_LOCKED(&cs->change);
+    kn_lock_take(&cs->lock);
+    bool there = find_locked(cs, stream->name) != NULL;
+    kn_lock_give(&cs->lock);
+    if (!there)
+        return -ENOENT;
+    int r = ingest_camera_remove(storage_meta_of(cs->storage), &stream->id);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    bool found;
+    kn_lock_take(&cs->lock);
+    size_t at = at_name_locked(cs, stream->name, &found);
+    say_drop_locked(cs, cs->cameras[at]);
+    erase_locked(cs, at);
+    kn_lock_give(&cs->lock);
+    return 0;
+}
+
+int ingest_cameras_get(struct ingest_cameras *cs, const struct storage_stream *stream,
+                       struct ingest_camera_view *ret)
+{
+    KN_LOCKED(&cs->lock);
+    const struct camera *camera = find_locked(cs, stream->name);
+    if (!camera)
+        return -ENOENT;
+    *ret = camera->view;
+    return 0;
+}
+
+int ingest_cameras_next(struct ingest_cameras *cs, struct kn_str after,
+                        struct ingest_camera_view *ret)
+{
+    KN_LOCKED(&cs->lock);
+    bool found = false;
+    size_t at = after.len > 0 ? at_name_locked(cs, after, &found) : 0;
+    at += found ? 1 : 0;
+    if (at >= cs->count)
+        return -ENOENT;
+    *ret = cs->cameras[at]->view;
+    return 0;
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
+                       struct kn_clock *clock, struct ingest_cameras **ret)
+{
+    struct ingest_cameras *cs = calloc(1, sizeof(*cs));
+    if (!cs)
+        return -ENOMEM;
+    cs->storage = storage;
+    cs->clock = clock;
+    cs->workers_shared = conf->camera_workers;
+    cs->cameras_max = conf->cameras_max;
+    cs->latency_ms = (unsigned) conf->camera_latency_ms;
+    cs->timeout_ms = (unsigned) conf->camera_timeout_ms;
+    cs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    cs->workers = calloc(cs->workers_shared, sizeof(*cs->workers));
+    if (cs->wake_fd < 0 || !cs->workers) {
+        if (cs->wake_fd >= 0)
+            close(cs->wake_fd);
+        free(cs->workers);
+        free(cs);
+        return -ENOMEM;
+    }
+    cs->worker_count = cs->workers_shared;
+    kn_lock_init(&cs->change);
+    kn_lock_init(&cs->lock);
+    *ret = cs;
+    return 0;
+}
+
+static int load_one(void *ctx, const struct storage_id *id,
+                    const struct ingest_camera_settings *settings, int result)
+{
+    struct ingest_cameras *cs = ctx;
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream = storage_stream_find_id(cs->storage, id);
+    if (!settings) {
+        kn_log_error("camera_unreadable",
+                     "stream=" KN_STR_FMT " err=%s said=\"it was sealed with another camera.key, "
+                     "or is damaged; set it again\"",
+                     KN_STR_ARG(stream ? stream->name : KN_STR("?")), kn_errname(result));
+        return 0;
+    }
+    if (!stream)
+        return 0; /* deleted with its stream, but for a crash between the two */
+    KN_LOCKED(&cs->lock);
+    struct camera *camera;
+    int r = insert_locked(cs, stream, &camera);
+    if (r == 0)
+        camera->view.settings = *settings;
+    return r;
+}
+
+int ingest_cameras_run(struct ingest_cameras *cs, const struct ingest_cameras_conf *conf,
+                       struct kn_err *err)
+{
+    memcpy(cs->key, conf->key, sizeof cs->key);
+    cs->program = strdup(conf->program);
+    cs->dir = strdup(conf->dir);
+    if (!cs->program || !cs->dir)
+        return kn_fail(err, -ENOMEM, "cameras");
+    int r = ingest_camera_list(storage_meta_of(cs->storage), cs->key, load_one, cs);
+    if (r == 0)
+        r = kn_thread_start(&cs->thread, "cameras", main_of, cs);
+    if (r < 0)
+        return kn_fail(err, r, "cameras cannot be started: %s", kn_errname(r));
+    KN_LOCKED(&cs->change);
+    cs->started = true;
+    return 0;
+}
+
+void ingest_cameras_end(struct ingest_cameras *cs)
+{
+    kn_lock_take(&cs->change);
+    bool started = cs->started;
+    cs->started = false;
+    kn_lock_give(&cs->change);
+    if (!started)
+        return;
+    kn_lock_take(&cs->lock);
+    cs->stopping = true;
+    kn_lock_give(&cs->lock);
+    wake(cs);
+    pthread_join(cs->thread, NULL);
+    for (size_t i = 0; i < cs->worker_count; i++)
+        ingest_camera_worker_stop(&cs->workers[i]);
+}
+
+void ingest_cameras_free(struct ingest_cameras *cs)
+{
+    if (!cs)
+        return;
+    ingest_cameras_end(cs);
+    while (cs->count > 0)
+        erase_locked(cs, cs->count - 1);
+    free(cs->cameras);
+    free(cs->workers);
+    free(cs->program);
+    free(cs->dir);
+    close(cs->wake_fd);
+    kn_lock_done(&cs->lock);
+    kn_lock_done(&cs->change);
+    explicit_bzero(cs->key, sizeof cs->key);
+    free(cs);
+}
