@@ -5,6 +5,7 @@
 import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
+import {Clip} from './clip.js';
 import {DataList, DataView} from './data.js';
 import {Events} from './events.js';
 import {Holds} from './holds.js';
@@ -379,6 +380,9 @@ class StreamView {
     this.holds = new Holds($('#holds'), {
       ask, path: `${streamPath(name)}/holds`, range: () => [this.timeline.from(), Math.min(this.timeline.to(), this.timeline.now())],
       onChange: holds => { this.timeline.holds = holds; this.timeline.draw(); },
+    });
+    this.clip = new Clip($('#clip'), {
+      ask, path: `${streamPath(name)}/clip`, range: () => [this.timeline.from(), Math.min(this.timeline.to(), this.timeline.now())],
     });
     this.events = new Events($('#events'), {ask, poll, path: `${streamPath(name)}/events`});
     window.kinemaView = this; // for a look from the browser's developer tools

@@ -33,6 +33,7 @@ static const struct console_route routes[] = {
     {"GET",  "/kinema/v1/streams/*",              CONSOLE_LOGIN,    console_run_stream,       false},
     {"GET",  "/kinema/v1/streams/*/coverage",     CONSOLE_LOGIN,    console_run_coverage,     false},
     {"POST", "/kinema/v1/streams/*/play",         CONSOLE_LOGIN,    console_run_play,         false},
+    {"POST", "/kinema/v1/streams/*/clip",         CONSOLE_LOGIN,    console_run_clip,         false},
     {"GET",  "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_holds,        false},
     {"POST", "/kinema/v1/streams/*/holds",        CONSOLE_LOGIN,    console_run_hold_set,     true },
     {"POST", "/kinema/v1/streams/*/holds/lift",   CONSOLE_LOGIN,    console_run_hold_lift,    true },

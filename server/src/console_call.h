@@ -118,6 +118,7 @@ void console_run_streams(struct console_call *call);
 void console_run_stream(struct console_call *call);
 void console_run_coverage(struct console_call *call);
 void console_run_play(struct console_call *call);
+void console_run_clip(struct console_call *call);
 
 /* console_assets.c: answers a path of the page, or returns false. */
 bool console_asset_reply(const struct server_console *console, struct kn_http_req *req);

@@ -19,6 +19,7 @@ enum {
 
 static const char action_describe[] = "kinesisvideo:DescribeStream";
 static const char action_play[] = "kinesisvideo:GetHLSStreamingSessionURL";
+static const char action_clip[] = "kinesisvideo:GetClip";
 
 /* --- what comes in now ------------------------------------------------------------------------ */
 struct recent {
@@ -360,6 +361,45 @@ void console_run_play(struct console_call *call)
         kn_json_str(&call->json, kn_arena_printf(call->arena, KN_STR_FMT KN_STR_FMT,
                                                  KN_STR_ARG(console_api_url(call)),
                                                  KN_STR_ARG(kn_buf_str(&path))));
+        kn_json_object_end(&call->json);
+    }
+    kn_buf_done(&path);
+}
+
+/* {"from": ms, "to": ms}: {"url": …, "bytes": …} of an MP4 that shows just that. */
+void console_run_clip(struct console_call *call)
+{
+    struct play play = {0};
+    struct kn_err err = {0};
+    struct kn_buf path;
+    uint64_t bytes = 0;
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream = console_stream_find(call, action_clip);
+    if (!stream)
+        return;
+    if (play_read(call, &play) < 0 || play.from_ms <= 0 || play.to_ms <= play.from_ms) {
+        console_fail(call, 400, "bad_request", "from and to are times in ms, to the later one");
+        return;
+    }
+    kn_buf_init(&path, KIB(8));
+    int code = playback_console_clip(call->console->conf.playback, stream->name, play.from_ms,
+                                     play.to_ms, call->key, &path, &bytes, &err);
+    if (code == -ENOENT) {
+        console_fail(call, 404, "nothing_there", "nothing is recorded there");
+    } else if (code == -EINVAL || code == -ENODATA || code == -EBADMSG || code == -EILSEQ ||
+               code == -EMSGSIZE) {
+        console_fail(call, 422, "cannot_clip", "%s",
+                     *err.text ? err.text : "an MP4 cannot hold this video");
+    } else if (code < 0) {
+        console_fail(call, 500, "internal", "%s", *err.text ? err.text : kn_errname(code));
+    } else {
+        kn_json_object_begin(&call->json);
+        kn_json_key(&call->json, "url");
+        kn_json_str(&call->json, kn_arena_printf(call->arena, KN_STR_FMT KN_STR_FMT,
+                                                 KN_STR_ARG(console_api_url(call)),
+                                                 KN_STR_ARG(kn_buf_str(&path))));
+        kn_json_key(&call->json, "bytes");
+        kn_json_u64(&call->json, bytes);
         kn_json_object_end(&call->json);
     }
     kn_buf_done(&path);

@@ -7,7 +7,10 @@ import time
 
 import pytest
 
+import hls
 import kinema
+import media
+import mkv
 from console import Browser
 
 
@@ -263,6 +266,40 @@ def test_a_wrong_range_is_400(logged_in, stream, query):
                                   {"mode": 1}, {"mode": "LIVE", "from": "x"}])
 def test_a_wrong_play_request_is_400(logged_in, stream, body):
     assert logged_in.post(f"/kinema/v1/streams/{stream}/play", body)[0] == 400
+
+
+def test_a_clip_is_saved_from_an_address(server, logged_in, stream, tmp_path):
+    """Cut exactly; any part of it may be asked for; the browser is told a name for it."""
+    capture = mkv.capture(kinema.CAPTURES / "sink360_h264_aac_abs.mkv")
+    media.upload(server, stream, capture)
+    listed = server.archived(stream).list_fragments(StreamName=stream, FragmentSelector={
+        "FragmentSelectorType": "SERVER_TIMESTAMP",
+        "TimestampRange": hls.around_now()})["Fragments"]
+    first = min(round(f["ServerTimestamp"].timestamp() * 1000) for f in listed)
+    path = f"/kinema/v1/streams/{stream}/clip"
+    status, clip = logged_in.post(path, {"from": first + 500, "to": first + 1500})
+    assert status == 200, clip
+    answer = hls.get(clip["url"])
+    assert answer.status == 200 and len(answer.body) == clip["bytes"]
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"].startswith(f'attachment; filename="{stream}-')
+    part = hls.get(clip["url"], Range="bytes=100-299")
+    assert part.status == 206 and part.body == answer.body[100:300]
+    head = hls.get(clip["url"], method="HEAD")
+    assert int(head.headers["content-length"]) == clip["bytes"] and not head.body
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(answer.body)
+    done = hls.run("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0",
+                   str(file))
+    assert abs(float(done.stdout) - 1) < 0.05 or len(listed) > 1, done.stdout
+    changed = clip["url"][:-4] + ("AAAA" if not clip["url"].endswith("AAAA") else "BBBB")
+    assert hls.get(changed).status == 403
+    assert hls.get(clip["url"].replace("/clip/v1/getClip.mp4", "/hls/v1/getHLSMasterPlaylist.m3u8")
+                   ).status == 400
+    assert logged_in.post(path, {"from": 1000, "to": 2000})[0] == 404
+    for body in ({}, {"from": 5}, {"from": 5, "to": 5}, {"from": 0, "to": 5}, {"from": "x", "to": 5}):
+        assert logged_in.post(path, body)[0] == 400
+    assert logged_in.post("/kinema/v1/streams/none/clip", {"from": 1, "to": 2})[0] == 404
 
 
 # --- legal holds -----------------------------------------------------------------------------------

@@ -119,27 +119,48 @@ def live_session(server, stream):
             time.sleep(0.2)
 
 
-def segments(bench, tls):
+def hls_segments(server, tokens):
+    """The path of a segment, by its index and a session's."""
+    found = uris(get(server.api + media_playlist(tokens[0])))[:SEGMENTS]
+    return lambda i, session: "/hls/v1/" + re.sub(
+        "SessionToken=[^&]*", "SessionToken=" + tokens[session], found[i])
+
+
+def dash_segments(server, tokens):
+    return lambda i, session: (f"/dash/v1/getMP4MediaFragment.mp4?SessionToken={tokens[session]}"
+                               f"&TrackNumber=1&SequenceNumber={i + 1}")
+
+
+def dash_sessions(server, stream, count):
+    client = server.archived(stream, "GET_DASH_STREAMING_SESSION_URL")
+    hls = last_hours(3)
+    found = [client.get_dash_streaming_session_url(
+        StreamName=stream, Expires=43200, PlaybackMode="ON_DEMAND",
+        DASHFragmentSelector=hls["HLSFragmentSelector"])["DASHStreamingSessionURL"]
+        for _ in range(count)]
+    return [url.rsplit("SessionToken=", 1)[1] for url in found]
+
+
+def segments(bench, tls, dash=False):
     folder = bench.folder()
     source = recording(bench, loops=SEGMENTS * 4 // 60)
     first_core = sorted(os.sched_getaffinity(0))[0]
     with bench.kinema("--http-loops", 1, data=folder / "data", tls=True) as server:
         upload(bench, server, "long", source)
-        tokens = sessions(server, "long", SESSIONS, **last_hours(3))
-        found = uris(get(server.api + media_playlist(tokens[0])))[:SEGMENTS]
+        tokens = (dash_sessions(server, "long", SESSIONS) if dash else
+                  sessions(server, "long", SESSIONS, **last_hours(3)))
+        address = (dash_segments if dash else hls_segments)(server, tokens)
         key = server.certificate.replace("cert.pem", "key.pem")
         crypto = TLS.format(cert=server.certificate, key=key)
         secure_port = harness.free_port()
         with bench.nginx(http=NGINX + crypto + f"listen 127.0.0.1:{secure_port} ssl;") as nginx:
-            for i, uri in enumerate(found):
-                (nginx.dir / "www" / f"{i}.mp4").write_bytes(get(f"{server.api}/hls/v1/{uri}"))
+            for i in range(SEGMENTS):
+                (nginx.dir / "www" / f"{i}.mp4").write_bytes(get(server.api + address(i, 0)))
             for pid in [server.pid, *harness.tree(nginx.pid)]:
                 pin(pid, first_core)
             mine, theirs = folder / "ours", folder / "theirs"
-            mine.write_text("\n".join("/hls/v1/" + re.sub(
-                "SessionToken=[^&]*", "SessionToken=" + tokens[i % SESSIONS], found[i % len(found)])
-                for i in range(PATHS)))
-            theirs.write_text("\n".join(f"/{i % len(found)}.mp4" for i in range(PATHS)))
+            mine.write_text("\n".join(address(i % SEGMENTS, i % SESSIONS) for i in range(PATHS)))
+            theirs.write_text("\n".join(f"/{i % SEGMENTS}.mp4" for i in range(PATHS)))
             worker = harness.children(nginx.pid)[0]
             ours_port = int(server.endpoints["api-tls" if tls else "api"].rsplit(":", 1)[1])
             common = ["--connections", CONNECTIONS, "--seconds", SECONDS, "--warm", WARM_S]

@@ -4,6 +4,7 @@
 // camera.
 
 import assert from 'node:assert/strict';
+import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {after, before, test} from 'node:test';
 
@@ -121,6 +122,28 @@ test('a legal hold is set on the range in view, drawn on the bar, and lifted wit
   await page.click('#hold-list button');
   await page.waitForFunction(() => /None/.test(document.querySelector('#hold-list').textContent));
   assert.deepEqual(await page.evaluate(() => window.kinemaView.timeline.holds), []);
+});
+
+test('a span is saved as an MP4', async () => {
+  await page.click('#clip-add');
+  await page.evaluate(() => { // the last seconds, which the camera has surely sent
+    const view = window.kinemaView, form = document.querySelector('#clip-form');
+    const local = ms => new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+    form.from.value = local(view.info.newestMs - 6000);
+    form.to.value = local(view.info.newestMs);
+  });
+  await shot('clip-form');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#clip-form .primary')]);
+  assert.match(download.suggestedFilename(), new RegExp(`^${stream}-\\d+\\.mp4$`));
+  const file = await readFile(await download.path());
+  assert.equal(file.subarray(4, 8).toString(), 'ftyp');
+  assert.match(await page.textContent('#clip-state'), /are on their way/);
+  await page.fill('#clip-form [name=from]', '2001-01-01T00:00:00');
+  await page.fill('#clip-form [name=to]', '2001-01-01T00:01:00');
+  await page.click('#clip-form .primary');
+  await page.waitForFunction(() => /nothing is recorded there/.test(document.querySelector('#clip-error').textContent));
+  await page.click('#clip-cancel');
+  assert.equal(await page.isHidden('#clip-form'), true);
 });
 
 test('fragment events are switched on, counted, and switched off', async () => {

@@ -34,7 +34,7 @@ int playback_new(struct storage *storage, const struct playback_conf *conf,
                  struct kn_err *err) KN_MUSTUSE;
 void playback_free(struct playback *playback);
 
-/* Adds /hls/v1/… and /dash/v1/… to a listener's router. */
+/* Adds /hls/v1/…, /dash/v1/… and /clip/v1/… to a listener's router. */
 int playback_add_routes(struct playback *playback, struct kn_http_router *router) KN_MUSTUSE;
 
 /* A session URL without a signed call, for the console, whose login has been checked: the same
@@ -49,6 +49,12 @@ int playback_console_session(struct playback *playback, struct kn_str stream_nam
                              enum playback_protocol protocol, const char *mode, int64_t from_ms,
                              int64_t to_ms, const struct kn_key *key, struct kn_buf *dst,
                              struct kn_err *err) KN_MUSTUSE;
+
+/* So of a clip: [from_ms, to_ms) by the server's clock, cut exactly; its bytes too. Blocks. Errors
+ * as playback_console_session; -EILSEQ, -EMSGSIZE: no MP4 can hold it. */
+int playback_console_clip(struct playback *playback, struct kn_str stream_name, int64_t from_ms,
+                          int64_t to_ms, const struct kn_key *key, struct kn_buf *dst,
+                          uint64_t *ret_bytes, struct kn_err *err) KN_MUSTUSE;
 
 extern const struct kn_api_service playback_api_service;
 

@@ -1,86 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GetClip: arguments, then the clip as a streamed answer of known length. Errors come before its
- * first byte; a fragment that is trimmed while the clip is sent ends it early, which the length
- * shows. Beyond AWS: the header x-kinema-clip lifts the limits or cuts exactly, and Range is
+ * first byte. Beyond AWS: the header x-kinema-clip lifts the limits or cuts exactly, and Range is
  * answered (docs/protocols/clip.md).
  */
-#include "feed.h"
 #include "playback_api.h"
 
-#include "clip/clip.h"
-#include "core/log.h"
-#include "session/media.h"
+#include "clip/answer.h"
 
 struct get_clip {
     struct kn_api_call *call;
-    struct playback_clip *clip;
-    struct playback_feed feed;
-    uint64_t left;
+    struct playback_clip_answer *answer;
 };
-
-static int step(void *ctx, uint8_t *dst, size_t cap, bool nowait, size_t *ret_len)
-{
-    struct get_clip *g = ctx;
-    cap = (size_t) kn_min_u64(cap, g->left);
-    if (!cap)
-        return PLAYBACK_FEED_END;
-    ssize_t n = playback_clip_read(g->clip, dst, cap, nowait);
-    if (n == 0)
-        n = -EIO; /* fewer than promised */
-    if (n < 0) {
-        if (n != -EAGAIN)
-            kn_log_warn("clip_cut", "left=%" PRIu64 " err=%s", g->left, kn_errname((int) n));
-        return (int) n;
-    }
-    g->left -= (uint64_t) n;
-    *ret_len = (size_t) n;
-    return PLAYBACK_FEED_MORE;
-}
 
 static int on_head(struct kn_http_req *req, void **ctx)
 {
     struct get_clip *g = *ctx;
-    struct kn_http_header headers[KN_API_STREAM_HEADERS + 2];
+    struct kn_http_header headers[KN_API_STREAM_HEADERS + PLAYBACK_CLIP_HEADERS];
     size_t count = kn_api_stream_headers(g->call, "video/mp4", headers);
-    uint64_t bytes = playback_clip_bytes(g->clip), from = 0, to = bytes;
-    char range[96];
-    int r = playback_media_range(kn_http_header(req, "range"), bytes, &from, &to);
-    headers[count++] = (struct kn_http_header){KN_STR("accept-ranges"), KN_STR("bytes")};
-    if (r > 0)
-        (void) snprintf(range, sizeof range, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, to - 1,
-                        bytes);
-    if (r < 0)
-        (void) snprintf(range, sizeof range, "bytes */%" PRIu64, bytes);
-    if (r != 0)
-        headers[count++] = (struct kn_http_header){KN_STR("content-range"), kn_str_from(range)};
-    if (r < 0) {
-        kn_http_reply(req, 416, headers, count, (struct kn_bytes){NULL, 0});
-        return 0;
-    }
-    g->left = to - from;
-    playback_clip_seek(g->clip, from);
-    kn_http_reply_stream(req, r ? 206 : 200, headers, count, g->left);
+    playback_clip_answer_start(g->answer, req, headers, count);
     return 0;
 }
 
 static ssize_t on_pull(struct kn_http_req *req, void *ctx, void *dst, size_t cap)
 {
     struct get_clip *g = ctx;
-    bool idle = false; /* never: the source does not wait */
-    return playback_feed_pull(&g->feed, req, dst, cap, &idle);
+    return playback_clip_answer_pull(g->answer, req, dst, cap);
 }
 
 static void on_wake(struct kn_http_req *req KN_UNUSED, void *ctx, uint32_t bits)
 {
     struct get_clip *g = ctx;
-    playback_feed_woken(&g->feed, bits);
+    playback_clip_answer_wake(g->answer, bits);
 }
 
 static void get_clip_free(struct get_clip *g)
 {
-    playback_feed_done(&g->feed);
-    playback_clip_free(g->clip);
+    playback_clip_answer_free(g->answer);
     free(g);
 }
 
@@ -149,11 +105,13 @@ int playback_op_GetClip(struct playback *playback, const struct playback_GetClip
     if (!g)
         return -ENOMEM;
     g->call = call;
-    g->feed = (struct playback_feed){.step = step, .ctx = g, .cap_min = 1};
-    playback_feed_count(&g->feed, "GetClip");
-    r = playback_clip_open(playback, &clip, &g->clip, &err);
+    struct playback_clip *made;
+    r = playback_clip_open(playback, &clip, &made, &err);
     if (r < 0)
         return raise_fault(call, r, &err);
+    r = playback_clip_answer_new(made, &g->answer);
+    if (r < 0)
+        return r;
     kn_api_take(call, &get_clip_ops, KN_MOVE(g));
     return 0;
 }

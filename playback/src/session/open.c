@@ -6,6 +6,8 @@
  */
 #include "session/open.h"
 
+#include "clip/clip.h"
+
 enum {
     EXPIRES_S_DEFAULT = 300,
     LIVE_RESULTS_DEFAULT = 5,
@@ -299,5 +301,45 @@ int playback_console_session(struct playback *playback, struct kn_str stream_nam
         return kn_fail(err, -EINVAL, "the access key's id is too long");
     kn_buf_append_text(dst, dash ? PLAYBACK_DASH_FIRST : PLAYBACK_HLS_FIRST);
     int r = playback_sessions_open(playback, stream, &session, dst, err);
+    return r < 0 ? r : dst->error;
+}
+
+int playback_console_clip(struct playback *playback, struct kn_str stream_name, int64_t from_ms,
+                          int64_t to_ms, const struct kn_key *key, struct kn_buf *dst,
+                          uint64_t *ret_bytes, struct kn_err *err)
+{
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream = storage_stream_find(playback->storage, stream_name);
+    if (!stream || stream->status != STORAGE_STREAM_ACTIVE)
+        return kn_fail(err, -ENOENT, "The requested stream is not found or not active.");
+    int64_t now_ms = kn_wall_ms(playback->clock);
+    struct playback_session session = {.stream = stream->id,
+                                       .stream_created_ms = stream->created_ms,
+                                       .mode = PLAYBACK_ON_DEMAND,
+                                       .container = PLAYBACK_CLIP,
+                                       .clock = PLAYBACK_SERVER_CLOCK,
+                                       .from_ms = from_ms,
+                                       .to_ms = kn_min_i64(to_ms, now_ms),
+                                       .opened_ms = now_ms,
+                                       .expires_ms = now_ms + CONSOLE_EXPIRES_S * 1000};
+    if (key && kn_str_copy(session.key_id, sizeof session.key_id, key->id) < 0)
+        return kn_fail(err, -EINVAL, "the access key's id is too long");
+    if (session.to_ms <= from_ms || to_ms - from_ms > (int64_t) playback->conf.range_ms_max)
+        return kn_fail(err, -EINVAL, "a clip spans some time, and at most %" PRIu64 " hours",
+                       playback->conf.range_ms_max / 3600000);
+    struct playback_clip *clip;
+    int r = playback_clip_open(playback,
+                               &(struct playback_clip_in){.stream = session.stream,
+                                                          .clock = session.clock,
+                                                          .from_ms = session.from_ms,
+                                                          .to_ms = session.to_ms,
+                                                          .exact = true},
+                               &clip, err);
+    if (r < 0)
+        return r;
+    *ret_bytes = playback_clip_bytes(clip);
+    playback_clip_free(clip);
+    kn_buf_append_text(dst, PLAYBACK_CLIP_FIRST);
+    r = playback_session_seal(&playback->sessions->key, &session, dst);
     return r < 0 ? r : dst->error;
 }

@@ -8,6 +8,7 @@
 #include "session/sessions.h"
 
 #define PLAYBACK_HLS_FIRST  PLAYBACK_HLS_RESOURCES "getHLSMasterPlaylist.m3u8?SessionToken="
+#define PLAYBACK_CLIP_FIRST PLAYBACK_CLIP_RESOURCES "getClip.mp4?SessionToken="
 #define PLAYBACK_DASH_FIRST PLAYBACK_DASH_RESOURCES "getDASHManifest.mpd?SessionToken="
 
 struct playback_url_in {

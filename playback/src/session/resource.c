@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The resources of a session under /hls/v1/ and /dash/v1/: plain GETs whose token is all they need,
- * as a parameter or as the folder they lie in. A request tries everything without waiting first, on
- * its event loop; what needs the disk, or a long list, goes to a worker once. Media leaves in
- * pieces read straight into the answer; when a piece is not in memory, a worker reads a quarter of
- * a megabyte, which is all a viewer ever holds. Any page may play: CORS is open here, since a
- * token, not a cookie, is the right to see.
+ * The resources of a session under /hls/v1/ and /dash/v1/, and clips under /clip/v1/: plain GETs
+ * whose token is all they need, as a parameter or as the folder they lie in. A request tries
+ * everything without waiting first, on its event loop; what needs the disk, or a long list, goes to
+ * a worker once. Media leaves in pieces read straight into the answer; when a piece is not in
+ * memory, a worker reads a quarter of a megabyte, which is all a viewer ever holds. Any page may
+ * play: CORS is open here, since a token, not a cookie, is the right to see.
  */
+#include "clip/answer.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "dash/manifest.h"
@@ -20,6 +21,14 @@ enum {
         50000, /* entries: half a millisecond; longer texts are counted on a worker */
 };
 
+enum family { /* of resources: a folder each */
+    OF_HLS,
+    OF_DASH,
+    OF_CLIPS,
+};
+static const char *const roots[] = {PLAYBACK_HLS_RESOURCES, PLAYBACK_DASH_RESOURCES,
+                                    PLAYBACK_CLIP_RESOURCES};
+
 enum resource {
     MASTER,
     PLAYLIST,
@@ -27,13 +36,14 @@ enum resource {
     MEDIA,
     TS,
     MANIFEST,
+    CLIP,
 };
 
 struct request {
     struct playback *playback;
     struct kn_http_req *req;
     enum resource resource;
-    bool dash;
+    enum family family;
     struct playback_session session;
     struct kn_str folder; /* the path's part that is the token; empty: it is a parameter */
     struct kn_str token, number;
@@ -51,6 +61,8 @@ struct request {
     uint64_t text_bytes; /* of a playlist that is written as it leaves */
     struct playback_init *init;
     struct playback_media *media;
+    struct playback_clip_answer *clip;
+    char clip_name[384]; /* what a browser calls the file */
 };
 
 /* --- errors ---------------------------------------------------------------------------------- */
@@ -97,6 +109,9 @@ static void reply_result(struct request *r, int result)
     case ENODATA:
         reply_error(r->req, 400, "MissingCodecPrivateDataException", text);
         return;
+    case EILSEQ:
+        reply_error(r->req, 400, "InvalidMediaFrameException", text);
+        return;
     case EBADMSG:
         reply_error(r->req, 400, "InvalidCodecPrivateDataException", text);
         return;
@@ -119,14 +134,14 @@ static void reply_result(struct request *r, int result)
 static void reply_text(struct request *r)
 {
     const struct kn_http_header headers[] = {
-        {KN_STR("content-type"),
-         r->dash ? KN_STR("application/dash+xml") : KN_STR("application/vnd.apple.mpegurl")},
-        {KN_STR("access-control-allow-origin"), KN_STR("*")                                },
-        {KN_STR("cache-control"),               KN_STR("no-cache")                         },
+        {KN_STR("content-type"),                r->resource == MANIFEST ? KN_STR("application/dash+xml")
+                                                         : KN_STR("application/vnd.apple.mpegurl")},
+        {KN_STR("access-control-allow-origin"), KN_STR("*")                                                                       },
+        {KN_STR("cache-control"),               KN_STR("no-cache")                                                                },
     };
     if (r->manifest_more)
         kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), KN_HTTP_LENGTH_UNKNOWN);
-    else if (r->resource == MASTER || r->dash || r->playlist.done)
+    else if (r->resource == MASTER || r->resource == MANIFEST || r->playlist.done)
         kn_http_reply(r->req, 200, headers, KN_ARRAY_LEN(headers), kn_buf_bytes(&r->text));
     else
         kn_http_reply_stream(r->req, 200, headers, KN_ARRAY_LEN(headers), r->text_bytes);
@@ -143,6 +158,17 @@ static void reply_init(struct request *r)
                   (struct kn_bytes){r->init->bytes, r->init->len});
 }
 
+static void reply_clip(struct request *r)
+{
+    struct kn_http_header headers[4 + PLAYBACK_CLIP_HEADERS] = {
+        {KN_STR("content-type"),                KN_STR("video/mp4")      },
+        {KN_STR("content-disposition"),         kn_str_from(r->clip_name)},
+        {KN_STR("access-control-allow-origin"), KN_STR("*")              },
+        {KN_STR("cache-control"),               KN_STR("no-store")       },
+    };
+    playback_clip_answer_start(r->clip, r->req, headers, 4);
+}
+
 static void answer(struct request *r)
 {
     r->answered = true;
@@ -150,6 +176,8 @@ static void answer(struct request *r)
         reply_result(r, r->result);
     else if (r->media)
         playback_media_reply(r->media, r->req);
+    else if (r->clip)
+        reply_clip(r);
     else if (r->init)
         reply_init(r);
     else
@@ -241,12 +269,33 @@ static int prepare_media(struct request *r, bool nowait)
 {
     struct storage_fragment fragment;
     int result =
-        r->dash
+        r->family == OF_DASH
             ? playback_sessions_sequence(r->playback, &r->session, r->sequence, &fragment, nowait)
             : playback_sessions_fragment(r->playback, &r->session, r->number, &fragment, nowait);
     return result < 0 ? result
                       : playback_media_prepare(r->playback, &r->session, &fragment, r->track,
                                                &r->media, &r->err, nowait);
+}
+
+/* Planning reads the frame tables of all fragments: never on the loop. */
+static int prepare_clip(struct request *r, bool nowait)
+{
+    struct playback_clip *clip;
+    KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
+    if (nowait)
+        return -EAGAIN;
+    stream = storage_stream_find_id(r->playback->storage, &r->session.stream);
+    (void) snprintf(r->clip_name, sizeof r->clip_name,
+                    "attachment; filename=\"" KN_STR_FMT "-%" PRId64 ".mp4\"",
+                    KN_STR_ARG(stream ? stream->name : KN_STR("clip")), r->session.from_ms);
+    int result = playback_clip_open(r->playback,
+                                    &(struct playback_clip_in){.stream = r->session.stream,
+                                                               .clock = r->session.clock,
+                                                               .from_ms = r->session.from_ms,
+                                                               .to_ms = r->session.to_ms,
+                                                               .exact = true},
+                                    &clip, &r->err);
+    return result < 0 ? result : playback_clip_answer_new(clip, &r->clip);
 }
 
 static int prepare(struct request *r, bool nowait)
@@ -268,6 +317,8 @@ static int prepare(struct request *r, bool nowait)
                                               &r->init, &r->err, nowait);
     case MANIFEST:
         return prepare_manifest(r, nowait);
+    case CLIP:
+        return prepare_clip(r, nowait);
     case MEDIA:
     case TS:
         break;
@@ -284,27 +335,30 @@ static void prepare_job(void *arg)
 /* --- reading the request ---------------------------------------------------------------------- */
 
 /* /hls/v1/RESOURCE or /hls/v1/s/TOKEN/RESOURCE; so under /dash/v1/. */
-static int find_resource(struct kn_str path, bool *ret_dash, enum resource *ret,
+static int find_resource(struct kn_str path, enum family *ret_family, enum resource *ret,
                          struct kn_str *ret_folder)
 {
     static const struct {
         const char *name;
-        bool dash;
+        enum family family;
         enum resource resource;
     } names[] = {
-        {"getHLSMasterPlaylist.m3u8", false, MASTER  },
-        {"getHLSMediaPlaylist.m3u8",  false, PLAYLIST},
-        {"getMP4InitFragment.mp4",    false, INIT    },
-        {"getMP4MediaFragment.mp4",   false, MEDIA   },
-        {"getTSFragment.ts",          false, TS      },
-        {"getTSFragment",             false, TS      },
-        {"getDASHManifest.mpd",       true,  MANIFEST},
-        {"getMP4InitFragment.mp4",    true,  INIT    },
-        {"getMP4MediaFragment.mp4",   true,  MEDIA   },
+        {"getHLSMasterPlaylist.m3u8", OF_HLS,   MASTER  },
+        {"getHLSMediaPlaylist.m3u8",  OF_HLS,   PLAYLIST},
+        {"getMP4InitFragment.mp4",    OF_HLS,   INIT    },
+        {"getMP4MediaFragment.mp4",   OF_HLS,   MEDIA   },
+        {"getTSFragment.ts",          OF_HLS,   TS      },
+        {"getTSFragment",             OF_HLS,   TS      },
+        {"getDASHManifest.mpd",       OF_DASH,  MANIFEST},
+        {"getMP4InitFragment.mp4",    OF_DASH,  INIT    },
+        {"getMP4MediaFragment.mp4",   OF_DASH,  MEDIA   },
+        {"getClip.mp4",               OF_CLIPS, CLIP    },
     };
-    bool dash = kn_str_starts_with(path, KN_STR(PLAYBACK_DASH_RESOURCES));
-    const char *root = dash ? PLAYBACK_DASH_RESOURCES : PLAYBACK_HLS_RESOURCES;
-    struct kn_str name = kn_str_skip(path, strlen(root)), folder = {0};
+    enum family family = OF_HLS;
+    for (size_t i = 0; i < KN_ARRAY_LEN(roots); i++)
+        if (kn_str_starts_with(path, kn_str_from(roots[i])))
+            family = (enum family) i;
+    struct kn_str name = kn_str_skip(path, strlen(roots[family])), folder = {0};
     if (kn_str_starts_with(name, KN_STR(PLAYBACK_SESSION_FOLDER))) {
         name = kn_str_skip(name, strlen(PLAYBACK_SESSION_FOLDER));
         name = kn_str_cut(name, '/', &folder);
@@ -312,8 +366,8 @@ static int find_resource(struct kn_str path, bool *ret_dash, enum resource *ret,
             return -ENOENT;
     }
     for (size_t i = 0; i < KN_ARRAY_LEN(names); i++)
-        if (names[i].dash == dash && kn_str_eq(name, kn_str_from(names[i].name))) {
-            *ret_dash = dash;
+        if (names[i].family == family && kn_str_eq(name, kn_str_from(names[i].name))) {
+            *ret_family = family;
             *ret = names[i].resource;
             *ret_folder = folder;
             return 0;
@@ -333,25 +387,28 @@ static int read_query(struct request *r)
 {
     struct kn_http_req *req = r->req;
     bool fmp4_only = r->resource == INIT || r->resource == MEDIA;
-    bool by_sequence = r->resource == INIT || (r->dash && r->resource == MEDIA);
+    bool by_sequence = r->resource == INIT || (r->family == OF_DASH && r->resource == MEDIA);
     bool bad =
         (fmp4_only || r->resource == PLAYLIST) && read_number(req, "TrackNumber", &r->track) < 0;
     bad |= by_sequence && read_number(req, "SequenceNumber", &r->sequence) < 0;
-    bad |= !r->dash && (r->resource == MEDIA || r->resource == TS) &&
+    bad |= r->family == OF_HLS && (r->resource == MEDIA || r->resource == TS) &&
            kn_http_query_param(req, "FragmentNumber", &r->number) < 0;
     if (bad) {
         reply_error(req, 400, "InvalidArgumentException",
                     "A parameter of the session resource is missing or malformed.");
         return -EINVAL;
     }
-    if (r->dash != (r->session.container == PLAYBACK_DASH)) {
+    enum family due_family = r->session.container == PLAYBACK_DASH   ? OF_DASH
+                             : r->session.container == PLAYBACK_CLIP ? OF_CLIPS
+                                                                     : OF_HLS;
+    if (r->family != due_family) {
         reply_error(req, 400, "InvalidArgumentException",
                     "The session was opened for another protocol.");
         return -EINVAL;
     }
-    enum playback_container due = r->resource == TS ? PLAYBACK_TS
-                                  : r->dash         ? PLAYBACK_DASH
-                                                    : PLAYBACK_FMP4;
+    enum playback_container due = r->resource == TS      ? PLAYBACK_TS
+                                  : r->family == OF_DASH ? PLAYBACK_DASH
+                                                         : PLAYBACK_FMP4;
     if ((fmp4_only || r->resource == TS) && r->session.container != due) {
         reply_error(req, 400, "InvalidArgumentException",
                     "The session was opened for another ContainerFormat.");
@@ -389,9 +446,9 @@ static int head(struct kn_http_req *req, void **ctx)
     struct playback *playback = *ctx;
     *ctx = NULL;
     enum resource resource;
-    bool dash;
+    enum family family;
     struct kn_str folder;
-    if (find_resource(kn_http_path(req), &dash, &resource, &folder) < 0) {
+    if (find_resource(kn_http_path(req), &family, &resource, &folder) < 0) {
         reply_error(req, 404, "ResourceNotFoundException", "There is no such session resource.");
         return 0;
     }
@@ -402,7 +459,7 @@ static int head(struct kn_http_req *req, void **ctx)
     r->playback = playback;
     r->req = req;
     r->resource = resource;
-    r->dash = dash;
+    r->family = family;
     r->folder = folder;
     kn_buf_init(&r->text, MIB(1));
     if (read_token(r) < 0 || read_query(r) < 0) {
@@ -430,13 +487,15 @@ static void wake(struct kn_http_req *req, void *ctx, uint32_t bits)
         answer(r);
     } else if (r->media) {
         playback_media_wake(r->media, bits);
+    } else if (r->clip) {
+        playback_clip_answer_wake(r->clip, bits);
     }
 }
 
 /* Lines go straight to where they are sent from; those that do not fit whole go by way of text. */
 static ssize_t pull_text(struct request *r, uint8_t *dst, size_t cap)
 {
-    if (r->text_at == r->text.len && r->dash) {
+    if (r->text_at == r->text.len && r->resource == MANIFEST) {
         kn_buf_clear(&r->text);
         r->text_at = 0;
         while (r->manifest_more && !r->text.len)
@@ -468,6 +527,8 @@ static ssize_t pull(struct kn_http_req *req, void *ctx, void *dst, size_t cap)
     struct request *r = ctx;
     if (r && r->media)
         return playback_media_pull(r->media, req, dst, cap);
+    if (r && r->clip)
+        return playback_clip_answer_pull(r->clip, req, dst, cap);
     return r ? pull_text(r, dst, cap) : KN_HTTP_FAIL;
 }
 
@@ -482,6 +543,7 @@ static void gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
     playback_list_unref(r->list);
     playback_cached_unref(r->init ? &r->init->base : NULL);
     playback_media_free(r->media);
+    playback_clip_answer_free(r->clip);
     kn_buf_done(&r->text);
     free(r);
 }
@@ -515,7 +577,8 @@ static const struct kn_http_ops options_ops = {.head = options_head, .gone = opt
 
 int playback_add_routes(struct playback *playback, struct kn_http_router *router)
 {
-    static const char *const patterns[] = {PLAYBACK_HLS_RESOURCES "*", PLAYBACK_DASH_RESOURCES "*"};
+    static const char *const patterns[] = {PLAYBACK_HLS_RESOURCES "*", PLAYBACK_DASH_RESOURCES "*",
+                                           PLAYBACK_CLIP_RESOURCES "*"};
     int r = 0;
     for (size_t i = 0; r == 0 && i < KN_ARRAY_LEN(patterns); i++) {
         r = kn_http_router_add(router, "GET", patterns[i], &resource_ops, playback);

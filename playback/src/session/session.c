@@ -12,6 +12,7 @@
 enum {
     TOKEN_VERSION = 1,
     TOKEN_VERSION_DASH = 2, /* the same, and what follows it */
+    TOKEN_VERSION_CLIP = 3, /* as 1 */
     PLAIN_BYTES_MAX = 320,
     KEY_PATH_BYTES = 4096
 };
@@ -63,7 +64,9 @@ int playback_session_seal(const struct playback_session_key *key,
                        (unsigned) ts << 3 | (unsigned) session->discontinuity << 4 |
                        (unsigned) session->display_time << 6 |
                        (unsigned) session->display_number << 7;
-    kn_buf_append_byte(&plain, dash ? TOKEN_VERSION_DASH : TOKEN_VERSION);
+    kn_buf_append_byte(&plain, dash                                  ? TOKEN_VERSION_DASH
+                               : session->container == PLAYBACK_CLIP ? TOKEN_VERSION_CLIP
+                                                                     : TOKEN_VERSION);
     kn_buf_append(&plain, session->stream.bytes, sizeof session->stream.bytes);
     append_i64(&plain, session->stream_created_ms);
     kn_buf_append_byte(&plain, (uint8_t) choices);
@@ -122,8 +125,7 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
     struct kn_reader r = kn_reader_of(plain);
     struct kn_bytes id, key;
     uint8_t version, choices, key_len;
-    if (kn_read_u8(&r, &version) < 0 ||
-        (version != TOKEN_VERSION && version != TOKEN_VERSION_DASH) ||
+    if (kn_read_u8(&r, &version) < 0 || version < TOKEN_VERSION || version > TOKEN_VERSION_CLIP ||
         kn_read_bytes(&r, sizeof s.stream.bytes, &id) < 0 ||
         read_i64(&r, &s.stream_created_ms) < 0 || kn_read_u8(&r, &choices) < 0 ||
         read_i64(&r, &s.from_ms) < 0 || read_i64(&r, &s.to_ms) < 0 ||
@@ -139,9 +141,10 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
     memcpy(s.key_id, key.ptr, key.len);
     s.mode = choices & 3;
     s.clock = choices >> 2 & 1;
-    s.container = version == TOKEN_VERSION_DASH ? PLAYBACK_DASH
-                  : choices >> 3 & 1            ? PLAYBACK_TS
-                                                : PLAYBACK_FMP4;
+    s.container = version == TOKEN_VERSION_DASH   ? PLAYBACK_DASH
+                  : version == TOKEN_VERSION_CLIP ? PLAYBACK_CLIP
+                  : choices >> 3 & 1              ? PLAYBACK_TS
+                                                  : PLAYBACK_FMP4;
     s.discontinuity = choices >> 4 & 3;
     s.display_time = choices >> 6 & 1;
     s.display_number = choices >> 7 & 1;

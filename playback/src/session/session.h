@@ -29,6 +29,7 @@ enum {
  * without, in a folder of that name in this one. */
 #define PLAYBACK_HLS_RESOURCES  "/hls/v1/"
 #define PLAYBACK_DASH_RESOURCES "/dash/v1/"
+#define PLAYBACK_CLIP_RESOURCES "/clip/v1/"
 #define PLAYBACK_SESSION_FOLDER "s/"
 
 struct playback_session {
@@ -36,7 +37,7 @@ struct playback_session {
     int64_t stream_created_ms;
     enum playback_mode mode;
     enum playback_clock clock;
-    enum playback_container container; /* PLAYBACK_DASH: it is a session of DASH */
+    enum playback_container container; /* PLAYBACK_DASH, _CLIP: a session of DASH; a clip */
     enum playback_discontinuity discontinuity;
     bool display_time, display_number;
     int64_t from_ms, to_ms; /* of fragment starts in `clock`; LIVE: INT64_MIN, INT64_MAX */
