@@ -138,7 +138,7 @@ class Site:
 
     def metric(self, name):
         """The sum of a metric's series."""
-        with urllib.request.urlopen(self.server.console + "/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(self.server.console + "/metrics", timeout=120) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines
                    if line.startswith((name + "{", name + " ")))
