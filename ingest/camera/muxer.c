@@ -7,6 +7,7 @@ int camera_muxer_header(struct camera_muxer *m, const struct kn_mkv_header *head
                         struct kn_buf *out)
 {
     *m = (struct camera_muxer){.starving = true, .last_ms = m->last_ms, .cuts = m->cuts};
+    kn_assert(header->track_count <= KN_MKV_TRACKS_MAX);
     for (unsigned i = 0; i < header->track_count; i++)
         m->video |= header->tracks[i].type == KN_MKV_VIDEO;
     return kn_mkv_write_header(out, header, KN_STR("Kinema " KINEMA_VERSION));
@@ -56,7 +57,12 @@ int camera_muxer_frame(struct camera_muxer *m, const struct camera_frame *frame,
         r = begin(m, frame, out);
     if (r < 0 || !m->open)
         return r < 0 ? r : -EAGAIN;
-    int64_t time = frame->time_ms - m->start_ms;
+    int64_t time_ms = frame->time_ms;
+    if (!frame->video) { /* is never sent in another order than it is heard */
+        time_ms = kn_max_i64(time_ms, m->sound_ms[frame->track]);
+        m->sound_ms[frame->track] = time_ms;
+    }
+    int64_t time = time_ms - m->start_ms;
     if (time > INT16_MAX || time < INT16_MIN)
         time = m->last_ms - m->start_ms; /* sound beside pictures whose clock has stepped */
     m->last_ms = kn_max_i64(m->last_ms, m->start_ms + time);

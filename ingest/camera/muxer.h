@@ -21,8 +21,9 @@ struct camera_muxer {
     bool open;     /* a fragment has begun */
     bool starving; /* waits for a key frame */
     int64_t start_ms, last_ms;
-    uint64_t bytes; /* of the fragment */
-    uint64_t cuts;  /* fragments that were cut without a key frame */
+    int64_t sound_ms[KN_MKV_TRACKS_MAX + 1]; /* of the last frame of a track of sound */
+    uint64_t bytes;                          /* of the fragment */
+    uint64_t cuts;                           /* fragments that were cut without a key frame */
 };
 
 /* Appends the header to out; what follows starts with a key frame. */

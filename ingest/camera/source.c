@@ -18,7 +18,9 @@ enum {
     STREAMS_MAX = 3, /* as PutMedia takes tracks */
     HELD_MAX = 512,  /* frames, until the tracks are known */
     HELD_MS = 1500,
-    DRIFT_MS = 2000, /* further from the wall clock, and times are set anew */
+    DRIFT_MS = 2000,      /* further from the wall clock for so long … */
+    DRIFT_LOOK_MS = 5000, /* … and times are set anew … */
+    STEP_MS = 30000,      /* … or at once, that far */
 };
 
 struct stream {
@@ -48,8 +50,9 @@ struct camera_source {
     gint64 heard_us; /* monotonic, of the last frame, or of the start */
     gint64 timeout_us;
     int64_t latency_ms;
-    int64_t offset_ms; /* wall time = running time + this */
-    bool timed;        /* offset_ms is known */
+    int64_t offset_ms;              /* wall time = running time + this */
+    bool timed;                     /* offset_ms is known */
+    int64_t least_late_ms, look_ms; /* of the frames since look_ms, the least late one */
 };
 
 enum camera_transport camera_transport_of(struct kn_str name)
@@ -102,8 +105,17 @@ static void give_header_locked(struct camera_source *s)
     s->ops.header(s->ctx, &header);
 }
 
+static void set_time_locked(struct camera_source *s, int64_t now_ms, int64_t running_ms)
+{
+    s->offset_ms = now_ms - running_ms;
+    s->timed = true;
+    s->look_ms = now_ms;
+    s->least_late_ms = INT64_MAX;
+}
+
 /* The wall clock of this machine is the one that counts: a camera's may be wrong, and steps. What
- * keeps frames at their distance is the sender's clock, by way of the running time. */
+ * keeps frames at their distance is the sender's clock, by way of the running time. A frame that
+ * comes late says nothing, since a busy machine delays it; that all of them do says something. */
 static int64_t time_of_locked(struct camera_source *s, const GstSample *sample, GstBuffer *buffer)
 {
     int64_t now_ms = g_get_real_time() / 1000;
@@ -113,9 +125,16 @@ static int64_t time_of_locked(struct camera_source *s, const GstSample *sample, 
         return now_ms;
     int64_t running_ms = (int64_t) (running / GST_MSECOND);
     int64_t late_ms = now_ms - s->offset_ms - running_ms;
-    if (!s->timed || late_ms > DRIFT_MS + s->latency_ms || late_ms < -DRIFT_MS) {
-        s->offset_ms = now_ms - running_ms;
-        s->timed = true;
+    if (!s->timed || late_ms > STEP_MS || late_ms < -STEP_MS) {
+        set_time_locked(s, now_ms, running_ms);
+    } else {
+        s->least_late_ms = MIN(s->least_late_ms, late_ms);
+        if (now_ms - s->look_ms > DRIFT_LOOK_MS) {
+            if (s->least_late_ms > DRIFT_MS + s->latency_ms || s->least_late_ms < -DRIFT_MS)
+                s->offset_ms += s->least_late_ms;
+            s->look_ms = now_ms;
+            s->least_late_ms = INT64_MAX;
+        }
     }
     return s->offset_ms + running_ms;
 }
