@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDK as it is installed: a program finds it by pkg-config and by find_package, sees its headers only
+there, and runs with it."""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+
+import pytest
+
+import kinema
+
+BUILD = pathlib.Path(os.environ.get("KINEMA_BUILD", pathlib.Path(kinema.BINARY).parent)).resolve()
+PROGRAM = """
+#include <kinema/aggregate.h>
+#include <kinema/producer.h>
+#include <stdio.h>
+
+int main(void)
+{
+    struct kinema_producer *producer = NULL;
+    struct kinema_config config = {.stream = "yard"};
+    struct kinema_aggregate *records = NULL;
+    if (kinema_producer_open(&config, &producer) == 0 || kinema_aggregate_new(0, &records) != 0)
+        return 1;
+    kinema_aggregate_free(records);
+    puts(kinema_ack_error_name(4006));
+    return 0;
+}
+"""
+PROJECT = """
+cmake_minimum_required(VERSION 3.25)
+project(mine C)
+find_package(kinema-producer 0.1 REQUIRED)
+add_executable(mine mine.c)
+target_link_libraries(mine PRIVATE kinema::kinema-producer)
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120,
+                          check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cache():
+    return (BUILD / "CMakeCache.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def flags(cache):
+    """A library built with sanitizers wants programs that are, too."""
+    found = re.search(r"^KINEMA_SANITIZE:\w+=(.+)$", cache, re.M)
+    return [f"-fsanitize={found[1]}"] if found else []
+
+
+@pytest.fixture
+def installed(tmp_path):
+    run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", tmp_path / "root")
+    (tmp_path / "mine.c").write_text(PROGRAM)
+    return tmp_path / "root"
+
+
+def test_by_pkg_config(installed, flags, cache, tmp_path):
+    compiler = re.search(r"^CMAKE_C_COMPILER:\w+=(.+)$", cache, re.M)[1]
+    env = {**os.environ, "PKG_CONFIG_PATH": str(installed / "lib" / "pkgconfig")}
+    told = run("pkg-config", "--cflags", "--libs", "kinema-producer", env=env)
+    run(compiler, "-std=c11", "-Wall", "-Wpedantic", "-Werror", *flags, tmp_path / "mine.c",
+        "-o", tmp_path / "mine", *shlex.split(told))
+    out = run(tmp_path / "mine", env={**env, "LD_LIBRARY_PATH": str(installed / "lib")})
+    assert out == "INVALID_MKV_DATA\n"
+
+
+def test_by_find_package(installed, flags, cache, tmp_path):
+    compiler = re.search(r"^CMAKE_C_COMPILER:\w+=(.+)$", cache, re.M)[1]
+    (tmp_path / "CMakeLists.txt").write_text(PROJECT)
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={installed}",
+        f"-DCMAKE_C_COMPILER={compiler}", f"-DCMAKE_C_FLAGS={' '.join(flags)}")
+    run("cmake", "--build", tmp_path / "b")
+    assert run(tmp_path / "b" / "mine") == "INVALID_MKV_DATA\n"
+
+
+def test_the_library_is_versioned_and_shows_only_its_own_names(installed):
+    names = sorted(path.name for path in (installed / "lib").glob("libkinema-producer.so*"))
+    assert names == ["libkinema-producer.so", "libkinema-producer.so.0", "libkinema-producer.so.0.1.0"]
+    assert "[libkinema-producer.so.0]" in run("readelf", "-d", installed / "lib" / names[0])
+    shown = {line.split()[-1] for line in
+             run("nm", "-D", "--defined-only", installed / "lib" / names[0]).splitlines()}
+    declared = set()
+    for header in (installed / "include" / "kinema").glob("*.h"):
+        declared |= set(re.findall(r"\b(kinema_\w+)\(", header.read_text()))
+    strange = {name for name in shown if not name.startswith(("__asan", "__odr", "_init", "_fini"))}
+    assert strange <= declared and "kinema_producer_open" in shown
