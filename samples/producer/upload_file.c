@@ -314,7 +314,8 @@ int main(int argc, char **argv)
                    .mode = KINEMA_OFFLINE,
                    .buffer_bytes = BUFFER_BYTES,
                    .on_event = on_event},
-        .times = 1
+        .times = 1,
+        .speed = 1
     };
     int code = read_options(&u, argc, argv);
     if (code != 0)

@@ -261,6 +261,13 @@ def test_a_replaced_key_serves_the_next_connection(tmp_path, frames):
         assert second["x-amz-security-token"] == "token"
 
 
+def test_a_camera_plays_at_the_files_own_pace():
+    began = time.monotonic()
+    with stand_in.StandIn() as service:
+        stats, told = upload(service.url, "yard", "--realtime")
+    assert stats["lost"] == 0 and time.monotonic() - began > 7, told
+
+
 def test_a_key_that_expires_ends_its_connection_in_order(tmp_path, frames):
     path = tmp_path / "key"
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 31))
