@@ -228,8 +228,20 @@ def h2_bodies(port, count, size):
     wait_end()
 
 
-def slow_reader(port, count, size):
-    """Each asks one of what the environment says, and takes no byte of the answers."""
+def refused(sock):
+    """It is closed, or its answer is none of 200: a look, which takes no byte."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(12, socket.MSG_PEEK)[9:] != b"200"
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def slow_reader(port, count, again):
+    """Each asks one of what the environment says, and takes no byte of the answers. again: who is
+    refused or closed comes back, once a second."""
     requests = os.environ["ATTACK_REQUEST"].encode().split(b"\x1e")
 
     def begin(sock, i):
@@ -237,6 +249,13 @@ def slow_reader(port, count, size):
         sock.sendall(requests[i % len(requests)])
     kept = gather(port, count, begin)
     say_ready(len(kept))
+    while again and not over():
+        select.select([sys.stdin], [], [], 1)
+        gone = [sock for sock in kept if refused(sock)]
+        for sock in gone:
+            kept.remove(sock)
+            sock.close()
+        kept += gather(port, len(gone), begin)
     wait_end()
 
 

@@ -118,15 +118,16 @@ def unsent_stays_bounded(site, until):
 
 
 def test_readers_of_pages_that_read_nothing(site, attack):
-    """30 ask for pages of 10 MiB and take no byte of them. What waits for them stays within the setting, the
-    stillest are closed, and an honest reader of such pages gets on."""
+    """30 ask for pages of 10 MiB, again when they are refused, and take no byte of them. What waits for
+    them stays within the setting, the stillest are closed, and an honest reader of such pages gets on."""
     site.fill(24)
     reader = BigReader(site)
     site.peers.append(Honest(reader))
     site.wait_progress(timeout=120)
     page = request(site.server, "GetRecords", {"ShardIterator": site.start_of("big")})
     with site.watched(UNSENT + MAKING + 2 * SLACK):
-        with attack("slow_reader", port_of(site.server.api), 30, env={"ATTACK_REQUEST": page}):
+        with attack("slow_reader", port_of(site.server.api), 30, size=1,
+                    env={"ATTACK_REQUEST": page}):
             unsent_stays_bounded(site, lambda: site.metric("kinema_http_unsent_closed_total") >= 3)
             site.wait_progress(5, timeout=120)
     assert site.metric("kinema_http_unsent_refused_total") >= 10
