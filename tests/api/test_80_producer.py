@@ -114,14 +114,14 @@ def test_connections_are_renewed_between_fragments(server, stream_name, frames):
 @pytest.mark.parametrize("hard", [False, True], ids=["stopped", "killed"])
 def test_a_camera_outlives_its_server_and_loses_nothing(make_server, stream_name, frames, hard):
     server = make_server()
-    camera = start(server.api, stream_name, *CAMERA, env=server.key.env())
+    camera = start(server.api, stream_name, *CAMERA, "--times", 2, env=server.key.env())
     for line in camera.stderr:
         if line.startswith("PERSISTED"):
             break
     server.restart(hard=hard)
     stats, told = finish(camera)
     assert stats["connections"] > 1 and stats["lost"] == 0, told
-    assert_whole(media.get_documents(server, stream_name), frames)
+    assert_whole(media.get_documents(server, stream_name), frames, 2)
 
 
 # --- a line that breaks ------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_an_outage_costs_no_frame_and_no_fragment_twice(swallows, frames):
     with stand_in.StandIn() as service:
         line = Line(service.url)
         service.answers.update(through(line))
-        camera = start(service.url, "yard", *CAMERA, "--ack-timeout", 3000)
+        camera = start(service.url, "yard", *CAMERA, "--times", 2, "--ack-timeout", 3000)
         for told in camera.stderr:
             if told.startswith("PERSISTED"):
                 break
@@ -194,7 +194,7 @@ def test_an_outage_costs_no_frame_and_no_fragment_twice(swallows, frames):
         line.down = line.swallows = False
         stats, told = finish(camera)
         assert stats["lost"] == 0 and stats["connections"] > 1, told
-        assert_whole(service.persisted, frames)
+        assert_whole(service.persisted, frames, 2)
 
 
 # --- a service that fails ----------------------------------------------------------------------
