@@ -53,8 +53,8 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
     struct kn_err err = {0};
     (void) config;
     if (args->word_count == 0) {
-        server_complain(
-            "dump wants the path of a chunk, journal or segment file (see kinema dump --help)");
+        server_complain("dump wants the path of a chunk, journal, segment or pack file (see kinema "
+                        "dump --help)");
         return SERVER_EXIT_USAGE;
     }
     for (size_t i = 0; i < args->word_count; i++) {
@@ -71,10 +71,10 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
 const struct server_command server_command_dump = {
     .name = "dump",
     .words = "FILE …",
-    .summary = "a chunk, journal or segment file in words: header, fragments or frames, index",
+    .summary =
+        "a chunk, journal, segment or pack file in words: header, fragments or frames, index",
     .about = "Chunk files lie under DATA/chunks/<stream id>/<day>/, journals under DATA/journal/, "
-             "segments "
-             "under DATA/shards/<shard id>/.",
+             "segments under DATA/shards/<shard id>/ and, many together, DATA/packs/.",
     .options = dump_options,
     .option_count = KN_ARRAY_LEN(dump_options),
     .run = run_dump,

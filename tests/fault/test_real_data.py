@@ -77,7 +77,8 @@ def test_a_full_volume_is_told_and_outlived(small, make_server, chance, long):
         for one in crew:
             one.wait_acked(30)
             one.refused = {}
-        faults.wait_until(lambda: fill(volume.path) or all(one.refused for one in crew), "they are told")
+        faults.wait_until(lambda: fill(volume.path) or all(one.refused for one in crew), "they are told",
+                          timeout=120)
         putters.check(server, crew)  # readers are served
         (volume.path / "filler").unlink()
         for one in crew:

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "shard/checkpoint.h"
+#include "shard/pack.h"
 
 enum {
     SHARDS = 3,
@@ -51,6 +52,7 @@ struct shard_notes { /* shared between the processes */
     uint32_t found, acked, checkpointed, reliefs;
     bool uniform; /* batches of one record, all of one size: frames lie where others lay before */
     bool direct;  /* segments are written past the page cache */
+    bool packs;   /* they lie in files together */
     bool injected;
     bool drop_asked, dropped; /* it may have been, it has been */
     bool endless;             /* the retention has been raised */
@@ -88,6 +90,7 @@ static enum own_mutant {
     OWN_NOTHING_HELD,       /* … while a shard's files cannot be written */
     OWN_STOPS_ALL,          /* one shard's trouble is everybody's */
     OWN_TRIM_FORGOTTEN,     /* the trim point is nowhere but in memory */
+    OWN_PACK_GONE_EARLY,    /* with the first of its segments */
 } own;
 
 uint32_t __real_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
@@ -148,6 +151,14 @@ int __wrap_storage_trims_put(struct storage_meta *meta, struct storage_trim *tri
     return 0;
 }
 
+int __real_storage_pack_lost(struct storage_shards *shards, uint64_t number);
+int __wrap_storage_pack_lost(struct storage_shards *shards, uint64_t number);
+int __wrap_storage_pack_lost(struct storage_shards *shards, uint64_t number)
+{
+    return own == OWN_PACK_GONE_EARLY ? storage_pack_remove(shards, number)
+                                      : __real_storage_pack_lost(shards, number);
+}
+
 /* --- a life ----------------------------------------------------------------------------------- */
 struct life {
     struct world *w;
@@ -183,6 +194,8 @@ static int begin(struct life *life, struct world *w)
     conf.shard_memory_bytes_max = KIB(512);
     if (notes->direct)
         conf.direct_bytes_min = 1;
+    if (notes->packs)
+        conf.pack_shards_min = 1;
     kn_lock_init(&life->lock);
     kn_cond_init(&life->moved);
     int r = world_open(w, &life->clock, &life->storage, NULL);
@@ -630,6 +643,7 @@ static const char *one_round(struct world *w, uint64_t seed, char *story, int *r
     fresh(w);
     notes->uniform = seed % 3 == 0;
     notes->direct = seed % 2 == 0;
+    notes->packs = seed % 4 < 2;
     notes->sick = -1;
     for (unsigned life = 0, lives = 1 + (unsigned) (test_random(&state) % 3); life < lives;
          life++) {
@@ -770,6 +784,11 @@ TEST(an_engine_that_forgets_what_it_has_trimmed_is_caught)
     assert_killed(MUTANT_NONE, OWN_TRIM_FORGOTTEN, "trim point not stored");
 }
 
+TEST(an_engine_that_removes_a_pack_with_its_first_segment_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_PACK_GONE_EARLY, "pack gone early");
+}
+
 TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(a_life_of_shards_may_be_cut_anywhere),
            TEST_OF(an_engine_that_acknowledges_before_the_flush_is_caught),
@@ -780,4 +799,5 @@ TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(an_engine_that_uses_a_journal_before_segments_are_flushed_is_caught),
            TEST_OF(an_engine_that_holds_nothing_of_a_shard_that_cannot_be_written_is_caught),
            TEST_OF(an_engine_that_one_shard_can_stop_is_caught),
-           TEST_OF(an_engine_that_forgets_what_it_has_trimmed_is_caught))
+           TEST_OF(an_engine_that_forgets_what_it_has_trimmed_is_caught),
+           TEST_OF(an_engine_that_removes_a_pack_with_its_first_segment_is_caught))

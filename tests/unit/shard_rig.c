@@ -128,6 +128,7 @@ struct shard_rig shard_rig_setup(uint64_t journal_bytes)
                                   .target = &f.conf};
     assert_ok(kn_conf_defaults(&table, 1));
     f.conf.journal_bytes = journal_bytes;
+    f.conf.pack_shards_min = 1000000; /* each has files of its own, unless a test wants packs */
     kn_fake_clock_init(&shard_clock, 1700000000000);
     shard_rig_open(&f);
     return f;

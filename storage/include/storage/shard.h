@@ -46,6 +46,8 @@ struct storage_shard_conf {          /* every member is a row of storage_shard_c
     uint64_t shard_memory_bytes_max; /* batches under way, and what the journals hold */
     uint64_t segment_bytes_max;
     uint64_t segment_ms_max;
+    uint64_t pack_bytes_max;    /* who has no more goes to a file with others, if there are */
+    uint64_t pack_shards_min;   /* so many of them */
     uint64_t direct_bytes_min;  /* so much at once is written past the page cache */
     uint64_t open_segments_max; /* kept open for reading */
 };

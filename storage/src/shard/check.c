@@ -7,6 +7,7 @@
  */
 #include "inspect.h"
 #include "order.h"
+#include "pack.h"
 
 #include <stdio.h>
 
@@ -108,9 +109,9 @@ static int check_segment(struct walk *w, const struct storage_segment_row *row)
     struct storage_shard_file f;
     if (row->next == row->first) /* an intent: nothing counts yet */
         return 0;
-    int r = storage_segment_path(&w->shards, &w->last_shard, row->first, path);
+    int r = storage_segment_file(&w->shards, &w->last_shard, row, path);
     if (r == 0)
-        r = storage_shard_file_open(w->c->nowhere->fs, path, &f);
+        r = storage_shard_file_open(w->c->nowhere->fs, path, row->place, &f);
     if (r == -ENOENT && is_on_its_way_out(w, row))
         return 0;
     w->c->segments++;
@@ -202,7 +203,7 @@ static int open_journal(struct walk *w, struct journal *j, const char *name)
     int n = snprintf(j->path, sizeof(j->path), "%s/journal/%s", w->c->nowhere->dir, name);
     if (n < 0 || (size_t) n >= sizeof(j->path))
         return -EMSGSIZE;
-    int r = storage_shard_file_open(w->c->nowhere->fs, j->path, &j->f);
+    int r = storage_shard_file_open(w->c->nowhere->fs, j->path, 0, &j->f);
     j->there = r == 0 && j->f.is_journal;
     if (r == 0 && !j->there)
         storage_shard_file_close(&j->f);
@@ -329,6 +330,71 @@ static int on_folder(void *ctx, const char *name, bool is_dir)
     return r;
 }
 
+static int on_pack_file(void *ctx, const char *name, bool is_dir)
+{
+    struct walk *w = ctx;
+    char text[STORAGE_SHARD_KEY_BYTES], known[40] = "";
+    struct kn_str digits;
+    struct kn_buf value;
+    uint64_t number, version;
+    (void) kn_str_cut(kn_str_from(name), '.', &digits);
+    kn_buf_init(&value, STORAGE_SHARD_KEY_BYTES);
+    if (!is_dir && kn_str_to_u64(digits, UINT64_MAX, &number) == 0 &&
+        storage_meta_get(w->c->nowhere->meta, storage_pack_key(number, text), &value, &version) ==
+            0)
+        snprintf(known, sizeof(known), "%020" PRIu64 ".pack", number);
+    kn_buf_done(&value);
+    if (strcmp(known, name) != 0)
+        line(w->c, true, "problem unknown file=%s/packs/%s", w->c->nowhere->dir, name);
+    return 0;
+}
+
+/* What its list says is not needed to read; but without it the pack is never removed. */
+static int on_pack(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    struct walk *w = ctx;
+    struct storage_pack_row row;
+    struct storage_pack_entry *entries = NULL;
+    char path[STORAGE_SHARD_PATH_BYTES];
+    struct kn_file *file = NULL;
+    uint64_t number = 0;
+    size_t count;
+    (void) version;
+    int r = storage_pack_row_decode(value, &row);
+    if (r < 0)
+        line(w->c, true, "problem catalogue key=" KN_STR_FMT " what=unreadable",
+             KN_STR_ARG(kn_str_of(key)));
+    if (r < 0 || row.bytes == 0) /* an intent */
+        return 0;
+    r = storage_pack_path(&w->shards, row.number, path);
+    if (r == 0)
+        r = w->c->nowhere->fs->ops->open(w->c->nowhere->fs, path, KN_FS_READ, &file);
+    if (r == -ENOENT) /* it goes before its row; who is in it misses it */
+        return 0;
+    if (r == 0)
+        r = storage_pack_head_read(file, &number, &entries, &count);
+    if (file)
+        file->fs->ops->close(file);
+    free(entries);
+    if (r < 0 || number != row.number)
+        line(w->c, true, "problem pack file=%s error=%s", path, kn_errname(r));
+    return r == -ENOMEM ? r : 0;
+}
+
+static int check_packs(struct walk *w)
+{
+    char path[STORAGE_SHARD_PATH_BYTES];
+    struct kn_fs *fs = w->c->nowhere->fs;
+    int r = storage_meta_list(w->c->nowhere->meta, kn_bytes_of(KN_STR("xp/")),
+                              (struct kn_bytes){NULL, 0}, SIZE_MAX, on_pack, w);
+    int n = snprintf(path, sizeof(path), "%s/packs", w->c->nowhere->dir);
+    if (n < 0 || (size_t) n >= sizeof(path))
+        return -EMSGSIZE;
+    if (r == 0)
+        r = fs->ops->list(fs, path, on_pack_file, w);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int check_files(struct walk *w)
 {
     char path[STORAGE_SHARD_PATH_BYTES];
@@ -353,6 +419,8 @@ int storage_shards_check(struct storage_shard_check *check)
         r = check_journals(w);
     if (r >= 0)
         r = check_files(w);
+    if (r >= 0)
+        r = check_packs(w);
     free(w);
     return r;
 }

@@ -12,6 +12,7 @@
 #include "checkpoint.h"
 
 #include "metrics.h"
+#include "pack.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@
 
 enum {
     FEW_SHARDS = 64,
-    SLICE = 256, /* shards at a time: files open side by side */
+    SLICE = 256,                           /* shards at a time: files open side by side */
+    SLICE_MAX = STORAGE_PACK_SEGMENTS_MAX, /* of those that go to one pack */
     RETRY_MS = 1000,
     YIELDS_MAX = 1000,
     REST_MS = 200, /* between two parts of a round of retention */
@@ -67,15 +69,15 @@ static int put_generation(struct storage_shards *shards, uint64_t generation, un
 
 /* --- a slice of shards ------------------------------------------------------------------------ */
 struct slice {
-    struct storage_outgoing outs[SLICE];
+    struct storage_outgoing outs[SLICE_MAX];
     struct kn_file *files[SLICE];
     int results[SLICE];
     struct storage_outgoing *of_file[SLICE];
-    struct storage_meta_change changes[3 * SLICE];
-    char keys[3 * SLICE][STORAGE_SHARD_KEY_BYTES];
-    uint8_t rows[2 * SLICE][STORAGE_SEGMENT_ROW_BYTES];
-    struct kn_buf shard_rows[SLICE];
-    struct storage_outgoing *of_change[3 * SLICE];
+    struct storage_meta_change changes[3 * SLICE_MAX];
+    char keys[3 * SLICE_MAX][STORAGE_SHARD_KEY_BYTES];
+    uint8_t rows[2 * SLICE_MAX][STORAGE_SEGMENT_ROW_BYTES];
+    struct kn_buf shard_rows[SLICE_MAX];
+    struct storage_outgoing *of_change[3 * SLICE_MAX];
     size_t count, change_count, row_count;
 };
 
@@ -91,10 +93,10 @@ static void add_segment_row(struct slice *slice, struct storage_outgoing *out,
                             const struct storage_segment_row *row, uint64_t expect)
 {
     uint8_t *value = slice->rows[slice->row_count++];
-    storage_segment_row_encode(row, value);
+    size_t len = storage_segment_row_encode(row, value);
     add_change(slice, out,
                storage_segment_key(&out->shard->id, row->first, slice->keys[slice->change_count]),
-               (struct kn_bytes){value, STORAGE_SEGMENT_ROW_BYTES}, expect);
+               (struct kn_bytes){value, len}, expect);
 }
 
 /* Those that failed say so; what is returned concerns all. */
@@ -259,15 +261,10 @@ static int record(struct storage_shards *shards, struct slice *slice)
     return slice->change_count > 0 ? make_changes(shards, slice) : 0;
 }
 
-/* What went wrong for all; for one alone, its result says it. */
-static int run_slice(struct storage_shards *shards, struct slice *slice)
+/* What is on disk is recorded, and let go in memory. */
+static int end_slice(struct storage_shards *shards, struct slice *slice)
 {
-    int r = declare(shards, slice);
-    if (r < 0)
-        return r;
-    look_up_versions(shards, slice);
-    write_and_flush(shards, slice);
-    r = record(shards, slice);
+    int r = record(shards, slice);
     for (size_t i = 0; i < slice->count; i++) {
         const struct storage_outgoing *out = &slice->outs[i];
         if (out->result < 0)
@@ -277,6 +274,17 @@ static int run_slice(struct storage_shards *shards, struct slice *slice)
         storage_outgoing_publish(&slice->outs[i]);
     }
     return r;
+}
+
+/* What went wrong for all; for one alone, its result says it. */
+static int run_slice(struct storage_shards *shards, struct slice *slice)
+{
+    int r = declare(shards, slice);
+    if (r < 0)
+        return r;
+    look_up_versions(shards, slice);
+    write_and_flush(shards, slice);
+    return end_slice(shards, slice);
 }
 
 /* --- a checkpoint ----------------------------------------------------------------------------- */
@@ -343,6 +351,26 @@ static int pause_round(struct storage_shards *shards)
     return shards->check_stopping ? -ECANCELED : 0;
 }
 
+static void plan_slice(struct slice *slice, struct storage_shard **list, size_t count,
+                       uint64_t generation, bool packed)
+{
+    slice->count = count;
+    for (size_t i = 0; i < count; i++) {
+        storage_shard_ref(list[i]);
+        int planned = storage_outgoing_plan(&slice->outs[i], list[i], generation, packed);
+        slice->outs[i].result = planned;
+    }
+}
+
+static void leave_slice(struct slice *slice, bool told)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        if (told)
+            note_stuck(slice->outs[i].shard, slice->outs[i].result);
+        storage_outgoing_done(&slice->outs[i]);
+    }
+}
+
 static int write_out(struct storage_shards *shards, struct slice *slice, uint64_t generation,
                      struct storage_shard **list, size_t count)
 {
@@ -350,19 +378,68 @@ static int write_out(struct storage_shards *shards, struct slice *slice, uint64_
     for (size_t at = 0; at < count; at += slice->count) {
         if (at > 0 && pause_round(shards) < 0)
             return -ECANCELED; /* the next start does it */
-        slice->count = kn_min_u64(count - at, SLICE);
-        for (size_t i = 0; i < slice->count; i++) {
-            storage_shard_ref(list[at + i]);
-            int planned = storage_outgoing_plan(&slice->outs[i], list[at + i], generation);
-            slice->outs[i].result = planned;
-        }
+        plan_slice(slice, list + at, kn_min_u64(count - at, SLICE), generation, false);
         int ran = run_slice(shards, slice);
         r = r < 0 ? r : ran;
-        for (size_t i = 0; i < slice->count; i++) {
-            if (ran == 0)
-                note_stuck(list[at + i], slice->outs[i].result);
-            storage_outgoing_done(&slice->outs[i]);
-        }
+        leave_slice(slice, ran == 0);
+    }
+    return r;
+}
+
+/* --- those that have little ------------------------------------------------------------------- */
+static int compare_ids(const void *a, const void *b)
+{
+    struct storage_shard *const *x = a, *const *y = b;
+    return memcmp(&(*x)->id, &(*y)->id, sizeof((*x)->id));
+}
+
+static bool has_little(struct storage_shard *shard, uint64_t generation)
+{
+    uint64_t bytes = 0;
+    KN_LOCKED(&shard->lock);
+    for (size_t i = 0; i < shard->tail_count && bytes <= shard->shards->conf.pack_bytes_max; i++) {
+        const struct storage_batch *batch = shard->tail[shard->tail_at + i];
+        if (batch->generation > generation)
+            break;
+        bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
+    }
+    return bytes <= shard->shards->conf.pack_bytes_max;
+}
+
+/* They go to the front, in the order of the catalogue's rows. 0: too few for a pack. */
+static size_t gather_little(struct storage_shards *shards, struct storage_shard **list,
+                            size_t count, uint64_t generation)
+{
+    size_t little = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct storage_shard *shard = list[i];
+        if (!has_little(shard, generation))
+            continue;
+        list[i] = list[little];
+        list[little++] = shard;
+    }
+    if (little < shards->conf.pack_shards_min)
+        return 0;
+    qsort(list, little, sizeof(struct storage_shard *), compare_ids);
+    return little;
+}
+
+static int write_packed(struct storage_shards *shards, struct slice *slice, uint64_t generation,
+                        struct storage_shard **list, size_t count)
+{
+    int r = 0;
+    for (size_t at = 0, some; r == 0 && at < count; at += some) {
+        int file = 0;
+        if (at > 0 && pause_round(shards) < 0)
+            return -ECANCELED;
+        some = kn_min_u64(count - at, SLICE_MAX);
+        plan_slice(slice, list + at, some, generation, true);
+        r = storage_pack_write(shards, slice->outs, some, &file);
+        if (r == 0 && file == 0)
+            r = end_slice(shards, slice);
+        leave_slice(slice, r == 0 && file == 0);
+        if (r == 0 && file < 0) /* a file of its own for each, and each alone may fail */
+            r = write_out(shards, slice, generation, list + at, some);
     }
     return r;
 }
@@ -419,15 +496,23 @@ static int let_go(struct storage_shards *shards, struct storage_shard **list, si
     return 0;
 }
 
-static int make_shards_folder(struct storage_shards *shards)
+static int make_folder(struct storage_shards *shards, const char *name)
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
-    int n = snprintf(path, sizeof(path), "%s/shards", shards->storage->dir);
+    int n = snprintf(path, sizeof(path), "%s/%s", shards->storage->dir, name);
     if (n < 0 || (size_t) n >= sizeof(path))
         return -EMSGSIZE;
     int r = fs->ops->mkdir(fs, path);
-    return r < 0 && r != -EEXIST ? r : fs->ops->sync_dir(fs, shards->storage->dir);
+    return r < 0 && r != -EEXIST ? r : 0;
+}
+
+static int make_folders(struct storage_shards *shards)
+{
+    int r = make_folder(shards, "shards");
+    (void) make_folder(shards, "packs"); /* else no pack can be made in it, and none is */
+    return r < 0 ? r
+                 : shards->storage->fs->ops->sync_dir(shards->storage->fs, shards->storage->dir);
 }
 
 static int run_round(struct storage_shards *shards, uint64_t generation)
@@ -438,20 +523,25 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
     struct slice *slice = calloc(1, sizeof(*slice));
     if (!slice)
         return -ENOMEM;
-    for (size_t i = 0; i < SLICE; i++)
+    for (size_t i = 0; i < SLICE_MAX; i++)
         kn_buf_init(&slice->shard_rows[i], STORAGE_META_VALUE_BYTES_MAX);
-    int r = make_shards_folder(shards);
+    size_t little = 0;
+    int r = make_folders(shards);
     if (r == 0)
         r = collect(shards, &list, &count);
     shards->checkpoint_shards = count;
     if (r == 0)
-        r = write_out(shards, slice, generation, list, count);
+        little = gather_little(shards, list, count, generation);
+    if (r == 0)
+        r = write_packed(shards, slice, generation, list, little);
+    if (r == 0)
+        r = write_out(shards, slice, generation, list + little, count - little);
     if (r == 0)
         r = let_go(shards, list, count, generation);
     for (size_t i = 0; i < count; i++)
         storage_shard_unref(list[i]);
     free(list);
-    for (size_t i = 0; i < SLICE; i++)
+    for (size_t i = 0; i < SLICE_MAX; i++)
         kn_buf_done(&slice->shard_rows[i]);
     free(slice);
     if (r == 0)

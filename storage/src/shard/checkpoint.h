@@ -12,6 +12,7 @@ struct storage_outgoing {
     size_t count, skip; /* skip: so many lie in the segment already */
     uint64_t frame_bytes;
     bool any_records, is_new, closes;
+    bool packed;                       /* it is little, and goes to a pack */
     bool in_new_folder;                /* whose name is not flushed yet */
     bool seals_before;                 /* the segment before this one is sealed with it */
     struct storage_segment_row before; /* if so */
@@ -29,9 +30,12 @@ int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *sh
                           uint64_t generation) KN_MUSTUSE;
 /* Its batches up to this generation, and the segment they go to. */
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
-                          uint64_t generation) KN_MUSTUSE;
+                          uint64_t generation, bool packed) KN_MUSTUSE;
 /* Opens or makes the file and writes; nothing is flushed. */
 int storage_outgoing_write(struct storage_outgoing *out) KN_MUSTUSE;
+/* The segment's bytes, or those that it grows by. */
+int storage_outgoing_pour(const struct storage_outgoing *out, struct storage_direct *direct)
+    KN_MUSTUSE;
 /* Frames behind one another; *at moves. closes: also those that have no records. */
 int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *file, uint32_t seed,
                             bool closes, uint64_t *at) KN_MUSTUSE;
@@ -40,5 +44,11 @@ int storage_outgoing_sync_folder(struct storage_outgoing *out) KN_MUSTUSE;
 /* What has been flushed is no longer kept in memory. */
 void storage_outgoing_publish(struct storage_outgoing *out);
 void storage_outgoing_done(struct storage_outgoing *out);
+
+/* --- pack_write.c */
+/* What is packed of these, to a pack that is on disk when this returns. *ret_file: what went wrong
+ * with its file; what is returned is the catalogue's. */
+int storage_pack_write(struct storage_shards *shards, struct storage_outgoing *outs, size_t count,
+                       int *ret_file) KN_MUSTUSE;
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A journal or a segment in words, for `kinema dump`: every frame, and on demand every record. What
- * is damaged is said and passed over. Lines are `word key=value …`. */
+/* A journal, a segment or a pack in words, for `kinema dump`: every frame, and on demand every
+ * record. What is damaged is said and passed over. Lines are `word key=value …`. */
 #include "inspect.h"
+#include "pack.h"
 
 #include <stdio.h>
 
@@ -85,36 +86,77 @@ static void say_frame(const struct dump *d, const struct storage_shard_frame *fr
         frame->payload_bytes, frame->flushed, frame->payload_crc);
 }
 
-int storage_shard_dump(const char *path, struct kn_fs *fs, bool records, storage_say_fn *out,
-                       void *ctx)
+static int dump_frames(const struct dump *d, struct storage_shard_file *f)
 {
-    struct dump d = {.say = out, .ctx = ctx, .records = records};
-    struct storage_shard_file f;
-    int r = storage_shard_file_open(fs, path, &f);
-    if (r < 0)
-        return r;
-    say_head(&d, &f);
+    int r = 0;
     while (r == 0) {
         struct storage_shard_frame frame;
         struct kn_bytes payload;
-        uint64_t at = f.at;
-        r = storage_shard_file_next(&f, &frame, &payload);
+        uint64_t at = f->at;
+        r = storage_shard_file_next(f, &frame, &payload);
         if (r == 0 || r == -EBADMSG)
-            say_frame(&d, &frame);
-        if (r == 0 && records)
-            say_records(&d, &frame, payload);
+            say_frame(d, &frame);
+        if (r == 0 && d->records)
+            say_records(d, &frame, payload);
         if (r == -EBADMSG) {
-            say(&d, "damage at=%" PRIu64 " what=payload", at);
+            say(d, "damage at=%" PRIu64 " what=payload", at);
             r = 0;
         }
         if (r != -ENODATA)
             continue;
-        r = storage_shard_file_seek(&f);
-        say(&d,
+        r = storage_shard_file_seek(f);
+        say(d,
             r == 0 ? "damage at=%" PRIu64 " bytes=%" PRIu64
                    : "end at=%" PRIu64 " unused_bytes=%" PRIu64,
-            at, (r == 0 ? f.at : f.end) - at);
+            at, (r == 0 ? f->at : f->end) - at);
     }
-    storage_shard_file_close(&f);
     return r == -ENODATA ? 0 : r;
+}
+
+static int dump_at(const struct dump *d, struct kn_fs *fs, const char *path, uint64_t place,
+                   uint64_t bytes)
+{
+    struct storage_shard_file f;
+    int r = storage_shard_file_open(fs, path, place, &f);
+    if (r < 0)
+        return r;
+    f.end = kn_min_u64(f.end, bytes);
+    say_head(d, &f);
+    r = dump_frames(d, &f);
+    storage_shard_file_close(&f);
+    return r;
+}
+
+static int dump_pack(const struct dump *d, struct kn_fs *fs, const char *path)
+{
+    struct storage_pack_entry *entries = NULL;
+    struct kn_file *file;
+    uint64_t number;
+    size_t count;
+    int r = fs->ops->open(fs, path, KN_FS_READ, &file);
+    if (r < 0)
+        return r;
+    r = storage_pack_head_read(file, &number, &entries, &count);
+    file->fs->ops->close(file);
+    if (r < 0)
+        return r == -ENODATA ? -EBADMSG : r;
+    say(d, "pack number=%" PRIu64 " segments=%zu", number, count);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        say(d, "place at=%" PRIu64, entries[i].place);
+        r = dump_at(d, fs, path, entries[i].place, entries[i].bytes);
+        if (r == -EBADMSG || r == -ENODATA) {
+            say(d, "damage at=%" PRIu64 " what=segment", entries[i].place);
+            r = 0;
+        }
+    }
+    free(entries);
+    return r;
+}
+
+int storage_shard_dump(const char *path, struct kn_fs *fs, bool records, storage_say_fn *out,
+                       void *ctx)
+{
+    struct dump d = {.say = out, .ctx = ctx, .records = records};
+    int r = dump_at(&d, fs, path, 0, UINT64_MAX);
+    return r == -EBADMSG ? dump_pack(&d, fs, path) : r;
 }

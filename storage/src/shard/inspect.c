@@ -8,20 +8,22 @@ enum {
     WINDOW_BYTES = 1 << 20,
 };
 
-int storage_shard_file_open(struct kn_fs *fs, const char *path, struct storage_shard_file *ret)
+int storage_shard_file_open(struct kn_fs *fs, const char *path, uint64_t place,
+                            struct storage_shard_file *ret)
 {
-    struct storage_shard_file f = {.at = STORAGE_JOURNAL_HEAD_BYTES};
+    struct storage_shard_file f = {.at = STORAGE_JOURNAL_HEAD_BYTES, .place = place};
     int r = fs->ops->open(fs, path, KN_FS_READ, &f.file);
     if (r < 0)
         return r;
     r = f.file->fs->ops->size(f.file, &f.end);
+    f.end -= kn_min_u64(place, f.end);
     if (r == 0)
-        r = storage_journal_head_read(f.file, &f.journal);
+        r = place > 0 ? -ENODATA : storage_journal_head_read(f.file, &f.journal);
     f.is_journal = r == 0;
     if (r == 0)
         f.seed = storage_shard_frame_seed(f.journal.id, f.journal.generation);
     if (r == -ENODATA) {
-        r = storage_segment_head_read(f.file, &f.shard, f.id, &f.first);
+        r = storage_segment_head_read(f.file, place, &f.shard, f.id, &f.first);
         f.seed = storage_shard_frame_seed(f.id, f.first);
         f.at = STORAGE_SEGMENT_HEAD_BYTES;
     }
@@ -58,7 +60,7 @@ int storage_shard_file_next(struct storage_shard_file *f, struct storage_shard_f
     uint8_t head[STORAGE_SHARD_FRAME_BYTES];
     if (f->at > f->end || f->end - f->at < sizeof(head))
         return -ENODATA;
-    int r = kn_file_read_all(f->file, head, sizeof(head), f->at);
+    int r = kn_file_read_all(f->file, head, sizeof(head), f->place + f->at);
     if (r == 0)
         r = storage_shard_frame_decode(head, f->seed, f->at, ret);
     if (r < 0)
@@ -68,7 +70,7 @@ int storage_shard_file_next(struct storage_shard_file *f, struct storage_shard_f
         return -ENODATA;
     r = room(f, ret->payload_bytes);
     if (r == 0 && ret->payload_bytes > 0)
-        r = kn_file_read_all(f->file, f->bytes, ret->payload_bytes, from);
+        r = kn_file_read_all(f->file, f->bytes, ret->payload_bytes, f->place + from);
     if (r < 0)
         return r;
     f->at = from + ret->payload_bytes;
@@ -83,7 +85,7 @@ int storage_shard_file_seek(struct storage_shard_file *f)
     int r = room(f, WINDOW_BYTES);
     while (r == 0 && at < f->end && f->end - at >= STORAGE_SHARD_FRAME_BYTES) {
         size_t len = kn_min_u64(WINDOW_BYTES, f->end - at);
-        r = kn_file_read_all(f->file, f->bytes, len, at);
+        r = kn_file_read_all(f->file, f->bytes, len, f->place + at);
         if (r < 0)
             return r;
         r = storage_shard_frame_seek((struct kn_bytes){f->bytes, len}, f->seed, at, &frame);

@@ -13,14 +13,15 @@ struct storage_shard_file {
     uint8_t id[16];
     uint64_t first;
     uint32_t seed;
+    uint64_t place;   /* of a segment in its pack: what follows begins there */
     uint64_t at, end; /* the next frame's place; where frames end */
     uint8_t *bytes;
     size_t cap;
 };
 
 /* Read only. -EBADMSG: it is neither. */
-int storage_shard_file_open(struct kn_fs *fs, const char *path, struct storage_shard_file *ret)
-    KN_MUSTUSE;
+int storage_shard_file_open(struct kn_fs *fs, const char *path, uint64_t place,
+                            struct storage_shard_file *ret) KN_MUSTUSE;
 void storage_shard_file_close(struct storage_shard_file *f);
 /* The frame at `at`, which moves behind it. -ENODATA: there is none here; -EBADMSG: its payload is
  * not what was written. */

@@ -106,7 +106,7 @@ static bool skip_written(struct storage_outgoing *out, const struct storage_segm
 }
 
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
-                          uint64_t generation)
+                          uint64_t generation, bool packed)
 {
     int r = storage_outgoing_take(out, shard, generation);
     if (r < 0 || !out->any_records)
@@ -117,11 +117,12 @@ int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *sh
     if (r < 0 && r != -ENOENT)
         return r;
     bool left = r < 0 || skip_written(out, &newest);
-    if (r == 0 && newest.next > newest.first && (!left || is_room(out, &newest))) {
+    if (r == 0 && newest.next > newest.first && (!left || (!packed && is_room(out, &newest)))) {
         out->row = newest;
         out->write_at = newest.bytes;
     } else {
         plan_new(out, r == 0 ? &newest : NULL);
+        out->packed = out->row.sealed = packed;
     }
     count_records(out);
     return 0;
@@ -249,8 +250,7 @@ int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *
     return r;
 }
 
-/* The segment's bytes, or those that it grows by. */
-static int pour(const struct storage_outgoing *out, struct storage_direct *direct)
+int storage_outgoing_pour(const struct storage_outgoing *out, struct storage_direct *direct)
 {
     uint32_t seed = storage_segment_seed(&out->row);
     uint64_t at = out->write_at;
@@ -282,15 +282,17 @@ static int write_direct(struct storage_outgoing *out)
     if (r == 0)
         r = storage_direct_begin(direct, out->file, out->is_new ? 0 : out->write_at);
     if (r == 0)
-        r = pour(out, direct);
+        r = storage_outgoing_pour(out, direct);
     return r < 0 ? r : storage_direct_end(direct);
 }
 
 int storage_outgoing_write(struct storage_outgoing *out)
 {
+    if (out->frame_bytes == 0) /* none, or all is written */
+        return 0;
     out->direct = out->frame_bytes >= out->shard->shards->conf.direct_bytes_min;
-    if (!out->any_records || out->direct)
-        return out->any_records ? write_direct(out) : 0;
+    if (out->direct)
+        return write_direct(out);
     int r = out->is_new ? make_file(out) : open_file(out);
     uint64_t at = out->write_at;
     if (r == 0)

@@ -6,6 +6,7 @@
  * checkpointed.
  */
 #include "metrics.h"
+#include "pack.h"
 #include "page.h"
 #include "segment.h"
 
@@ -48,15 +49,19 @@ static int unlink_files(struct storage_shards *shards, const struct storage_id *
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
+    bool any = false;
     for (size_t i = 0; i < segments->count; i++) {
+        if (segments->rows[i].pack > 0)
+            continue;
+        any = true;
         int r = storage_segment_path(shards, id, segments->rows[i].first, path);
         if (r == 0)
             r = fs->ops->unlink(fs, path);
         if (r < 0 && r != -ENOENT)
             return r;
     }
-    int r = storage_segment_folder(shards, id, path);
-    if (r == 0)
+    int r = any ? storage_segment_folder(shards, id, path) : 0;
+    if (r == 0 && any)
         r = fs->ops->sync_dir(fs, path);
     return r == -ENOENT ? 0 : r;
 }
@@ -73,6 +78,11 @@ static int remove_rows(struct storage_shards *shards, const struct storage_id *i
     for (size_t i = 0; i < segments->count; i++) {
         if (changes[i].result < 0 && changes[i].result != -ENOENT)
             return changes[i].result;
+        int r = changes[i].result == 0 && segments->rows[i].pack > 0
+                    ? storage_pack_lost(shards, segments->rows[i].pack)
+                    : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -309,6 +319,10 @@ int storage_shards_retire(struct storage_shards *shards)
     int trimmed = storage_shards_trim(shards, false);
     int known = retire_known(shards, until_ns);
     r = r < 0 ? r : trimmed < 0 ? trimmed : known;
+    kn_lock_take(&shards->round);
+    int tidied = storage_packs_tidy(shards);
+    kn_lock_give(&shards->round);
+    r = r < 0 ? r : tidied;
     while (!shards->retire_more) {
         bool end;
         int idle = storage_retire_page(shards, &end);

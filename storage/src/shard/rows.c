@@ -7,6 +7,7 @@
 
 enum {
     VERSION = 1,
+    VERSION_IN_PACK = 2, /* of a segment's row */
     FLAG_CLOSED = 1,
     FLAG_SEALED = 1,
     SHARD_HEAD_BYTES = 2 + 6 * 8 + 4,
@@ -140,11 +141,11 @@ int storage_shard_row_get(struct storage_meta *meta, const struct storage_id *id
     return r;
 }
 
-void storage_segment_row_encode(const struct storage_segment_row *row,
-                                uint8_t dst[STORAGE_SEGMENT_ROW_BYTES])
+size_t storage_segment_row_encode(const struct storage_segment_row *row,
+                                  uint8_t dst[STORAGE_SEGMENT_ROW_BYTES])
 {
     uint8_t *at = dst;
-    *at++ = VERSION;
+    *at++ = row->pack > 0 ? VERSION_IN_PACK : VERSION;
     *at++ = row->sealed ? FLAG_SEALED : 0;
     put_u64(&at, row->first);
     put_u64(&at, row->next);
@@ -155,8 +156,12 @@ void storage_segment_row_encode(const struct storage_segment_row *row,
     put_u64(&at, row->records_before);
     put_u64(&at, row->data_bytes);
     put_u64(&at, row->records);
-    put_u64(&at, 0);
+    put_u64(&at, row->pack);
     memcpy(at, row->id, sizeof(row->id));
+    at += sizeof(row->id);
+    if (row->pack > 0)
+        put_u64(&at, row->place);
+    return (size_t) (at - dst);
 }
 
 int storage_segment_row_decode(struct kn_bytes src, struct storage_segment_row *ret)
@@ -164,15 +169,20 @@ int storage_segment_row_decode(struct kn_bytes src, struct storage_segment_row *
     struct kn_reader in = kn_reader_of(src);
     struct storage_segment_row row = {.first = 0};
     uint8_t version, flags;
-    uint64_t first_ms, last_ms, spare;
+    uint64_t first_ms, last_ms;
     struct kn_bytes id;
-    if (kn_read_u8(&in, &version) < 0 || version != VERSION || kn_read_u8(&in, &flags) < 0 ||
-        kn_read_u64le(&in, &row.first) < 0 || kn_read_u64le(&in, &row.next) < 0 ||
-        kn_read_u64le(&in, &first_ms) < 0 || kn_read_u64le(&in, &last_ms) < 0 ||
-        kn_read_u64le(&in, &row.bytes) < 0 || kn_read_u64le(&in, &row.bytes_before) < 0 ||
-        kn_read_u64le(&in, &row.records_before) < 0 || kn_read_u64le(&in, &row.data_bytes) < 0 ||
-        kn_read_u64le(&in, &row.records) < 0 || kn_read_u64le(&in, &spare) < 0 ||
-        kn_read_bytes(&in, 16, &id) < 0 || row.next < row.first)
+    if (kn_read_u8(&in, &version) < 0 || version == 0 || version > VERSION_IN_PACK ||
+        kn_read_u8(&in, &flags) < 0 || kn_read_u64le(&in, &row.first) < 0 ||
+        kn_read_u64le(&in, &row.next) < 0 || kn_read_u64le(&in, &first_ms) < 0 ||
+        kn_read_u64le(&in, &last_ms) < 0 || kn_read_u64le(&in, &row.bytes) < 0 ||
+        kn_read_u64le(&in, &row.bytes_before) < 0 || kn_read_u64le(&in, &row.records_before) < 0 ||
+        kn_read_u64le(&in, &row.data_bytes) < 0 || kn_read_u64le(&in, &row.records) < 0 ||
+        kn_read_u64le(&in, &row.pack) < 0 || kn_read_bytes(&in, 16, &id) < 0 ||
+        row.next < row.first)
+        return -EBADMSG;
+    if (version == VERSION)
+        row.pack = 0;
+    else if (row.pack == 0 || kn_read_u64le(&in, &row.place) < 0)
         return -EBADMSG;
     row.sealed = flags & FLAG_SEALED;
     row.first_ms = (int64_t) first_ms;

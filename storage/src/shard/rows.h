@@ -3,6 +3,7 @@
  * What the catalogue knows of shards. "w/<shard>": state, and counters up to its newest segment.
  * "x/<shard><first>": a segment; the number is written as its complement, so that keys run from the
  * newest to the oldest and the segment of an index is the first at or behind its key.
+ * "xp/<number>": a pack (pack.h).
  * "wt/<shard>": its trim point, which only grows.
  * "y/journal": the newest generation whose records are all in segments.
  */
@@ -14,7 +15,7 @@
 
 enum {
     STORAGE_SHARD_KEY_BYTES = 64,
-    STORAGE_SEGMENT_ROW_BYTES = 98,
+    STORAGE_SEGMENT_ROW_BYTES = 106, /* at most */
 };
 
 struct storage_shard_row {
@@ -36,6 +37,7 @@ struct storage_segment_row {
     uint64_t bytes_before, records_before; /* of the shard, in front of this segment */
     uint64_t data_bytes, records;          /* in it */
     uint8_t id[16];
+    uint64_t pack, place; /* the pack that it lies in, and where; 0: a file of its own */
 };
 
 struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES]);
@@ -52,8 +54,8 @@ struct kn_bytes storage_segment_key(const struct storage_id *id, uint64_t first,
                                     char dst[STORAGE_SHARD_KEY_BYTES]);
 struct kn_bytes storage_segment_prefix(const struct storage_id *id,
                                        char dst[STORAGE_SHARD_KEY_BYTES]);
-void storage_segment_row_encode(const struct storage_segment_row *row,
-                                uint8_t dst[STORAGE_SEGMENT_ROW_BYTES]);
+size_t storage_segment_row_encode(const struct storage_segment_row *row,
+                                  uint8_t dst[STORAGE_SEGMENT_ROW_BYTES]);
 int storage_segment_row_decode(struct kn_bytes src, struct storage_segment_row *ret) KN_MUSTUSE;
 /* The segment with the greatest first index that is not above this one. -ENOENT. */
 int storage_segment_row_at(struct storage_meta *meta, const struct storage_id *id, uint64_t index,

@@ -3,6 +3,7 @@
 #include "segment.h"
 
 #include "damage.h"
+#include "pack.h"
 
 #include <stdio.h>
 
@@ -49,11 +50,11 @@ void storage_segment_head(const struct storage_id *shard, const struct storage_s
     kn_put_u32le(dst + 48, kn_crc32c(0, (struct kn_bytes){dst, 48}));
 }
 
-int storage_segment_head_read(struct kn_file *file, struct storage_id *ret_shard,
+int storage_segment_head_read(struct kn_file *file, uint64_t place, struct storage_id *ret_shard,
                               uint8_t ret_id[16], uint64_t *ret_first)
 {
     uint8_t bytes[STORAGE_SEGMENT_HEAD_BYTES];
-    int r = kn_file_read_all(file, bytes, sizeof(bytes), 0);
+    int r = kn_file_read_all(file, bytes, sizeof(bytes), place);
     if (r < 0)
         return r;
     struct kn_reader in = kn_reader_of((struct kn_bytes){bytes + 40, 12});
@@ -75,7 +76,8 @@ int storage_segment_pread(struct storage_segment *segment, uint8_t *dst, size_t 
     size_t got = 0;
     while (got < len) {
         struct iovec iov = {dst + got, len - got};
-        ssize_t n = segment->file->fs->ops->preadv(segment->file, &iov, 1, at + got, nowait);
+        uint64_t place = segment->row.place + at + got;
+        ssize_t n = segment->file->fs->ops->preadv(segment->file, &iov, 1, place, nowait);
         if (n == -EIO)
             return nowait ? -EAGAIN : storage_sick_read(segment, dst, len, at, ret_len);
         if (n < 0)
@@ -273,6 +275,8 @@ void storage_segment_put_marks(struct storage_shards *shards, const struct stora
     char path[STORAGE_SHARD_PATH_BYTES];
     struct kn_buf bytes;
     struct kn_file *file;
+    if (row->pack > 0) /* it is small */
+        return;
     kn_buf_init(&bytes, storage_marks_bytes_max(row->bytes));
     int r = storage_marks_encode(marks, storage_segment_seed(row), row->bytes, &bytes);
     if (r == 0)
@@ -300,9 +304,11 @@ static int marks_of_disk(struct storage_segment *segment)
 {
     const struct storage_segment_row *row = &segment->row;
     size_t len = 0, max = storage_marks_bytes_max(row->bytes);
-    uint8_t *bytes = row->sealed ? malloc(max) : NULL;
+    if (!row->sealed || row->pack > 0)
+        return -ENODATA;
+    uint8_t *bytes = malloc(max);
     if (!bytes)
-        return row->sealed ? -ENOMEM : -ENODATA;
+        return -ENOMEM;
     int r = storage_segment_pread(segment, bytes, max, marks_at(row), false, &len);
     if (r == 0)
         r = storage_marks_decode((struct kn_bytes){bytes, len}, segment->seed, row->bytes,
@@ -349,7 +355,7 @@ int storage_segment_open(struct storage_shard *shard, const struct storage_segme
     struct kn_fs *fs = shard->shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
     KN_CLEANUP(storage_segment_unrefp) struct storage_segment *segment = NULL;
-    int r = storage_segment_path(shard->shards, &shard->id, row->first, path);
+    int r = storage_segment_file(shard->shards, &shard->id, row, path);
     if (r < 0)
         return r;
     segment = calloc(1, sizeof(*segment));

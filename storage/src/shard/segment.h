@@ -43,7 +43,7 @@ uint32_t storage_segment_seed(const struct storage_segment_row *row);
 void storage_segment_head(const struct storage_id *shard, const struct storage_segment_row *row,
                           uint8_t dst[STORAGE_SEGMENT_HEAD_BYTES]);
 /* -ENODATA: it is none. */
-int storage_segment_head_read(struct kn_file *file, struct storage_id *ret_shard,
+int storage_segment_head_read(struct kn_file *file, uint64_t place, struct storage_id *ret_shard,
                               uint8_t ret_id[16], uint64_t *ret_first) KN_MUSTUSE;
 /* By its marks, of memory or of disk; without them it is walked. */
 int storage_segment_open(struct storage_shard *shard, const struct storage_segment_row *row,

@@ -113,6 +113,10 @@ struct storage_journal {
     bool broken;   /* a write or flush failed: its file is made anew before it is used again */
 };
 
+struct storage_pack_count {
+    uint64_t number, segments; /* that are left in it */
+};
+
 struct storage_shards {
     struct storage *storage;
     struct storage_shard_conf conf;
@@ -168,6 +172,11 @@ struct storage_shards {
     uint64_t checkpoint_version;    /* guarded by round: of the catalogue's row */
     struct storage_flush_team team; /* the checkpointer's */
     struct storage_direct direct;   /* the checkpointer's */
+    /* Guarded by round. */
+    uint64_t pack_next;               /* the number of the next pack; 0: look for it */
+    uint64_t pack_tidied;             /* the oldest pack, which is needed */
+    struct storage_pack_count *packs; /* those of which a segment has gone in this run */
+    size_t pack_count, pack_cap;
 
     void *round_memory;                  /* the committer's */
     bool has_team, committing, checking; /* the thread has been started */

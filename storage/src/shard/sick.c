@@ -59,6 +59,7 @@ void storage_sick_got(struct storage_segment *segment, uint64_t at, size_t len)
     struct storage_sick *sick = &segment->shards->sick;
     if (sick->count == 0)
         return;
+    at += segment->row.place; /* sectors are the file's */
     KN_LOCKED(&sick->lock);
     uint64_t end = at + len;
     for (uint64_t sector = at / STORAGE_SICK_SECTOR_BYTES * STORAGE_SICK_SECTOR_BYTES; sector < end;
@@ -75,8 +76,9 @@ static bool is_readable(struct storage_segment *segment)
     uint8_t byte;
     struct iovec iov = {&byte, 1};
     const struct kn_fs_ops *ops = segment->file->fs->ops;
-    return ops->preadv(segment->file, &iov, 1, 0, false) >= 0 ||
-           ops->preadv(segment->file, &iov, 1, segment->row.bytes - 1, false) >= 0;
+    const struct storage_segment_row *row = &segment->row;
+    return ops->preadv(segment->file, &iov, 1, row->place, false) >= 0 ||
+           ops->preadv(segment->file, &iov, 1, row->place + row->bytes - 1, false) >= 0;
 }
 
 int storage_sick_read(struct storage_segment *segment, uint8_t *dst, size_t len, uint64_t at,
@@ -87,10 +89,11 @@ int storage_sick_read(struct storage_segment *segment, uint8_t *dst, size_t len,
     if (!is_readable(segment))
         return -EIO;
     while (got < len) {
-        uint64_t sector = (at + got) / STORAGE_SICK_SECTOR_BYTES * STORAGE_SICK_SECTOR_BYTES;
-        size_t want = kn_min_u64(len - got, sector + STORAGE_SICK_SECTOR_BYTES - (at + got));
+        uint64_t place = segment->row.place + at + got;
+        uint64_t sector = place / STORAGE_SICK_SECTOR_BYTES * STORAGE_SICK_SECTOR_BYTES;
+        size_t want = kn_min_u64(len - got, sector + STORAGE_SICK_SECTOR_BYTES - place);
         struct iovec iov = {dst + got, want};
-        ssize_t n = segment->file->fs->ops->preadv(segment->file, &iov, 1, at + got, false);
+        ssize_t n = segment->file->fs->ops->preadv(segment->file, &iov, 1, place, false);
         if (n == 0)
             break;
         if (n > 0) {

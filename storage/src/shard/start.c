@@ -6,22 +6,26 @@
 
 const struct kn_conf_key storage_shard_conf_keys[] = {
     {"shard_journal_bytes",     KN_CONF_U64, AT(journal_bytes),          KIB(64),  GIB(1),               MIB(32),     NULL, NULL,
-     "bytes",                                                                                                                              "Size of a journal file; a put to one shard must fit into it."       },
+     "bytes",                                                                                                                              "Size of a journal file; a put to one shard must fit into it."                       },
     {"shard_journal_count",     KN_CONF_U64, AT(journal_count),          2,        STORAGE_JOURNALS_MAX, 4,           NULL, NULL,
-     "count",                                                                                                                              "Journal files, made when they are first needed."                    },
+     "count",                                                                                                                              "Journal files, made when they are first needed."                                    },
     {"shard_memory_bytes_max",  KN_CONF_U64, AT(shard_memory_bytes_max), KIB(256), GIB(64),              MIB(256),
      NULL,                                                                                                                  NULL, "bytes",
      "Memory of records that are on their way or not yet written out of the journals; beyond, "
-     "puts are throttled. Shards that cannot be written may have an eighth of it."                                                                                                                              },
+     "puts are throttled. Shards that cannot be written may have an eighth of it."                                                                                                                                              },
     {"shard_segment_bytes_max", KN_CONF_U64, AT(segment_bytes_max),      KIB(4),   GIB(1),               MIB(64),     NULL,
-     NULL,                                                                                                                        "bytes", "A shard's segment file is sealed before it grows past this."        },
+     NULL,                                                                                                                        "bytes", "A shard's segment file is sealed before it grows past this."                        },
     {"shard_segment_ms_max",    KN_CONF_U64, AT(segment_ms_max),         1000,     24 * 3600 * 1000,     3600 * 1000,
-     NULL,                                                                                                                  NULL, "ms",    "A shard's segment file is sealed once its first record is this old."},
+     NULL,                                                                                                                  NULL, "ms",    "A shard's segment file is sealed once its first record is this old."                },
+    {"shard_pack_bytes_max",    KN_CONF_U64, AT(pack_bytes_max),         1,        MIB(1),               KIB(64),     NULL, NULL,
+     "bytes",                                                                                                                              "Shards of which a checkpoint has no more than this go to one file together, a pack."},
+    {"shard_pack_shards_min",   KN_CONF_U64, AT(pack_shards_min),        1,        1000000,              64,          NULL, NULL, "count",
+     "Only if a checkpoint has so many of them; else each has its segment file."                                                                                                                                                },
     {"shard_direct_bytes_min",  KN_CONF_U64, AT(direct_bytes_min),       1,        GIB(1),               KIB(256),    NULL, NULL,
      "bytes",                                                                                                                              "What a checkpoint has for one segment goes past the page cache from "
-     "so much on, where the file system can."                                                                                                                                                      },
+     "so much on, where the file system can."                                                                                                                                                                      },
     {"shard_open_segments_max", KN_CONF_U64, AT(open_segments_max),      1,        65536,                256,         NULL, NULL,
-     "count",                                                                                                                              "Segment files kept open for reading."                               },
+     "count",                                                                                                                              "Segment files kept open for reading."                                               },
 };
 const size_t storage_shard_conf_key_count = KN_ARRAY_LEN(storage_shard_conf_keys);
 
@@ -181,6 +185,7 @@ void storage_shards_stop(struct storage_shards *shards)
     free_tails(shards);
     storage_journals_close(shards);
     storage_direct_done(&shards->direct);
+    free(shards->packs);
     kn_assert(shards->memory_bytes == 0); /* a batch or a page has not been freed */
     free(shards->round_memory);
     kn_cond_done(&shards->idle);
