@@ -23,6 +23,9 @@ struct storage_catalogue_events {
      * the catalogue's own thread; called again (also after a restart) until it returns 0, so it
      * must be idempotent. -ESHUTDOWN: stopping, try at the next start. */
     int (*drop)(void *ctx, const struct storage_id *id);
+    /* A stream is on disk and nobody finds it yet: what it needs can be made ready. Blocks. May be
+     * NULL. */
+    void (*made)(void *ctx, const struct storage_stream *stream);
     /* A stream was made or changed (retention, DELETING): now is the new snapshot. After it is
      * visible to lookups; on the changer's thread; may not call storage_stream_update. May be NULL.
      */

@@ -74,26 +74,68 @@ static int make_dir(struct kn_fs *fs, const char *path)
     return r == -EEXIST ? 0 : r;
 }
 
-/* The folders are flushed each time, also when they were there: a run that made them may have
- * failed before its own flush. A chunk is made every few minutes, so it costs nothing. */
-static int make_folders(struct kn_fs *fs, const struct storage_chunk_path *path)
+static const char *day_of(const struct storage_chunk_path *path)
 {
-    int r = make_dir(fs, path->stream);
-    return r < 0 ? r : make_dir(fs, path->day);
+    return path->day + strlen(path->stream) + 1;
 }
 
-static int sync_folders(struct kn_fs *fs, const char *dir, struct storage_chunk_path *path)
+/* A folder that is there already may not be on disk: a run that made it may have failed before its
+ * flush. */
+static int make_folders(struct kn_fs *fs, const struct storage_chunk_path *path,
+                        struct storage_folders *folders)
+{
+    int r = fs->ops->mkdir(fs, path->day);
+    if (r == -ENOENT) {
+        *folders = (struct storage_folders){.stream = false};
+        r = make_dir(fs, path->stream);
+        if (r == 0)
+            r = fs->ops->mkdir(fs, path->day);
+    }
+    if (r == 0)
+        folders->day[0] = '\0'; /* retention may have removed it since its flush */
+    return r == -EEXIST ? 0 : r;
+}
+
+static int sync_all_streams(struct kn_fs *fs, const char *dir)
+{
+    char path[STORAGE_CHUNK_PATH_BYTES_MAX];
+    int n = snprintf(path, sizeof(path), "%s/chunks", dir);
+    return n < 0 || (size_t) n >= sizeof(path) ? -EMSGSIZE : fs->ops->sync_dir(fs, path);
+}
+
+static int sync_folders(struct kn_fs *fs, const char *dir, const struct storage_chunk_path *path,
+                        struct storage_folders *folders)
 {
     int r = fs->ops->sync_dir(fs, path->day);
-    if (r == 0)
+    if (r == 0 && strcmp(folders->day, day_of(path)) != 0) {
         r = fs->ops->sync_dir(fs, path->stream);
-    if (r < 0)
-        return r;
-    snprintf(path->file, sizeof(path->file), "%s/chunks", dir);
-    return fs->ops->sync_dir(fs, path->file);
+        if (r == 0)
+            snprintf(folders->day, sizeof(folders->day), "%s", day_of(path));
+    }
+    if (r == 0 && !folders->stream) {
+        r = sync_all_streams(fs, dir);
+        folders->stream = r == 0;
+    }
+    return r;
 }
 
-static int create_file(struct storage_chunk *chunk, struct kn_bytes image)
+int storage_chunk_make_stream_folder(struct storage *storage, const struct storage_id *stream)
+{
+    struct storage_number any = {0};
+    struct storage_chunk_path *path = malloc(sizeof(*path));
+    if (!path)
+        return -ENOMEM;
+    int r = storage_chunk_path_of(storage->dir, stream, &any, path);
+    if (r == 0)
+        r = make_dir(storage->fs, path->stream);
+    if (r == 0)
+        r = sync_all_streams(storage->fs, storage->dir);
+    free(path);
+    return r;
+}
+
+static int create_file(struct storage_chunk *chunk, struct kn_bytes image,
+                       struct storage_folders *folders)
 {
     struct kn_fs *fs = chunk->storage->fs;
     struct storage_chunk_path *path = malloc(sizeof(*path));
@@ -102,7 +144,7 @@ static int create_file(struct storage_chunk *chunk, struct kn_bytes image)
     int r =
         storage_chunk_path_of(chunk->storage->dir, &chunk->stream, &chunk->index.head.name, path);
     for (int attempt = 0; r == 0 && attempt < 3; attempt++) {
-        r = make_folders(fs, path);
+        r = make_folders(fs, path, folders);
         if (r == 0)
             r = fs->ops->open(fs, path->file, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE,
                               &chunk->file);
@@ -116,14 +158,15 @@ static int create_file(struct storage_chunk *chunk, struct kn_bytes image)
         r = kn_file_write_all(chunk->file,
                               &(struct iovec){(void *) (uintptr_t) image.ptr, image.len}, 1, 0);
     if (r == 0)
-        r = sync_folders(fs, chunk->storage->dir, path);
+        r = sync_folders(fs, chunk->storage->dir, path, folders);
     free(path);
     return r;
 }
 
 /* The head is not flushed here: the flush that the first fragment waits for covers it, and until
  * then nothing in the chunk was promised to anybody. */
-int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image)
+int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image,
+                         struct storage_folders *folders)
 {
     int r;
     if (chunk->memory) {
@@ -132,7 +175,7 @@ int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image)
             r = kn_file_write_all(chunk->file,
                                   &(struct iovec){(void *) (uintptr_t) image.ptr, image.len}, 1, 0);
     } else {
-        r = create_file(chunk, image);
+        r = create_file(chunk, image, folders);
     }
     if (r < 0)
         return r;
@@ -178,8 +221,7 @@ int storage_chunk_remove_folders(struct storage *storage, const struct storage_i
         struct folder folder = {fs, path->stream};
         (void) fs->ops->list(fs, path->stream, remove_day, &folder);
         (void) fs->ops->rmdir(fs, path->stream); /* what is not ours stays */
-        snprintf(path->file, sizeof(path->file), "%s/chunks", storage->dir);
-        r = fs->ops->sync_dir(fs, path->file);
+        r = sync_all_streams(fs, storage->dir);
     }
     free(path);
     return r;

@@ -104,8 +104,18 @@ uint64_t storage_chunk_header_record_bytes(struct kn_bytes header);
 /* Names what must be equal for a session to continue a chunk: TimestampScale and Tracks. */
 uint64_t storage_chunk_tracks_hash(struct kn_bytes header);
 
-/* Creates the file with image, and flushes it and its folders. The caller has stored the intent. */
-int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image) KN_MUSTUSE;
+/* What this run knows to be on disk of a stream's folders, and need not flush again. */
+struct storage_folders {
+    bool stream; /* its name in chunks/ */
+    char day[9]; /* this day's name in the stream's folder; "" */
+};
+/* Makes and flushes the folder of a stream that is just being made, so that its first upload need
+ * not. */
+int storage_chunk_make_stream_folder(struct storage *storage, const struct storage_id *stream)
+    KN_MUSTUSE;
+/* Creates the file with image, and flushes its folders. The caller has stored the intent. */
+int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image,
+                         struct storage_folders *folders) KN_MUSTUSE;
 /* Room for bytes up to end, in steps, and for the footer. */
 int storage_chunk_allocate(struct storage_chunk *chunk, uint64_t end) KN_MUSTUSE;
 /* Overwrites the start of [offset, offset + bytes) with a Void head that spans it. */

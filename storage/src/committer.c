@@ -13,6 +13,20 @@ enum {
     MANY = 8, /* chunks that wait */
 };
 
+/* How long one waits for others: all of linger_ms when there are many, two fifths when there are
+ * few. Who is in a hurry waits so long only behind a round of others: many uploads that end one
+ * after the other would have a round each. `newest` has just asked. */
+static int64_t due_ns_locked(const struct storage_committer *c, const struct storage_chunk *newest)
+{
+    int64_t linger_ns = (int64_t) c->storage->conf.linger_ms * 1000000;
+    if (c->count < MANY)
+        linger_ns = linger_ns * 2 / 5;
+    if (!c->hurry)
+        return c->since_ns + linger_ns;
+    bool alone = c->count == 1 && c->round_of == newest;
+    return alone ? c->since_ns : kn_max_i64(c->since_ns, c->round_ns + linger_ns);
+}
+
 struct storage_commit_round {
     struct storage_chunk *chunks[BATCH_MAX];
     struct storage_log *logs[BATCH_MAX];
@@ -66,6 +80,8 @@ static void take_batch_locked(struct storage_committer *c, struct storage_commit
         round->chunks[round->count++] = chunk;
     }
     c->count -= round->count;
+    c->round_ns = kn_mono_ns(kn_clock_system());
+    c->round_of = round->count == 1 ? round->chunks[0] : NULL;
 }
 
 static void *committer_main(void *arg)
@@ -137,10 +153,7 @@ void storage_committer_add(struct storage_committer *c, struct storage_chunk *ch
     }
     c->count += !chunk->flush_queued;
     c->hurry |= soon;
-    int64_t linger_ns = (int64_t) c->storage->conf.linger_ms * 1000000;
-    int64_t due_ns = c->since_ns + (c->hurry           ? 0
-                                    : c->count >= MANY ? linger_ns
-                                                       : linger_ns * 2 / 5);
+    int64_t due_ns = due_ns_locked(c, chunk);
     if (first || due_ns < c->due_ns)
         kn_cond_signal(&c->wake);
     c->due_ns = due_ns;

@@ -2,8 +2,9 @@
 /*
  * Group flush: chunks with commits that wait for the disk are gathered, then flushed together in
  * one call: a few after two fifths of linger_ms, many after all of it, since what they share is
- * worth it. All flushes of a chunk pass here, one at a time: a kernel reports a failed write-back
- * once, and only one asker must get to hear it.
+ * worth it; one in a hurry at once, unless others have just had a round. All flushes of a chunk
+ * pass here, one at a time: a kernel reports a failed write-back once, and only one asker must get
+ * to hear it.
  */
 #ifndef STORAGE_SRC_COMMITTER_H
 #define STORAGE_SRC_COMMITTER_H
@@ -27,6 +28,10 @@ struct storage_committer {
     int64_t since_ns;
     bool hurry;
     int64_t due_ns;
+    /* Guarded by lock, of the round before: when it began, and whose it was alone; only compared.
+     */
+    int64_t round_ns;
+    const struct storage_chunk *round_of;
     bool stopping; /* guarded by lock */
     bool started;
     pthread_t thread;
@@ -37,7 +42,8 @@ struct storage_committer {
 
 int storage_committer_start(struct storage_committer *c, struct storage *storage) KN_MUSTUSE;
 void storage_committer_stop(struct storage_committer *c); /* after all work has ended */
-/* Asks for a flush of the chunk; holds a reference until it is done. soon: do not linger. */
+/* Asks for a flush of the chunk; holds a reference until it is done. soon: linger only behind
+ * others. */
 void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon);
 
 #endif

@@ -114,6 +114,9 @@ struct storage_log {
     bool age_shown;   /* guarded by slow: there is a metric of the stream's oldest fragment */
     bool sweep_again; /* guarded by slow: something could not be removed */
 
+    /* Whoever makes the stream, before it can be found; then its operations, one after another. */
+    struct storage_folders folders;
+
     /* Changed with slow and lock held. */
     struct storage_hold_range *holds;
     size_t hold_count;

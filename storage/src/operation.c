@@ -85,7 +85,7 @@ static void run_create(struct storage_log *log, struct storage_op *op)
     if (r == 0 && !chunk->memory)
         r = put_intent(chunk, false, 0);
     if (r == 0)
-        r = storage_chunk_create(chunk, kn_buf_bytes(&op->bytes));
+        r = storage_chunk_create(chunk, kn_buf_bytes(&op->bytes), &log->folders);
     if (r < 0) {
         fail(log, chunk, r);
         discard(log, chunk);

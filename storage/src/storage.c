@@ -158,6 +158,17 @@ static int drop_stream(void *ctx, const struct storage_id *id)
     return storage_log_drop(ctx, id);
 }
 
+/* What the first upload would have to wait for: numbers, and the stream's folder. What fails here
+ * is done, and its failure told, when that upload comes. */
+static void stream_made(void *ctx, const struct storage_stream *stream)
+{
+    struct storage_log *log = storage_log_of(ctx, &stream->id);
+    if (!log || storage_numbers_reserve(log) < 0)
+        return;
+    if (stream->retention_hours > 0)
+        log->folders.stream = storage_chunk_make_stream_folder(ctx, &stream->id) == 0;
+}
+
 static void stream_changed(void *ctx, const struct storage_stream *now)
 {
     struct storage *storage = ctx;
@@ -193,7 +204,7 @@ static int open_all(struct storage *storage, struct storage_report *report, stru
     if (r < 0)
         return r;
     struct storage_catalogue_events events = {
-        .drop = drop_stream, .changed = stream_changed, .ctx = storage};
+        .drop = drop_stream, .made = stream_made, .changed = stream_changed, .ctx = storage};
     r = storage_catalogue_start(storage->catalogue, &events);
     if (r == 0)
         r = storage_keeper_start(storage);

@@ -176,6 +176,8 @@ static int create(struct storage_catalogue *cat, const struct storage_stream_new
         r = write_stream(cat, &id, &settings, 0, &stream);
     if (r < 0)
         return r;
+    if (cat->started && cat->events.made)
+        cat->events.made(cat->events.ctx, stream);
     r = storage_catalogue_publish(cat, storage_stream_ref(stream), true);
     kn_assert(r == 0); /* begin_creation has made room */
     *ret = stream;

@@ -67,7 +67,8 @@ static void open_catalogue(struct fixture *f)
 
 static void start(struct fixture *f)
 {
-    struct storage_catalogue_events events = {fake_drop, fake_changed, &f->log};
+    struct storage_catalogue_events events = {
+        .drop = fake_drop, .changed = fake_changed, .ctx = &f->log};
     assert_ok(storage_catalogue_start(f->storage.catalogue, &events));
 }
 
