@@ -534,7 +534,7 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
         little = gather_little(shards, list, count, generation);
     if (r == 0)
         r = write_packed(shards, slice, generation, list, little);
-    if (r == 0)
+    if (r == 0 && count > little)
         r = write_out(shards, slice, generation, list + little, count - little);
     if (r == 0)
         r = let_go(shards, list, count, generation);
