@@ -30,9 +30,11 @@ def list_fragments(server, stream):
     )["Fragments"]
 
 
-def test_deleting_ends_the_upload_with_4008_and_hides_the_data_at_once(server, stream, capture):
+def test_deleting_ends_the_upload_with_4008_and_hides_the_data_at_once(server, capture):
+    before = chunk_folders(server)
+    stream = server.create_stream()  # has its folder from the start
     kvs, arn = server.kvs(), info_of(server.kvs(), stream)["StreamARN"]
-    archived, before = server.archived(stream), chunk_folders(server)
+    archived = server.archived(stream)
     cut = capture.fragments[2].marks[4]
     with media.open_upload(server, stream) as upload:
         upload.send(capture.data[:cut])
