@@ -4,7 +4,10 @@
 import os
 import subprocess
 
+import botocore.exceptions
+import console
 import control
+import hls
 import kinema
 import pytest
 import rtsp
@@ -76,6 +79,24 @@ def test_codecs_are_stored_as_matroska_names_them(server, make_camera, tmp_path,
                               capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr, done.stderr
         assert len([line for line in done.stdout.splitlines() if line[0] != "#"]) >= least
+
+
+def test_the_console_shows_the_picture_whatever_the_sound(server, make_camera):
+    """AWS refuses G.711 in HLS, and so does GetHLSStreamingSessionURL."""
+    camera, stream = make_camera("--audio", "pcmu"), kinema.new_name()
+    add(server, stream, camera.url)
+    rtsp.recorded(server, stream)
+    browser = console.Browser(server)
+    assert browser.login(server.key)[0] == 200
+    status, play = browser.post(f"/kinema/v1/streams/{stream}/play", {"mode": "LIVE"})
+    assert status == 200, play
+    master = hls.get(play["url"])
+    assert master.status == 200 and b'CODECS="avc1.' in master.body and b"mp4a" not in master.body
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        server.archived(stream, "GET_HLS_STREAMING_SESSION_URL").get_hls_streaming_session_url(
+            StreamName=stream)
+    assert refused.value.response["Error"]["Code"] == "UnsupportedStreamMediaTypeException"
+    remove(server, stream)
 
 
 def test_pictures_that_are_shown_in_another_order_than_sent(server, make_camera):

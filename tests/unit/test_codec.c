@@ -290,6 +290,26 @@ TEST(the_refusal_lists_the_codec_ids_as_the_service_does)
                   "media codec ids: (track 1: V_MPEG4/ISO/AVC), (track 2: A_MS/ACM).");
 }
 
+TEST(the_console_leaves_out_what_does_not_go_beside_the_picture)
+{
+    struct sample samples[2];
+    struct playback_tracks tracks;
+    struct kn_err err = {0};
+    struct kn_mkv_header header = header_of(samples, "V_MPEG4/ISO/AVC", "A_MS/ACM");
+    assert_ok(playback_tracks_choose_some(&header, PLAYBACK_FMP4, &tracks, &err));
+    assert_int_equal(tracks.count, 1);
+    assert_int_equal(tracks.items[0].info.codec, PLAYBACK_H264);
+    assert_int_equal(tracks.items[0].mkv_number, header.tracks[0].number);
+
+    header = header_of(samples, "V_MPEG4/ISO/AVC", "A_AAC");
+    assert_ok(playback_tracks_choose_some(&header, PLAYBACK_FMP4, &tracks, &err));
+    assert_int_equal(tracks.count, 2);
+
+    header = header_of(samples, "A_MS/ACM", NULL); /* nothing is left */
+    assert_int_equal(playback_tracks_choose_some(&header, PLAYBACK_FMP4, &tracks, &err), -EINVAL);
+    assert_true(*err.text);
+}
+
 TEST(the_hash_changes_with_the_private_data_only)
 {
     struct sample a[2], b[2];
@@ -314,4 +334,5 @@ TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how
            TEST_OF(tracks_are_chosen_by_the_table_of_the_guide),
            TEST_OF(g711_goes_where_the_guide_lets_it_go),
            TEST_OF(the_refusal_lists_the_codec_ids_as_the_service_does),
+           TEST_OF(the_console_leaves_out_what_does_not_go_beside_the_picture),
            TEST_OF(the_hash_changes_with_the_private_data_only))

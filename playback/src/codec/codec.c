@@ -121,6 +121,21 @@ int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_con
     return 0;
 }
 
+int playback_tracks_choose_some(const struct kn_mkv_header *header,
+                                enum playback_container container, struct playback_tracks *ret,
+                                struct kn_err *err)
+{
+    struct kn_mkv_header picture = *header;
+    if (playback_tracks_choose(header, container, ret, NULL) == 0)
+        return 0;
+    picture.track_count = 0;
+    for (unsigned i = 0; i < header->track_count; i++) {
+        if (header->tracks[i].type == KN_MKV_VIDEO)
+            picture.tracks[picture.track_count++] = header->tracks[i];
+    }
+    return playback_tracks_choose(picture.track_count > 0 ? &picture : header, container, ret, err);
+}
+
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number)
 {

@@ -79,6 +79,11 @@ static inline bool playback_codec_is_audio(enum playback_codec codec)
  * err is AWS's. */
 int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_container container,
                            struct playback_tracks *ret, struct kn_err *err) KN_MUSTUSE;
+/* Where it is us who look, in the console: sound and other tracks that the container does not take
+ * beside a picture that it takes are left out; cameras often send G.711. */
+int playback_tracks_choose_some(const struct kn_mkv_header *header,
+                                enum playback_container container, struct playback_tracks *ret,
+                                struct kn_err *err) KN_MUSTUSE;
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number); /* NULL: absent */
 

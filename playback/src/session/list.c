@@ -69,7 +69,9 @@ static int take_map(struct maker *m, const struct storage_fragment *fragment)
     if (r < 0)
         return r;
     struct playback_tracks tracks;
-    r = playback_tracks_choose(&header->parsed, m->session->container, &tracks, NULL);
+    r = m->session->some
+            ? playback_tracks_choose_some(&header->parsed, m->session->container, &tracks, NULL)
+            : playback_tracks_choose(&header->parsed, m->session->container, &tracks, NULL);
     uint64_t hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
     storage_header_unref(header);
     struct playback_list *list = m->list;

@@ -282,6 +282,7 @@ int playback_console_session(struct playback *playback, struct kn_str stream_nam
         .clock = PLAYBACK_SERVER_CLOCK,
         .discontinuity = dash ? PLAYBACK_DISCONTINUITY_WHERE_BROKEN : PLAYBACK_DISCONTINUITY_ALWAYS,
         .display_time = true,
+        .some = !dash,
         .from_ms = from_ms,
         .to_ms = to_ms ? to_ms : INT64_MAX,
         .results_max = LIVE_RESULTS_DEFAULT,

@@ -13,6 +13,7 @@ enum {
     TOKEN_VERSION = 1,
     TOKEN_VERSION_DASH = 2, /* the same, and what follows it */
     TOKEN_VERSION_CLIP = 3, /* as 1 */
+    TOKEN_VERSION_SOME = 4, /* as 1, with some of the tracks */
     PLAIN_BYTES_MAX = 320,
     KEY_PATH_BYTES = 4096
 };
@@ -66,6 +67,7 @@ int playback_session_seal(const struct playback_session_key *key,
                        (unsigned) session->display_number << 7;
     kn_buf_append_byte(&plain, dash                                  ? TOKEN_VERSION_DASH
                                : session->container == PLAYBACK_CLIP ? TOKEN_VERSION_CLIP
+                               : session->some                       ? TOKEN_VERSION_SOME
                                                                      : TOKEN_VERSION);
     kn_buf_append(&plain, session->stream.bytes, sizeof session->stream.bytes);
     append_i64(&plain, session->stream_created_ms);
@@ -125,7 +127,7 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
     struct kn_reader r = kn_reader_of(plain);
     struct kn_bytes id, key;
     uint8_t version, choices, key_len;
-    if (kn_read_u8(&r, &version) < 0 || version < TOKEN_VERSION || version > TOKEN_VERSION_CLIP ||
+    if (kn_read_u8(&r, &version) < 0 || version < TOKEN_VERSION || version > TOKEN_VERSION_SOME ||
         kn_read_bytes(&r, sizeof s.stream.bytes, &id) < 0 ||
         read_i64(&r, &s.stream_created_ms) < 0 || kn_read_u8(&r, &choices) < 0 ||
         read_i64(&r, &s.from_ms) < 0 || read_i64(&r, &s.to_ms) < 0 ||
@@ -145,6 +147,7 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
                   : version == TOKEN_VERSION_CLIP ? PLAYBACK_CLIP
                   : choices >> 3 & 1              ? PLAYBACK_TS
                                                   : PLAYBACK_FMP4;
+    s.some = version == TOKEN_VERSION_SOME;
     s.discontinuity = choices >> 4 & 3;
     s.display_time = choices >> 6 & 1;
     s.display_number = choices >> 7 & 1;

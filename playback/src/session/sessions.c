@@ -54,7 +54,10 @@ int playback_view_get(struct playback *playback, const struct playback_session *
     int r = storage_header_get(playback->storage, &session->stream, fragment, &view.header, nowait);
     if (r < 0)
         return r;
-    r = playback_tracks_choose(&view.header->parsed, session->container, &view.tracks, err);
+    r = session->some
+            ? playback_tracks_choose_some(&view.header->parsed, session->container, &view.tracks,
+                                          err)
+            : playback_tracks_choose(&view.header->parsed, session->container, &view.tracks, err);
     if (r < 0) {
         storage_header_unref(view.header);
         return r;
