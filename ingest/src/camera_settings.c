@@ -74,7 +74,7 @@ int ingest_camera_url(struct kn_str url, struct ingest_camera_settings *dst, str
     struct kn_str credentials, user;
     struct kn_str rest = cut_credentials(kn_str_skip(url, strlen(scheme)), &credentials);
     struct kn_str password = kn_str_cut(credentials, ':', &user);
-    if (rest.len == 0 || rest.ptr[0] == '/' || rest.ptr[0] == ':' || !is_plain(rest))
+    if (rest.len == 0 || memchr("/:?#", rest.ptr[0], 4) || !is_plain(rest))
         return kn_fail(err, -EINVAL, "a camera's URL has a host, and no blanks");
     int n = snprintf(dst->url, sizeof dst->url, "%s" KN_STR_FMT, scheme, KN_STR_ARG(rest));
     if (n < 0 || (size_t) n >= sizeof dst->url)

@@ -35,7 +35,7 @@ TEST(what_is_no_camera_is_refused)
     static const char *const bad[] = {
         "",           "http://h/",     "rtsp://",       "rtsp:///x",      "rtsp://:554/",
         "rtsp://h /", "rtsp://h/\x7f", "rtsp://u:%@h/", "rtsp://u:%0@h/", "rtsp://u:%00@h/",
-        "rtsp://u@",  "rtsp://h/\n"};
+        "rtsp://u@",  "rtsp://u@?x",   "rtsp://h/\n"};
     for (size_t i = 0; i < KN_ARRAY_LEN(bad); i++) {
         struct ingest_camera_settings s;
         struct kn_err err = {0};
