@@ -3,6 +3,7 @@
 #include "shard_rig.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 
 struct shard_disk shard_disk;
 struct kn_fake_clock shard_clock;
@@ -10,6 +11,30 @@ struct kn_fake_clock shard_clock;
 static bool is_bad_folder(const char *path)
 {
     return shard_disk.folder[0] && strstr(path, shard_disk.folder) != NULL;
+}
+
+static bool is_bad_file(const struct kn_file *file)
+{
+    for (size_t i = 0; i < SHARD_DISK_FILES_MAX; i++) {
+        if (shard_disk.folder_files[i] == file)
+            return true;
+    }
+    return false;
+}
+
+static void note_file(struct kn_file *file, bool bad)
+{
+    for (size_t i = 0; i < SHARD_DISK_FILES_MAX; i++) {
+        struct kn_file *was = file;
+        (void) atomic_compare_exchange_strong(&shard_disk.folder_files[i], &was, NULL);
+    }
+    for (size_t i = 0; bad && i < SHARD_DISK_FILES_MAX; i++) {
+        struct kn_file *none = NULL;
+        if (atomic_compare_exchange_strong(&shard_disk.folder_files[i], &none, file))
+            return;
+    }
+    if (bad)
+        shard_disk.folder_files[shard_disk.opened++ % SHARD_DISK_FILES_MAX] = file;
 }
 
 static int bad_mkdir(struct kn_fs *fs, const char *path)
@@ -52,10 +77,15 @@ static int bad_open(struct kn_fs *fs, const char *path, int flags, struct kn_fil
     int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
     if (r == 0)
         (*ret)->fs = &shard_disk.fs;
-    if (r == 0 &&
-        (is_bad_folder(path) || *ret == shard_disk.folder_file)) /* memory is used again */
-        shard_disk.folder_file = is_bad_folder(path) ? *ret : NULL;
+    if (r == 0)
+        note_file(*ret, is_bad_folder(path));
     return r;
+}
+
+static void bad_close(struct kn_file *file)
+{
+    note_file(file, false);
+    kn_fs_system()->ops->close(file);
 }
 
 static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
@@ -64,7 +94,7 @@ static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, 
     uint64_t end = off;
     for (int i = 0; i < n; i++)
         end += iov[i].iov_len;
-    if (file == shard_disk.folder_file && off < shard_disk.sick_to && end > shard_disk.sick_from)
+    if (off < shard_disk.sick_to && end > shard_disk.sick_from && is_bad_file(file))
         return -EIO;
     ssize_t got = kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
     shard_disk.reads += got > 0;
@@ -80,7 +110,7 @@ static int bad_sync(struct kn_file *file)
         shard_disk.flushes_to_fail--;
         return -EIO;
     }
-    if (shard_disk.folder_flush_error < 0 && file == shard_disk.folder_file)
+    if (shard_disk.folder_flush_error < 0 && is_bad_file(file))
         return shard_disk.folder_flush_error;
     return kn_fs_system()->ops->sync(file);
 }
@@ -115,6 +145,7 @@ struct shard_rig shard_rig_setup(uint64_t journal_bytes)
 {
     shard_disk = (struct shard_disk){.ops = *kn_fs_system()->ops};
     shard_disk.ops.open = bad_open;
+    shard_disk.ops.close = bad_close;
     shard_disk.ops.mkdir = bad_mkdir;
     shard_disk.ops.space = bad_space;
     shard_disk.ops.unlink = bad_unlink;

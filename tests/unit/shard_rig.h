@@ -14,6 +14,9 @@
 
 /* The real disk, on which flushes by the thread that commits can be made to fail, and what is done
  * to the files of one folder; or no records leave the journals. */
+enum {
+    SHARD_DISK_FILES_MAX = 64
+};
 extern struct shard_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
@@ -23,7 +26,8 @@ extern struct shard_disk {
     _Atomic uint64_t
         free_bytes; /* said of the volume; 0: the truth. Each file that is removed adds … */
     _Atomic uint64_t file_bytes;
-    struct kn_file *_Atomic folder_file; /* the newest that was opened in it */
+    struct kn_file *_Atomic folder_files[SHARD_DISK_FILES_MAX]; /* the newest opened in it */
+    _Atomic unsigned opened;
     _Atomic uint64_t sick_from, sick_to; /* bytes of it that cannot be read */
     _Atomic bool no_checkpoints;
     _Atomic bool folder_hangs, hanging; /* who opens a file there waits; somebody does */
