@@ -178,11 +178,8 @@ static void on_frame(void *ctx, const struct camera_frame *frame)
 static void on_left_out(void *ctx, const char *media, const char *encoding)
 {
     struct camera *c = ctx;
-    char text[LEFT_OUT_BYTES];
     g_mutex_lock(&c->lock);
-    g_snprintf(text, sizeof text, "%s%s%s %s", c->left_out, *c->left_out ? ", " : "", media,
-               encoding);
-    g_strlcpy(c->left_out, text, sizeof c->left_out);
+    camera_left_out_add(c->left_out, sizeof c->left_out, media, encoding);
     g_mutex_unlock(&c->lock);
 }
 

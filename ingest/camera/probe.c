@@ -3,6 +3,7 @@
 
 #include "source.h"
 
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -53,11 +54,8 @@ static void on_frame(void *ctx, const struct camera_frame *frame)
 static void on_left_out(void *ctx, const char *media, const char *encoding)
 {
     struct probe *p = ctx;
-    char text[sizeof p->left_out];
     g_mutex_lock(&p->lock);
-    g_snprintf(text, sizeof text, "%s%s%s %s", p->left_out, *p->left_out ? ", " : "", media,
-               encoding);
-    g_strlcpy(p->left_out, text, sizeof p->left_out);
+    camera_left_out_add(p->left_out, sizeof p->left_out, media, encoding);
     g_mutex_unlock(&p->lock);
 }
 

@@ -241,6 +241,12 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
 
 /* --- the pipeline ------------------------------------------------------------------------------
  */
+void camera_left_out_add(char *list, size_t cap, const char *media, const char *encoding)
+{
+    size_t len = strlen(list);
+    (void) g_snprintf(list + len, cap - len, "%s%s %s", len > 0 ? ", " : "", media, encoding);
+}
+
 static void leave_out(struct camera_source *s, const GstStructure *rtp)
 {
     const char *media = gst_structure_get_string(rtp, "media");

@@ -9,8 +9,6 @@
 #ifndef INGEST_CAMERA_SOURCE_H
 #define INGEST_CAMERA_SOURCE_H
 
-#include <glib.h>
-
 #include "core/mkv.h"
 
 enum camera_transport {
@@ -64,6 +62,9 @@ struct camera_source_ops {
 
 struct camera_source *camera_source_start(const struct camera_source_conf *conf,
                                           const struct camera_source_ops *ops, void *ctx);
+/* "audio G726, application VND.ONVIF.METADATA": one more at the end of the list, as far as it fits.
+ */
+void camera_left_out_add(char *list, size_t cap, const char *media, const char *encoding);
 /* To be called each second or so: a camera that is silent fails. */
 void camera_source_check(struct camera_source *source);
 /* Blocks until GStreamer has let go of everything, seconds when the camera does not answer: not on

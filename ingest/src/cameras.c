@@ -346,8 +346,12 @@ static void look_for_deleted(struct ingest_cameras *cs)
         struct storage_stream *stream = storage_stream_find_id(cs->storage, &id);
         if (stream && stream->status == STORAGE_STREAM_ACTIVE)
             continue;
-        if (ingest_camera_remove(storage_meta_of(cs->storage), &id) < 0)
-            kn_log_warn("camera_not_removed", "said=\"its stream was deleted; tried again\"");
+        int r = ingest_camera_remove(storage_meta_of(cs->storage), &id);
+        if (r < 0 && r != -ENOENT) {
+            kn_log_warn("camera_not_removed", "err=%s said=\"its stream was deleted; tried again\"",
+                        kn_errname(r));
+            continue;
+        }
         kn_lock_take(&cs->lock);
         say_drop_locked(cs, cs->cameras[i]);
         erase_locked(cs, i--);
