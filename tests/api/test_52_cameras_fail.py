@@ -56,12 +56,23 @@ def test_a_process_that_dies_costs_a_reconnect_and_nobody_else_anything(make_ser
     camera, stream, other = make_camera(), kinema.new_name(), server.create_stream()
     add(server, stream, camera.url)
     rtsp.recorded(server, stream)
-    for _ in range(3):  # from the second time on the camera has a process of its own
+    for _ in range(2):
         (pid,) = rtsp.child_of(server)
         os.kill(pid, signal.SIGKILL)
         rtsp.until(server, stream, lambda camera: camera["FragmentCount"] < 3)
         rtsp.recorded(server, stream)
     media.upload(server, other, capture)
+    # From the second time on it has a process of its own, and costs no other camera anything.
+    add(server, other, camera.url)
+    rtsp.recorded(server, other)
+    own, shared = sorted(rtsp.child_of(server))
+    before = rtsp.camera(server, stream)["FragmentCount"]
+    os.kill(shared, signal.SIGKILL)
+    rtsp.until(server, other, lambda camera: camera["FragmentCount"] < 3)
+    rtsp.recorded(server, other)
+    now = rtsp.camera(server, stream)
+    assert now["FragmentCount"] >= before and now["State"] == "RECORDING"
+    assert own in rtsp.child_of(server)
     assert server.process.poll() is None
 
 
