@@ -60,7 +60,12 @@ const struct kn_conf_key kn_http_conf_keys[] = {
     ROW_U64(unsent_bytes_max, 64 << 20, UINT64_C(64) << 30, 256 << 20, "bytes",
             "Answers in memory that their peers have not taken yet, over all connections. Past "
             "three quarters of it answers of more than 64 KiB are refused, to be asked for again; "
-            "and peers who have taken nothing for longest, a second at least, are disconnected."),
+            "and peers who have taken nothing for longest are disconnected, see "
+            "http_unsent_stall_ms."),
+    ROW_U64(
+        unsent_stall_ms, 0, HOUR, SECOND, "ms",
+        "Whoever has taken a byte of its answer within so long is not disconnected to make room "
+        "for others."),
     ROW_U64(h2_streams_max, 1, 4096, 256, "count", "Requests at once on one HTTP/2 connection."),
 };
 

@@ -37,7 +37,7 @@ int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
     }
     r = start_workers(server);
     server->loops = calloc(server->loop_count, sizeof(*server->loops));
-    kn_http_unsent_init(&server->unsent, conf->unsent_bytes_max, clock);
+    kn_http_unsent_init(&server->unsent, conf, clock);
     server->unsent.loops = server->loops;
     server->unsent.loop_count = server->loops ? server->loop_count : 0;
     server->workers.unsent = &server->unsent;

@@ -30,9 +30,11 @@ static struct kn_metric_family refused = {
     .help = "Answers put off because too many waited for their peers",
 };
 
-void kn_http_unsent_init(struct kn_http_unsent *unsent, uint64_t bytes_max, struct kn_clock *clock)
+void kn_http_unsent_init(struct kn_http_unsent *unsent, const struct kn_http_conf *conf,
+                         struct kn_clock *clock)
 {
-    unsent->bytes_max = (int64_t) bytes_max;
+    unsent->bytes_max = (int64_t) conf->unsent_bytes_max;
+    unsent->stall_ns = (int64_t) conf->unsent_stall_ms * 1000000;
     unsent->clock = clock;
     unsent->held = kn_metric_series(&held, NULL);
     unsent->refused = kn_metric_series(&refused, NULL);
@@ -88,7 +90,7 @@ static int64_t still_since_ns(const struct kn_http_conn *conn)
 static struct kn_http_loop *stillest(const struct kn_http_unsent *unsent)
 {
     struct kn_http_loop *found = NULL;
-    int64_t since_ns = kn_mono_ns(unsent->clock) - KN_HTTP_UNSENT_STALL_MS * INT64_C(1000000);
+    int64_t since_ns = kn_mono_ns(unsent->clock) - unsent->stall_ns;
     for (unsigned i = 0; i < unsent->loop_count; i++) {
         struct kn_http_loop *loop = &unsent->loops[i];
         int64_t ns = atomic_load_explicit(&loop->still_since_ns, memory_order_relaxed);

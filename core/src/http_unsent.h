@@ -13,19 +13,20 @@
 
 enum {
     KN_HTTP_UNSENT_BYTES_FREE = 64 << 10, /* an answer of no more is always let through */
-    KN_HTTP_UNSENT_STALL_MS = 1000,       /* who took bytes since is not closed for others */
 };
 
 struct kn_http_unsent {
     _Atomic int64_t bytes;
     int64_t bytes_max;
+    int64_t stall_ns; /* who took bytes since is not closed for others */
     struct kn_clock *clock;
     struct kn_http_loop *loops; /* set by the server */
     unsigned loop_count;
     struct kn_metric *held, *refused;
 };
 
-void kn_http_unsent_init(struct kn_http_unsent *unsent, uint64_t bytes_max, struct kn_clock *clock);
+void kn_http_unsent_init(struct kn_http_unsent *unsent, const struct kn_http_conf *conf,
+                         struct kn_clock *clock);
 /* What the engine has of this connection's answers has changed. The loop's thread, as below. */
 void kn_http_unsent_count(struct kn_http_conn *conn);
 /* After a connection was run: does its peer stand still? May close it, and others. */

@@ -28,6 +28,7 @@ SHARED = pathlib.Path(os.environ.get("KINEMA_SHARED", ROOT.parent / "shared"))
 CAPTURES = SHARED / "media" / "captures"
 REGION = "us-east-1"
 START_TIMEOUT_S = 60
+CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
 STOP_TIMEOUT_S = 60
 
 # What a sanitizer or a failed assertion leaves in the log; none of it is ever acceptable.
@@ -148,6 +149,8 @@ class Server:
             self.signal(signal.SIGTERM)
             code = self.wait()
             assert code == 0, f"kinema ended with {code}\n{self.log()[-4000:]}"
+        elif self.process and -self.process.returncode in CRASHES:
+            raise AssertionError(f"kinema: exit code {self.process.returncode}\n{self.log()[-4000:]}")
         self.check_log()
 
     def kill9(self):

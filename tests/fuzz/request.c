@@ -120,7 +120,8 @@ void fuzz_request_ask(struct fuzz_request *req, const struct kn_http_ops *ops, v
         kn_assert(kn_http_mailbox_open(&box) == 0);
         for (unsigned i = 0; i < KN_HTTP_LANES; i++)
             kn_assert(kn_pool_new("fuzz", 1, 16, &workers.lanes[i]) == 0);
-        kn_http_unsent_init(&unsent, 1 << 30, NULL); /* a bound of no matter here */
+        const struct kn_http_conf conf = {.unsent_bytes_max = 1 << 30}; /* of no matter here */
+        kn_http_unsent_init(&unsent, &conf, NULL);
         workers.unsent = &unsent;
     }
     kn_http_req_init(&req->base, &backend, ops, ctx);

@@ -26,6 +26,7 @@ struct kn_http_conf {          /* every member is a row of kn_http_conf_keys */
     uint64_t gather_timeout_ms; /* of a body that is gathered whole */
     uint64_t held_bytes_max;    /* of unfinished requests, over all connections */
     uint64_t unsent_bytes_max;  /* of answers their peers have not taken, likewise */
+    uint64_t unsent_stall_ms;   /* who took bytes since is not closed for others */
     uint64_t h2_streams_max;
 };
 extern const struct kn_conf_key kn_http_conf_keys[];
