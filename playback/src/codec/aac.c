@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AAC codec private data: AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) and ADTS headers made from
  * it (1.A.2). SBR is known only where it is signalled outright; implicit SBR plays all the same. */
-#include "codec/bits.h"
 #include "codec/codec.h"
+#include "core/bits.h"
 
 enum {
     TYPE_MAIN = 1,
@@ -16,17 +16,17 @@ enum {
 static const uint32_t rates_hz[] = {96000, 88200, 64000, 48000, 44100, 32000, 24000,
                                     22050, 16000, 12000, 11025, 8000,  7350};
 
-static uint32_t read_type(struct playback_bits *b)
+static uint32_t read_type(struct kn_bits *b)
 {
-    uint32_t type = playback_bits_read(b, 5);
-    return type == TYPE_ESCAPE ? 32 + playback_bits_read(b, 6) : type;
+    uint32_t type = kn_bits_read(b, 5);
+    return type == TYPE_ESCAPE ? 32 + kn_bits_read(b, 6) : type;
 }
 
-static uint32_t read_rate(struct playback_bits *b)
+static uint32_t read_rate(struct kn_bits *b)
 {
-    uint32_t index = playback_bits_read(b, 4);
+    uint32_t index = kn_bits_read(b, 4);
     if (index == 15)
-        return playback_bits_read(b, 24);
+        return kn_bits_read(b, 24);
     return index < KN_ARRAY_LEN(rates_hz) ? rates_hz[index] : 0;
 }
 
@@ -34,17 +34,17 @@ int playback_aac_parse(struct kn_bytes config, struct playback_codec_info *ret, 
 {
     static const uint8_t channels[] = {0, 1, 2, 3, 4, 5, 6, 8};
     struct playback_codec_info info = {.codec = PLAYBACK_AAC, .config = config};
-    struct playback_bits b;
-    playback_bits_init(&b, config, false);
+    struct kn_bits b;
+    kn_bits_init(&b, config, false);
     uint32_t type = read_type(&b), core = type;
     info.sample_hz = read_rate(&b);
-    uint32_t layout = playback_bits_read(&b, 4);
+    uint32_t layout = kn_bits_read(&b, 4);
     if (type == TYPE_SBR || type == TYPE_PS) {
         (void) read_rate(&b);
         core = read_type(&b);
     }
     bool general = (core >= TYPE_MAIN && core <= TYPE_LTP);
-    info.frame_samples = playback_bits_read(&b, 1) ? 960 : 1024;
+    info.frame_samples = kn_bits_read(&b, 1) ? 960 : 1024;
     if (b.overrun || !general || !info.sample_hz || info.sample_hz > 192000 ||
         layout >= KN_ARRAY_LEN(channels))
         return kn_fail(err, -EBADMSG, "not an AudioSpecificConfig of AAC");

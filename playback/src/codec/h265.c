@@ -1,61 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* H.265 codec private data: the HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), the
- * size from its first SPS (ITU-T H.265, 7.3.2.2), and the codec string of ISO/IEC 14496-15, annex
- * E. */
-#include "codec/bits.h"
+/* H.265 codec private data: the HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), and the
+ * codec string of ISO/IEC 14496-15, annex E. */
 #include "codec/codec.h"
+#include "core/sps.h"
 
 enum {
     HVCC_FIXED_BYTES = 23,
     NAL_SPS = 33,
-    SIDE_MAX = 16384
 };
-
-static void read_profile_tier_level(struct playback_bits *b, unsigned sub_layers_minus1,
-                                    uint8_t general[12])
-{
-    for (unsigned i = 0; i < 12; i++)
-        general[i] = (uint8_t) playback_bits_read(b, 8);
-    bool profile[8] = {0}, level[8] = {0};
-    for (unsigned i = 0; i < sub_layers_minus1; i++) {
-        profile[i] = playback_bits_read(b, 1);
-        level[i] = playback_bits_read(b, 1);
-    }
-    if (sub_layers_minus1)
-        playback_bits_skip(b, 2 * (8 - sub_layers_minus1));
-    for (unsigned i = 0; i < sub_layers_minus1; i++)
-        playback_bits_skip(b, (profile[i] ? 88u : 0) + (level[i] ? 8u : 0));
-}
-
-static int parse_sps(struct kn_bytes sps, struct playback_codec_info *ret, struct kn_err *err)
-{
-    struct playback_bits b;
-    playback_bits_init(&b, sps, true);
-    playback_bits_skip(&b, 16 + 4);
-    unsigned sub_layers_minus1 = playback_bits_read(&b, 3);
-    playback_bits_skip(&b, 1);
-    if (sub_layers_minus1 > 6)
-        return kn_fail(err, -EBADMSG, "hvcC: the SPS is not readable");
-    read_profile_tier_level(&b, sub_layers_minus1, ret->profile_level);
-    (void) playback_bits_ue(&b);
-    uint32_t chroma = playback_bits_ue(&b);
-    if (chroma == 3 && playback_bits_read(&b, 1))
-        chroma = 0;
-    uint64_t width = playback_bits_ue(&b), height = playback_bits_ue(&b);
-    uint32_t crop[4] = {0};
-    if (playback_bits_read(&b, 1))
-        for (unsigned i = 0; i < 4; i++)
-            crop[i] = playback_bits_ue(&b);
-    if (b.overrun || chroma > 3 || !width || !height || width > SIDE_MAX || height > SIDE_MAX)
-        return kn_fail(err, -EBADMSG, "hvcC: the SPS is not readable");
-    uint64_t cut_x = (chroma == 1 || chroma == 2 ? 2u : 1u) * ((uint64_t) crop[0] + crop[1]);
-    uint64_t cut_y = (chroma == 1 ? 2u : 1u) * ((uint64_t) crop[2] + crop[3]);
-    if (cut_x >= width || cut_y >= height)
-        return kn_fail(err, -EBADMSG, "hvcC: the SPS crops everything");
-    ret->width = (uint32_t) (width - cut_x);
-    ret->height = (uint32_t) (height - cut_y);
-    return 0;
-}
 
 static uint32_t reversed(uint32_t v)
 {
@@ -113,9 +65,12 @@ int playback_h265_parse(struct kn_bytes hvcc, struct playback_codec_info *ret, s
     if (find_sps(hvcc, &sps) < 0)
         return kn_fail(err, -EBADMSG, "not an HEVCDecoderConfigurationRecord with an SPS");
     struct playback_codec_info info = {.codec = PLAYBACK_H265, .config = hvcc};
-    int r = parse_sps(sps, &info, err);
-    if (r < 0)
-        return r;
+    struct kn_sps facts;
+    if (kn_sps_h265(sps, &facts, err) < 0)
+        return -EBADMSG;
+    info.width = facts.width;
+    info.height = facts.height;
+    memcpy(info.profile_level, facts.profile_level, sizeof info.profile_level);
     info.nal_length_bytes = (uint8_t) ((hvcc.ptr[21] & 3) + 1);
     if (info.nal_length_bytes == 3)
         return kn_fail(err, -EBADMSG, "hvcC: NAL lengths of 3 bytes");
