@@ -39,8 +39,8 @@ static int open_file(const char *path, int mode)
             break;
         quiet = quiet && errno != EPERM;
     } while (true);
-    if (fd >= 0 && (mode & O_ACCMODE) != O_RDONLY)
-        (void) fcntl(fd, F_SETFL, O_NOATIME); /* whose it is not keeps its times */
+    if (fd >= 0 && (mode & O_ACCMODE) != O_RDONLY) /* whose it is not keeps its times */
+        (void) fcntl(fd, F_SETFL, O_NOATIME | (mode & O_DIRECT));
     return fd;
 }
 

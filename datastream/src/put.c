@@ -291,8 +291,10 @@ static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int
     end_one(group->put);
 }
 
+/* All at once: one flush for them, not one for the first and one for those that came meanwhile. */
 static void append(struct datastream_put *put)
 {
+    struct storage_appends all = {NULL, NULL};
     atomic_init(&put->left, (unsigned) put->group_count + 1);
     datastream_pending_begin(put->ds);
     for (size_t i = 0; i < put->group_count; i++) {
@@ -300,11 +302,12 @@ static void append(struct datastream_put *put)
         struct storage_batch *batch = KN_MOVE(group->batch);
         struct storage_shard *log = KN_MOVE(group->log);
         if (batch)
-            storage_shard_append(log, batch, on_appended, group);
+            storage_shard_append_with(log, batch, on_appended, group, &all);
         else
             end_one(put);
         storage_shard_unref(log);
     }
+    storage_shard_append_all(&all);
 }
 
 struct put_and_fn {

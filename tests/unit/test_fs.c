@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -101,6 +102,41 @@ TEST(writes_past_the_cache_are_read_through_it_on_any_file_system)
     write_past_the_cache("/dev/shm");
 }
 
+/* The descriptor that this process has of a file; -1: none. */
+static int descriptor_of(const char *path)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        char name[64], target[256];
+        (void) snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(name, target, sizeof target - 1);
+        if (len > 0 && (size_t) len == strlen(path) && memcmp(target, path, strlen(path)) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* What else is asked of the descriptor must not take that from it. */
+TEST(a_file_opened_to_be_written_past_the_cache_is)
+{
+    char path[64] = "/tmp/kinema-fs-XXXXXX";
+    struct kn_fs *fs = kn_fs_system();
+    struct kn_file *file;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void) close(fd);
+    int plain = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    bool has_direct = plain >= 0;
+    if (has_direct)
+        (void) close(plain);
+    assert_ok(fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_DIRECT, &file));
+    fd = descriptor_of(path);
+    assert_true(fd >= 0);
+    assert_int_equal((fcntl(fd, F_GETFL) & O_DIRECT) != 0, has_direct);
+    fs->ops->close(file);
+    assert_ok(fs->ops->unlink(fs, path));
+}
+
 TESTS_MAIN(TEST_OF(a_small_file_is_replaced_whole),
            TEST_OF(gathered_writes_arrive_whole_and_allocation_keeps_the_size),
-           TEST_OF(writes_past_the_cache_are_read_through_it_on_any_file_system))
+           TEST_OF(writes_past_the_cache_are_read_through_it_on_any_file_system),
+           TEST_OF(a_file_opened_to_be_written_past_the_cache_is))
