@@ -173,7 +173,7 @@ class Reader:
     def operation(self, path):
         spec = load(path)
         self.check_keys(path, spec, OPERATION_KEYS)
-        spec = {**self.defaults, **spec}
+        own, spec = spec, {**self.defaults, **spec}
         op = Operation()
         op.protocol = spec.get("protocol", "rest-json")
         if op.protocol == "aws-json":
@@ -188,6 +188,8 @@ class Reader:
         op.group = spec.get("group", op.service)
         op.source, op.status = spec["source"], spec["status"]
         op.method, op.route = spec.get("method", "POST"), spec["route"]
+        if op.protocol != "aws-json" and "target" not in own:
+            spec.pop("target", None)  # the module's, for those that are
         op.target = f"{spec['target']}.{op.name}" if spec.get("target") else None
         op.action = spec.get("action", f"{op.service}:{op.name}")
         op.blocking, op.changes = spec.get("blocking", False), spec.get("changes", False)

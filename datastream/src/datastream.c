@@ -3,6 +3,7 @@
  * of the AWS service show. */
 #include "datastream_internal.h"
 #include "fan.h"
+#include "lease.h"
 #include "sequence.h"
 #include "shard_id.h"
 #include "state.h"
@@ -53,6 +54,11 @@ int datastream_new(struct storage *storage, const struct datastream_conf *conf,
         r = datastream_streams_open(storage_meta_of(storage), &ds->streams, err);
     if (r == 0)
         r = datastream_consumers_open(storage_meta_of(storage), ds->streams, &ds->consumers, err);
+    if (r == 0) {
+        r = datastream_lease_tidy(storage_meta_of(storage), ds->streams);
+        if (r < 0)
+            (void) kn_fail(err, r, "data streams: leases");
+    }
     if (r == 0)
         r = datastream_account_init(&ds->account, storage_meta_of(storage), err);
     ds->has_account = r == 0;
@@ -191,7 +197,8 @@ int datastream_stream_delete(struct datastream *ds, struct datastream_stream *st
     if (r < 0)
         return r;
     datastream_tend_soon(ds);
-    return datastream_consumer_remove_all(ds->consumers, &stream->id);
+    r = datastream_consumer_remove_all(ds->consumers, &stream->id);
+    return r < 0 ? r : datastream_lease_remove_all(storage_meta_of(ds->storage), &stream->id);
 }
 
 int datastream_tags_check(struct kn_api_call *call, size_t count)

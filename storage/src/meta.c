@@ -537,6 +537,7 @@ void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_chan
             all[i] = one;
         else /* no memory: a flush each */
             at->result = change(meta, &one);
+        at->version = one.version;
     }
     if (!all)
         return;
@@ -546,6 +547,7 @@ void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_chan
     for (size_t i = 0; i < count; i++) {
         await_locked(meta, &all[i]);
         changes[i].result = all[i].result;
+        changes[i].version = all[i].version;
     }
     kn_lock_give(&meta->lock);
     free(all);

@@ -13,7 +13,7 @@ import pytest
 import constraints
 import kinema
 
-OPERATIONS = constraints.operations()
+OPERATIONS = constraints.operations() + [op for op in constraints.operations(("datastream",)) if not op.target]
 
 
 class Sender:

@@ -8,7 +8,7 @@ import aws_json
 import constraints
 import kinema
 
-OPERATIONS = [op for op in constraints.operations(("datastream",)) if op.status != "refused"]
+OPERATIONS = [op for op in constraints.operations(("datastream",)) if op.status != "refused" and op.target]
 TARGETS = {op.name: op.target for op in OPERATIONS}
 
 

@@ -42,6 +42,7 @@ struct storage_meta_change {
     bool remove;
     uint64_t expect;
     int result;
+    uint64_t version; /* of the value put; when the result is 0 */
 };
 void storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
                              size_t count);
