@@ -60,6 +60,16 @@ static int check_members_signed(struct kn_api_call_state *state)
     return 0;
 }
 
+static int find_key(struct kn_api_call_state *state, bool may_block)
+{
+    struct kn_keyring *ring = state->api->conf.keyring;
+    const struct kn_sigv4_auth *auth = &state->auth;
+    if (ring->find_issued && auth->security_token.len)
+        return ring->find_issued(ring, auth->key_id, auth->security_token, may_block, &state->key);
+    return may_block ? ring->find_blocking(ring, auth->key_id, &state->key)
+                     : ring->find(ring, auth->key_id, &state->key);
+}
+
 int kn_api_auth_begin(struct kn_api_call_state *state)
 {
     const struct kn_api_conf *conf = &state->api->conf;
@@ -82,14 +92,13 @@ int kn_api_auth_begin(struct kn_api_call_state *state)
     error = check_members_signed(state);
     if (error)
         return error;
-    state->key_result = conf->keyring->find(conf->keyring, state->auth.key_id, &state->key);
+    state->key_result = find_key(state, false);
     return state->key_result == -EAGAIN ? -EAGAIN : 0;
 }
 
 void kn_api_auth_find_blocking(struct kn_api_call_state *state)
 {
-    struct kn_keyring *ring = state->api->conf.keyring;
-    state->key_result = ring->find_blocking(ring, state->auth.key_id, &state->key);
+    state->key_result = find_key(state, true);
 }
 
 /* A long-term key needs no token and ignores one; a temporary one needs its own (rules.md 38). */

@@ -100,6 +100,7 @@ int kn_http_conn_new(struct kn_http_acceptor *acceptor, int fd, const struct soc
 void kn_http_conn_free(struct kn_http_conn *conn)
 {
     kn_http_timers_give_back(&conn->loop->timers, 1);
+    free(conn->client_name);
     free(conn);
 }
 

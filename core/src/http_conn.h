@@ -93,6 +93,7 @@ struct kn_http_conn {
     struct kn_http_conn *still_next, *still_prev;
     size_t unsent_bytes; /* of its answers, as counted */
 
+    char *client_name; /* in the client's certificate; NULL: it showed none */
     bool is_loopback;
     uint32_t peer_slot; /* in the server's table of peers */
     char peer[KN_HTTP_PEER_BYTES];

@@ -113,6 +113,7 @@ struct kn_h1_req *kn_h1_req_new(struct kn_http_conn *conn, const char *buf, size
     base->is_head = kn_str_eq(base->method, KN_STR("HEAD"));
     base->is_tls = conn->ssl != NULL;
     base->is_loopback = conn->is_loopback;
+    kn_http_req_client(base, conn->client_name);
     req->minor_0 = head->minor_0;
     req->keep_alive = !head->close && (!head->minor_0 || head->keep_alive);
     loop->request_count++;

@@ -86,6 +86,7 @@ struct kn_h2_req *kn_h2_req_new(struct kn_http_conn *conn, int32_t id)
         give_spare(loop, req);
         return NULL;
     }
+    kn_http_req_client(base, conn->client_name);
     loop->request_count++;
     struct kn_h2 *h2 = conn->h2;
     req->next = h2->requests;

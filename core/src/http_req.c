@@ -190,6 +190,17 @@ bool kn_http_is_loopback(struct kn_http_req *req)
     return req->is_loopback;
 }
 
+void kn_http_req_client(struct kn_http_req *req, const char *name)
+{
+    if (name)
+        req->client_name = kn_arena_str(kn_http_arena(req), kn_str_from(name));
+}
+
+struct kn_str kn_http_client_name(struct kn_http_req *req)
+{
+    return req->client_name;
+}
+
 struct kn_str kn_http_peer(struct kn_http_req *req)
 {
     return req->peer;

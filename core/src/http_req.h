@@ -66,7 +66,7 @@ struct kn_http_req {
     struct kn_http_mailbox *box;
     const struct kn_http_workers *workers;
 
-    struct kn_str method, path, query, peer;
+    struct kn_str method, path, query, peer, client_name;
     const struct kn_http_header *headers;
     size_t header_count;
     bool is_tls, is_loopback, is_head; /* is_head: method HEAD */
@@ -104,6 +104,8 @@ struct kn_http_req {
 
 void kn_http_req_init(struct kn_http_req *req, const struct kn_http_backend *backend,
                       const struct kn_http_ops *ops, void *ctx);
+/* Copies the name, if there is one; without memory there is none, and it is nobody. */
+void kn_http_req_client(struct kn_http_req *req, const char *name);
 /* The callbacks. Each returns after having seen to what the handler did inside. */
 int kn_http_req_head(struct kn_http_req *req); /* 0, or -ECANCELED: abort */
 /* Takes body bytes: how many; fewer: paused. -EMSGSIZE: too large or unwanted; -ECANCELED. */

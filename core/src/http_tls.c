@@ -28,7 +28,7 @@ enum {
 struct kn_tls {
     SSL_CTX *ctx;
     BIO_METHOD *records; /* how OpenSSL hands its records to us */
-    bool h2;
+    bool h2, demands_clients;
 };
 
 /* AWS's producers: libcurl and OpenSSL; TLS 1.2 at least (contracts/kvs-producer.md 2). */
@@ -190,6 +190,34 @@ int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_t
     return 0;
 }
 
+/* Revocation is looked at only where lists were given: an authority without one is no error then.
+ */
+static void heed_revocations(SSL_CTX *ctx)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++)
+        if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) == X509_LU_CRL)
+            (void) X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+}
+
+int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err *err)
+{
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_path);
+    if (!names || SSL_CTX_load_verify_locations(tls->ctx, ca_path, NULL) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return fail_tls(err, ca_path);
+    }
+    heed_revocations(tls->ctx);
+    SSL_CTX_set_client_CA_list(tls->ctx, names);
+    SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_options(tls->ctx, SSL_OP_NO_TICKET); /* every connection proves it anew */
+    if (SSL_CTX_set_num_tickets(tls->ctx, 0) != 1)
+        return fail_tls(err, "TLS settings");
+    tls->demands_clients = true;
+    return 0;
+}
+
 void kn_tls_free(struct kn_tls *tls)
 {
     if (!tls)
@@ -238,12 +266,31 @@ static int outcome(struct kn_http_conn *conn, int result)
     }
 }
 
+/* Of the subject; more than one common name, or a NUL inside it, is nobody's name. */
+static char *common_name(X509 *cert)
+{
+    X509_NAME *subject = cert ? X509_get_subject_name(cert) : NULL;
+    int at = subject ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+    unsigned char *text = NULL;
+    char *name = NULL;
+    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+        return NULL;
+    int len =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    if (len > 0 && memchr(text, 0, (size_t) len) == NULL)
+        name = strndup((const char *) text, (size_t) len);
+    OPENSSL_free(text);
+    return name;
+}
+
 int kn_http_tls_handshake(struct kn_http_conn *conn)
 {
     ERR_clear_error();
     int result = SSL_do_handshake(conn->ssl);
     int r = result == 1 ? 0 : outcome(conn, result);
     int sent = send_records(conn); /* an alert too */
+    if (result == 1 && conn->listener->tls->demands_clients)
+        conn->client_name = common_name(SSL_get0_peer_certificate(conn->ssl));
     if (result == 1)
         return sent < 0 ? -EPROTO : 0;
     return r == -EAGAIN && sent == 0 ? r : -EPROTO;

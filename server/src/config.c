@@ -53,6 +53,14 @@ static const struct kn_conf_key server_keys[] = {
          "PEM file with the certificate chain. Empty: a self-signed one for localhost is made in "
          "the data folder (tls/cert.pem)."),
     TEXT(tls_key, "", "", "PEM file with the certificate's private key."),
+    TEXT(iot_tls, "off", "",
+         "Where devices fetch temporary keys with a certificate, over TLS, as from AWS IoT's "
+         "credential provider; see docs/devices.md."),
+    TEXT(iot_ca, "", "",
+         "PEM file with the authorities that sign devices' certificates, and with their revocation "
+         "lists, if there are any. Read at the start."),
+    NUMBER(iot_key_ms, 1000, 12 * HOUR_MS, HOUR_MS, "ms",
+           "How long a device's temporary key is good. AWS: 15 minutes to 12 hours."),
     TEXT(public_api_url, "", "",
          "Where clients reach the api listener, such as https://video.example.org. Empty: the "
          "host and scheme of each request with the listener's port."),
@@ -182,6 +190,7 @@ static int check_addresses(const struct server_settings *s, struct kn_err *err)
         {"console",    s->console   },
         {"api_tls",    s->api_tls   },
         {"ingest_tls", s->ingest_tls},
+        {"iot_tls",    s->iot_tls   },
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
         if (server_address_is_off(rows[i].address))
@@ -212,6 +221,10 @@ static int check(const struct server_settings *s, struct kn_err *err)
                        "ingest: PutMedia without TLS on %s needs --plain-ingest-anywhere, since "
                        "its body is not signed; --ingest-tls is the safe way",
                        s->ingest);
+    if (!server_address_is_off(s->iot_tls) && !*s->iot_ca)
+        return kn_fail(err, -EINVAL, "iot_tls: iot_ca must name who signs devices' certificates");
+    if (!server_address_is_off(s->iot_tls) && s->no_auth)
+        return kn_fail(err, -EINVAL, "iot_tls: under no_auth there are no keys to be had");
     return check_addresses(s, err);
 }
 

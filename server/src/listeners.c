@@ -76,7 +76,14 @@ static int certificate_open(struct server_listeners *listeners,
     /* libcurl offers HTTP/2 by ALPN and would take it, which AWS's producers cannot speak. */
     if (code == 0)
         code = kn_tls_new(listeners->cert_path, key, false, &listeners->ingest_tls, err);
-    return code < 0 && *settings->tls_cert ? kn_fail_at(err, -EINVAL, "tls_cert, tls_key") : code;
+    if (code == 0 && !server_address_is_off(settings->iot_tls))
+        code = kn_tls_new(listeners->cert_path, key, false, &listeners->iot_tls, err);
+    if (code < 0)
+        return *settings->tls_cert ? kn_fail_at(err, -EINVAL, "tls_cert, tls_key") : code;
+    if (!listeners->iot_tls)
+        return 0;
+    code = kn_tls_demand_clients(listeners->iot_tls, settings->iot_ca, err);
+    return code < 0 ? kn_fail_at(err, code, "iot_ca") : 0;
 }
 
 /* --- listeners -------------------------------------------------------------------------------- */
@@ -99,8 +106,9 @@ int server_listeners_open(struct server_listeners *listeners,
                           const struct server_settings *settings, struct kn_http_server *http,
                           struct server_ports *ports, struct kn_err *err)
 {
-    bool tls =
-        !server_address_is_off(settings->api_tls) || !server_address_is_off(settings->ingest_tls);
+    bool tls = !server_address_is_off(settings->api_tls) ||
+               !server_address_is_off(settings->ingest_tls) ||
+               !server_address_is_off(settings->iot_tls);
     int code = tls ? certificate_open(listeners, settings, err) : 0;
     if (code < 0)
         return code;
@@ -108,15 +116,19 @@ int server_listeners_open(struct server_listeners *listeners,
         const char *name, *address;
         struct kn_tls *tls;
         bool h2;
-        struct server_door *door;
+        const struct kn_http_ops *ops;
+        void *ctx;
         uint16_t *port;
     } rows[] = {
-        {"api",        settings->api,        NULL,                  true,  &listeners->api_door,    &ports->api   },
-        {"api-tls",    settings->api_tls,    listeners->api_tls,    true,  &listeners->api_door,
-         &ports->api_tls                                                                                          },
-        {"ingest",     settings->ingest,     NULL,                  false, &listeners->ingest_door, &ports->ingest},
-        {"ingest-tls", settings->ingest_tls, listeners->ingest_tls, false, &listeners->ingest_door,
-         &ports->ingest_tls                                                                                       },
+        {"api",        settings->api,        NULL,                  true,  &server_door_ops, &listeners->api_door,    &ports->api       },
+        {"api-tls",    settings->api_tls,    listeners->api_tls,    true,  &server_door_ops,
+         &listeners->api_door,                                                                                        &ports->api_tls   },
+        {"ingest",     settings->ingest,     NULL,                  false, &server_door_ops, &listeners->ingest_door,
+         &ports->ingest                                                                                                                 },
+        {"ingest-tls", settings->ingest_tls, listeners->ingest_tls, false, &server_door_ops,
+         &listeners->ingest_door,                                                                                     &ports->ingest_tls},
+        {"iot-tls",    settings->iot_tls,    listeners->iot_tls,    false, &server_iot_ops,  &listeners->iot,
+         &ports->iot                                                                                                                    },
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
         if (server_address_is_off(rows[i].address))
@@ -125,8 +137,8 @@ int server_listeners_open(struct server_listeners *listeners,
                                               .address = rows[i].address,
                                               .tls = rows[i].tls,
                                               .h2 = rows[i].h2,
-                                              .ops = &server_door_ops,
-                                              .ctx = rows[i].door};
+                                              .ops = rows[i].ops,
+                                              .ctx = rows[i].ctx};
         code = kn_http_server_listen(http, &listen, rows[i].port, err);
         if (code < 0)
             return kn_fail_at(err, code, rows[i].name);
@@ -138,5 +150,6 @@ void server_listeners_done(struct server_listeners *listeners)
 {
     kn_tls_free(listeners->api_tls);
     kn_tls_free(listeners->ingest_tls);
-    listeners->api_tls = listeners->ingest_tls = NULL;
+    kn_tls_free(listeners->iot_tls);
+    listeners->api_tls = listeners->ingest_tls = listeners->iot_tls = NULL;
 }

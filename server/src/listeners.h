@@ -7,6 +7,7 @@
 #define SERVER_LISTENERS_H
 
 #include "console.h"
+#include "iot.h"
 
 /* Stands in front of a router and refuses what must not come in by this listener. */
 struct server_door {
@@ -21,7 +22,8 @@ extern const struct kn_http_ops server_door_ops; /* ctx: struct server_door * */
 
 struct server_listeners {
     struct server_door api_door, ingest_door, local_door;
-    struct kn_tls *api_tls, *ingest_tls;
+    struct server_iot iot;
+    struct kn_tls *api_tls, *ingest_tls, *iot_tls;
     char cert_path[4096]; /* empty: no TLS listener */
 };
 

@@ -200,6 +200,8 @@ static enum server_exit open_listeners(struct serve *s, struct kn_err *err)
     s->listeners.api_door = (struct server_door){settings, s->api_router};
     s->listeners.ingest_door = (struct server_door){settings, s->ingest_router};
     s->listeners.local_door = (struct server_door){settings, s->local_router};
+    s->listeners.iot =
+        (struct server_iot){s->keyring, s->clock, (int64_t) s->config->server.iot_key_ms};
     int code = server_listeners_open(&s->listeners, settings, s->http, &s->ports, err);
     return code == 0         ? SERVER_EXIT_OK
            : code == -EINVAL ? SERVER_EXIT_USAGE /* a certificate that is none */
@@ -382,6 +384,7 @@ static void print_ready(const struct serve *s)
     print_pair("console", "http", settings->console, s->ports.console);
     print_pair("api-tls", "https", settings->api_tls, s->ports.api_tls);
     print_pair("ingest-tls", "https", settings->ingest_tls, s->ports.ingest_tls);
+    print_pair("iot", "https", settings->iot_tls, s->ports.iot);
     if (*s->listeners.cert_path) {
         char path[PATH_MAX];
         (void) printf(" tls-cert=file://");

@@ -23,8 +23,8 @@ enum {
     RECORD_FORMAT = 1,
     RECORD_BYTES_MAX = 64 << 10,
     GRANT_TEXT_BYTES_MAX = 256,
-    ID_RANDOM_CHARS = 16,     /* after AKIA or ASIA, as AWS's */
-    SECRET_RANDOM_BYTES = 30, /* 40 characters of base64 */
+    ID_RANDOM_CHARS = STORAGE_KEY_ID_MADE - 4, /* after AKIA or ASIA, as AWS's */
+    SECRET_RANDOM_BYTES = 30,                  /* 40 characters of base64 */
     TOKEN_RANDOM_BYTES = 96,
 };
 
@@ -71,15 +71,20 @@ static int read_record(struct kn_reader *in, struct key_block *block)
     return 0;
 }
 
-static int decode(struct kn_str id, struct kn_bytes record, struct key_block **ret)
+static int decode(struct kn_str id, struct kn_str issuer, struct kn_bytes record,
+                  struct key_block **ret)
 {
-    struct key_block *block = calloc(1, sizeof *block + id.len + record.len);
+    size_t names = id.len + issuer.len;
+    struct key_block *block = calloc(1, sizeof *block + names + record.len);
     if (!block)
         return -ENOMEM;
     memcpy(block->bytes, id.ptr, id.len);
-    memcpy(block->bytes + id.len, record.ptr, record.len);
+    if (issuer.len)
+        memcpy(block->bytes + id.len, issuer.ptr, issuer.len);
+    memcpy(block->bytes + names, record.ptr, record.len);
     block->key.id = (struct kn_str){(const char *) block->bytes, id.len};
-    struct kn_reader in = kn_reader_of((struct kn_bytes){block->bytes + id.len, record.len});
+    block->key.issuer = (struct kn_str){(const char *) block->bytes + id.len, issuer.len};
+    struct kn_reader in = kn_reader_of((struct kn_bytes){block->bytes + names, record.len});
     int r = read_record(&in, block);
     if (r < 0) {
         free(block);
@@ -90,10 +95,11 @@ static int decode(struct kn_str id, struct kn_bytes record, struct key_block **r
     return 0;
 }
 
-int storage_credential_decode(struct kn_str id, struct kn_bytes record, struct kn_key **ret)
+int storage_credential_decode(struct kn_str id, struct kn_str issuer, struct kn_bytes record,
+                              struct kn_key **ret)
 {
     struct key_block *block;
-    int r = decode(id, record, &block);
+    int r = decode(id, issuer, record, &block);
     if (r == 0)
         *ret = &block->key;
     return r;
@@ -159,7 +165,7 @@ static int append_random_base64(struct kn_buf *dst, size_t bytes)
     return kn_base64_encode((struct kn_bytes){random, bytes}, false, dst);
 }
 
-static void random_id(bool session, char dst[4 + ID_RANDOM_CHARS + 1])
+void storage_credential_id(bool session, char dst[STORAGE_KEY_ID_MADE + 1])
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"; /* 32: no bias */
     uint8_t random[ID_RANDOM_CHARS];
@@ -170,44 +176,52 @@ static void random_id(bool session, char dst[4 + ID_RANDOM_CHARS + 1])
     dst[4 + sizeof random] = 0;
 }
 
-static int encode(const struct storage_credential_new *what, struct kn_buf *dst)
+void storage_credential_encode(const struct storage_credential_record *record, struct kn_buf *dst)
 {
     kn_buf_append_byte(dst, RECORD_FORMAT);
-    kn_buf_append_u64be(dst, (uint64_t) what->created_ms);
-    kn_buf_append_u64be(dst, (uint64_t) what->expires_ms);
+    kn_buf_append_u64be(dst, (uint64_t) record->created_ms);
+    kn_buf_append_u64be(dst, (uint64_t) record->expires_ms);
+    storage_text_append(dst, record->secret);
+    storage_text_append(dst, record->session_token);
+    kn_buf_append_varint(dst, record->grant_count);
+    for (size_t i = 0; i < record->grant_count; i++) {
+        storage_text_append(dst, record->grants[i].action);
+        storage_text_append(dst, record->grants[i].stream);
+    }
+}
 
-    struct kn_buf random;
-    kn_buf_init(&random, 1024);
+static int encode(const struct storage_credential_new *what, struct kn_buf *dst)
+{
+    static const struct kn_key_grant everything = {KN_STR_INIT("*"), KN_STR_INIT("*")};
+    struct kn_buf secret, token;
+    kn_buf_init(&secret, 1024);
+    kn_buf_init(&token, 1024);
     int r = 0;
     if (what->secret.len == 0)
-        r = append_random_base64(&random, SECRET_RANDOM_BYTES);
-    storage_text_append(dst, what->secret.len ? what->secret : kn_buf_str(&random));
-    kn_buf_clear(&random);
+        r = append_random_base64(&secret, SECRET_RANDOM_BYTES);
     if (r == 0 && what->session)
-        r = append_random_base64(&random, TOKEN_RANDOM_BYTES);
-    storage_text_append(dst, kn_buf_str(&random));
-    kn_buf_done(&random);
-    if (r < 0)
-        return r;
-
-    static const struct kn_key_grant everything = {KN_STR_INIT("*"), KN_STR_INIT("*")};
-    const struct kn_key_grant *grants = what->grant_count ? what->grants : &everything;
-    size_t count = what->grant_count ? what->grant_count : 1;
-    kn_buf_append_varint(dst, count);
-    for (size_t i = 0; i < count; i++) {
-        storage_text_append(dst, grants[i].action);
-        storage_text_append(dst, grants[i].stream);
-    }
-    return dst->error;
+        r = append_random_base64(&token, TOKEN_RANDOM_BYTES);
+    const struct storage_credential_record record = {
+        .created_ms = what->created_ms,
+        .expires_ms = what->expires_ms,
+        .secret = what->secret.len ? what->secret : kn_buf_str(&secret),
+        .session_token = kn_buf_str(&token),
+        .grants = what->grant_count ? what->grants : &everything,
+        .grant_count = what->grant_count ? what->grant_count : 1};
+    if (r == 0)
+        storage_credential_encode(&record, dst);
+    kn_buf_done(&secret);
+    kn_buf_done(&token);
+    return r < 0 ? r : dst->error;
 }
 
 int storage_credential_create(struct storage_meta *meta, const struct storage_credential_new *what,
                               struct kn_key **ret, struct kn_err *err)
 {
-    char made_id[4 + ID_RANDOM_CHARS + 1];
+    char made_id[STORAGE_KEY_ID_MADE + 1];
     struct kn_str id = what->id;
     if (id.len == 0) {
-        random_id(what->session, made_id);
+        storage_credential_id(what->session, made_id);
         id = kn_str_from(made_id);
     }
     int r = check_id(id, err);
@@ -224,7 +238,7 @@ int storage_credential_create(struct storage_meta *meta, const struct storage_cr
     struct kn_key_id key;
     r = encode(what, &record);
     if (r == 0)
-        r = decode(id, kn_buf_bytes(&record), &block);
+        r = decode(id, KN_STR(""), kn_buf_bytes(&record), &block);
     if (r == 0)
         r = storage_meta_put(meta, record_key(id, &key), kn_buf_bytes(&record), 0, NULL);
     kn_buf_done(&record);
@@ -256,7 +270,8 @@ static int list_one(void *ctx, struct kn_bytes key, struct kn_bytes value, uint6
     (void) version;
     struct listing *listing = ctx;
     struct key_block *block;
-    int r = decode((struct kn_str){(const char *) key.ptr + 2, key.len - 2}, value, &block);
+    struct kn_str id = {(const char *) key.ptr + 2, key.len - 2};
+    int r = decode(id, KN_STR(""), value, &block);
     if (r < 0)
         return r;
     r = listing->each(listing->ctx, &block->key, block->created_ms);
@@ -284,6 +299,7 @@ struct storage_keyring {
     struct kn_lock lock;
     struct entry *entries; /* guarded by lock; sorted by id; only keys that exist */
     size_t count, cap;
+    struct storage_issuer issuer;
 };
 
 static size_t at_id_locked(struct storage_keyring *ring, struct kn_str id, bool *ret_found)
@@ -393,7 +409,7 @@ static int find_blocking(struct kn_keyring *base, struct kn_str id, struct kn_ke
     struct key_block *block = NULL;
     struct kn_key *known = r == 0 ? confirm(ring, id, version, generation) : NULL;
     if (r == 0 && !known)
-        r = decode(id, kn_buf_bytes(&record), &block);
+        r = decode(id, KN_STR(""), kn_buf_bytes(&record), &block);
     kn_buf_done(&record);
     if (block) {
         known = ref(&block->key);
@@ -408,6 +424,43 @@ static int find_blocking(struct kn_keyring *base, struct kn_str id, struct kn_ke
     return r;
 }
 
+/* A token of another kind belongs to a key of the catalogue, or to nobody's. */
+static int find_issued(struct kn_keyring *base, struct kn_str id, struct kn_str token,
+                       bool may_block, struct kn_key **ret)
+{
+    struct storage_keyring *ring = KN_CONTAINER_OF(base, struct storage_keyring, base);
+    KN_CLEANUP(kn_buf_done) struct kn_buf plain;
+    struct storage_issued issued;
+    kn_buf_init(&plain, RECORD_BYTES_MAX);
+    int r = storage_issuer_open(&ring->issuer, id, token, &plain, &issued);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    struct kn_str wanted = r == 0 ? issued.role : id;
+    struct kn_key *key;
+    int found = may_block ? find_blocking(base, wanted, &key) : find(base, wanted, &key);
+    if (found < 0)
+        return found;
+    if (r < 0) {
+        *ret = key;
+        return 0;
+    }
+    r = storage_issuer_key(&ring->issuer, id, token, &issued, key, ret);
+    storage_credential_free(key);
+    return r;
+}
+
+int storage_keyring_issue(struct storage_keyring *ring, const struct storage_issue *what,
+                          struct kn_key **ret)
+{
+    struct kn_key *role;
+    int r = find_blocking(&ring->base, what->role, &role);
+    if (r < 0)
+        return r;
+    r = storage_issuer_issue(&ring->issuer, ring->meta, what, role, ret);
+    storage_credential_free(role);
+    return r;
+}
+
 static void unref(struct kn_keyring *base, struct kn_key *key)
 {
     (void) base;
@@ -419,9 +472,14 @@ int storage_keyring_new(struct storage_meta *meta, struct storage_keyring **ret)
     struct storage_keyring *ring = calloc(1, sizeof *ring);
     if (!ring)
         return -ENOMEM;
-    ring->base = (struct kn_keyring){find, find_blocking, unref};
+    ring->base = (struct kn_keyring){find, find_blocking, unref, find_issued};
     ring->meta = meta;
     kn_lock_init(&ring->lock);
+    int r = storage_issuer_init(&ring->issuer, meta);
+    if (r < 0) {
+        storage_keyring_free(ring);
+        return r;
+    }
     *ret = ring;
     return 0;
 }
@@ -434,6 +492,7 @@ void storage_keyring_free(struct storage_keyring *ring)
         storage_credential_free(ring->entries[i].key);
     free(ring->entries);
     kn_lock_done(&ring->lock);
+    storage_issuer_done(&ring->issuer);
     free(ring);
 }
 

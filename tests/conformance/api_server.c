@@ -36,7 +36,7 @@ static void unref(struct kn_keyring *ring, struct kn_key *unused)
     (void) unused;
 }
 
-static struct kn_keyring keyring = {find, find, unref};
+static struct kn_keyring keyring = {.find = find, .find_blocking = find, .unref = unref};
 
 static void must(int code, struct kn_err *err)
 {

@@ -83,7 +83,7 @@ static void try_keys(struct kn_bytes in)
 static void try_credential(struct kn_bytes in)
 {
     struct kn_key *key;
-    if (storage_credential_decode(KN_STR("AKIATEST"), in, &key) < 0)
+    if (storage_credential_decode(KN_STR("AKIATEST"), KN_STR(""), in, &key) < 0)
         return;
     kn_assert(key->grant_count <= KN_KEY_GRANTS_MAX);
     for (size_t i = 0; i < key->grant_count; i++)

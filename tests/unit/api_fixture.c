@@ -149,7 +149,7 @@ static void unref(struct kn_keyring *ring, struct kn_key *key)
     key_refs--;
 }
 
-static struct kn_keyring keyring = {find, find_blocking, unref};
+static struct kn_keyring keyring = {.find = find, .find_blocking = find_blocking, .unref = unref};
 
 /* --- fixture ---------------------------------------------------------------------------------- */
 static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};

@@ -229,10 +229,112 @@ TEST(many_keys_are_cached_side_by_side)
     teardown(&f);
 }
 
+static struct kn_key *issue(struct fixture *f, const char *thing, int64_t now_ms)
+{
+    struct kn_key *key = NULL;
+    assert_ok(storage_keyring_issue(f->cache,
+                                    &(struct storage_issue){.role = KN_STR("role"),
+                                                            .thing = kn_str_from(thing),
+                                                            .now_ms = now_ms,
+                                                            .lasts_ms = 1000},
+                                    &key));
+    return key;
+}
+
+static void make_role(struct fixture *f)
+{
+    struct kn_key_grant grants[] = {
+        {KN_STR("kinesisvideo:PutMedia"), KN_STR(STORAGE_THING_VARIABLE)          },
+        {KN_STR("kinesisvideo:Get*"),     KN_STR("x-" STORAGE_THING_VARIABLE "-*")}
+    };
+    struct storage_credential_new what = {.grants = grants,
+                                          .grant_count = 2,
+                                          .id = KN_STR("role"),
+                                          .secret = KN_STR("secret"),
+                                          .expires_ms = 5000};
+    storage_credential_free(create(f, &what));
+}
+
+TEST(an_issued_key_is_found_by_its_token_also_after_a_restart)
+{
+    struct fixture f;
+    setup(&f);
+    make_role(&f);
+    struct kn_key *made = issue(&f, "yard", 7), *found = NULL;
+    storage_keyring_free(f.cache);
+    assert_ok(storage_keyring_new(f.meta, &f.cache));
+    f.ring = storage_keyring_base(f.cache);
+
+    assert_int_equal(f.ring->find_issued(f.ring, made->id, made->session_token, false, &found),
+                     -EAGAIN);
+    assert_ok(f.ring->find_issued(f.ring, made->id, made->session_token, true, &found));
+    assert_true(kn_str_eq(found->id, made->id));
+    assert_true(kn_str_eq(found->secret, made->secret));
+    assert_str_is(found->issuer, "role");
+    assert_int_equal(found->expires_ms, 1007);
+    assert_int_equal(found->grant_count, 2);
+    assert_str_is(found->grants[0].stream, "yard");
+    assert_str_is(found->grants[1].stream, "x-yard-*");
+    f.ring->unref(f.ring, found);
+    assert_ok(f.ring->find_issued(f.ring, made->id, made->session_token, false, &found));
+    f.ring->unref(f.ring, found);
+    storage_credential_free(made);
+    teardown(&f);
+}
+
+TEST(a_token_that_was_altered_or_belongs_to_another_key_finds_nothing)
+{
+    struct fixture f;
+    setup(&f);
+    make_role(&f);
+    struct kn_key *one = issue(&f, "yard", 0), *two = issue(&f, "yard", 0), *found = NULL;
+    char token[512];
+
+    assert_int_equal(f.ring->find_issued(f.ring, one->id, two->session_token, true, &found),
+                     -ENOENT);
+    for (size_t i = 0; i < one->session_token.len; i++) {
+        assert_ok(kn_str_copy(token, sizeof token, one->session_token));
+        token[i] = (char) (token[i] == 'A' ? 'B' : 'A');
+        struct kn_str text = {token, one->session_token.len};
+        assert_int_equal(f.ring->find_issued(f.ring, one->id, text, true, &found), -ENOENT);
+        text.len = i;
+        assert_int_equal(f.ring->find_issued(f.ring, one->id, text, true, &found), -ENOENT);
+    }
+    storage_credential_free(one);
+    storage_credential_free(two);
+    teardown(&f);
+}
+
+TEST(a_key_is_issued_only_of_a_role_that_lasts_and_to_a_proper_name)
+{
+    struct fixture f;
+    setup(&f);
+    struct storage_issue what = {.role = KN_STR("role"), .thing = KN_STR("yard"), .lasts_ms = 9000};
+    struct kn_key *key = NULL;
+    assert_int_equal(storage_keyring_issue(f.cache, &what, &key), -ENOENT);
+    make_role(&f);
+
+    assert_ok(storage_keyring_issue(f.cache, &what, &key));
+    assert_int_equal(key->expires_ms, 5000); /* as the role */
+    storage_credential_free(key);
+    what.now_ms = 5000;
+    assert_int_equal(storage_keyring_issue(f.cache, &what, &key), -EACCES);
+    what.now_ms = 0;
+    static const char *const bad[] = {"", "*", "a*", "a b", "a.b", "ä"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(bad); i++) {
+        what.thing = kn_str_from(bad[i]);
+        assert_int_equal(storage_keyring_issue(f.cache, &what, &key), -EINVAL);
+    }
+    teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(a_key_made_without_grants_is_an_administrator_with_a_random_secret),
            TEST_OF(a_key_keeps_its_grants_expiry_and_session_token),
            TEST_OF(the_cache_answers_without_waiting_until_the_catalogue_changes),
            TEST_OF(a_revoked_key_is_unknown_from_the_next_question_on),
            TEST_OF(a_second_key_of_one_id_and_bad_forms_are_refused),
            TEST_OF(a_list_names_every_key_until_it_is_stopped),
-           TEST_OF(many_keys_are_cached_side_by_side))
+           TEST_OF(many_keys_are_cached_side_by_side),
+           TEST_OF(an_issued_key_is_found_by_its_token_also_after_a_restart),
+           TEST_OF(a_token_that_was_altered_or_belongs_to_another_key_finds_nothing),
+           TEST_OF(a_key_is_issued_only_of_a_role_that_lasts_and_to_a_proper_name))

@@ -80,8 +80,11 @@ size_t kn_http_headers(struct kn_http_req *req,
                        const struct kn_http_header **ret); /* all, in order */
 bool kn_http_is_tls(struct kn_http_req *req);
 bool kn_http_is_h2(struct kn_http_req *req);
-bool kn_http_is_loopback(struct kn_http_req *req);       /* the peer's address is */
-struct kn_str kn_http_peer(struct kn_http_req *req);     /* "127.0.0.1:4711" */
+bool kn_http_is_loopback(struct kn_http_req *req);   /* the peer's address is */
+struct kn_str kn_http_peer(struct kn_http_req *req); /* "127.0.0.1:4711" */
+/* The common name in the certificate that the client has proved to hold; ptr NULL: none was asked
+ * for (kn_tls_demand_clients), or it has no such name. */
+struct kn_str kn_http_client_name(struct kn_http_req *req);
 struct kn_arena *kn_http_arena(struct kn_http_req *req); /* lives until gone() */
 
 /* Finds and percent-decodes a query parameter into the arena. -ENOENT absent, -EINVAL malformed. */

@@ -37,6 +37,9 @@ struct kn_tls; /* certificate, key and context */
 int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
                struct kn_err *err) KN_MUSTUSE;
 void kn_tls_free(struct kn_tls *tls);
+/* From now on a handshake succeeds only with a client's certificate that one of the authorities in
+ * the PEM file has signed, and that is not in the revocation lists there, if there are any. */
+int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err *err) KN_MUSTUSE;
 /* Makes a self-signed ECDSA certificate for localhost, 127.0.0.1, ::1 (10 years), unless both files
  * exist. Key mode 0600. */
 int kn_tls_self_signed(const char *cert_path, const char *key_path, struct kn_err *err) KN_MUSTUSE;

@@ -25,6 +25,7 @@ struct kn_key_grant {
 struct kn_key {
     _Atomic unsigned refs;
     struct kn_str id;
+    struct kn_str issuer; /* empty, or the key it was issued of for a while, which may be revoked */
     struct kn_str secret;
     struct kn_str session_token; /* empty: a long-term key, whose requests need none */
     int64_t expires_ms;          /* wall time; 0: never */
@@ -38,7 +39,18 @@ struct kn_keyring {
     int (*find)(struct kn_keyring *ring, struct kn_str id, struct kn_key **ret);
     int (*find_blocking)(struct kn_keyring *ring, struct kn_str id, struct kn_key **ret);
     void (*unref)(struct kn_keyring *ring, struct kn_key *key);
+    /* NULL, or: as the two above (may_block: the second), where the request brought a session
+     * token: some keys lie in theirs and nowhere else. */
+    int (*find_issued)(struct kn_keyring *ring, struct kn_str id, struct kn_str token,
+                       bool may_block, struct kn_key **ret);
 };
+
+/* The id under which a key can be found as long as it is good; that of an issued one is not kept.
+ */
+static inline struct kn_str kn_key_lasting(const struct kn_key *key)
+{
+    return key->issuer.len ? key->issuer : key->id;
+}
 
 /* May the key do this? stream is empty for account-wide calls. */
 bool kn_key_allows(const struct kn_key *key, struct kn_str action, struct kn_str stream);

@@ -172,7 +172,7 @@ int playback_url_begin(struct playback *playback, struct kn_api_call *call,
     int64_t expires_s = in->expires_s.set ? in->expires_s.v : EXPIRES_S_DEFAULT;
     session->expires_ms = kn_wall_ms(playback->clock) + expires_s * 1000;
     kn_assert(!call->key ||
-              kn_str_copy(session->key_id, sizeof session->key_id, call->key->id) == 0);
+              kn_str_copy(session->key_id, sizeof session->key_id, kn_key_lasting(call->key)) == 0);
     r = read_range(playback, in, call, session);
     if (r == 0)
         *ret_stream = KN_MOVE(stream);
@@ -298,7 +298,7 @@ int playback_console_session(struct playback *playback, struct kn_str stream_nam
     } else {
         return kn_fail(err, -EINVAL, "no such playback mode: %.20s", mode);
     }
-    if (key && kn_str_copy(session.key_id, sizeof session.key_id, key->id) < 0)
+    if (key && kn_str_copy(session.key_id, sizeof session.key_id, kn_key_lasting(key)) < 0)
         return kn_fail(err, -EINVAL, "the access key's id is too long");
     kn_buf_append_text(dst, dash ? PLAYBACK_DASH_FIRST : PLAYBACK_HLS_FIRST);
     int r = playback_sessions_open(playback, stream, &session, dst, err);
@@ -323,7 +323,7 @@ int playback_console_clip(struct playback *playback, struct kn_str stream_name, 
                                        .to_ms = kn_min_i64(to_ms, now_ms),
                                        .opened_ms = now_ms,
                                        .expires_ms = now_ms + CONSOLE_EXPIRES_S * 1000};
-    if (key && kn_str_copy(session.key_id, sizeof session.key_id, key->id) < 0)
+    if (key && kn_str_copy(session.key_id, sizeof session.key_id, kn_key_lasting(key)) < 0)
         return kn_fail(err, -EINVAL, "the access key's id is too long");
     if (session.to_ms <= from_ms || to_ms - from_ms > (int64_t) playback->conf.range_ms_max)
         return kn_fail(err, -EINVAL, "a clip spans some time, and at most %" PRIu64 " hours",

@@ -15,6 +15,22 @@ int storage_keyring_new(struct storage_meta *meta, struct storage_keyring **ret)
 void storage_keyring_free(struct storage_keyring *ring);
 struct kn_keyring *storage_keyring_base(struct storage_keyring *ring);
 
+/* A key for a while, with the grants of the key `role`; it lies in its session token alone, sealed,
+ * so that nothing is kept and revoking the role ends it. In a grant's stream pattern
+ * STORAGE_THING_VARIABLE stands for `thing`. */
+#define STORAGE_THING_VARIABLE "${credentials-iot:ThingName}" /* as AWS's policies call it */
+enum {
+    STORAGE_THING_BYTES_MAX = 128
+};
+struct storage_issue {
+    struct kn_str role, thing;
+    int64_t now_ms, lasts_ms; /* not beyond the role itself */
+};
+/* -ENOENT: no such role; -EINVAL: a thing's name has 1 to 128 of [a-zA-Z0-9:_-]; -EACCES: the role
+ * has expired. Blocks. */
+int storage_keyring_issue(struct storage_keyring *ring, const struct storage_issue *what,
+                          struct kn_key **ret) KN_MUSTUSE;
+
 struct storage_credential_new {
     const struct kn_key_grant *grants; /* none: an administrator ("*" on "*") */
     size_t grant_count;
