@@ -27,6 +27,7 @@ struct upload {
     const char *file;
     struct kinema_config config;
     const char *credential_file;
+    struct kinema_iot iot;             /* endpoint NULL: not so */
     const char *tags[KINEMA_TAGS_MAX]; /* NAME=VALUE, with every fragment */
     size_t tag_count;
     int64_t start_ms;
@@ -213,7 +214,9 @@ static int usage(FILE *out)
         "  --spill FILE --spill-bytes BYTES   for what the buffer cannot hold\n"
         "  --session MS, --ack-timeout MS     of a connection\n"
         "  --credentials FILE   a file that may be replaced; otherwise AWS_ACCESS_KEY_ID,\n"
-        "                       AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN\n",
+        "                       AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN\n"
+        "  --iot HOST:PORT --role ALIAS --thing NAME --certificate FILE --key FILE\n"
+        "                       or keys for a certificate\n",
         out);
     return out == stdout ? 0 : 2;
 }
@@ -236,6 +239,11 @@ static const struct option options[] = {
     {"session",       1, NULL, 'l'},
     {"ack-timeout",   1, NULL, 'a'},
     {"credentials",   1, NULL, 'k'},
+    {"iot",           1, NULL, 'i'},
+    {"role",          1, NULL, 'o'},
+    {"thing",         1, NULL, 'T'},
+    {"certificate",   1, NULL, 'C'},
+    {"key",           1, NULL, 'K'},
     {"help",          0, NULL, 'H'},
     {NULL,            0, NULL, 0  }
 };
@@ -248,6 +256,11 @@ static void take_text(struct upload *u, int o, const char *text)
                       : o == 'r' ? &c->region
                       : o == 'c' ? &c->ca_file
                       : o == 'p' ? &c->spill_path
+                      : o == 'i' ? &u->iot.endpoint
+                      : o == 'o' ? &u->iot.role_alias
+                      : o == 'T' ? &u->iot.thing
+                      : o == 'C' ? &u->iot.certificate_file
+                      : o == 'K' ? &u->iot.key_file
                                  : &u->credential_file;
     *to = text;
 }
@@ -304,6 +317,16 @@ static const char *env_or(const char *name, const char *fallback)
     return value && *value ? value : fallback;
 }
 
+static int find_credentials(struct upload *u)
+{
+    struct kinema_credential_provider **ret = &u->config.credentials;
+    u->iot.ca_file = u->config.ca_file;
+    if (u->iot.endpoint)
+        return kinema_credentials_iot(&u->iot, ret);
+    return u->credential_file ? kinema_credentials_file(u->credential_file, ret)
+                              : kinema_credentials_environment(ret);
+}
+
 int main(int argc, char **argv)
 {
     struct upload u = {
@@ -320,9 +343,8 @@ int main(int argc, char **argv)
     int code = read_options(&u, argc, argv);
     if (code != 0)
         return code - 1;
-    code = u.credential_file ? kinema_credentials_file(u.credential_file, &u.config.credentials)
-                             : kinema_credentials_environment(&u.config.credentials);
     (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+    code = find_credentials(&u);
     if (code == 0 && (avformat_open_input(&u.input, u.file, NULL, NULL) < 0 ||
                       avformat_find_stream_info(u.input, NULL) < 0 || find_tracks(&u) < 0)) {
         (void) fprintf(stderr, "upload-file: %s holds nothing that can be sent\n", u.file);

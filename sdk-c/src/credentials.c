@@ -3,7 +3,7 @@
  * Providers of access keys. The file's line is that of AWS's C++ Producer SDK (property
  * credential-path of kvssink, observed with 3.6.0).
  */
-#include "kinema/credentials.h"
+#include "iot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@ struct kinema_credential_provider {
     void *ctx;
     struct kinema_credentials *fixed; /* of a static one */
     char *path;                       /* of a file */
+    struct iot *iot;                  /* of a certificate */
 };
 
 enum {
@@ -33,8 +34,8 @@ static int copy(char *dst, size_t cap, const char *text)
     return 0;
 }
 
-static int fill(struct kinema_credentials *dst, const char *key_id, const char *secret,
-                const char *token)
+int credentials_fill(struct kinema_credentials *dst, const char *key_id, const char *secret,
+                     const char *token)
 {
     *dst = (struct kinema_credentials){.expires_ms = 0};
     if (!key_id || !*key_id || !secret || !*secret)
@@ -68,7 +69,7 @@ int kinema_credentials_static(const char *key_id, const char *secret, const char
                               struct kinema_credential_provider **ret)
 {
     struct kinema_credentials *fixed = malloc(sizeof(*fixed));
-    int code = !fixed ? -ENOMEM : fill(fixed, key_id, secret, token) < 0 ? -EINVAL : 0;
+    int code = !fixed ? -ENOMEM : credentials_fill(fixed, key_id, secret, token) < 0 ? -EINVAL : 0;
     if (code == 0)
         code = kinema_credentials_from(get_fixed, fixed, ret);
     if (code == 0)
@@ -81,8 +82,8 @@ int kinema_credentials_static(const char *key_id, const char *secret, const char
 static int get_environment(void *ctx, struct kinema_credentials *ret)
 {
     (void) ctx;
-    return fill(ret, getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"),
-                getenv("AWS_SESSION_TOKEN"));
+    return credentials_fill(ret, getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"),
+                            getenv("AWS_SESSION_TOKEN"));
 }
 
 int kinema_credentials_environment(struct kinema_credential_provider **ret)
@@ -102,7 +103,7 @@ static int64_t days_of(int64_t year, int month, int day)
 }
 
 /* 2030-01-01T00:00:00Z */
-static int parse_time(const char *text, int64_t *ret_ms)
+int credentials_time(const char *text, int64_t *ret_ms)
 {
     int year, month, day, hour, minute, second, used = 0;
     if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
@@ -126,10 +127,10 @@ static int parse_line(char *line, struct kinema_credentials *ret)
         words[count++] = word;
     if ((count != 3 && count != 5) || strcmp(words[0], "CREDENTIALS") != 0)
         return -EBADMSG;
-    if (count == 5 && parse_time(words[2], &expires_ms) < 0)
+    if (count == 5 && credentials_time(words[2], &expires_ms) < 0)
         return -EBADMSG;
-    code =
-        count == 3 ? fill(ret, words[1], words[2], NULL) : fill(ret, words[1], words[3], words[4]);
+    code = count == 3 ? credentials_fill(ret, words[1], words[2], NULL)
+                      : credentials_fill(ret, words[1], words[3], words[4]);
     ret->expires_ms = expires_ms;
     return code;
 }
@@ -171,6 +172,52 @@ int kinema_credentials_file(const char *path, struct kinema_credential_provider 
     return code;
 }
 
+/* --- a certificate ---------------------------------------------------------------------------- */
+static int get_iot(void *ctx, struct kinema_credentials *ret)
+{
+    return iot_get(ctx, ret);
+}
+
+int kinema_credentials_iot(const struct kinema_iot *config, struct kinema_credential_provider **ret)
+{
+    struct iot *iot;
+    int code = iot_new(config, &iot);
+    if (code < 0)
+        return code;
+    code = kinema_credentials_from(get_iot, iot, ret);
+    if (code == 0)
+        (*ret)->iot = iot;
+    else
+        iot_free(iot);
+    return code;
+}
+
+int credentials_peek(struct kinema_credential_provider *provider, struct kinema_credentials *ret,
+                     int64_t *ret_margin_ms)
+{
+    if (provider->iot)
+        return iot_peek(provider->iot, ret, ret_margin_ms);
+    *ret_margin_ms = EXPIRY_MARGIN_MS;
+    return kinema_credentials_get(provider, ret);
+}
+
+int credentials_call(struct kinema_credential_provider *provider, CURL *easy,
+                     struct curl_slist **headers)
+{
+    return iot_call(provider->iot, easy, headers);
+}
+
+int credentials_called(struct kinema_credential_provider *provider, const char *ptr, size_t len)
+{
+    return iot_called(provider->iot, ptr, len);
+}
+
+void credentials_refused(struct kinema_credential_provider *provider)
+{
+    if (provider->iot)
+        iot_refused(provider->iot);
+}
+
 int kinema_credentials_get(struct kinema_credential_provider *provider,
                            struct kinema_credentials *ret)
 {
@@ -184,6 +231,7 @@ void kinema_credentials_free(struct kinema_credential_provider *provider)
         return;
     if (provider->fixed)
         OPENSSL_cleanse(provider->fixed, sizeof(*provider->fixed));
+    iot_free(provider->iot);
     free(provider->fixed);
     free(provider->path);
     free(provider);

@@ -4,6 +4,7 @@
 #ifndef SDK_PRODUCER_PRIVATE_H
 #define SDK_PRODUCER_PRIVATE_H
 
+#include "iot.h"
 #include "mkv.h"
 #include "ring.h"
 #include "text.h"
@@ -30,7 +31,8 @@ enum call {
     CALL_DESCRIBE,
     CALL_CREATE,
     CALL_ENDPOINT,
-    CALL_PUT
+    CALL_PUT,
+    CALL_KEY /* the credentials' own */
 };
 
 struct kinema_producer {
@@ -67,7 +69,7 @@ struct kinema_producer {
     enum call call;
     int stream_known, must_create;
     char endpoint[URL_BYTES_MAX]; /* of PutMedia; "": to be asked for */
-    int64_t retry_at, endpoint_at;
+    int64_t retry_at, endpoint_at, key_margin_ms;
     unsigned backoff_ms;
     char body[BODY_BYTES_MAX];
     char answer[ANSWER_BYTES_MAX];

@@ -14,11 +14,8 @@
 #include <time.h>
 
 enum {
-    CONNECT_TIMEOUT_MS = 5000,
-    CALL_TIMEOUT_MS = 10000, /* both as AWS's C producer has them */
     UPLOAD_BYTES = 64 << 10,
-    HEADER_BYTES_MAX = KINEMA_TOKEN_BYTES_MAX + 64,
-    EXPIRY_MARGIN_MS = 30000 /* a connection is renewed as long before its key expires */
+    HEADER_BYTES_MAX = KINEMA_TOKEN_BYTES_MAX + 64
 };
 
 static const char user_agent[] = "kinema-producer/0.1";
@@ -259,7 +256,7 @@ static void set_up_put(struct kinema_producer *p, const struct kinema_credential
     struct timespec wall;
     int64_t now = producer_clock_ms(), left;
     (void) clock_gettime(CLOCK_REALTIME, &wall);
-    left = key->expires_ms - (int64_t) wall.tv_sec * 1000 - EXPIRY_MARGIN_MS;
+    left = key->expires_ms - (int64_t) wall.tv_sec * 1000 - p->key_margin_ms;
     p->renew_at = now + p->session_ms;
     if (key->expires_ms && left < (int64_t) p->session_ms)
         p->renew_at = now + (left > 0 ? left : 0);
@@ -311,6 +308,21 @@ static int set_up(struct kinema_producer *p, enum call call, const char *url,
     return curl_multi_add_handle(p->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
 }
 
+/* The provider has to ask somebody first. */
+static int start_key(struct kinema_producer *p)
+{
+    int code;
+    p->easy = curl_easy_init();
+    code = p->easy ? credentials_call(p->credentials, p->easy, &p->headers) : -ENOMEM;
+    if (code < 0)
+        return code;
+    (void) curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, take_answer);
+    (void) curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
+    p->call = CALL_KEY;
+    p->answer_len = 0;
+    return curl_multi_add_handle(p->multi, p->easy) == CURLM_OK ? 0 : -ENOMEM;
+}
+
 int request_start(struct kinema_producer *p, enum call call)
 {
     static const char *const paths[] = {"", "/describeStream", "/createStream", "/getDataEndpoint",
@@ -324,10 +336,13 @@ int request_start(struct kinema_producer *p, enum call call)
         code = split_url(url, host, sizeof(host), &prefix);
     if (code == 0)
         code = make_body(p, call);
-    if (code == 0)
-        code = kinema_credentials_get(p->credentials, &key) < 0 ? -EACCES : 0;
     if (code < 0)
         return code;
+    code = credentials_peek(p->credentials, &key, &p->key_margin_ms);
+    if (code == -EAGAIN)
+        return start_key(p);
+    if (code < 0)
+        return -EACCES;
     p->easy = curl_easy_init();
     code = p->easy ? sign_request(p, call, host, prefix, &key) : -ENOMEM;
     if (code == 0)

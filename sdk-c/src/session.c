@@ -7,6 +7,7 @@
 #include "producer_private.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,8 +57,8 @@ void session_end(struct kinema_producer *p)
 /* --- what an answer means --------------------------------------------------------------------- */
 static void call_failed(struct kinema_producer *p, int64_t now, long status, const char *reason)
 {
-    static const char *const names[] = {"credentials", "DescribeStream", "CreateStream",
-                                        "GetDataEndpoint", "PutMedia"};
+    static const char *const names[] = {"credentials",     "DescribeStream", "CreateStream",
+                                        "GetDataEndpoint", "PutMedia",       "credentials"};
     char text[REASON_BYTES_MAX], message[128] = "";
     if (status != 0)
         (void) json_find(p->answer, p->answer_len, "message", message, sizeof(message));
@@ -66,7 +67,12 @@ static void call_failed(struct kinema_producer *p, int64_t now, long status, con
     (void) snprintf(text, sizeof(text), "%s: %.80s%s%s", names[p->call],
                     reason ? reason : "refused", message[0] ? ": " : "", message);
     p->stats.errors++;
-    if (status == 403 || status == 404 || status == 0) { /* what was kept may be wrong by now */
+    if (status == 401 || status == 403)
+        credentials_refused(p->credentials);
+    if (p->call == CALL_KEY) {
+        OPENSSL_cleanse(p->answer, sizeof(p->answer));
+    } else if (status == 403 || status == 404 ||
+               status == 0) { /* what was kept may be wrong by now */
         p->endpoint[0] = '\0';
         p->stream_known = p->stream_known && status != 404;
     }
@@ -101,6 +107,20 @@ static void described(struct kinema_producer *p, int64_t now, long status)
     }
 }
 
+static void got_key(struct kinema_producer *p, int64_t now, long status)
+{
+    int code = status == 200 ? credentials_called(p->credentials, p->answer, p->answer_len) : 0;
+    if (status != 200 || code < 0) {
+        call_failed(p, now, status,
+                    code == -ETIMEDOUT ? "the key has expired already"
+                    : code < 0         ? "the answer is no key"
+                                       : NULL);
+        return;
+    }
+    OPENSSL_cleanse(p->answer, sizeof(p->answer));
+    session_end(p);
+}
+
 static void called(struct kinema_producer *p, int64_t now, long status)
 {
     switch (p->call) {
@@ -122,6 +142,9 @@ static void called(struct kinema_producer *p, int64_t now, long status)
         }
         p->endpoint_at = now;
         session_end(p);
+        return;
+    case CALL_KEY:
+        got_key(p, now, status);
         return;
     case CALL_NONE:
     case CALL_PUT:

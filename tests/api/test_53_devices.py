@@ -12,7 +12,11 @@ import botocore.exceptions
 import pytest
 
 import certificates
+import hls
 import kinema
+import media
+import mkv
+import test_80_producer as producer
 
 OWN = "${credentials-iot:ThingName}"
 
@@ -178,3 +182,43 @@ def test_settings_that_cannot_be_are_told(make_server, args, said):
     with pytest.raises(kinema.StartFailed) as caught:
         make_server(args=args)
     assert caught.value.code == 2 and said in caught.value.log
+
+
+# --- libkinema-producer ------------------------------------------------------------------------
+def device_args(server, device, role):
+    return ["--iot", server.endpoints["iot"].split("//")[1], "--role", role, "--thing", "yard",
+            "--certificate", device[0], "--key", device[1], "--ca", server.certificate]
+
+
+def test_a_camera_with_a_certificate_goes_on_when_its_keys_expire(make_server, authority, yard):
+    server = make_server(args=iot_args(authority, "--iot-key-ms", 3000), tls=True)
+    role = server.create_key("--allow", "kinesisvideo:*", "--stream", OWN).id
+    stats, told = producer.upload(server.endpoints["api-tls"], "yard", "--realtime", "--speed", 2,
+                                  "--times", 2, *device_args(server, yard, role))
+    frames = [(f.track, f.payload) for one in mkv.capture(producer.FILE).fragments for f in one.frames]
+    assert stats["lost"] == stats["errors"] == 0 and stats["connections"] > 1, told
+    producer.assert_whole(media.get_documents(server, "yard"), frames, 2)
+    assert len(re.findall("device_key_issued", server.log())) > 1
+
+
+def test_a_device_whose_role_is_gone_says_so_and_comes_back_with_it(iot_server, yard):
+    gone = "AKIAGONE"
+    camera = producer.start(iot_server.api, "yard", *device_args(iot_server, yard, gone))
+    told = next(line for line in camera.stderr if line.startswith("FAILED"))
+    assert "http=404" in told and "credentials: refused: The role alias must be" in told
+    iot_server.create_key("--allow", "kinesisvideo:*", "--stream", OWN, "--access-key-id", gone,
+                          "--secret-access-key", "unused")
+    stats, told = producer.finish(camera)
+    assert stats["frames"] == stats["persisted"] > 0, told
+
+
+def test_a_session_lasts_as_long_as_the_role_behind_its_key(make_server, authority, yard):
+    server = make_server(args=iot_args(authority))
+    server.create_stream("yard")
+    media.upload(server, "yard", mkv.capture(producer.FILE))
+    role = server.create_key("--allow", "kinesisvideo:*", "--stream", OWN).id
+    key = certificates.key_of(server, yard, role)
+    url = hls.open_session(server, "yard", client=server.client("kinesis-video-archived-media", key=key))
+    assert hls.get(url).status == 200
+    kinema.run("credentials", "revoke", role, "--data", server.data)
+    assert hls.get(url).status == 403

@@ -2,8 +2,8 @@
 /**
  * @file credentials.h
  * Where a producer's access key comes from: given, from the environment, from a file that is
- * replaced now and then, or from the caller's own function. A provider may serve several producers
- * of one thread; it must outlive them.
+ * replaced now and then, for a certificate, or from the caller's own function. A provider may serve
+ * several producers; it must outlive them.
  */
 #ifndef KINEMA_CREDENTIALS_H
 #define KINEMA_CREDENTIALS_H
@@ -48,13 +48,30 @@ KINEMA_API int kinema_credentials_environment(struct kinema_credential_provider 
  * the file. -EINVAL: no path; -ENOMEM. */
 KINEMA_API int kinema_credentials_file(const char *path, struct kinema_credential_provider **ret);
 
+/** Of a device with a certificate. Everything is copied. */
+struct kinema_iot {
+    const char *endpoint;         /**< host or host:port of the credential provider, always https */
+    const char *role_alias;       /**< whose rights the key has */
+    const char *thing;            /**< the device's name; NULL: it is not said */
+    const char *certificate_file; /**< PEM */
+    const char *key_file;         /**< PEM, without a password */
+    const char *ca_file;          /**< certificates to trust, PEM; NULL: the system's */
+};
+/** Temporary keys for a certificate, as AWS IoT's credential provider gives them. One is asked for
+ * when it is needed and shortly before the last one expires; producers do so without waiting.
+ * -EINVAL: something is missing, too long, or would not be legal in a head of HTTP; -ENOMEM. */
+KINEMA_API int kinema_credentials_iot(const struct kinema_iot *config,
+                                      struct kinema_credential_provider **ret);
+
 /** Fills ret; must not wait. Other than 0: there is none now; asked again later. */
 typedef int kinema_credentials_fn(void *ctx, struct kinema_credentials *ret);
 /** The caller's own source. -ENOMEM. */
 KINEMA_API int kinema_credentials_from(kinema_credentials_fn *get, void *ctx,
                                        struct kinema_credential_provider **ret);
 
-/** Asks a provider. -ENOENT: it has none; -EBADMSG: its file makes no sense. */
+/** Asks a provider. With a certificate it may wait for the service, 10 s at most. -ENOENT: it has
+ * none; -EBADMSG: its file or an answer makes no sense; -EACCES: the service refused or was not
+ * reached; -ETIMEDOUT: what it gave has expired already. */
 KINEMA_API int kinema_credentials_get(struct kinema_credential_provider *provider,
                                       struct kinema_credentials *ret);
 /** Accepts NULL; what it held is wiped. */
