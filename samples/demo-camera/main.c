@@ -2,48 +2,41 @@
 /*
  * demo-camera: a camera that is not there, streaming through the real protocol.
  *
- *   source (GStreamer) → muxer (fragments, kept until PERSISTED) → PutMedia (libcurl, full duplex)
+ *   source (GStreamer) → libkinema-producer (fragments, kept until PERSISTED) → PutMedia
  *
- * One thread runs the transfer; GStreamer's threads only queue frames and wake it. When the
- * connection ends for any reason it comes back after a growing pause and sends what was not yet
- * PERSISTED again.
+ * GStreamer's threads queue frames and wake the main thread, which puts them in order of time; the
+ * producer sends, listens and reconnects on a thread of its own.
  */
-#include "kvs.h"
-#include "muxer.h"
 #include "source.h"
 
+#include <curl/curl.h>
+#include <errno.h>
 #include <getopt.h>
+#include <kinema/producer.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
+#include <time.h>
 
 enum {
-    BACKOFF_FIRST_MS = 500,
-    BACKOFF_MAX_MS = 15000,
-    POLL_MS = 500,
-    STOP_MS = 5000,
-    STOP_SOUND_MS = 1000, /* of them, for a sound to the last picture */
+    BUFFER_BYTES = 32 << 20, /* minutes, while the server is away */
+    LOOK_MS = 500,
+    STOP_MS = 5000,       /* for what is not PERSISTED when it is told to end */
+    STOP_SOUND_MS = 1000, /* for a sound to the last picture */
     REPORT_S = 60
 };
 
 struct camera {
-    struct kvs kvs;
+    struct kinema_config config;
+    struct kinema_track tracks[2];
+    struct kinema_producer *producer;
     struct source_options picture;
     struct source *source;
-    struct muxer muxer;
-    bool ended; /* nothing more is made */
-    bool has_header;
-    CURLM *multi;
-    /* the running upload */
-    CURL *upload;
-    struct curl_slist *headers;
-    size_t header_sent, fragment, offset; /* how far the body has got */
-    bool paused, refused;
-    bool cut; /* the fragment being sent had to be dropped: the body cannot go on */
-    struct kn_buf acks;
-    /* what happened */
-    unsigned backoff_ms;
-    uint64_t persisted, errors, connections;
+    sem_t frames;   /* there may be some */
+    unsigned seen;  /* tracks with a frame in the open fragment, a bit each */
+    bool has_begun; /* a fragment */
     int64_t last_report_s;
 };
 
@@ -55,165 +48,116 @@ static void on_signal(int number)
     stopping = 1;
 }
 
-static int64_t now_ms(void)
+static int64_t now_ms(clockid_t clock)
 {
     struct timespec now;
-    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+    (void) clock_gettime(clock, &now);
     return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void wake(void *ctx)
 {
     struct camera *c = ctx;
-    (void) curl_multi_wakeup(c->multi);
+    (void) sem_post(&c->frames);
 }
 
-/* --- body and acknowledgements ---------------------------------------------------------------- */
-static size_t send_body(char *dst, size_t size, size_t count, void *ctx)
+static void wait_for_frames(struct camera *c)
 {
-    struct camera *c = ctx;
-    size_t cap = size * count;
-    struct kn_bytes rest = {c->muxer.header.ptr + c->header_sent,
-                            c->muxer.header.len - c->header_sent};
-    if (rest.len > 0) {
-        size_t len = (size_t) kn_min_u64(rest.len, cap);
-        memcpy(dst, rest.ptr, len);
-        c->header_sent += len;
-        return len;
-    }
-    while (c->fragment < c->muxer.count) {
-        struct muxer_fragment *fragment = muxer_at(&c->muxer, c->fragment);
-        size_t len = (size_t) kn_min_u64(fragment->bytes.len - c->offset, cap);
-        if (len > 0) {
-            memcpy(dst, fragment->bytes.ptr + c->offset, len);
-            c->offset += len;
-            return len;
-        }
-        if (!fragment->complete)
-            break;
-        c->fragment++;
-        c->offset = 0;
-    }
-    if (stopping && c->muxer.count == 0)
-        return 0; /* all is PERSISTED: the end of the body */
-    c->paused = true;
-    return CURL_READFUNC_PAUSE;
+    int64_t at_ms = now_ms(CLOCK_REALTIME) + LOOK_MS;
+    struct timespec at = {at_ms / 1000, at_ms % 1000 * 1000000};
+    if (sem_timedwait(&c->frames, &at) == 0)
+        while (sem_trywait(&c->frames) == 0)
+            ; /* they are taken together */
 }
 
-static void on_ack(struct camera *c, const struct kvs_ack *ack)
+/* --- what is said ----------------------------------------------------------------------------- */
+static void on_event(void *ctx, const struct kinema_event *event)
 {
-    if (strcmp(ack->event, "PERSISTED") == 0) {
-        size_t before = c->muxer.count;
-        muxer_persisted(&c->muxer, ack->timecode);
-        size_t gone = before - c->muxer.count;
-        c->fragment -= (size_t) kn_min_u64(gone, c->fragment);
-        c->persisted++;
-        c->backoff_ms = BACKOFF_FIRST_MS;
-    } else if (strcmp(ack->event, "ERROR") == 0) {
-        c->errors++;
-        (void) fprintf(stderr, "demo-camera: error %llu %s at fragment %llu\n",
-                       (unsigned long long) ack->error_id, ack->error_code,
-                       (unsigned long long) ack->timecode);
+    const struct camera *c = ctx;
+    switch (event->type) {
+    case KINEMA_CONNECTED:
+        (void) fprintf(stderr, "demo-camera: streaming %s to %s\n", c->config.stream,
+                       c->config.endpoint);
+        break;
+    case KINEMA_DISCONNECTED:
+    case KINEMA_CALL_FAILED:
+        if (!stopping)
+            (void) fprintf(stderr, "demo-camera: %s, HTTP %ld; again in a moment\n", event->text,
+                           event->http_status);
+        break;
+    case KINEMA_ACK_ERROR:
+        (void) fprintf(stderr, "demo-camera: error %u %s at fragment %lld\n", event->error_id,
+                       event->text, (long long) event->time_ms);
+        break;
+    default:
+        break;
     }
 }
 
-static size_t take_answer(char *ptr, size_t size, size_t count, void *ctx)
+static void say(struct camera *c)
 {
-    struct camera *c = ctx;
-    struct kvs_ack ack;
-    long status = 0;
-    if (kn_buf_append(&c->acks, ptr, size * count) < 0)
-        return 0;
-    curl_easy_getinfo(c->upload, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200) {
-        c->refused = true;
-        return size * count;
-    }
-    while (kvs_ack_take(&c->acks, &ack) == 0)
-        on_ack(c, &ack);
-    return size * count;
+    struct kinema_stats s = {0};
+    if (c->producer)
+        kinema_producer_stats(c->producer, &s);
+    (void) fprintf(stderr,
+                   "demo-camera: made=%llu persisted=%llu waiting=%zu errors=%llu "
+                   "connections=%llu dropped=%llu\n",
+                   (unsigned long long) s.fragments_put, (unsigned long long) s.fragments_persisted,
+                   s.fragments_waiting, (unsigned long long) s.errors,
+                   (unsigned long long) s.connections,
+                   (unsigned long long) (s.fragments_lost + s.fragments_skipped));
 }
 
-/* --- the upload ------------------------------------------------------------------------------- */
-static int upload_start(struct camera *c, struct kn_err *err)
+static void report(struct camera *c)
 {
-    struct kn_buf endpoint;
-    kn_buf_init(&endpoint, 8192);
-    int code = kvs_ensure_stream(&c->kvs, err);
-    if (code == 0)
-        code = kvs_data_endpoint(&c->kvs, &endpoint, err);
-    if (code == 0) {
-        c->upload = kvs_put_media(&c->kvs, (const char *) endpoint.ptr, &c->headers);
-        if (!c->upload)
-            code = kn_fail(err, -ENOMEM, "out of memory");
-    }
-    if (code == 0) {
-        c->header_sent = c->fragment = c->offset = 0;
-        c->paused = c->refused = c->cut = false;
-        kn_buf_clear(&c->acks);
-        curl_easy_setopt(c->upload, CURLOPT_READFUNCTION, send_body);
-        curl_easy_setopt(c->upload, CURLOPT_READDATA, c);
-        curl_easy_setopt(c->upload, CURLOPT_WRITEFUNCTION, take_answer);
-        curl_easy_setopt(c->upload, CURLOPT_WRITEDATA, c);
-        curl_multi_add_handle(c->multi, c->upload);
-        c->connections++;
-        (void) fprintf(stderr, "demo-camera: streaming %s to %s\n", c->kvs.stream,
-                       (const char *) endpoint.ptr);
-    }
-    kn_buf_done(&endpoint);
-    return code;
-}
-
-static void upload_end(struct camera *c)
-{
-    if (c->upload) {
-        curl_multi_remove_handle(c->multi, c->upload);
-        curl_easy_cleanup(c->upload);
-    }
-    curl_slist_free_all(c->headers);
-    c->upload = NULL;
-    c->headers = NULL;
-}
-
-/* Says why the transfer ended; true when it has. */
-static bool upload_ended(struct camera *c)
-{
-    int left;
-    long status = 0;
-    CURLMsg *message = curl_multi_info_read(c->multi, &left);
-    if (!message || message->msg != CURLMSG_DONE)
-        return false;
-    curl_easy_getinfo(c->upload, CURLINFO_RESPONSE_CODE, &status);
-    if (!stopping || c->muxer.count > 0)
-        (void) fprintf(stderr, "demo-camera: connection ended: %s, HTTP %ld %.*s\n",
-                       curl_easy_strerror(message->data.result), status,
-                       c->refused ? (int) kn_min_u64(c->acks.len, 200) : 0,
-                       (const char *) c->acks.ptr);
-    return true;
+    int64_t second = now_ms(CLOCK_MONOTONIC) / 1000;
+    if (second - c->last_report_s < REPORT_S)
+        return;
+    if (c->last_report_s > 0)
+        say(c);
+    c->last_report_s = second;
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
-static int write_header(struct camera *c, const struct source_format *format)
+static int open_producer(struct camera *c, const struct source_format *format)
 {
-    const struct muxer_track tracks[] = {
-        {.codec_id = "V_MPEG4/ISO/AVC",
-         .codec_private = {format->codec_private[0], format->codec_private_bytes[0]},
-         .width = format->width,
-         .height = format->height    },
-        { .audio = true,
-         .codec_id = "A_AAC",
-         .codec_private = {format->codec_private[1], format->codec_private_bytes[1]},
-         .sampling_hz = format->sampling_hz,
-         .channels = format->channels},
-    };
-    c->has_header = true;
-    return muxer_header(&c->muxer, tracks, c->picture.audio ? 2 : 1);
+    c->tracks[0] = (struct kinema_track){.type = KINEMA_VIDEO,
+                                         .codec_id = "V_MPEG4/ISO/AVC",
+                                         .codec_private = format->codec_private[0],
+                                         .codec_private_len = format->codec_private_bytes[0],
+                                         .width = format->width,
+                                         .height = format->height};
+    c->tracks[1] = (struct kinema_track){.type = KINEMA_AUDIO,
+                                         .codec_id = "A_AAC",
+                                         .codec_private = format->codec_private[1],
+                                         .codec_private_len = format->codec_private_bytes[1],
+                                         .sampling_hz = format->sampling_hz,
+                                         .channels = format->channels};
+    c->config.tracks = c->tracks;
+    c->config.track_count = c->picture.audio ? 2 : 1;
+    int code = kinema_producer_open(&c->config, &c->producer);
+    return code == 0 ? kinema_producer_start(c->producer) : code;
 }
 
 /* A fragment without a frame of each track would be refused (4011). */
 static bool can_end(const struct camera *c)
 {
-    return c->muxer.count == 0 || c->muxer.seen == (c->picture.audio ? 6u : 2u);
+    return !c->has_begun || c->seen == (c->picture.audio ? 3u : 1u);
+}
+
+static int put(struct camera *c, const struct source_frame *frame)
+{
+    if (frame->key)
+        c->seen = 0;
+    c->has_begun = c->has_begun || frame->key;
+    c->seen |= 1u << (frame->track - 1);
+    int code = kinema_producer_put_frame(c->producer,
+                                         &(struct kinema_frame){.track = frame->track,
+                                                                .key = frame->key,
+                                                                .time_ms = frame->time_ns / 1000000,
+                                                                .data = frame->bytes,
+                                                                .len = frame->len});
+    return code == -ENODATA || code == -ENOBUFS ? 0 : code; /* until the next key frame */
 }
 
 static int take_frames(struct camera *c)
@@ -223,86 +167,31 @@ static int take_frames(struct camera *c)
     int code = 0;
     if (!format)
         return 0;
-    if (!c->has_header)
-        code = write_header(c, format);
-    while (code == 0 && !c->ended && !(stopping && can_end(c)) && source_take(c->source, &frame)) {
-        uint64_t dropped = c->muxer.dropped;
-        code = muxer_frame(&c->muxer, frame.track, frame.key, (uint64_t) (frame.time_ns / 1000000),
-                           (struct kn_bytes){frame.bytes, frame.len});
+    if (!c->producer)
+        code = open_producer(c, format);
+    while (code == 0 && !(stopping && can_end(c)) && source_take(c->source, &frame)) {
+        code = put(c, &frame);
         free(frame.bytes);
-        if (c->muxer.dropped > dropped) {
-            if (c->fragment > 0)
-                c->fragment--;
-            else
-                c->cut = c->upload != NULL;
-        }
     }
     return code;
 }
 
-static void say(const struct camera *c)
-{
-    (void) fprintf(stderr,
-                   "demo-camera: made=%llu persisted=%llu waiting=%zu errors=%llu "
-                   "connections=%llu dropped=%llu\n",
-                   (unsigned long long) c->muxer.made, (unsigned long long) c->persisted,
-                   c->muxer.count, (unsigned long long) c->errors,
-                   (unsigned long long) c->connections, (unsigned long long) c->muxer.dropped);
-}
-
-static void report(struct camera *c)
-{
-    int64_t second = now_ms() / 1000;
-    if (second - c->last_report_s < REPORT_S)
-        return;
-    if (c->last_report_s > 0)
-        say(c);
-    c->last_report_s = second;
-}
-
-/* --- the loop --------------------------------------------------------------------------------- */
-static void stream_on(struct camera *c)
-{
-    int running = 0;
-    if (c->paused) {
-        c->paused = false;
-        curl_easy_pause(c->upload, CURLPAUSE_CONT);
-    }
-    (void) curl_multi_perform(c->multi, &running);
-}
-
 static int run(struct camera *c)
 {
-    int64_t retry_at_ms = 0, stop_at_ms = 0;
-    struct kn_err err;
-    while (!stop_at_ms || (now_ms() < stop_at_ms && c->upload && c->muxer.count > 0)) {
-        if (take_frames(c) < 0 || source_failed(c->source))
+    int64_t stop_at_ms = 0;
+    while (!stopping || (!can_end(c) && now_ms(CLOCK_MONOTONIC) < stop_at_ms)) {
+        int code = take_frames(c);
+        if (code < 0)
+            (void) fprintf(stderr, "demo-camera: %s\n", strerror(-code));
+        if (code < 0 || source_failed(c->source))
             return EXIT_FAILURE;
         if (stopping && !stop_at_ms)
-            stop_at_ms = now_ms() + STOP_MS;
-        if (stopping && !c->ended &&
-            (can_end(c) || now_ms() >= stop_at_ms - STOP_MS + STOP_SOUND_MS)) {
-            c->ended = true;
-            (void) muxer_end(&c->muxer);
-        }
-        if (!c->upload && c->has_header && c->muxer.count > 0 && now_ms() >= retry_at_ms &&
-            upload_start(c, &err) < 0) {
-            (void) fprintf(stderr, "demo-camera: %s; again in %u ms\n", err.text, c->backoff_ms);
-            retry_at_ms = now_ms() + c->backoff_ms;
-            c->backoff_ms = (unsigned) kn_min_u64(c->backoff_ms * 2ull, BACKOFF_MAX_MS);
-        }
-        if (c->upload)
-            stream_on(c);
-        if (c->upload && (c->cut || upload_ended(c))) {
-            upload_end(c);
-            retry_at_ms = now_ms() + c->backoff_ms;
-            c->backoff_ms = (unsigned) kn_min_u64(c->backoff_ms * 2ull, BACKOFF_MAX_MS);
-        }
+            stop_at_ms = now_ms(CLOCK_MONOTONIC) + STOP_SOUND_MS;
         report(c);
-        (void) curl_multi_poll(c->multi, NULL, 0, stopping ? 20 : POLL_MS, NULL);
+        wait_for_frames(c);
     }
-    if (c->upload) /* lets the body's end go out */
-        stream_on(c);
+    if (c->producer && c->has_begun) /* what cannot be sent now is told by waiting= */
+        (void) kinema_producer_drain(c->producer, STOP_MS);
     say(c);
     return EXIT_SUCCESS;
 }
@@ -329,10 +218,12 @@ static const char *env_or(const char *name, const char *fallback)
     return value && *value ? value : fallback;
 }
 
-static bool number(const char *text, uint64_t min, uint64_t max, unsigned *ret)
+static bool number(const char *text, unsigned min, unsigned max, unsigned *ret)
 {
-    uint64_t value;
-    if (kn_str_to_u64(kn_str_from(text), max, &value) < 0 || value < min)
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno || end == text || *end || *text == '-' || value < min || value > max)
         return false;
     *ret = (unsigned) value;
     return true;
@@ -341,13 +232,48 @@ static bool number(const char *text, uint64_t min, uint64_t max, unsigned *ret)
 static bool size(const char *text, struct source_options *picture)
 {
     char width[16];
-    struct kn_str head, rest = kn_str_cut(kn_str_from(text), 'x', &head);
-    return rest.ptr && kn_str_copy(width, sizeof width, head) == 0 &&
-           number(width, 160, 7680, &picture->width) &&
-           number(rest.ptr, 120, 4320, &picture->height);
+    const char *x = strchr(text, 'x');
+    if (!x || (size_t) (x - text) >= sizeof width)
+        return false;
+    memcpy(width, text, (size_t) (x - text));
+    width[x - text] = '\0';
+    return number(width, 160, 7680, &picture->width) && number(x + 1, 120, 4320, &picture->height);
 }
 
-/* 0 go on, 1 done, < 0 wrong. */
+static bool take_option(struct camera *c, int o, const char *text)
+{
+    switch (o) {
+    case 'e':
+        c->config.endpoint = text;
+        return true;
+    case 's':
+        c->config.stream = text;
+        return true;
+    case 'r':
+        c->config.region = text;
+        return true;
+    case 'c':
+        c->config.ca_file = text;
+        return true;
+    case 'n':
+        c->picture.audio = false;
+        return true;
+    case 'h':
+        return number(text, 0, 87600, &c->config.retention_hours);
+    case 'S':
+        return size(text, &c->picture);
+    case 'f':
+        return number(text, 1, 120, &c->picture.frames_per_second);
+    case 'k':
+        return number(text, 50, 100000, &c->picture.kbit_per_second);
+    case 'F':
+        return number(text, 1, 10, &c->picture.fragment_seconds);
+    default:
+        return false;
+    }
+}
+
+/* 0: go on; otherwise the exit code and 1. */
 static int read_options(struct camera *c, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -361,86 +287,57 @@ static int read_options(struct camera *c, int argc, char **argv)
         {"fragment", 1, NULL, 'F'},
         {"no-audio", 0, NULL, 'n'},
         {"ca",       1, NULL, 'c'},
-        {"help",     0, NULL, '?'},
+        {"help",     0, NULL, 'H'},
         {NULL,       0, NULL, 0  },
     };
-    bool ok = true;
-    for (int o; ok && (o = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
-        switch (o) {
-        case 'e':
-            c->kvs.endpoint = optarg;
-            break;
-        case 's':
-            c->kvs.stream = optarg;
-            break;
-        case 'r':
-            c->kvs.region = optarg;
-            break;
-        case 'c':
-            c->kvs.ca_file = optarg;
-            break;
-        case 'n':
-            c->picture.audio = false;
-            break;
-        case 'h':
-            ok = number(optarg, 0, 87600, &c->kvs.retention_hours);
-            break;
-        case 'S':
-            ok = size(optarg, &c->picture);
-            break;
-        case 'f':
-            ok = number(optarg, 1, 120, &c->picture.frames_per_second);
-            break;
-        case 'k':
-            ok = number(optarg, 50, 100000, &c->picture.kbit_per_second);
-            break;
-        case 'F':
-            ok = number(optarg, 1, 10, &c->picture.fragment_seconds);
-            break;
-        default:
-            usage(optopt ? stderr : stdout);
-            return optopt ? -EINVAL : 1;
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+        if (o == 'H') {
+            usage(stdout);
+            return 1;
+        }
+        if (!take_option(c, o, optarg)) {
+            usage(stderr);
+            return 3;
         }
     }
-    if (!ok || optind < argc) {
+    if (optind < argc)
         usage(stderr);
-        return -EINVAL;
-    }
-    return 0;
+    return optind < argc ? 3 : 0;
 }
 
 int main(int argc, char **argv)
 {
-    static struct camera camera;
+    struct camera camera = {
+        .config = {.stream = "demo-camera",
+                   .region = env_or("AWS_DEFAULT_REGION", "us-east-1"),
+                   .endpoint = env_or("CONTROL_PLANE_URI", "http://127.0.0.1:4566"),
+                   .retention_hours = 24,
+                   .mode = KINEMA_REALTIME,
+                   .buffer_bytes = BUFFER_BYTES,
+                   .on_event = on_event},
+        .picture = {1280,    720,                25,                         1500,    2,           true, NULL}
+    };
     struct camera *c = &camera;
-    c->kvs = (struct kvs){.endpoint = env_or("CONTROL_PLANE_URI", "http://127.0.0.1:4566"),
-                          .region = env_or("AWS_DEFAULT_REGION", "us-east-1"),
-                          .key_id = env_or("AWS_ACCESS_KEY_ID", "none"),
-                          .secret = env_or("AWS_SECRET_ACCESS_KEY", "none"),
-                          .token = getenv("AWS_SESSION_TOKEN"),
-                          .stream = "demo-camera",
-                          .retention_hours = 24};
-    c->picture = (struct source_options){1280, 720, 25, 1500, 2, true, NULL};
     int code = read_options(c, argc, argv);
     if (code != 0)
-        return code < 0 ? 2 : EXIT_SUCCESS;
-    c->picture.title = c->kvs.stream;
-    c->backoff_ms = BACKOFF_FIRST_MS;
+        return code - 1;
+    c->config.ctx = c;
+    c->picture.title = c->config.stream;
+    (void) setenv("AWS_ACCESS_KEY_ID", env_or("AWS_ACCESS_KEY_ID", "none"), 1); /* --no-auth */
+    (void) setenv("AWS_SECRET_ACCESS_KEY", env_or("AWS_SECRET_ACCESS_KEY", "none"), 1);
     struct sigaction action = {.sa_handler = on_signal};
     (void) sigaction(SIGINT, &action, NULL);
     (void) sigaction(SIGTERM, &action, NULL);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    c->multi = curl_multi_init();
-    kn_buf_init(&c->acks, MIB(1));
-    muxer_init(&c->muxer);
-    c->source = c->multi ? source_start(&c->picture, wake, c) : NULL;
+    (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+    (void) sem_init(&c->frames, 0, 0);
+    code = kinema_credentials_environment(&c->config.credentials);
+    c->source = code == 0 ? source_start(&c->picture, wake, c) : NULL;
     code = c->source ? run(c) : EXIT_FAILURE;
-    upload_end(c);
     if (c->source)
         source_stop(c->source);
-    muxer_done(&c->muxer);
-    kn_buf_done(&c->acks);
-    curl_multi_cleanup(c->multi);
+    kinema_producer_close(c->producer);
+    kinema_credentials_free(c->config.credentials);
+    (void) sem_destroy(&c->frames);
     curl_global_cleanup();
     return code;
 }

@@ -133,6 +133,6 @@ def test_over_tls(tls_server, make_camera, stream_name):
 def test_a_wrong_key_is_said_and_tried_again(server, make_camera, stream_name):
     env = {**server.key.env(), "AWS_SECRET_ACCESS_KEY": "wrong"}
     camera = make_camera(server, stream_name, env=env)
-    camera.until("/describeStream: HTTP 403")
-    camera.until("again in")
+    camera.until("DescribeStream: refused")
+    camera.until("HTTP 403; again in")
     camera.stop()
