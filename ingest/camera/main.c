@@ -190,7 +190,9 @@ static int usage(FILE *to, int code)
     fputs("usage: kinema-camera probe URL [--transport auto|tcp|udp|http] [--seconds N]\n"
           "           what a camera offers, and what it sends in some seconds; the password may "
           "also\n"
-          "           stand in KINEMA_CAMERA_PASSWORD\n"
+          "           stand in KINEMA_CAMERA_PASSWORD, the user in KINEMA_CAMERA_USER, and for - "
+          "the\n"
+          "           URL in KINEMA_CAMERA_URL\n"
           "       kinema-camera work --socket PATH\n"
           "           kinema serve starts it; standard input is its socket of orders\n",
           to);
@@ -207,7 +209,7 @@ int main(int argc, char **argv)
     }
     if (argc >= 3 && !strcmp(argv[1], "probe")) {
         gst_init(NULL, NULL);
-        return camera_probe(argc - 2, argv + 2);
+        _exit(camera_probe(argc - 2, argv + 2)); /* what plugins keep is the system's to take */
     }
     return usage(stderr, 2);
 }

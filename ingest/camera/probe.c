@@ -13,6 +13,7 @@
 enum {
     SECONDS_DEFAULT = 5,
     SECONDS_MAX = 60,
+    SECONDS_SPARE = 15, /* to begin and to end; then the process is ended, wherever it hangs */
     ANSWER_BYTES_MAX = 64 << 10,
     TIMEOUT_MS = 5000,
     LATENCY_MS = 200,
@@ -149,8 +150,11 @@ static void take_credentials(struct options *o, const char *url)
     start = start ? start + 3 : url;
     size_t authority = strcspn(start, "/");
     const char *at = memrchr(start, '@', authority);
-    const char *password = getenv("KINEMA_CAMERA_PASSWORD");
-    if (at) {
+    const char *user = getenv("KINEMA_CAMERA_USER"), *password = getenv("KINEMA_CAMERA_PASSWORD");
+    if (user) {
+        o->user = g_strdup(user);
+        o->password = g_strdup("");
+    } else if (at) {
         const char *colon = memchr(start, ':', (size_t) (at - start));
         o->user = unescaped(start, (size_t) ((colon ? colon : at) - start));
         o->password = colon ? unescaped(colon + 1, (size_t) (at - colon - 1)) : g_strdup("");
@@ -167,11 +171,13 @@ static void take_credentials(struct options *o, const char *url)
 
 static int read_options(int argc, char **argv, struct options *o)
 {
+    const char *url = strcmp(argv[0], "-") ? argv[0] : getenv("KINEMA_CAMERA_URL");
+    url = url ? url : "";
     *o = (struct options){
         .conf = {.latency_ms = LATENCY_MS, .timeout_ms = TIMEOUT_MS},
           .seconds = SECONDS_DEFAULT
     };
-    if (!g_str_has_prefix(argv[0], "rtsp://") && !g_str_has_prefix(argv[0], "rtsps://")) {
+    if (!g_str_has_prefix(url, "rtsp://") && !g_str_has_prefix(url, "rtsps://")) {
         fputs("kinema-camera: a camera's URL begins with rtsp:// or rtsps://\n", stderr);
         return 2;
     }
@@ -192,13 +198,20 @@ static int read_options(int argc, char **argv, struct options *o)
             return 2;
         }
     }
-    take_credentials(o, argv[0]);
+    take_credentials(o, url);
     return 0;
 }
 
 static gboolean time_is_up(gpointer arg)
 {
     struct probe *p = arg;
+    g_mutex_lock(&p->lock);
+    if (!p->failed && p->header.track_count == 0) {
+        p->failed = true;
+        p->fault = CAMERA_STALLED;
+        g_strlcpy(p->said, "it has answered nothing, or sent nothing, so far", sizeof p->said);
+    }
+    g_mutex_unlock(&p->lock);
     g_main_loop_quit(p->loop);
     return G_SOURCE_REMOVE;
 }
@@ -216,6 +229,7 @@ int camera_probe(int argc, char **argv)
     int code = read_options(argc, argv, &options);
     if (code)
         return code;
+    (void) alarm(options.seconds + SECONDS_SPARE);
     struct probe probe = {.loop = g_main_loop_new(NULL, FALSE)};
     g_mutex_init(&probe.lock);
     struct camera_source *source = camera_source_start(&options.conf, &ops, &probe);

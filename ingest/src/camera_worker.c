@@ -2,6 +2,7 @@
 #include "camera_worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -40,29 +41,43 @@ static int attributes(posix_spawnattr_t *attr)
     return r;
 }
 
-static int spawn(const struct ingest_camera_program *program, int fd, pid_t *ret)
+static int files_of(posix_spawn_file_actions_t *actions, const char *dir, int in_fd, int out_fd)
+{
+    int r = in_fd < 0
+                ? posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+                : posix_spawn_file_actions_adddup2(actions, in_fd, STDIN_FILENO);
+    if (r == 0)
+        r = posix_spawn_file_actions_adddup2(actions, out_fd, STDOUT_FILENO);
+    if (r == 0)
+        r = posix_spawn_file_actions_addchdir_np(actions, dir);
+    return r;
+}
+
+int ingest_camera_spawn(const struct ingest_camera_program *program, char *const argv[],
+                        char *const envp[], int in_fd, int out_fd, pid_t *ret)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
-    char *const argv[] = {(char[]){"kinema-camera"}, (char[]){"work"}, (char[]){"--socket"},
-                          (char[]){"kinema.sock"}, NULL};
     int r = posix_spawn_file_actions_init(&actions);
     if (r)
         return -r;
     if ((r = posix_spawnattr_init(&attr)) == 0) {
-        r = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
-        if (r == 0)
-            r = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-        if (r == 0)
-            r = posix_spawn_file_actions_addchdir_np(&actions, program->dir);
+        r = files_of(&actions, program->dir, in_fd, out_fd);
         if (r == 0)
             r = attributes(&attr);
         if (r == 0)
-            r = posix_spawn(ret, program->path, &actions, &attr, argv, environ);
+            r = posix_spawn(ret, program->path, &actions, &attr, argv, envp);
         posix_spawnattr_destroy(&attr);
     }
     posix_spawn_file_actions_destroy(&actions);
     return -r;
+}
+
+static int spawn(const struct ingest_camera_program *program, int fd, pid_t *ret)
+{
+    char *const argv[] = {(char[]){"kinema-camera"}, (char[]){"work"}, (char[]){"--socket"},
+                          (char[]){"kinema.sock"}, NULL};
+    return ingest_camera_spawn(program, argv, environ, fd, STDERR_FILENO, ret);
 }
 
 static void postpone(struct ingest_camera_worker *worker, int64_t now_ns)

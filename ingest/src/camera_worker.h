@@ -27,6 +27,10 @@ struct ingest_camera_program {
     const char *dir;  /* the data folder, its working directory: kinema.sock lies there */
 };
 
+/* A process with its own group and the usual signals. in_fd -1: it reads nothing. -errno. */
+int ingest_camera_spawn(const struct ingest_camera_program *program, char *const argv[],
+                        char *const envp[], int in_fd, int out_fd, pid_t *ret) KN_MUSTUSE;
+
 /* -errno: it cannot be started; tried again later. */
 int ingest_camera_worker_start(struct ingest_camera_worker *worker,
                                const struct ingest_camera_program *program, int64_t now_ns)

@@ -7,6 +7,8 @@
 #include "storage/stream.h"
 
 struct ingest_cameras;
+struct ingest_healths;
+struct ingest_probes;
 struct ingest_seats;
 
 struct ingest {
@@ -16,8 +18,10 @@ struct ingest {
     const struct kn_api_identity *identity;
     struct storage_event_sender *events;
     struct kn_clock *clock;
-    struct ingest_seats *seats; /* who uploads to which stream */
+    struct ingest_seats *seats;     /* who uploads to which stream */
+    struct ingest_healths *healths; /* how those fare */
     struct ingest_cameras *cameras;
+    struct ingest_probes *probes; /* looks at cameras that may become some */
 };
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "rhythm.h"
 #include "seat.h"
+#include "upload_health.h"
 #include "upload_metrics.h"
 
 #include <stdatomic.h>
@@ -236,6 +237,8 @@ static void close_if_quiet(struct ingest_upload *u)
 static void log_fault(struct ingest_upload *u, const struct ingest_ack *ack, const char *text)
 {
     ingest_upload_metrics_error(u->open.stream->name, ack->error);
+    ingest_health_failed(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock),
+                         ack->error, text);
     kn_log_warn("upload_error",
                 "stream=" KN_STR_FMT " request=%s error=%d code=%s timecode=%" PRId64
                 " text=" KN_LOG_QUOTED,
@@ -609,6 +612,7 @@ static int on_head(struct kn_http_req *req, void **ctx)
     atomic_store(&u->sitter.last_byte_ns, u->started_ns);
     u->metrics = ingest_upload_metrics_of(u->open.stream->name);
     kn_metric_add(u->metrics.uploads, 1);
+    ingest_health_began(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock));
     kn_log_info("upload_started",
                 "stream=" KN_STR_FMT " request=%s peer=" KN_STR_FMT " timecodes=%s",
                 KN_STR_ARG(u->open.stream->name), u->call->request_id,
@@ -742,6 +746,7 @@ static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
     }
     if (u->req) { /* head() was called */
         kn_metric_add(u->metrics.uploads, -1);
+        ingest_health_ended(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock));
         kn_log_info("upload_ended",
                     "stream=" KN_STR_FMT " request=%s why=%s bytes=%" PRIu64 " fragments=%" PRIu64,
                     KN_STR_ARG(u->open.stream->name), u->call->request_id, why_text(why), u->bytes,

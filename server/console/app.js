@@ -5,9 +5,11 @@
 import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
+import {CameraForm, CameraPanel, retentions} from './camera.js';
 import {Clip} from './clip.js';
 import {DataList, DataView} from './data.js';
 import {Events} from './events.js';
+import {Health, badge} from './health.js';
 import {Holds} from './holds.js';
 import {Player, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
@@ -43,6 +45,12 @@ async function ask(path, body) {
 const streamPath = name => `/kinema/v1/streams/${encodeURIComponent(name)}`;
 const openSession = name => (mode, from, to) => ask(`${streamPath(name)}/play`, {mode, from, to});
 
+$('#camera-form [name=keep]').append(...retentions);
+const cameraForm = new CameraForm($('#camera-form'), {ask, onSaved: name => {
+  if (location.hash === `#/stream/${name}`) view?.refresh?.();
+  else location.hash = `#/stream/${name}`;
+}});
+
 function health(text) { $('#health').textContent = text; }
 
 // --- finding the view ---------------------------------------------------------------------------
@@ -69,6 +77,7 @@ async function route() {
 }
 
 function show(next) {
+  if ($('#camera-form').open) $('#camera-form').close();
   view?.close();
   view = next;
   $('#logout').hidden = !session.authenticated || session.noAuth;
@@ -142,6 +151,7 @@ function gridView() {
     $('#none').hidden = any || !tiles.size;
   };
   search.addEventListener('input', filter);
+  $('#camera-add').addEventListener('click', () => cameraForm.open());
 
   const refresh = async () => {
     const streams = [];
@@ -150,6 +160,7 @@ function gridView() {
       const page = await ask(`/kinema/v1/streams${after ? `?after=${encodeURIComponent(after)}` : ''}`);
       streams.push(...page.streams);
       session.nowMs = page.nowMs;
+      $('#camera-add').hidden = !page.canAddCamera;
       after = page.next;
     } while (after);
     const live = streams.filter(s => s.live).length;
@@ -195,14 +206,16 @@ class Tile {
     this.shape = make('span', {class: 'shape'});
     this.numbers = make('div', {class: 'numbers'});
     this.picture = make('div', {class: 'picture'}, this.note, this.badge, this.shape);
+    this.head = make('div', {class: 'head'}, make('div', {class: 'name'}, name));
     this.element = make('a', {class: 'tile', href: `#/stream/${name}`, 'data-name': name},
-      this.picture, make('div', {class: 'below'}, make('div', {class: 'name'}, name), this.numbers));
+      this.picture, make('div', {class: 'below'}, this.head, this.numbers));
   }
 
   update(stream) {
     this.stream = stream;
     this.badge.textContent = stream.live ? 'LIVE' : 'OFFLINE';
     this.badge.className = `badge${stream.live ? ' live' : ''}`;
+    this.head.replaceChildren(this.head.firstChild, badge(stream.health));
     this.shape.textContent = shape(stream.now);
     this.shape.hidden = !this.shape.textContent;
     const value = (label, text) => make('span', {}, `${label} `, make('b', {}, text));
@@ -297,7 +310,8 @@ function addresses(info) {
 
 function firstSteps() {
   return make('section', {class: 'panel start'}, make('h1', {}, 'No streams yet'),
-    make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself.'),
+    make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself. Or add an IP camera ' +
+      'above: the server connects to it by RTSP.'),
     ...recipes('my-first-camera'));
 }
 
@@ -384,6 +398,10 @@ class StreamView {
     this.clip = new Clip($('#clip'), {
       ask, path: `${streamPath(name)}/clip`, range: () => [this.timeline.from(), Math.min(this.timeline.to(), this.timeline.now())],
     });
+    this.health = new Health($('#health-panel'), {ask, poll, path: `${streamPath(name)}/health`});
+    this.camera = new CameraPanel($('#camera'), {
+      ask, poll, path: `${streamPath(name)}/camera`, edit: now => cameraForm.open(name, now),
+    });
     this.events = new Events($('#events'), {ask, poll, path: `${streamPath(name)}/events`});
     window.kinemaView = this; // for a look from the browser's developer tools
     this.buttons();
@@ -428,7 +446,7 @@ class StreamView {
   }
 
   key(event) {
-    if (event.target.closest('input, select, summary') || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest('input, select, summary, dialog') || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = {
       ' ': () => this.toggle(), k: () => this.toggle(), f: () => this.full(), l: () => this.live(),
       m: () => { this.video.muted = !this.video.muted; },
@@ -596,7 +614,6 @@ class StreamView {
     // A session outlives the signal, and stands; only one that cannot be opened fails by itself.
     else if (live && !info.live && !this.playing) this.message(this.waiting(), false, this.lastMinute());
     this.facts(info);
-    this.spark(info.recent);
     this.marks();
     if (!$('#connect').firstChild) $('#connect').append(addresses(info), ...recipes(this.name));
   }
@@ -622,25 +639,12 @@ class StreamView {
     if (behind && $('#behind')) $('#behind').textContent = behind;
   }
 
-  spark(recent) {
-    const space = 'http://www.w3.org/2000/svg';
-    const values = recent.filter(f => f.durationMs > 0).map(f => f.bytes * 8000 / f.durationMs);
-    $('#rate').hidden = values.length < 2;
-    if (values.length < 2) return;
-    const top = Math.max(...values) * 1.15;
-    $('#rate-now').textContent = bits(values.at(-1));
-    const points = values.map((v, i) => `${(i / (values.length - 1) * 300).toFixed(1)},${(58 - v / top * 54).toFixed(1)}`);
-    const line = document.createElementNS(space, 'path'), area = document.createElementNS(space, 'path');
-    line.setAttribute('class', 'line'); area.setAttribute('class', 'area');
-    line.setAttribute('d', `M${points.join('L')}`);
-    area.setAttribute('d', `M0,60L${points.join('L')}L300,60Z`);
-    $('#spark').replaceChildren(area, line);
-  }
-
   close() {
     if (this.abort.signal.aborted) return;
     this.abort.abort();
     this.stopPoll();
+    this.camera.close();
+    this.health.close();
     this.events.close();
     clearInterval(this.ticker);
     clearTimeout(this.idle);

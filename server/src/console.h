@@ -23,6 +23,7 @@ struct server_console_conf {
     const struct server_config *config;
     const struct server_ports *ports; /* filled before the console is started */
     struct storage *storage;
+    struct ingest *ingest;
     struct playback *playback;
     struct datastream *datastream;
     struct storage_event_sender *events;

@@ -94,6 +94,15 @@ struct kn_str console_host_name(struct kn_str host);
 struct kn_str console_api_url(const struct console_call *call);
 struct kn_str console_ingest_url(const struct console_call *call);
 
+/* console_cameras.c */
+/* May the caller connect a camera to a stream of some name? */
+bool console_may_add_camera(const struct console_call *call);
+void console_run_camera(struct console_call *call);
+void console_run_camera_set(struct console_call *call);
+void console_run_camera_remove(struct console_call *call);
+void console_run_probe_start(struct console_call *call);
+void console_run_probe(struct console_call *call);
+
 /* console_data.c */
 void console_run_data_streams(struct console_call *call);
 void console_run_data_stream(struct console_call *call);
@@ -101,6 +110,9 @@ void console_run_data_records(struct console_call *call);
 
 /* console_metrics.c */
 void console_run_data_metrics(struct console_call *call);
+
+/* console_health.c */
+void console_run_health(struct console_call *call);
 
 /* console_holds.c */
 void console_run_holds(struct console_call *call);

@@ -4,15 +4,15 @@
  * recorded for the timeline, and session URLs to play it. A login sees the streams its access key
  * may describe, and plays those it may open HLS sessions for.
  */
-#include "console_call.h"
+#include "console_health.h"
 
+#include "ingest/camera.h"
 #include "storage/fragment.h"
 #include "storage/stream.h"
 
 enum {
     RECENT_FRAGMENTS_MAX = 30, /* looked at for the current bitrate */
     RECENT_MS_MAX = 30 * 1000,
-    LIVE_MS = 30 * 1000, /* a stream is live while its newest fragment is this young */
     LIST_PAGE = 256,
     SPANS_MAX = 4000,
 };
@@ -104,6 +104,18 @@ static void write_now(struct console_call *call, const struct storage_stream *st
     kn_json_object_end(w);
 }
 
+static void write_health(struct console_call *call, const struct storage_stream *stream,
+                         const struct recent *recent)
+{
+    struct console_health health = {0};
+    for (size_t i = recent->used; i > 0; i--)
+        (void) console_health_add(&health, &recent->items[i - 1]);
+    kn_json_key(&call->json, "health");
+    kn_json_object_begin(&call->json);
+    console_health_judge(call, stream, &health);
+    kn_json_object_end(&call->json);
+}
+
 static void write_stream(struct console_call *call, const struct storage_stream *stream,
                          const struct recent *recent)
 {
@@ -134,8 +146,15 @@ static void write_stream(struct console_call *call, const struct storage_stream 
         kn_json_key(w, "uploading");
         kn_json_bool(w, stats.uploading);
         kn_json_key(w, "live");
-        kn_json_bool(w, stats.newest_server_ts_ms > now_ms - LIVE_MS);
+        kn_json_bool(w, stats.newest_server_ts_ms > now_ms - CONSOLE_LIVE_MS);
     }
+    const char *camera =
+        call->console->conf.ingest ? ingest_camera_state(call->console->conf.ingest, stream) : NULL;
+    if (camera) {
+        kn_json_key(w, "camera");
+        kn_json_text(w, camera);
+    }
+    write_health(call, stream, recent);
     kn_json_key(w, "canPlay");
     kn_json_bool(w, console_allows(call, action_play, stream->name));
     write_now(call, stream, recent);
@@ -178,6 +197,8 @@ void console_run_streams(struct console_call *call)
     kn_json_array_begin(w);
     (void) write_page(call, page, count);
     kn_json_array_end(w);
+    kn_json_key(w, "canAddCamera");
+    kn_json_bool(w, console_may_add_camera(call));
     if (count == (size_t) limit) {
         kn_json_key(w, "next");
         kn_json_str(w, page[count - 1]->name);

@@ -320,6 +320,7 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
     const struct server_console_conf conf = {.config = s->config,
                                              .ports = &s->ports,
                                              .storage = s->storage,
+                                             .ingest = s->ingest,
                                              .playback = s->playback,
                                              .datastream = s->datastream,
                                              .events = s->events,

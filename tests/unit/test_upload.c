@@ -8,6 +8,7 @@
 #include "seat.h"
 #include "test.h"
 #include "upload.h"
+#include "upload_health.h"
 
 /* --- the world around an upload -----------------------------------------------------------------
  */
@@ -172,12 +173,14 @@ static void world_start(void)
     ingest.conf.connection_idle_ms = 60000;
     ingest.conf.takeover_silence_ms = 2000;
     assert_ok(ingest_seats_new(&ingest.seats));
+    assert_ok(ingest_healths_new(&ingest.healths));
     the_ingest = &ingest;
 }
 
 static void world_stop(void)
 {
     ingest_seats_free(the_ingest->seats); /* would hang had an upload been lost */
+    ingest_healths_free(the_ingest->healths);
     assert_int_equal(the_stream->refs, 1);
     fake_writer_stop();
 }

@@ -49,6 +49,7 @@ test('the tile of a live stream plays by itself, muted', async () => {
   const text = await page.textContent(`.tile[data-name="${stream}"]`);
   assert.match(text, /LIVE/);
   assert.match(text, /(M|k)bit\/s/);
+  await page.waitForSelector(`.tile[data-name="${stream}"] .dot.good`);
   await shot('grid');
 });
 
@@ -63,6 +64,21 @@ test('one stream plays live and says bitrate, fragment, delay and codec', async 
   const behind = Date.now() - await wallClock(page);
   assert.ok(behind > 0 && behind < 15000, `the picture is ${behind} ms old`);
   await shot('stream');
+});
+
+test('its health is a word, its charts of ten minutes, and its connection', async () => {
+  await page.waitForSelector('#health-panel:not([hidden]) #health-level.good');
+  assert.equal(await page.textContent('#health-level'), 'Healthy');
+  assert.equal(await page.$$eval('#health-charts .chart', all => all.length), 4);
+  assert.match(await page.textContent('#chart-rate'), /(M|k)bit\/s/);
+  assert.match(await page.textContent('#chart-length'), /\d\.\d\d s/);
+  assert.match(await page.textContent('#chart-gaps'), /none/);
+  assert.match(await page.textContent('#health-lines'), /Connectedsince .*Connections1 in ten minutesLast errornone/);
+  await page.locator('#health-panel').scrollIntoViewIfNeeded();
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({colorScheme});
+    await shot(`health-${colorScheme}`);
+  }
 });
 
 test('a click on the bar jumps back, and LIVE returns', async () => {

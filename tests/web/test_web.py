@@ -24,6 +24,7 @@ sys.path.insert(0, str(HERE.parent / "api"))
 
 import kinema  # noqa: E402
 import put_media as wire  # noqa: E402
+import rtsp  # noqa: E402
 
 CAMERA = os.environ.get("KINEMA_CAMERA_BINARY",
                         str(pathlib.Path(kinema.BINARY).parent / "demo-camera"))
@@ -221,6 +222,17 @@ def test_the_console(modules, shots, server, camera, hevc, silent, standing):
         "silent": silent,
         "standing": {"link": console_link(other), "console": other.console, "stream": other_stream},
         "key": {"id": server.key.id, "secret": server.key.secret}, "shots": str(shots)})
+
+
+
+def test_cameras(modules, shots, server):
+    camera = rtsp.Camera("--basic", "viewer:geheim-x7q", "--fps", "10")
+    try:
+        node_test("cameras.test.js", {"console": server.console, "link": console_link(server), "url": camera.url,
+                                      "stream": "front-door", "shots": str(shots)})
+    finally:
+        camera.kill()
+
 
 # --- data streams -----------------------------------------------------------------------------------
 @pytest.fixture

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INGEST_SRC_CAMERA_WISH_H
+#define INGEST_SRC_CAMERA_WISH_H
+
+#include "camera_settings.h"
+
+#include "ingest/camera.h"
+
+/* What a wish comes to, with what the stream's camera (there may be no stream, and none) keeps of
+ * its own. -EINVAL: err says why. settings hold secrets: to be wiped. */
+int ingest_camera_wished(struct ingest *ingest, const struct storage_stream *stream,
+                         const struct ingest_camera_wish *wish,
+                         struct ingest_camera_settings *settings, struct kn_err *err) KN_MUSTUSE;
+
+#endif
