@@ -14,6 +14,7 @@ TYPES = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
     "png": "image/png",
     "webmanifest": "application/manifest+json",
 }

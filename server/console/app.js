@@ -11,7 +11,7 @@ import {DataList, DataView} from './data.js';
 import {Events} from './events.js';
 import {Health, badge} from './health.js';
 import {Holds} from './holds.js';
-import {Player, undecodable} from './player.js';
+import {Player, canDash, undecodable} from './player.js';
 import {Timeline} from './timeline.js';
 
 const POLL_MS = 2000;
@@ -43,7 +43,7 @@ async function ask(path, body) {
 }
 
 const streamPath = name => `/kinema/v1/streams/${encodeURIComponent(name)}`;
-const openSession = name => (mode, from, to) => ask(`${streamPath(name)}/play`, {mode, from, to});
+const openSession = name => (mode, from, to, protocol) => ask(`${streamPath(name)}/play`, {mode, from, to, protocol});
 
 $('#camera-form [name=keep]').append(...retentions);
 const cameraForm = new CameraForm($('#camera-form'), {ask, onSaved: name => {
@@ -422,6 +422,7 @@ class StreamView {
     this.on($('#mute'), 'click', () => { this.video.muted = !this.video.muted; });
     this.on($('#volume'), 'input', () => { this.video.volume = +$('#volume').value; this.video.muted = this.video.volume === 0; });
     this.on($('#speed'), 'change', () => { this.video.playbackRate = +$('#speed').value; });
+    this.on($('#protocol'), 'change', () => this.protocol($('#protocol').value));
     this.on($('#live'), 'click', () => this.live());
     this.on($('#full'), 'click', () => this.full());
     this.on($('#picture'), 'click', () => this.save());
@@ -486,6 +487,14 @@ class StreamView {
     else this.player.replay(ms);
     this.timeline.setPlayhead(ms);
     this.marks();
+  }
+
+  // The other protocol, from where it is.
+  protocol(name) {
+    const at = this.player.mode === 'LIVE' ? 0 : this.player.wallClock() || this.timeline.playhead;
+    this.player.protocol = name;
+    if (at) this.player.replay(at);
+    else if (this.started) this.live();
   }
 
   nudge(by) {
@@ -604,6 +613,7 @@ class StreamView {
     }
     this.info = info;
     this.timeline.offset = info.nowMs - Date.now();
+    $('#protocol').hidden = !info.canDash || !canDash();
     const cannot = undecodable(info.now); // live; older recordings may be of another codec
     const live = !this.started || this.player.mode === 'LIVE';
     if (cannot && live) this.player.stop();

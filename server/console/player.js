@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A <video> fed by Kinema's HLS sessions through hls.js (or by the browser itself on iOS). It asks
-// for a session, plays, and asks again when a session ends or fails, with growing pauses.
+// A <video> fed by Kinema's HLS sessions through hls.js (or by the browser itself on iOS), or by its DASH
+// sessions through dash.js, which is fetched when it is wanted. It asks for a session, plays, and asks
+// again when a session ends or fails, with growing pauses.
 
 const Hls = window.Hls;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
@@ -17,14 +18,29 @@ export function undecodable(now) {
     'on, and nothing is lost. Safari plays it, Chrome and Edge do with a GPU that decodes it.';
 }
 
+export const canDash = () => Boolean(Hls?.isSupported()); // both want Media Source Extensions
+
+let loading;
+function loadDash() {
+  loading ??= new Promise((done, failed) => {
+    const script = document.createElement('script');
+    script.src = '/dash.js';
+    script.onload = () => done(window.dashjs);
+    script.onerror = () => { loading = undefined; failed(new Error('dash.js cannot be loaded')); };
+    document.head.append(script);
+  });
+  return loading;
+}
+
 export class Player {
-  // openSession(mode, from, to) → {url}; options: {small: true} for a tile
+  // openSession(mode, from, to, protocol) → {url}; options: {small: true} for a tile
   constructor(video, openSession, options = {}) {
     this.video = video;
     this.openSession = openSession;
     this.options = options;
     this.onState = options.onState || (() => {});
     this.mode = 'LIVE';
+    this.protocol = 'HLS';
     this.fails = 0;
     this.generation = 0;
     video.muted = true;
@@ -48,16 +64,18 @@ export class Player {
     this.from = from;
     this.stopped = false;
     this.onState('loading');
-    let session;
+    let session, dashjs;
     try {
-      session = await this.openSession(mode, from, 0);
+      if (this.protocol === 'DASH') dashjs = await loadDash();
+      session = await this.openSession(mode, from, 0, this.protocol);
     } catch (error) {
       error.final = error.word === 'cannot_play';
       if (generation === this.generation) this.fail(error);
       return;
     }
     if (generation !== this.generation) return;
-    if (Hls?.isSupported()) this.attach(session.url, generation);
+    if (dashjs) this.attachDash(dashjs, session.url, generation);
+    else if (Hls?.isSupported()) this.attach(session.url, generation);
     else this.attachNative(session.url, generation);
   }
 
@@ -89,11 +107,33 @@ export class Player {
       }
       this.fail(Object.assign(new Error(data.details), {code: data.response?.code}));
     });
+    this.tell();
+    hls.loadSource(url);
+    hls.attachMedia(this.video);
+  }
+
+  attachDash(dashjs, url, generation) {
+    const live = this.mode === 'LIVE';
+    const dash = this.dash = dashjs.MediaPlayer().create();
+    const {events} = dashjs.MediaPlayer;
+    dash.updateSettings({
+      debug: {logLevel: dashjs.Debug.LOG_LEVEL_NONE},
+      streaming: {buffer: {bufferToKeep: 60, bufferTimeDefault: 30}, liveCatchup: {enabled: live}},
+    });
+    dash.on(events.MANIFEST_LOADED, ({data}) => { this.base = new Date(data?.availabilityStartTime).getTime(); });
+    dash.on(events.FRAGMENT_LOADING_COMPLETED, () => { this.fails = 0; });
+    dash.on(events.ERROR, ({error}) => {
+      if (generation === this.generation) this.fail(new Error(error?.message || 'DASH'));
+    });
+    this.tell();
+    dash.initialize(this.video, url, false);
+    this.play();
+  }
+
+  tell() {
     this.video.onplaying = () => { this.recovered = false; this.onState('playing'); };
     this.video.onwaiting = () => this.onState('waiting');
     this.video.onended = () => this.onState('ended');
-    hls.loadSource(url);
-    hls.attachMedia(this.video);
   }
 
   attachNative(url, generation) {
@@ -132,14 +172,19 @@ export class Player {
     if (this.hls) {
       this.hls.destroy();
       this.hls = null;
+    } else if (this.dash) {
+      this.dash.destroy();
+      this.dash = null;
+      this.base = NaN;
     } else if (this.video.src) {
       this.video.removeAttribute('src');
       this.video.load();
     }
   }
 
-  // The time of day of the picture on screen, from EXT-X-PROGRAM-DATE-TIME.
+  // The time of day of the picture on screen, from EXT-X-PROGRAM-DATE-TIME, or availabilityStartTime.
   wallClock() {
+    if (this.dash) return this.base > 0 && this.video.readyState > 0 ? this.base + this.video.currentTime * 1000 : 0;
     const date = this.hls ? this.hls.playingDate : this.video.getStartDate?.();
     if (!date || isNaN(date)) return 0;
     return this.hls ? date.getTime() : date.getTime() + this.video.currentTime * 1000;
@@ -147,6 +192,7 @@ export class Player {
 
   // Goes there inside what this session already lists; false: a new session is needed.
   seekWithin(ms) {
+    if (this.dash) return this.seekDash((ms - this.base) / 1000);
     const details = this.hls?.levels?.[this.hls.currentLevel]?.details || this.hls?.latestLevelDetails;
     for (const fragment of details?.fragments || []) {
       const start = fragment.programDateTime;
@@ -157,9 +203,16 @@ export class Player {
     return false;
   }
 
+  seekDash(seconds) {
+    const {start, end} = this.dash.getDvrWindow() || {};
+    if (!(seconds >= start && seconds < end)) return false;
+    this.video.currentTime = seconds;
+    return true;
+  }
+
   // Seconds between the newest picture the server has told us of and the one on screen.
   behind() {
-    const latency = this.hls?.latency;
+    const latency = this.dash ? this.dash.getCurrentLiveLatency() : this.hls?.latency;
     return this.mode === 'LIVE' && latency > 0 ? latency : NaN;
   }
 }

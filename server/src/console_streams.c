@@ -19,6 +19,7 @@ enum {
 
 static const char action_describe[] = "kinesisvideo:DescribeStream";
 static const char action_play[] = "kinesisvideo:GetHLSStreamingSessionURL";
+static const char action_dash[] = "kinesisvideo:GetDASHStreamingSessionURL";
 static const char action_clip[] = "kinesisvideo:GetClip";
 
 /* --- what comes in now ------------------------------------------------------------------------ */
@@ -157,6 +158,8 @@ static void write_stream(struct console_call *call, const struct storage_stream 
     write_health(call, stream, recent);
     kn_json_key(w, "canPlay");
     kn_json_bool(w, console_allows(call, action_play, stream->name));
+    kn_json_key(w, "canDash");
+    kn_json_bool(w, console_allows(call, action_dash, stream->name));
     write_now(call, stream, recent);
 }
 
@@ -312,7 +315,7 @@ void console_run_coverage(struct console_call *call)
 
 /* --- playing ---------------------------------------------------------------------------------- */
 struct play {
-    struct kn_str mode;
+    struct kn_str mode, protocol;
     int64_t from_ms, to_ms;
 };
 
@@ -330,10 +333,12 @@ static int play_read(struct console_call *call, struct play *ret)
         int64_t *number = kn_str_eq(key, KN_STR("from")) ? &ret->from_ms
                           : kn_str_eq(key, KN_STR("to")) ? &ret->to_ms
                                                          : NULL;
+        struct kn_str *text = kn_str_eq(key, KN_STR("mode"))       ? &ret->mode
+                              : kn_str_eq(key, KN_STR("protocol")) ? &ret->protocol
+                                                                   : NULL;
         int code = 0;
-        if (kn_str_eq(key, KN_STR("mode")))
-            code =
-                token == KN_JSON_STRING ? kn_json_unescape(&r, call->arena, &ret->mode) : -EBADMSG;
+        if (text)
+            code = token == KN_JSON_STRING ? kn_json_unescape(&r, call->arena, text) : -EBADMSG;
         else if (number)
             code = token == KN_JSON_NUMBER ? kn_json_number_i64(&r, number) : -EBADMSG;
         else
@@ -344,46 +349,72 @@ static int play_read(struct console_call *call, struct play *ret)
     return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
 }
 
-/* {"mode": "LIVE"} or {"mode": "LIVE_REPLAY" | "ON_DEMAND", "from": ms, "to": ms}: {"url": …}. */
-void console_run_play(struct console_call *call)
+static const char *mode_of(const struct play *play)
 {
     static const char *const modes[] = {"LIVE", "LIVE_REPLAY", "ON_DEMAND"};
-    struct play play = {0};
-    const char *mode = NULL;
-    struct kn_err err = {0};
-    struct kn_buf path;
-    KN_CLEANUP(storage_stream_unrefp)
-    struct storage_stream *stream = console_stream_find(call, action_play);
-    if (!stream)
-        return;
-    if (play_read(call, &play) == 0)
-        for (size_t i = 0; i < KN_ARRAY_LEN(modes); i++)
-            mode = kn_str_eq(play.mode, kn_str_from(modes[i])) ? modes[i] : mode;
-    if (!mode || (mode != modes[0] && play.from_ms <= 0)) {
-        console_fail(call, 400, "bad_request",
-                     "mode must be LIVE, or LIVE_REPLAY or ON_DEMAND with from (and to) in ms");
-        return;
-    }
-    kn_buf_init(&path, KIB(8));
-    int code =
-        playback_console_session(call->console->conf.playback, stream->name, PLAYBACK_OVER_HLS,
-                                 mode, play.from_ms, play.to_ms, call->key, &path, &err);
+    for (size_t i = 0; i < KN_ARRAY_LEN(modes); i++)
+        if (kn_str_eq(play->mode, kn_str_from(modes[i])))
+            return i == 0 || play->from_ms > 0 ? modes[i] : NULL;
+    return NULL;
+}
+
+static int protocol_of(const struct play *play, enum playback_protocol *ret)
+{
+    *ret = kn_str_eq(play->protocol, KN_STR("DASH")) ? PLAYBACK_OVER_DASH : PLAYBACK_OVER_HLS;
+    return play->protocol.len == 0 || *ret == PLAYBACK_OVER_DASH ||
+                   kn_str_eq(play->protocol, KN_STR("HLS"))
+               ? 0
+               : -EINVAL;
+}
+
+static void answer_play(struct console_call *call, int code, enum playback_protocol protocol,
+                        const struct kn_buf *path, const struct kn_err *err)
+{
     if (code == -ENOENT) {
         console_fail(call, 404, "nothing_to_play", "%s",
-                     *err.text ? err.text : "nothing is recorded there");
+                     *err->text ? err->text : "nothing is recorded there");
     } else if (code == -EINVAL || code == -ENODATA || code == -EBADMSG) { /* the codecs, it says */
         console_fail(call, 422, "cannot_play", "%s",
-                     *err.text ? err.text : "this video cannot be carried by HLS");
+                     *err->text                       ? err->text
+                     : protocol == PLAYBACK_OVER_DASH ? "this video cannot be carried by DASH"
+                                                      : "this video cannot be carried by HLS");
     } else if (code < 0) {
-        console_fail(call, 500, "internal", "%s", *err.text ? err.text : kn_errname(code));
+        console_fail(call, 500, "internal", "%s", *err->text ? err->text : kn_errname(code));
     } else {
         kn_json_object_begin(&call->json);
         kn_json_key(&call->json, "url");
         kn_json_str(&call->json, kn_arena_printf(call->arena, KN_STR_FMT KN_STR_FMT,
                                                  KN_STR_ARG(console_api_url(call)),
-                                                 KN_STR_ARG(kn_buf_str(&path))));
+                                                 KN_STR_ARG(kn_buf_str(path))));
         kn_json_object_end(&call->json);
     }
+}
+
+/* {"mode": "LIVE"} or {"mode": "LIVE_REPLAY" | "ON_DEMAND", "from": ms, "to": ms}, "protocol":
+ * "HLS" | "DASH": {"url": …}. */
+void console_run_play(struct console_call *call)
+{
+    struct play play = {0};
+    struct kn_err err = {0};
+    struct kn_buf path;
+    enum playback_protocol protocol = PLAYBACK_OVER_HLS;
+    bool read = play_read(call, &play) == 0 && protocol_of(&play, &protocol) == 0;
+    const char *mode = read ? mode_of(&play) : NULL;
+    if (!mode) {
+        console_fail(call, 400, "bad_request",
+                     "mode must be LIVE, or LIVE_REPLAY or ON_DEMAND with from (and to) in ms; "
+                     "protocol HLS or DASH");
+        return;
+    }
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream =
+        console_stream_find(call, protocol == PLAYBACK_OVER_DASH ? action_dash : action_play);
+    if (!stream)
+        return;
+    kn_buf_init(&path, KIB(8));
+    int code = playback_console_session(call->console->conf.playback, stream->name, protocol, mode,
+                                        play.from_ms, play.to_ms, call->key, &path, &err);
+    answer_play(call, code, protocol, &path, &err);
     kn_buf_done(&path);
 }
 

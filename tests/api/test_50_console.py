@@ -34,7 +34,8 @@ def link_token(server, *args):
 # --- the page -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path, kind", [
     ("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css"),
-    ("/hls.js", "text/javascript"), ("/icon.svg", "image/svg+xml"),
+    ("/hls.js", "text/javascript"), ("/dash.js", "text/javascript"), ("/icon.svg", "image/svg+xml"),
+    ("/hls.js.license.txt", "text/plain"), ("/dash.js.license.txt", "text/plain"),
 ])
 def test_the_page_is_in_the_binary(browser, path, kind):
     answer, data = browser.get(path, raw=True)
@@ -263,9 +264,30 @@ def test_a_wrong_range_is_400(logged_in, stream, query):
 
 
 @pytest.mark.parametrize("body", [{}, {"mode": "FAST"}, {"mode": "ON_DEMAND"}, {"mode": "LIVE_REPLAY"},
-                                  {"mode": 1}, {"mode": "LIVE", "from": "x"}])
+                                  {"mode": 1}, {"mode": "LIVE", "from": "x"},
+                                  {"mode": "LIVE", "protocol": "RTMP"}, {"mode": "LIVE", "protocol": 1}])
 def test_a_wrong_play_request_is_400(logged_in, stream, body):
     assert logged_in.post(f"/kinema/v1/streams/{stream}/play", body)[0] == 400
+
+
+def test_a_session_is_of_the_protocol_asked_for(server, logged_in, stream):
+    media.upload(server, stream, mkv.capture(kinema.CAPTURES / "sink360_h264_aac_abs.mkv"))
+    path = f"/kinema/v1/streams/{stream}/play"
+    body = {"mode": "ON_DEMAND", "from": round(time.time() * 1000) - 3600 * 1000}
+    for protocol, name, begin in (("HLS", "/hls/v1/getHLSMasterPlaylist.m3u8", b"#EXTM3U"),
+                                  ("DASH", "/dash/v1/getDASHManifest.mpd", b"<?xml")):
+        status, play = logged_in.post(path, {**body, "protocol": protocol})
+        assert status == 200 and play["url"].startswith(server.api + name), play
+        answer = hls.get(play["url"])
+        assert answer.status == 200 and answer.body.startswith(begin)
+    assert logged_in.get(f"/kinema/v1/streams/{stream}")[1]["canDash"] is True
+    other = Browser(server)
+    other.login(server.create_key("--allow", "kinesisvideo:DescribeStream", "--allow",
+                                  "kinesisvideo:GetHLSStreamingSessionURL"))
+    info = other.get(f"/kinema/v1/streams/{stream}")[1]
+    assert info["canPlay"] is True and info["canDash"] is False
+    assert other.post(path, {**body, "protocol": "DASH"})[0] == 404
+    assert other.post(path, body)[0] == 200
 
 
 def test_a_clip_is_saved_from_an_address(server, logged_in, stream, tmp_path):

@@ -100,6 +100,32 @@ test('a click on the bar jumps back, and LIVE returns', async () => {
   assert.ok(Date.now() - await wallClock(page) < 15000);
 });
 
+test('it plays by DASH as well, live and back in time, and by HLS again', async () => {
+  const protocol = name => page.selectOption('#protocol', name);
+  const over = name => page.waitForFunction(n => (n === 'DASH') === Boolean(window.kinemaView.player.dash), name);
+  await protocol('DASH');
+  await over('DASH');
+  await playing(page, '#video');
+  assert.ok(Date.now() - await wallClock(page) < 15000, 'it is not live');
+  assert.match(await page.textContent('#state'), /LIVE/);
+  await page.waitForFunction(() => /\d s/.test(document.querySelector('#behind')?.textContent));
+  await shot('dash');
+
+  const target = Date.now() - 10000;
+  await page.evaluate(ms => window.kinemaView.jump(ms), target);
+  await page.waitForFunction(() => document.querySelector('#state').textContent === 'RECORDED');
+  await playing(page, '#video');
+  const at = await wallClock(page);
+  assert.ok(Math.abs(at - target) < 6000, `asked for ${target}, got ${at}`);
+
+  await protocol('HLS');
+  await over('HLS');
+  await playing(page, '#video');
+  assert.ok(await wallClock(page) - at > -3000, 'it goes on where it was');
+  await page.click('#live');
+  await playing(page, '#video');
+});
+
 test('the keyboard does it too', async () => {
   await page.focus('#timeline');
   await page.keyboard.press('ArrowLeft');
