@@ -82,6 +82,7 @@ static void move(struct kn_http_conn *conn, bool on)
 static int64_t look_at_ns(const struct kn_http_loop *loop, int64_t at_ns)
 {
     int64_t step_ns = pace_ns(loop), next_ns = loop->pacer.timer.due_ns;
+    kn_assert(step_ns > 0); /* else nobody is paced */
     int64_t steps = at_ns > next_ns ? (at_ns - next_ns + step_ns - 1) / step_ns : 0;
     return next_ns + steps * step_ns;
 }

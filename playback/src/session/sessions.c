@@ -177,6 +177,7 @@ static int list_paced(struct playback *playback, struct playback_list_in *in,
     uint64_t passed = pace.passed;
     in->pace = &pace;
     int r = playback_list_make(in, ret, nowait);
+    in->pace = NULL;
     if (r < 0 || pace.passed == passed)
         return r;
     struct cached_pace *cached = calloc(1, sizeof *cached);

@@ -143,7 +143,7 @@ int storage_batch_add(struct storage_batch *batch, struct kn_str key, uint8_t ta
         at += STORAGE_SHARD_RECORD_SOURCE_BYTES;
         batch->has_sources = true;
     }
-    if (key.len > 0)
+    if (key.ptr)
         memcpy(at, key.ptr, key.len);
     batch->last_at = batch->len;
     batch->len += head + data_max;
