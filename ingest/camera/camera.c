@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "camera.h"
 
-#include "muxer.h"
-#include "upload.h"
+#include "recording.h"
 
-#include <errno.h>
-#include <glib-unix.h>
+#include <glib.h>
 
 enum {
     SAID_BYTES = 400,
     LEFT_OUT_BYTES = 200,
-    HEAD_BYTES_MAX = 5 << 20, /* a header with its codec data, or a block's few bytes */
     WAIT_MS_FIRST = 500,
     WAIT_MS_MOST = 2000,     /* so that a camera that answers again records within 3 s */
     WAIT_MS_REFUSED = 30000, /* cameras lock a user out who is wrong too often */
@@ -39,18 +36,13 @@ struct camera {
 
     GMutex lock; /* what follows; taken inside the source's lock */
     enum state state;
-    struct camera_upload upload;
-    guint upload_watch;
-    struct camera_muxer muxer;
-    struct kn_buf head;
-    struct kn_mkv_header header; /* without codec data */
-    bool failing;                /* its failure is on the way to the main thread */
+    struct camera_recording recording;
+    bool failing; /* its failure is on the way to the main thread */
     enum camera_fault fault;
     bool has_fault;
     char said[SAID_BYTES], left_out[LEFT_OUT_BYTES];
-    int64_t since_ms, fault_ms, last_frame_ms;
-    uint64_t frames, bytes, lost, reconnects, persisted;
-    int64_t persisted_ms;
+    int64_t since_ms, fault_ms;
+    uint64_t reconnects;
 };
 
 static int64_t now_ms(void)
@@ -80,85 +72,19 @@ static void fail_locked(struct camera *c, enum camera_fault fault, const char *s
     g_idle_add(fail_on_main, c);
 }
 
-/* --- the upload --------------------------------------------------------------------------------
- */
-static void upload_close_locked(struct camera *c)
-{
-    if (c->upload_watch)
-        g_source_remove(c->upload_watch);
-    c->upload_watch = 0;
-    if (c->upload.fd >= 0) {
-        c->persisted += c->upload.persisted;
-        camera_upload_close(&c->upload);
-    }
-}
-
-static gboolean upload_event(gint fd, GIOCondition condition, gpointer arg)
-{
-    struct camera *c = arg;
-    char said[SAID_BYTES];
-    (void) condition;
-    g_mutex_lock(&c->lock);
-    gboolean go_on = c->upload.fd == fd;
-    if (go_on && camera_upload_read(&c->upload, said, sizeof said) < 0) {
-        c->upload_watch = 0;
-        fail_locked(c, CAMERA_BROKEN, said);
-        go_on = G_SOURCE_REMOVE;
-    } else if (go_on) {
-        c->persisted_ms = c->upload.persisted_ms;
-    }
-    g_mutex_unlock(&c->lock);
-    return go_on;
-}
-
-static void upload_open_locked(struct camera *c)
-{
-    char said[SAID_BYTES];
-    int r = camera_upload_open(&c->upload, c->socket_path, c->stream);
-    if (r < 0) {
-        g_snprintf(said, sizeof said, "the server's socket: %s", g_strerror(-r));
-        fail_locked(c, CAMERA_BROKEN, said);
-        return;
-    }
-    c->upload_watch = g_unix_fd_add(c->upload.fd, G_IO_IN | G_IO_HUP | G_IO_ERR, upload_event, c);
-}
-
 /* --- what the source says ----------------------------------------------------------------------
  */
+static void recording_failed_locked(void *owner, const char *said)
+{
+    fail_locked(owner, CAMERA_BROKEN, said);
+}
+
 static void on_header(void *ctx, const struct kn_mkv_header *header)
 {
     struct camera *c = ctx;
     g_mutex_lock(&c->lock);
-    upload_close_locked(c);
-    upload_open_locked(c);
-    kn_buf_clear(&c->head);
-    if (camera_muxer_header(&c->muxer, header, &c->head) < 0)
-        fail_locked(c, CAMERA_BROKEN, "out of memory");
-    if (!c->failing &&
-        camera_upload_send(&c->upload, kn_buf_bytes(&c->head), (struct kn_bytes){NULL, 0}) < 0)
-        fail_locked(c, CAMERA_BROKEN, "the server does not take the upload");
-    c->header = *header;
-    for (unsigned i = 0; i < header->track_count; i++)
-        c->header.tracks[i].codec_private = (struct kn_bytes){NULL, 0};
+    camera_recording_header(&c->recording, header);
     g_mutex_unlock(&c->lock);
-}
-
-static void record_locked(struct camera *c, const struct camera_frame *frame)
-{
-    kn_buf_clear(&c->head);
-    int r = camera_muxer_frame(&c->muxer, frame, &c->head);
-    if (r == 0)
-        r = camera_upload_send(&c->upload, kn_buf_bytes(&c->head), frame->bytes);
-    if (r == -ENOBUFS) { /* the disk is behind: whole groups of pictures are left out */
-        c->lost++;
-        camera_muxer_lost(&c->muxer);
-    } else if (r < 0 && r != -EAGAIN) {
-        fail_locked(c, CAMERA_BROKEN, "the server has ended the upload");
-    } else if (r == 0) {
-        c->frames++;
-        c->bytes += frame->bytes.len;
-        c->last_frame_ms = now_ms();
-    }
 }
 
 static void on_frame(void *ctx, const struct camera_frame *frame)
@@ -170,8 +96,8 @@ static void on_frame(void *ctx, const struct camera_frame *frame)
         c->state = RECORDING;
         c->since_ms = now_ms();
     }
-    if (!c->failing && c->upload.fd >= 0)
-        record_locked(c, frame);
+    if (!c->failing)
+        camera_recording_frame(&c->recording, frame);
     g_mutex_unlock(&c->lock);
 }
 
@@ -211,7 +137,7 @@ static void connect_now(struct camera *c)
     c->state = CONNECTING;
     c->failing = false;
     c->left_out[0] = '\0';
-    c->frames_before = c->frames;
+    c->frames_before = c->recording.frames;
     g_mutex_unlock(&c->lock);
     c->source = camera_source_start(&conf, &ops, c);
     c->changed(c->ctx, c);
@@ -227,7 +153,7 @@ static gboolean connect_due(gpointer arg)
 
 static void camera_free(struct camera *c)
 {
-    kn_buf_done(&c->head);
+    camera_recording_done(&c->recording);
     g_mutex_clear(&c->lock);
     g_free(c->stream);
     g_free(c->url);
@@ -239,7 +165,7 @@ static void camera_free(struct camera *c)
 
 static unsigned wait_of(struct camera *c)
 {
-    bool recorded = c->frames > c->frames_before;
+    bool recorded = c->recording.frames > c->frames_before;
     if (c->fault == CAMERA_UNAUTHORIZED)
         return WAIT_MS_REFUSED;
     if (c->fault == CAMERA_UNSUPPORTED || c->fault == CAMERA_NOT_FOUND)
@@ -294,7 +220,7 @@ static gboolean fail_on_main(gpointer arg)
         return G_SOURCE_REMOVE;
     g_mutex_lock(&c->lock);
     c->state = STOPPING;
-    upload_close_locked(c);
+    camera_recording_close(&c->recording);
     g_mutex_unlock(&c->lock);
     let_go(c);
     c->changed(c->ctx, c);
@@ -327,10 +253,12 @@ struct camera *camera_start(const struct camera_settings *settings, const char *
     c->timeout_ms = settings->timeout_ms;
     c->changed = changed;
     c->ctx = ctx;
-    c->upload.fd = -1;
     c->since_ms = now_ms();
     g_mutex_init(&c->lock);
-    kn_buf_init(&c->head, HEAD_BYTES_MAX);
+    camera_recording_init(&c->recording, c->socket_path, c->stream);
+    c->recording.lock = &c->lock;
+    c->recording.failed = recording_failed_locked;
+    c->recording.owner = c;
     connect_now(c);
     return c;
 }
@@ -343,7 +271,7 @@ void camera_stop(struct camera *c)
     g_mutex_lock(&c->lock);
     bool stopping = c->state == STOPPING; /* source_is_gone will come */
     c->state = GONE;
-    upload_close_locked(c);
+    camera_recording_close(&c->recording);
     g_mutex_unlock(&c->lock);
     if (c->source)
         let_go(c);
@@ -377,8 +305,8 @@ static void write_tracks(struct camera *c, struct kn_json_writer *w)
 {
     kn_json_key(w, "tracks");
     kn_json_array_begin(w);
-    for (unsigned i = 0; i < c->header.track_count; i++) {
-        const struct kn_mkv_track *track = &c->header.tracks[i];
+    for (unsigned i = 0; i < c->recording.header.track_count; i++) {
+        const struct kn_mkv_track *track = &c->recording.header.tracks[i];
         kn_json_object_begin(w);
         kn_json_key(w, "codec");
         kn_json_text(w, track->codec_id);
@@ -408,14 +336,14 @@ void camera_status_write(struct camera *c, struct kn_json_writer *w)
     kn_json_text(w, c->has_fault ? c->said : NULL);
     write_u64(w, "faultMs", (uint64_t) c->fault_ms);
     write_u64(w, "sinceMs", (uint64_t) c->since_ms);
-    write_u64(w, "lastFrameMs", (uint64_t) c->last_frame_ms);
-    write_u64(w, "frames", c->frames);
-    write_u64(w, "bytes", c->bytes);
-    write_u64(w, "lost", c->lost);
-    write_u64(w, "cuts", c->muxer.cuts);
+    write_u64(w, "lastFrameMs", (uint64_t) c->recording.last_frame_ms);
+    write_u64(w, "frames", c->recording.frames);
+    write_u64(w, "bytes", c->recording.bytes);
+    write_u64(w, "lost", c->recording.lost);
+    write_u64(w, "cuts", c->recording.muxer.cuts);
     write_u64(w, "reconnects", c->reconnects);
-    write_u64(w, "persisted", c->persisted + (c->upload.fd >= 0 ? c->upload.persisted : 0));
-    write_u64(w, "persistedMs", (uint64_t) c->persisted_ms);
+    write_u64(w, "persisted", camera_recording_persisted(&c->recording));
+    write_u64(w, "persistedMs", (uint64_t) c->recording.persisted_ms);
     kn_json_key(w, "leftOut");
     kn_json_text(w, *c->left_out ? c->left_out : NULL);
     write_tracks(c, w);

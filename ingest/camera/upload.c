@@ -5,11 +5,12 @@
  */
 #include "upload.h"
 
+#include "door.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/json.h"
@@ -19,25 +20,9 @@ enum {
     HEAD_BYTES_MAX = 4096,
 };
 
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (kn_str_copy(address.sun_path, sizeof address.sun_path, kn_str_from(path)) < 0)
-        return -ENAMETOOLONG;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
-        int r = -errno;
-        close(fd);
-        return r;
-    }
-    return fd;
-}
-
 int camera_upload_open(struct camera_upload *u, const char *socket_path, const char *stream)
 {
-    *u = (struct camera_upload){.fd = connect_to(socket_path)};
+    *u = (struct camera_upload){.fd = camera_door_connect(socket_path)};
     if (u->fd < 0)
         return u->fd;
     kn_buf_init(&u->out, CAMERA_UPLOAD_WAITING_MAX + HEAD_BYTES_MAX);
