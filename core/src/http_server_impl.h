@@ -26,8 +26,5 @@ int kn_http_listener_new(const struct kn_http_listen *listen, unsigned fd_count,
                          struct kn_http_listener **ret, uint16_t *ret_port, struct kn_err *err)
     KN_MUSTUSE;
 void kn_http_listener_free(struct kn_http_listener *listener, unsigned fd_count);
-/* Binds one more socket; *port 0: any. reuse: others of this server share the port. */
-int kn_http_listen_bind(const char *address, bool reuse, uint16_t *port, struct kn_err *err)
-    KN_MUSTUSE;
 
 #endif

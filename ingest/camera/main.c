@@ -10,6 +10,7 @@
  *   {"drop": "yard"}                            there is none of that name any more
  */
 #include "camera.h"
+#include "listener.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -194,7 +195,9 @@ static int usage(FILE *to, int code)
           "the\n"
           "           URL in KINEMA_CAMERA_URL\n"
           "       kinema-camera work --socket PATH\n"
-          "           kinema serve starts it; standard input is its socket of orders\n",
+          "           kinema serve starts it; standard input is its socket of orders\n"
+          "       kinema-camera listen --socket PATH\n"
+          "           likewise; the RTSP listener, on descriptor 3\n",
           to);
     return code;
 }
@@ -206,6 +209,10 @@ int main(int argc, char **argv)
     if (argc == 4 && !strcmp(argv[1], "work") && !strcmp(argv[2], "--socket")) {
         gst_init(NULL, NULL);
         return work(argv[3]);
+    }
+    if (argc == 4 && !strcmp(argv[1], "listen") && !strcmp(argv[2], "--socket")) {
+        gst_init(NULL, NULL);
+        return camera_listen(argv[3]);
     }
     if (argc >= 3 && !strcmp(argv[1], "probe")) {
         gst_init(NULL, NULL);

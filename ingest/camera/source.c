@@ -5,12 +5,10 @@
  * frames are kept back until every chain knows its codec, for a moment at most, since the tracks
  * have to be known before the first frame is sent.
  */
-#include "source.h"
-
+#include "source_announced.h"
 #include "track.h"
 
 #include <gst/app/gstappsink.h>
-#include <gst/gst.h>
 #include <gst/rtsp/gstrtsp.h>
 #include <stdio.h>
 
@@ -257,21 +255,28 @@ static void leave_out(struct camera_source *s, const GstStructure *rtp)
     g_mutex_unlock(&s->lock);
 }
 
+/* A stream that can be stored, and for which there is room. */
+static struct stream *choose(struct camera_source *s, const GstStructure *rtp, guint number)
+{
+    struct stream *stream = NULL;
+    g_mutex_lock(&s->lock);
+    if (camera_track_chain(rtp) && s->count < STREAMS_MAX) {
+        stream = &s->streams[s->count++];
+        stream->source = s;
+        stream->number = number;
+        camera_track_init(&stream->track);
+    }
+    g_mutex_unlock(&s->lock);
+    return stream;
+}
+
 /* Called for each stream of the SDP: those that cannot be stored are not asked for. */
 static gboolean on_select(GstElement *rtsp, guint number, GstCaps *caps, gpointer arg)
 {
     struct camera_source *s = arg;
     const GstStructure *rtp = gst_caps_get_structure(caps, 0);
     (void) rtsp;
-    g_mutex_lock(&s->lock);
-    bool wanted = camera_track_chain(rtp) && s->count < STREAMS_MAX;
-    if (wanted) {
-        struct stream *stream = &s->streams[s->count++];
-        stream->source = s;
-        stream->number = number;
-        camera_track_init(&stream->track);
-    }
-    g_mutex_unlock(&s->lock);
+    bool wanted = choose(s, rtp, number) != NULL;
     if (!wanted)
         leave_out(s, rtp);
     return wanted;
@@ -286,20 +291,29 @@ static GstElement *sink_new(struct stream *stream)
     return sink;
 }
 
-static bool attach(struct camera_source *s, GstPad *pad, const char *text, struct stream *stream)
+/* The chain and its sink, linked, in the bin. */
+static GstElement *chain_new(struct stream *stream, const char *text, GstBin *bin, const char *name)
 {
     GError *error = NULL; /* a missing plugin leaves half a chain, and this */
     GstElement *chain = gst_parse_bin_from_description(text, TRUE, &error);
     if (error) {
         g_clear_error(&error);
         g_clear_object(&chain);
-        return false;
+        return NULL;
     }
     GstElement *sink = sink_new(stream);
-    gst_bin_add_many(GST_BIN(s->pipeline), chain, sink, NULL);
-    GstPad *in = gst_element_get_static_pad(chain, "sink");
-    bool ok = gst_element_link(chain, sink) && in && gst_pad_link(pad, in) == GST_PAD_LINK_OK &&
-              gst_element_sync_state_with_parent(sink) && gst_element_sync_state_with_parent(chain);
+    if (name)
+        gst_object_set_name(GST_OBJECT(chain), name);
+    gst_bin_add_many(bin, chain, sink, NULL);
+    return gst_element_link(chain, sink) && gst_element_sync_state_with_parent(sink) ? chain : NULL;
+}
+
+static bool attach(struct camera_source *s, GstPad *pad, const char *text, struct stream *stream)
+{
+    GstElement *chain = chain_new(stream, text, GST_BIN(s->pipeline), NULL);
+    GstPad *in = chain ? gst_element_get_static_pad(chain, "sink") : NULL;
+    bool ok =
+        in && gst_pad_link(pad, in) == GST_PAD_LINK_OK && gst_element_sync_state_with_parent(chain);
     if (in)
         gst_object_unref(in);
     return ok;
@@ -441,17 +455,52 @@ static GstElement *rtsp_new(struct camera_source *s, const struct camera_source_
     return rtsp;
 }
 
-struct camera_source *camera_source_start(const struct camera_source_conf *conf,
-                                          const struct camera_source_ops *ops, void *ctx)
+struct camera_source *camera_source_new(const struct camera_source_ops *ops, void *ctx,
+                                        unsigned latency_ms, unsigned timeout_ms)
 {
     struct camera_source *s = g_new0(struct camera_source, 1);
     s->ops = *ops;
     s->ctx = ctx;
-    s->latency_ms = conf->latency_ms;
-    s->timeout_us = (gint64) conf->timeout_ms * 1000;
+    s->latency_ms = latency_ms;
+    s->timeout_us = (gint64) timeout_ms * 1000;
     s->heard_us = g_get_monotonic_time();
     g_mutex_init(&s->lock);
     g_queue_init(&s->held);
+    return s;
+}
+
+GstElement *camera_source_add(struct camera_source *s, const GstCaps *caps, GstBin *bin,
+                              const char *name)
+{
+    const GstStructure *rtp = gst_caps_get_structure(caps, 0);
+    struct stream *stream = choose(s, rtp, 0);
+    if (!stream) {
+        leave_out(s, rtp);
+        return NULL;
+    }
+    GstElement *chain = chain_new(stream, camera_track_chain(rtp), bin, name);
+    if (!chain)
+        fail(s, CAMERA_BROKEN, "a stream that was chosen cannot be read");
+    return chain;
+}
+
+void camera_source_complete(struct camera_source *s)
+{
+    on_no_more_pads(NULL, s);
+}
+
+int64_t camera_source_silent_ms(struct camera_source *s)
+{
+    g_mutex_lock(&s->lock);
+    int64_t us = g_get_monotonic_time() - s->heard_us;
+    g_mutex_unlock(&s->lock);
+    return us / 1000;
+}
+
+struct camera_source *camera_source_start(const struct camera_source_conf *conf,
+                                          const struct camera_source_ops *ops, void *ctx)
+{
+    struct camera_source *s = camera_source_new(ops, ctx, conf->latency_ms, conf->timeout_ms);
     s->pipeline = gst_pipeline_new(NULL);
     GstBus *bus = gst_element_get_bus(s->pipeline);
     gst_bus_set_sync_handler(bus, on_message, s, NULL);
@@ -474,8 +523,10 @@ void camera_source_stop(struct camera_source *s)
     g_mutex_lock(&s->lock);
     s->stopped = true;
     g_mutex_unlock(&s->lock);
-    gst_element_set_state(s->pipeline, GST_STATE_NULL);
-    gst_object_unref(s->pipeline);
+    if (s->pipeline) {
+        gst_element_set_state(s->pipeline, GST_STATE_NULL);
+        gst_object_unref(s->pipeline);
+    }
     let_go_locked(s, false);
     for (size_t i = 0; i < s->count; i++)
         camera_track_done(&s->streams[i].track);

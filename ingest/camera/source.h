@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One RTSP session, by GStreamer: what the camera offers becomes tracks, and what it sends becomes
- * whole frames with a time of day. Nothing is decoded.
+ * whole frames with a time of day. Nothing is decoded. The camera is connected to
+ * (camera_source_start), or has come by itself (source_announced.h).
  *
  * Frames keep the bytes the camera sent; H.264 and H.265 are laid out as Matroska wants them, with
  * lengths before the NAL units and the parameter sets in CodecPrivate.

@@ -33,10 +33,20 @@ static const struct chain {
     {"audio", "OPUS",          "rtpopusdepay ! opusparse"                                     },
 };
 
+/* Payload types that need no a=rtpmap: RFC 3551, table 4. */
+static const char *static_encoding(const GstStructure *rtp)
+{
+    gint payload = -1;
+    if (!gst_structure_get_int(rtp, "payload", &payload))
+        return NULL;
+    return payload == 0 ? "PCMU" : payload == 8 ? "PCMA" : NULL;
+}
+
 const char *camera_track_chain(const GstStructure *rtp)
 {
     const char *media = gst_structure_get_string(rtp, "media");
     const char *encoding = gst_structure_get_string(rtp, "encoding-name");
+    encoding = encoding ? encoding : static_encoding(rtp);
     for (size_t i = 0; media && encoding && i < G_N_ELEMENTS(chains); i++) {
         if (!strcmp(media, chains[i].media) && !g_ascii_strcasecmp(encoding, chains[i].encoding))
             return chains[i].text;

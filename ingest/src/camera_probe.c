@@ -175,7 +175,7 @@ int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera
     KN_LOCKED(&probes->lock);
     if (!probes->path || !probes->dir)
         return -ENOTSUP;
-    const struct ingest_camera_program program = {probes->path, probes->dir};
+    const struct ingest_camera_program program = {.path = probes->path, .dir = probes->dir};
     struct probe *probe = free_slot_locked(probes);
     if (!probe)
         return -EBUSY;

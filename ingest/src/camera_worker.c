@@ -18,6 +18,7 @@ enum {
     RESTART_MS_FIRST = 250,
     RESTART_DOUBLINGS_MAX = 6, /* 16 s */
     STOP_MS = 2000,
+    LISTEN_FD = 3,
 };
 
 /* The server blocks signals in every thread, and ignores SIGPIPE: the child gets the usual. */
@@ -63,6 +64,8 @@ int ingest_camera_spawn(const struct ingest_camera_program *program, char *const
         return -r;
     if ((r = posix_spawnattr_init(&attr)) == 0) {
         r = files_of(&actions, program->dir, in_fd, out_fd);
+        if (r == 0 && program->mode) /* also when it is 3 already: it stays open then */
+            r = posix_spawn_file_actions_adddup2(&actions, program->listen_fd, LISTEN_FD);
         if (r == 0)
             r = attributes(&attr);
         if (r == 0)
@@ -75,8 +78,10 @@ int ingest_camera_spawn(const struct ingest_camera_program *program, char *const
 
 static int spawn(const struct ingest_camera_program *program, int fd, pid_t *ret)
 {
-    char *const argv[] = {(char[]){"kinema-camera"}, (char[]){"work"}, (char[]){"--socket"},
+    char mode[16];
+    char *const argv[] = {(char[]){"kinema-camera"}, mode, (char[]){"--socket"},
                           (char[]){"kinema.sock"}, NULL};
+    snprintf(mode, sizeof mode, "%s", program->mode ? program->mode : "work");
     return ingest_camera_spawn(program, argv, environ, fd, STDERR_FILENO, ret);
 }
 

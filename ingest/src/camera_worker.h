@@ -25,6 +25,8 @@ struct ingest_camera_worker {
 struct ingest_camera_program {
     const char *path; /* kinema-camera */
     const char *dir;  /* the data folder, its working directory: kinema.sock lies there */
+    const char *mode; /* "listen"; NULL: it talks to cameras */
+    int listen_fd;    /* of the former: its descriptor 3 */
 };
 
 /* A process with its own group and the usual signals. in_fd -1: it reads nothing. -errno. */

@@ -310,7 +310,7 @@ static void listen_locked(struct ingest_cameras *cs, size_t worker)
 /* Workers that are needed run and know their cameras; returns how long that may rest, in ms. */
 static int tend_locked(struct ingest_cameras *cs)
 {
-    const struct ingest_camera_program program = {cs->program, cs->dir};
+    const struct ingest_camera_program program = {.path = cs->program, .dir = cs->dir};
     int64_t now_ns = kn_mono_ns(cs->clock), wait_ms = LOOK_MS;
     for (size_t i = 0; i < cs->count; i++) {
         struct camera *camera = cs->cameras[i];

@@ -3,6 +3,7 @@
 #include "camera_probe.h"
 #include "cameras.h"
 #include "ingest_internal.h"
+#include "rtsp.h"
 #include "seat.h"
 #include "upload_health.h"
 
@@ -41,6 +42,7 @@ void ingest_free(struct ingest *ingest)
     if (!ingest)
         return;
     ingest_probes_free(ingest->probes);
+    ingest_rtsp_stop(ingest);
     ingest_cameras_free(ingest->cameras);
     if (ingest->seats)
         ingest_seats_free(ingest->seats);
@@ -51,7 +53,7 @@ void ingest_free(struct ingest *ingest)
 int ingest_cameras_start(struct ingest *ingest, const struct ingest_cameras_conf *conf,
                          struct kn_err *err)
 {
-    const struct ingest_camera_program program = {conf->program, conf->dir};
+    const struct ingest_camera_program program = {.path = conf->program, .dir = conf->dir};
     if (ingest_probes_run(ingest->probes, &program) < 0)
         return kn_fail(err, -ENOMEM, "cameras");
     return ingest_cameras_run(ingest->cameras, conf, err);
@@ -61,4 +63,17 @@ void ingest_cameras_stop(struct ingest *ingest)
 {
     ingest_probes_end(ingest->probes);
     ingest_cameras_end(ingest->cameras);
+}
+
+int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf,
+                      struct kn_err *err)
+{
+    int r = ingest_rtsp_new(&ingest->conf, conf, ingest->clock, &ingest->rtsp);
+    return r < 0 ? kn_fail(err, r, "the RTSP listener cannot be started: %s", kn_errname(r)) : 0;
+}
+
+void ingest_rtsp_stop(struct ingest *ingest)
+{
+    ingest_rtsp_free(ingest->rtsp);
+    ingest->rtsp = NULL;
 }

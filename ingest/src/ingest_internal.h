@@ -9,6 +9,7 @@
 struct ingest_cameras;
 struct ingest_healths;
 struct ingest_probes;
+struct ingest_rtsp;
 struct ingest_seats;
 
 struct ingest {
@@ -22,6 +23,7 @@ struct ingest {
     struct ingest_healths *healths; /* how those fare */
     struct ingest_cameras *cameras;
     struct ingest_probes *probes; /* looks at cameras that may become some */
+    struct ingest_rtsp *rtsp; /* NULL: no listener */
 };
 
 #endif

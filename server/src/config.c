@@ -49,6 +49,8 @@ static const struct kn_conf_key server_keys[] = {
          "Address and port of the web console, /metrics and /healthz."),
     TEXT(api_tls, "off", "", "The api listener over TLS, HTTP/2 included."),
     TEXT(ingest_tls, "off", "", "The ingest listener over TLS, HTTP/1.1 only."),
+    TEXT(rtsp, "off", "",
+         "Address and port of the RTSP listener, for cameras that push and for players."),
     TEXT(tls_cert, "", "",
          "PEM file with the certificate chain. Empty: a self-signed one for localhost is made in "
          "the data folder (tls/cert.pem)."),
@@ -73,8 +75,8 @@ static const struct kn_conf_key server_keys[] = {
            "Accept every request without a signature. For tests on one machine only; requests of "
            "foreign web pages are still refused."),
     SWITCH(plain_ingest_anywhere,
-           "Let PutMedia come unencrypted from other machines. Its body is not signed, so anybody "
-           "on the way could alter the video."),
+           "Let PutMedia and RTSP come unencrypted from other machines. Neither is signed, so "
+           "anybody on the way could alter the video."),
     NUMBER(skew_ms, 1000, DAY_MS, 15 * MINUTE_MS, "ms",
            "How far a request's signing time may be from the server's clock."),
     NUMBER(drain_ms, 0, HOUR_MS, 10 * 1000, "ms",
@@ -191,6 +193,7 @@ static int check_addresses(const struct server_settings *s, struct kn_err *err)
         {"api_tls",    s->api_tls   },
         {"ingest_tls", s->ingest_tls},
         {"iot_tls",    s->iot_tls   },
+        {"rtsp",       s->rtsp      },
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
         if (server_address_is_off(rows[i].address))
@@ -225,6 +228,11 @@ static int check(const struct server_settings *s, struct kn_err *err)
         return kn_fail(err, -EINVAL, "iot_tls: iot_ca must name who signs devices' certificates");
     if (!server_address_is_off(s->iot_tls) && s->no_auth)
         return kn_fail(err, -EINVAL, "iot_tls: under no_auth there are no keys to be had");
+    if (!server_address_is_off(s->rtsp) && !server_address_is_loopback(s->rtsp) &&
+        !s->plain_ingest_anywhere)
+        return kn_fail(err, -EINVAL,
+                       "rtsp: %s needs --plain-ingest-anywhere, since RTSP is not encrypted",
+                       s->rtsp);
     return check_addresses(s, err);
 }
 

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/log.h"
 
@@ -102,6 +103,18 @@ static int local_open(struct server_listeners *listeners, const struct server_se
     return kn_http_server_listen(http, &listen, &none, err);
 }
 
+static int rtsp_open(struct server_listeners *listeners, const struct server_settings *settings,
+                     struct server_ports *ports, struct kn_err *err)
+{
+    if (server_address_is_off(settings->rtsp))
+        return 0;
+    int fd = kn_http_listen_bind(settings->rtsp, false, &ports->rtsp, err);
+    if (fd < 0)
+        return kn_fail_at(err, fd, "rtsp");
+    listeners->rtsp_fd = fd;
+    return 0;
+}
+
 int server_listeners_open(struct server_listeners *listeners,
                           const struct server_settings *settings, struct kn_http_server *http,
                           struct server_ports *ports, struct kn_err *err)
@@ -143,7 +156,8 @@ int server_listeners_open(struct server_listeners *listeners,
         if (code < 0)
             return kn_fail_at(err, code, rows[i].name);
     }
-    return local_open(listeners, settings, http, err);
+    code = rtsp_open(listeners, settings, ports, err);
+    return code < 0 ? code : local_open(listeners, settings, http, err);
 }
 
 void server_listeners_done(struct server_listeners *listeners)
@@ -152,4 +166,7 @@ void server_listeners_done(struct server_listeners *listeners)
     kn_tls_free(listeners->ingest_tls);
     kn_tls_free(listeners->iot_tls);
     listeners->api_tls = listeners->ingest_tls = listeners->iot_tls = NULL;
+    if (listeners->rtsp_fd >= 0)
+        close(listeners->rtsp_fd);
+    listeners->rtsp_fd = -1;
 }

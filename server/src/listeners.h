@@ -25,6 +25,7 @@ struct server_listeners {
     struct server_iot iot;
     struct kn_tls *api_tls, *ingest_tls, *iot_tls;
     char cert_path[4096]; /* empty: no TLS listener */
+    int rtsp_fd;          /* listens, for the process that speaks RTSP; -1: none, or handed over */
 };
 
 /* Loads or makes the certificate and binds; ports gets what was bound. err says which address. */

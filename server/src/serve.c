@@ -13,6 +13,7 @@
 #include "console.h"
 #include "folder.h"
 #include "listeners.h"
+#include "rtsp_access.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -47,6 +48,7 @@ struct serve {
     struct kn_http_server *http;
     bool http_started;
     struct server_listeners listeners;
+    struct server_rtsp_access rtsp_access;
     struct ingest_endpoints ingest_endpoints;
     struct playback_endpoints playback_endpoints;
     struct ingest *ingest;
@@ -306,6 +308,10 @@ static int open_routes(struct serve *s, struct kn_err *err)
         code = make_api(s, &local, &s->local_api);
     if (code == 0)
         code = playback_add_routes(s->playback, s->api_router);
+    s->rtsp_access = (struct server_rtsp_access){s->storage, keyring_of(s), s->clock};
+    if (code == 0 && s->ports.rtsp)
+        code = kn_http_router_add(s->local_router, "POST", SERVER_RTSP_ACCESS_PATH,
+                                  &server_rtsp_access_ops, &s->rtsp_access);
     if (code < 0)
         return kn_fail(err, code, "the operations cannot be set up: %s", kn_errname(code));
     kn_http_router_fallback(s->api_router, &kn_api_ops, s->api);
@@ -367,6 +373,23 @@ static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
     return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
+static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
+{
+    char program[PATH_MAX];
+    if (s->listeners.rtsp_fd < 0)
+        return SERVER_EXIT_OK;
+    const struct ingest_rtsp_conf conf = {.program = program,
+                                          .dir = s->config->server.data,
+                                          .fd = s->listeners.rtsp_fd,
+                                          .open = s->config->server.no_auth};
+    int code = server_camera_program(&s->config->server, program, err);
+    if (code == 0)
+        code = ingest_rtsp_start(s->ingest, &conf, err);
+    if (code == 0)
+        s->listeners.rtsp_fd = -1;
+    return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
+}
+
 /* --- saying so -------------------------------------------------------------------------------- */
 static void print_pair(const char *name, const char *scheme, const char *address, uint16_t port)
 {
@@ -386,6 +409,7 @@ static void print_ready(const struct serve *s)
     print_pair("api-tls", "https", settings->api_tls, s->ports.api_tls);
     print_pair("ingest-tls", "https", settings->ingest_tls, s->ports.ingest_tls);
     print_pair("iot", "https", settings->iot_tls, s->ports.iot);
+    print_pair("rtsp", "rtsp", settings->rtsp, s->ports.rtsp);
     if (*s->listeners.cert_path) {
         char path[PATH_MAX];
         (void) printf(" tls-cert=file://");
@@ -430,8 +454,10 @@ static void close_all(struct serve *s)
     int64_t drain_ms = (int64_t) s->config->server.drain_ms;
     if (s->console_http)
         kn_http_mhd_stop(s->console_http, 1000);
-    if (s->ingest)
+    if (s->ingest) {
+        ingest_rtsp_stop(s->ingest);
         ingest_cameras_stop(s->ingest);
+    }
     if (s->http_started)
         kn_http_server_stop(s->http, drain_ms);
     if (s->datastream)
@@ -494,6 +520,8 @@ static enum server_exit start(struct serve *s, struct kn_err *err)
         code = open_console(s, err);
     if (code == SERVER_EXIT_OK)
         code = start_cameras(s, err);
+    if (code == SERVER_EXIT_OK)
+        code = start_rtsp(s, err);
     return code;
 }
 
@@ -505,6 +533,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     if (server_args_has(args, "help-config"))
         return server_command_config.run(config, args);
     s->config = config;
+    s->listeners.rtsp_fd = -1;
     s->clock = kn_clock_system();
     (void) umask(077);
     kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,

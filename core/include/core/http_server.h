@@ -50,6 +50,10 @@ int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,
 
 /* 0, or -EINVAL: not ADDRESS:PORT with an IPv4 address, an [IPv6] one or localhost. */
 int kn_http_address_check(const char *address, struct kn_err *err) KN_MUSTUSE;
+/* A socket that listens there, for whoever accepts by himself; *port 0: any, and what it became.
+ * reuse: others of this server share the port. -EBUSY: it is in use. */
+int kn_http_listen_bind(const char *address, bool reuse, uint16_t *port, struct kn_err *err)
+    KN_MUSTUSE;
 
 struct kn_http_listen {
     const char *name;    /* label in metrics and logs: "api", "ingest" */

@@ -25,6 +25,7 @@ struct ingest_conf {              /* every member is a row of ingest_conf_keys *
     uint64_t cameras_max;         /* whose video is fetched */
     uint64_t camera_workers;      /* processes for them */
     uint64_t camera_latency_ms, camera_timeout_ms;
+    uint64_t rtsp_connections_max, rtsp_connections_per_peer_max, rtsp_idle_ms;
 };
 enum ingest_second_writer {
     INGEST_SECOND_WAITS,
@@ -60,6 +61,18 @@ int ingest_cameras_start(struct ingest *ingest, const struct ingest_cameras_conf
                          struct kn_err *err) KN_MUSTUSE;
 /* Before the listener stops; their uploads end in order. Blocks. */
 void ingest_cameras_stop(struct ingest *ingest);
+
+/* The RTSP listener, which cameras push to and viewers read from, by a process of its own:
+ * docs/rtsp.md. */
+struct ingest_rtsp_conf {
+    const char *program; /* kinema-camera */
+    const char *dir;     /* as above */
+    int fd;              /* a socket that listens; taken over by a start that succeeds */
+    bool open;           /* nobody is asked for an access key */
+};
+int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf,
+                      struct kn_err *err) KN_MUSTUSE;
+void ingest_rtsp_stop(struct ingest *ingest); /* before the listener stops; blocks */
 
 /* Generated operations; ctx is the struct ingest. */
 extern const struct kn_api_service ingest_api_service;

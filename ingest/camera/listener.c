@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listener.h"
+
+#include "access.h"
+#include "describe.h"
+#include "player.h"
+#include "push.h"
+#include "say.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/json.h"
+
+enum {
+    LISTEN_FD = 3,
+    PACKET_BYTES_MAX = 8 << 10,
+    REQUEST_BODY_BYTES_MAX = 64 << 10, /* an announcement */
+    ACCEPTS_A_TURN = 32,
+    TURNED_AWAY_S = 10, /* between two lines of the log about it */
+    NUMBER_MAX = 1 << 30,
+};
+
+/* --- connections -------------------------------------------------------------------------------
+ */
+static bool count_in(struct camera_listener *l, const char *address)
+{
+    g_mutex_lock(&l->lock);
+    guint of_peer = GPOINTER_TO_UINT(g_hash_table_lookup(l->addresses, address));
+    bool room = l->connections < l->settings.connections_max &&
+                (l->settings.per_peer_max == 0 || of_peer < l->settings.per_peer_max);
+    if (room) {
+        l->connections++;
+        g_hash_table_insert(l->addresses, g_strdup(address), GUINT_TO_POINTER(of_peer + 1));
+    }
+    g_mutex_unlock(&l->lock);
+    return room;
+}
+
+static void count_out(struct camera_listener *l, const char *address)
+{
+    g_mutex_lock(&l->lock);
+    guint of_peer = GPOINTER_TO_UINT(g_hash_table_lookup(l->addresses, address));
+    l->connections--;
+    if (of_peer > 1)
+        g_hash_table_insert(l->addresses, g_strdup(address), GUINT_TO_POINTER(of_peer - 1));
+    else
+        g_hash_table_remove(l->addresses, address);
+    g_mutex_unlock(&l->lock);
+}
+
+static void unmount(struct camera_peer *peer)
+{
+    char *path = peer->stream ? g_strconcat("/", peer->stream, NULL) : NULL;
+    if (path)
+        gst_rtsp_mount_points_remove_factory(peer->mounts, path);
+    g_free(path);
+}
+
+static void on_closed(GstRTSPClient *client, gpointer arg)
+{
+    struct camera_peer *peer = camera_peer_of(client);
+    unmount(peer); /* the factory holds the peer */
+    count_out(arg, peer->address);
+}
+
+static void on_new_session(GstRTSPClient *client, GstRTSPSession *session, gpointer arg)
+{
+    const struct camera_listener *l = arg;
+    (void) client;
+    gst_rtsp_session_set_timeout(session, MAX(l->settings.idle_ms / 1000, 1));
+}
+
+static GstRTSPStatusCode on_teardown(GstRTSPClient *client, GstRTSPContext *ctx, gpointer arg)
+{
+    (void) client;
+    (void) arg;
+    camera_push_let_arrive(ctx->sessmedia ? gst_rtsp_session_media_get_media(ctx->sessmedia)
+                                          : NULL);
+    return GST_RTSP_STS_OK;
+}
+
+static void on_connected(GstRTSPServer *server, GstRTSPClient *client, gpointer arg)
+{
+    struct camera_listener *l = arg;
+    (void) server;
+    gst_rtsp_client_set_mount_points(client, l->coming->mounts);
+    camera_peer_attach(camera_peer_ref(l->coming), client);
+    g_signal_connect(client, "closed", G_CALLBACK(on_closed), l);
+    g_signal_connect(client, "new-session", G_CALLBACK(on_new_session), l);
+    g_signal_connect(client, "pre-teardown-request", G_CALLBACK(on_teardown), NULL);
+}
+
+static void turn_away(struct camera_listener *l, const char *address)
+{
+    gint64 now_us = g_get_monotonic_time();
+    if (l->turned_away_us == 0 || now_us - l->turned_away_us > TURNED_AWAY_S * G_USEC_PER_SEC) {
+        l->turned_away_us = now_us;
+        camera_say("turned_away", NULL, address, NULL, "too many connections");
+    }
+}
+
+/* A peer that is gone without a word does not keep its place for hours. */
+static void watch_over(int fd, unsigned idle_ms)
+{
+    const int on = 1, idle_s = (int) MAX(idle_ms / 1000, 1), times = 3;
+    (void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle_s, sizeof idle_s);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &idle_ms, sizeof idle_ms);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static void take(struct camera_listener *l, int fd)
+{
+    GSocket *socket = g_socket_new_from_fd(fd, NULL);
+    GSocketAddress *at = socket ? g_socket_get_remote_address(socket, NULL) : NULL;
+    if (!socket || !at) {
+        g_clear_object(&socket);
+        if (!socket)
+            close(fd);
+        return;
+    }
+    GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS(at);
+    char *address = g_inet_address_to_string(g_inet_socket_address_get_address(inet));
+    guint16 port = g_inet_socket_address_get_port(inet);
+    g_object_unref(at);
+    if (!count_in(l, address)) {
+        turn_away(l, address);
+        g_object_unref(socket); /* closes it */
+    } else {
+        watch_over(fd, l->settings.idle_ms);
+        l->coming = camera_peer_new(address, fd);
+        if (!gst_rtsp_server_transfer_connection(l->server, socket, address, port, NULL))
+            count_out(l, address);
+        camera_peer_unref(l->coming);
+        l->coming = NULL;
+    }
+    g_free(address);
+}
+
+static gboolean somebody_comes(gint fd, GIOCondition condition, gpointer arg)
+{
+    (void) condition;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        int one = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (one < 0)
+            break;
+        take(arg, one);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+static GstRTSPStatusCode admit(void *ctx, GstRTSPContext *rtsp, struct camera_peer *peer)
+{
+    GstRTSPMediaFactory *factory = NULL;
+    GstRTSPStatusCode code;
+    if (rtsp->method == GST_RTSP_ANNOUNCE)
+        code = camera_push_prepare(ctx, rtsp, peer, &factory);
+    else
+        code = camera_player_prepare(ctx, rtsp, peer, &factory);
+    if (code != GST_RTSP_STS_OK)
+        return code;
+    gst_rtsp_media_factory_set_protocols(factory,
+                                         GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
+    char *path = g_strconcat("/", peer->stream, NULL);
+    gst_rtsp_mount_points_add_factory(peer->mounts, path, factory);
+    g_free(path);
+    return GST_RTSP_STS_OK;
+}
+
+/* --- each second -------------------------------------------------------------------------------
+ */
+static GstRTSPFilterResult look_at_client(GstRTSPServer *server, GstRTSPClient *client,
+                                          gpointer arg)
+{
+    const struct camera_listener *l = arg;
+    struct camera_peer *peer = camera_peer_of(client);
+    (void) server;
+    gint64 heard_us = __atomic_load_n(&peer->heard_us, __ATOMIC_RELAXED);
+    if (heard_us == INT64_MAX ||
+        g_get_monotonic_time() - heard_us < (gint64) l->settings.idle_ms * 1000)
+        return GST_RTSP_FILTER_KEEP;
+    GList *sessions = gst_rtsp_client_session_filter(client, NULL, NULL);
+    if (!sessions)
+        camera_peer_hang_up(peer);
+    g_list_free_full(sessions, g_object_unref);
+    return GST_RTSP_FILTER_KEEP;
+}
+
+static gboolean tick(gpointer arg)
+{
+    struct camera_listener *l = arg;
+    GstRTSPSessionPool *pool = gst_rtsp_server_get_session_pool(l->server);
+    (void) gst_rtsp_session_pool_cleanup(pool);
+    g_object_unref(pool);
+    g_list_free_full(gst_rtsp_server_client_filter(l->server, look_at_client, l), g_object_unref);
+    camera_push_check_all(l);
+    g_mutex_lock(&l->lock);
+    const struct camera_counts counts = {l->connections, l->pushes->len, l->viewers};
+    g_mutex_unlock(&l->lock);
+    camera_say_counts(&counts);
+    return G_SOURCE_CONTINUE;
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+static int read_settings(struct kn_bytes packet, struct camera_listener_settings *ret)
+{
+    struct kn_json_reader r;
+    enum kn_json_token token;
+    const struct {
+        const char *name;
+        unsigned *dst;
+    } numbers[] = {
+        {"connectionsMax", &ret->connections_max},
+        {"perPeerMax",     &ret->per_peer_max   },
+        {"idleMs",         &ret->idle_ms        },
+        {"latencyMs",      &ret->latency_ms     },
+    };
+    kn_json_reader_init(&r, packet);
+    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
+        return -EBADMSG;
+    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
+        struct kn_str key = r.raw;
+        int64_t value = 0;
+        if (kn_json_next(&r, &token) < 0 ||
+            (token == KN_JSON_NUMBER &&
+             (kn_json_number_i64(&r, &value) < 0 || value < 0 || value > NUMBER_MAX)))
+            return -EBADMSG;
+        if (kn_str_eq(key, KN_STR("open")))
+            ret->open = token == KN_JSON_TRUE;
+        for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+            if (kn_str_eq(key, kn_str_from(numbers[i].name)))
+                *numbers[i].dst = (unsigned) value;
+        }
+    }
+    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+}
+
+static void start(struct camera_listener *l)
+{
+    l->server = camera_server_new();
+    gst_rtsp_server_set_content_length_limit(l->server, REQUEST_BODY_BYTES_MAX);
+    GstRTSPAuth *auth = camera_access_new(l->socket_path, l->settings.open, admit, l);
+    gst_rtsp_server_set_auth(l->server, auth);
+    g_object_unref(auth);
+    GstRTSPThreadPool *threads = gst_rtsp_server_get_thread_pool(l->server);
+    gst_rtsp_thread_pool_set_max_threads(threads,
+                                         -1); /* one a connection: nobody waits for another */
+    g_object_unref(threads);
+    GstRTSPSessionPool *sessions = gst_rtsp_server_get_session_pool(l->server);
+    gst_rtsp_session_pool_set_max_sessions(sessions, l->settings.connections_max);
+    g_object_unref(sessions);
+    g_signal_connect(l->server, "client-connected", G_CALLBACK(on_connected), l);
+    g_unix_fd_add(LISTEN_FD, G_IO_IN, somebody_comes, l);
+    g_timeout_add(1000, tick, l);
+}
+
+/* The server speaks once, then only by its end. */
+static gboolean packet_came(gint fd, GIOCondition condition, gpointer arg)
+{
+    static uint8_t bytes[PACKET_BYTES_MAX];
+    struct camera_listener *l = arg;
+    (void) condition;
+    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return G_SOURCE_CONTINUE;
+    if (n <= 0) {
+        camera_push_end_all(l);
+        _exit(0);
+    }
+    if (l->server || read_settings((struct kn_bytes){bytes, (size_t) n}, &l->settings) < 0)
+        g_printerr("kinema-camera: a packet that is no order\n");
+    else
+        start(l);
+    return G_SOURCE_CONTINUE;
+}
+
+int camera_listen(const char *socket_path)
+{
+    struct camera_listener listener = {.socket_path = socket_path};
+    g_mutex_init(&listener.lock);
+    listener.addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    listener.pushes = g_ptr_array_new();
+    (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
+    GMainLoop *loop = g_main_loop_new(NULL, FALSE);
+    g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP | G_IO_ERR, packet_came, &listener);
+    g_main_loop_run(loop);
+    return 0;
+}

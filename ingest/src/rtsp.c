@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rtsp.h"
+
+#include "camera_worker.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+
+enum {
+    LOOK_MS = 1000,
+    ORDER_BYTES_MAX = 1024,
+    TEXT_BYTES_MAX = 512,
+};
+
+static struct kn_metric_family connections = {.kind = KN_GAUGE,
+                                              .name = "kinema_rtsp_connections",
+                                              .help = "Connections to the RTSP listener."};
+static struct kn_metric_family pushes = {
+    .kind = KN_GAUGE, .name = "kinema_rtsp_pushes", .help = "Cameras that push by RTSP."};
+static struct kn_metric_family viewers = {
+    .kind = KN_GAUGE, .name = "kinema_rtsp_viewers", .help = "Streams that are sent by RTSP."};
+static struct kn_metric_family events = {
+    .kind = KN_COUNTER,
+    .name = "kinema_rtsp_events_total",
+    .help = "What happened at the RTSP listener: pushes and viewers that began and ended, requests "
+            "and connections that were refused.",
+    .labels = {"event"}};
+static struct kn_metric_family worker_ends = {
+    .kind = KN_COUNTER,
+    .name = "kinema_rtsp_worker_ends_total",
+    .help = "How often the process behind the RTSP listener ended."};
+
+static const struct {
+    const char *name, *log;
+    bool warns;
+} known_events[] = {
+    {"push_began",  "rtsp_push_began",  false},
+    {"push_ended",  "rtsp_push_ended",  false},
+    {"view_began",  "rtsp_view_began",  false},
+    {"view_ended",  "rtsp_view_ended",  false},
+    {"left_out",    "rtsp_left_out",    true },
+    {"refused",     "rtsp_refused",     true },
+    {"turned_away", "rtsp_turned_away", true },
+};
+
+struct ingest_rtsp {
+    struct ingest_conf conf;
+    bool open;
+    int fd;
+    char *program, *dir;
+    struct kn_clock *clock;
+    struct ingest_camera_worker worker;
+    bool told; /* the settings */
+    int wake_fd;
+    atomic_bool stopping;
+    pthread_t thread;
+    bool started;
+};
+
+/* --- what it says ------------------------------------------------------------------------------
+ */
+struct message {
+    char event[32], stream[TEXT_BYTES_MAX], peer[64], key[160], said[TEXT_BYTES_MAX];
+    uint64_t connections, pushes, viewers;
+};
+
+static int read_message(struct kn_bytes packet, struct message *ret)
+{
+    const struct {
+        const char *name;
+        char *dst;
+        size_t cap;
+    } texts[] = {
+        {"event",  ret->event,  sizeof ret->event },
+        {"stream", ret->stream, sizeof ret->stream},
+        {"peer",   ret->peer,   sizeof ret->peer  },
+        {"key",    ret->key,    sizeof ret->key   },
+        {"said",   ret->said,   sizeof ret->said  },
+    };
+    const struct {
+        const char *name;
+        uint64_t *dst;
+    } numbers[] = {
+        {"connections", &ret->connections},
+        {"pushes",      &ret->pushes     },
+        {"viewers",     &ret->viewers    },
+    };
+    struct kn_json_reader r;
+    enum kn_json_token token;
+    *ret = (struct message){0};
+    kn_json_reader_init(&r, packet);
+    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
+        return -EBADMSG;
+    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
+        struct kn_str key = r.raw;
+        if (kn_json_next(&r, &token) < 0)
+            return -EBADMSG;
+        for (size_t i = 0; token == KN_JSON_STRING && i < KN_ARRAY_LEN(texts); i++) {
+            if (kn_str_eq(key, kn_str_from(texts[i].name)))
+                (void) !kn_str_copy(texts[i].dst, texts[i].cap, r.raw);
+        }
+        for (size_t i = 0; token == KN_JSON_NUMBER && i < KN_ARRAY_LEN(numbers); i++) {
+            if (kn_str_eq(key, kn_str_from(numbers[i].name)))
+                (void) !kn_str_to_u64(r.raw, INT64_MAX, numbers[i].dst);
+        }
+    }
+    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+}
+
+static void show(const struct message *m)
+{
+    kn_metric_set(kn_metric_series(&connections, NULL), (double) m->connections);
+    kn_metric_set(kn_metric_series(&pushes, NULL), (double) m->pushes);
+    kn_metric_set(kn_metric_series(&viewers, NULL), (double) m->viewers);
+}
+
+static void heard(struct kn_bytes packet)
+{
+    struct message m;
+    if (read_message(packet, &m) < 0)
+        return;
+    if (!*m.event)
+        show(&m);
+    for (size_t i = 0; i < KN_ARRAY_LEN(known_events); i++) {
+        if (strcmp(m.event, known_events[i].name) != 0)
+            continue;
+        struct kn_str name = kn_str_from(m.event);
+        kn_metric_add(kn_metric_series(&events, &name), 1);
+        kn_log(known_events[i].warns ? KN_LOG_WARN : KN_LOG_INFO, known_events[i].log,
+               "stream=" KN_LOG_QUOTED " peer=" KN_LOG_QUOTED " key=" KN_LOG_QUOTED
+               " said=" KN_LOG_QUOTED,
+               kn_log_quote(kn_str_from(m.stream)), kn_log_quote(kn_str_from(m.peer)),
+               kn_log_quote(kn_str_from(m.key)), kn_log_quote(kn_str_from(m.said)));
+    }
+}
+
+/* --- the thread --------------------------------------------------------------------------------
+ */
+static void tell(struct ingest_rtsp *rtsp)
+{
+    struct kn_buf out;
+    struct kn_json_writer w;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"connectionsMax", rtsp->conf.rtsp_connections_max         },
+        {"perPeerMax",     rtsp->conf.rtsp_connections_per_peer_max},
+        {"idleMs",         rtsp->conf.rtsp_idle_ms                 },
+        {"latencyMs",      rtsp->conf.camera_latency_ms            },
+    };
+    kn_buf_init(&out, ORDER_BYTES_MAX);
+    kn_json_writer_init(&w, &out);
+    kn_json_object_begin(&w);
+    kn_json_key(&w, "open");
+    kn_json_bool(&w, rtsp->open);
+    for (size_t i = 0; i < KN_ARRAY_LEN(numbers); i++) {
+        kn_json_key(&w, numbers[i].name);
+        kn_json_u64(&w, numbers[i].value);
+    }
+    kn_json_object_end(&w);
+    rtsp->told = out.error == 0 && ingest_camera_worker_say(&rtsp->worker, kn_buf_bytes(&out)) == 0;
+    kn_buf_done(&out);
+}
+
+/* It runs and has its settings; how long that may rest, in ms. */
+static int tend(struct ingest_rtsp *rtsp)
+{
+    const struct ingest_camera_program program = {
+        .path = rtsp->program, .dir = rtsp->dir, .mode = "listen", .listen_fd = rtsp->fd};
+    int64_t now_ns = kn_mono_ns(rtsp->clock);
+    if (!rtsp->worker.pid && rtsp->worker.restart_ns <= now_ns) {
+        rtsp->told = false;
+        int r = ingest_camera_worker_start(&rtsp->worker, &program, now_ns);
+        if (r < 0)
+            kn_log_error("rtsp_worker_missing", "program=" KN_LOG_QUOTED " err=%s",
+                         kn_log_quote(kn_str_from(rtsp->program)), kn_errname(r));
+    }
+    if (!rtsp->worker.pid)
+        return (int) kn_max_i64(
+            kn_min_i64((rtsp->worker.restart_ns - now_ns) / 1000000 + 1, LOOK_MS), 1);
+    if (!rtsp->told)
+        tell(rtsp);
+    return LOOK_MS;
+}
+
+static void listen_to(struct ingest_rtsp *rtsp)
+{
+    static uint8_t packet[INGEST_CAMERA_PACKET_BYTES_MAX]; /* the one thread's */
+    char said[160];
+    size_t len = 1;
+    while (len > 0) {
+        if (ingest_camera_worker_hear(&rtsp->worker, kn_mono_ns(rtsp->clock), packet, sizeof packet,
+                                      &len, said, sizeof said) < 0) {
+            kn_metric_add(kn_metric_series(&worker_ends, NULL), 1);
+            show(&(struct message){0});
+            kn_log_error("rtsp_worker_ended", "said=" KN_LOG_QUOTED,
+                         kn_log_quote(kn_str_from(said)));
+            return;
+        }
+        if (len > 0)
+            heard((struct kn_bytes){packet, len});
+    }
+}
+
+static void *main_of(void *arg)
+{
+    struct ingest_rtsp *rtsp = arg;
+    while (!atomic_load(&rtsp->stopping)) {
+        int wait_ms = tend(rtsp);
+        struct pollfd fds[] = {
+            {.fd = rtsp->wake_fd,                           .events = POLLIN},
+            {.fd = rtsp->worker.pid ? rtsp->worker.fd : -1, .events = POLLIN},
+        };
+        (void) poll(fds, KN_ARRAY_LEN(fds), wait_ms);
+        if (fds[1].fd >= 0 && fds[1].revents)
+            listen_to(rtsp);
+    }
+    ingest_camera_worker_stop(&rtsp->worker);
+    return NULL;
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_conf *given,
+                    struct kn_clock *clock, struct ingest_rtsp **ret)
+{
+    struct ingest_rtsp *rtsp = calloc(1, sizeof(*rtsp));
+    if (!rtsp)
+        return -ENOMEM;
+    rtsp->conf = *conf;
+    rtsp->open = given->open;
+    rtsp->fd = given->fd;
+    rtsp->clock = clock;
+    rtsp->program = strdup(given->program);
+    rtsp->dir = strdup(given->dir);
+    rtsp->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = rtsp->program && rtsp->dir && rtsp->wake_fd >= 0 ? 0 : -ENOMEM;
+    if (r == 0)
+        r = kn_thread_start(&rtsp->thread, "rtsp", main_of, rtsp);
+    rtsp->started = r == 0;
+    if (r < 0) {
+        rtsp->fd = -1; /* the caller's still */
+        ingest_rtsp_free(rtsp);
+        return r;
+    }
+    *ret = rtsp;
+    return 0;
+}
+
+void ingest_rtsp_free(struct ingest_rtsp *rtsp)
+{
+    if (!rtsp)
+        return;
+    atomic_store(&rtsp->stopping, true);
+    if (rtsp->started) {
+        (void) !write(rtsp->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        pthread_join(rtsp->thread, NULL);
+    }
+    if (rtsp->wake_fd >= 0)
+        close(rtsp->wake_fd);
+    if (rtsp->fd >= 0)
+        close(rtsp->fd);
+    free(rtsp->program);
+    free(rtsp->dir);
+    free(rtsp);
+}
