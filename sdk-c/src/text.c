@@ -112,7 +112,8 @@ static int take_word(struct cursor *c, char *dst, size_t cap)
 /* Visits each member with a scalar value; depth is bounded by a counter, not by the stack. */
 typedef int member_fn(void *ctx, const char *key, struct cursor *value);
 
-static int walk(struct cursor *c, member_fn *each, void *ctx)
+/* end, which may be NULL, is told of each object that is over; other than 0 ends the walk. */
+static int walk(struct cursor *c, member_fn *each, int (*end)(void *ctx), void *ctx)
 {
     uint32_t objects = 0; /* a bit a level: an object rather than an array */
     unsigned depth = 0;
@@ -123,6 +124,9 @@ static int walk(struct cursor *c, member_fn *each, void *ctx)
         if (c->at < c->end && (*c->at == '}' || *c->at == ']')) {
             if (depth == 0)
                 return -EBADMSG;
+            code = end && *c->at == '}' ? end(ctx) : 0;
+            if (code != 0)
+                return code;
             c->at++;
             depth--;
             objects >>= 1;
@@ -184,8 +188,34 @@ int json_find(const char *ptr, size_t len, const char *name, char *dst, size_t c
 {
     struct cursor c = {ptr, ptr + len};
     struct search search = {name, dst, cap};
-    int code = walk(&c, look, &search);
+    int code = walk(&c, look, NULL, &search);
     return code == 1 ? 0 : code == 0 ? -ENOENT : code;
+}
+
+struct each_member {
+    json_fn *each;
+    void *ctx;
+};
+
+static int give_member(void *ctx, const char *key, struct cursor *value)
+{
+    const struct each_member *all = ctx;
+    char text[JSON_TEXT_BYTES_MAX + 1];
+    int code = take_scalar(value, text, sizeof(text));
+    return code < 0 ? code : all->each(all->ctx, key, text);
+}
+
+static int give_end(void *ctx)
+{
+    const struct each_member *all = ctx;
+    return all->each(all->ctx, NULL, NULL);
+}
+
+int json_each(const char *ptr, size_t len, json_fn *each, void *ctx)
+{
+    struct cursor c = {ptr, ptr + len};
+    struct each_member all = {each, ctx};
+    return walk(&c, give_member, give_end, &all);
 }
 
 /* --- acknowledgements ------------------------------------------------------------------------- */
@@ -229,7 +259,7 @@ static int ack_parse(const char *ptr, size_t len, struct ack *ret)
 {
     struct cursor c = {ptr, ptr + len};
     *ret = (struct ack){.has_time = 0};
-    if (walk(&c, ack_member, ret) != 0 || c.at != c.end || !ret->event[0])
+    if (walk(&c, ack_member, NULL, ret) != 0 || c.at != c.end || !ret->event[0])
         return -EBADMSG;
     return 1;
 }

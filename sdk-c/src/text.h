@@ -10,12 +10,18 @@ enum {
     ACK_BYTES_MAX = 1024,       /* of one acknowledgement; AWS's own parser takes as many */
     ACK_NUMBER_BYTES_MAX = 128, /* of FragmentNumber, by AWS's pattern */
     ACK_CODE_BYTES_MAX = 128,
-    JSON_DEPTH_MAX = 16
+    JSON_DEPTH_MAX = 16,
+    JSON_TEXT_BYTES_MAX = 1024
 };
 
 /* The first member of that name, at whatever depth: a string's text, unescaped, or a number's
  * digits. -ENOENT: there is none; -EMSGSIZE: longer than dst; -EBADMSG: no JSON up to there. */
 int json_find(const char *ptr, size_t len, const char *name, char *dst, size_t cap);
+
+/* Every scalar member, at whatever depth, in order; both NULL at the end of each object. A value
+ * other than 0 ends it and is returned. -EMSGSIZE: a text is longer than JSON_TEXT_BYTES_MAX. */
+typedef int json_fn(void *ctx, const char *name, const char *text);
+int json_each(const char *ptr, size_t len, json_fn *each, void *ctx);
 
 struct ack {
     char event[16];

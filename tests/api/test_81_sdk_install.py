@@ -30,12 +30,34 @@ int main(void)
     return 0;
 }
 """
+CONSUMER = """
+#include <kinema/consumer.h>
+#include <kinema/media.h>
+#include <stdio.h>
+
+int main(void)
+{
+    struct kinema_consumer *consumer = NULL;
+    struct kinema_media *media = NULL;
+    struct kinema_consumer_config records = {.stream = "orders"};
+    struct kinema_media_config frames = {.stream = "yard"};
+    if (kinema_consumer_open(&records, &consumer) == 0 || kinema_media_open(&frames, &media) == 0)
+        return 1;
+    kinema_consumer_close(consumer);
+    kinema_media_close(media);
+    puts("both refused");
+    return 0;
+}
+"""
 PROJECT = """
 cmake_minimum_required(VERSION 3.25)
 project(mine C)
 find_package(kinema-producer 0.1 REQUIRED)
+find_package(kinema-consumer 0.1 REQUIRED)
 add_executable(mine mine.c)
 target_link_libraries(mine PRIVATE kinema::kinema-producer)
+add_executable(reads reads.c)
+target_link_libraries(reads PRIVATE kinema::kinema-consumer)
 """
 
 
@@ -62,17 +84,19 @@ def flags(cache):
 def installed(tmp_path):
     run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", tmp_path / "root")
     (tmp_path / "mine.c").write_text(PROGRAM)
+    (tmp_path / "reads.c").write_text(CONSUMER)
     return tmp_path / "root"
 
 
 def test_by_pkg_config(installed, flags, cache, tmp_path):
     compiler = re.search(r"^CMAKE_C_COMPILER:\w+=(.+)$", cache, re.M)[1]
     env = {**os.environ, "PKG_CONFIG_PATH": str(installed / "lib" / "pkgconfig")}
-    told = run("pkg-config", "--cflags", "--libs", "kinema-producer", env=env)
-    run(compiler, "-std=c11", "-Wall", "-Wpedantic", "-Werror", *flags, tmp_path / "mine.c",
-        "-o", tmp_path / "mine", *shlex.split(told))
-    out = run(tmp_path / "mine", env={**env, "LD_LIBRARY_PATH": str(installed / "lib")})
-    assert out == "INVALID_MKV_DATA\n"
+    for library, program, out in (("producer", "mine", "INVALID_MKV_DATA"), ("consumer", "reads", "both refused")):
+        told = run("pkg-config", "--cflags", "--libs", f"kinema-{library}", env=env)
+        run(compiler, "-std=c11", "-Wall", "-Wpedantic", "-Werror", *flags, tmp_path / f"{program}.c",
+            "-o", tmp_path / program, *shlex.split(told))
+        env["LD_LIBRARY_PATH"] = str(installed / "lib")
+        assert run(tmp_path / program, env=env) == out + "\n"
 
 
 def test_by_find_package(installed, flags, cache, tmp_path):
@@ -82,16 +106,19 @@ def test_by_find_package(installed, flags, cache, tmp_path):
         f"-DCMAKE_C_COMPILER={compiler}", f"-DCMAKE_C_FLAGS={' '.join(flags)}")
     run("cmake", "--build", tmp_path / "b")
     assert run(tmp_path / "b" / "mine") == "INVALID_MKV_DATA\n"
+    assert run(tmp_path / "b" / "reads") == "both refused\n"
 
 
-def test_the_library_is_versioned_and_shows_only_its_own_names(installed):
-    names = sorted(path.name for path in (installed / "lib").glob("libkinema-producer.so*"))
-    assert names == ["libkinema-producer.so", "libkinema-producer.so.0", "libkinema-producer.so.0.1.0"]
-    assert "[libkinema-producer.so.0]" in run("readelf", "-d", installed / "lib" / names[0])
+@pytest.mark.parametrize("library, name", [("libkinema-producer", "kinema_producer_open"),
+                                           ("libkinema-consumer", "kinema_consumer_open")])
+def test_a_library_is_versioned_and_shows_only_its_own_names(installed, library, name):
+    names = sorted(path.name for path in (installed / "lib").glob(f"{library}.so*"))
+    assert names == [f"{library}.so", f"{library}.so.0", f"{library}.so.0.1.0"]
+    assert f"[{library}.so.0]" in run("readelf", "-d", installed / "lib" / names[0])
     shown = {line.split()[-1] for line in
              run("nm", "-D", "--defined-only", installed / "lib" / names[0]).splitlines()}
     declared = set()
     for header in (installed / "include" / "kinema").glob("*.h"):
         declared |= set(re.findall(r"\b(kinema_\w+)\(", header.read_text()))
     strange = {name for name in shown if not name.startswith(("__asan", "__odr", "_init", "_fini"))}
-    assert strange <= declared and "kinema_producer_open" in shown
+    assert strange <= declared and name in shown
