@@ -2,41 +2,35 @@
 /*
  * event-consumer: looks at one picture of every fragment that a video stream stores.
  *
- *   shards of the data stream → GetRecords → event → GetMediaForFragmentList → decoder → a line
+ *   data stream → kinema_consumer → event → kinema_media → decoder → a line
  *
- * Follows every shard, and the children of one that ends, in one thread. What it saw is a line of
- * JSON for each event; a model would stand where picture_first is called.
+ * What it saw is a line of JSON for each event; a model would stand where picture_take is called.
+ * Several of one --application share the work.
  */
-#include "aws.h"
 #include "picture.h"
 
+#include <curl/curl.h>
+#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <libavutil/error.h>
+#include <kinema/consumer.h>
+#include <kinema/media.h>
 #include <libavutil/log.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
-    SHARDS_MAX = 1024,
-    PAUSE_MS = 250 /* between rounds that brought nothing: five calls a second is AWS's limit */
+    POLL_MS = 200
 };
 
-struct shard {
-    char id[128];
-    char *iterator; /* NULL: at its end */
-};
-
-struct consumer {
-    struct aws aws;
-    const char *endpoint, *stream, *from;
-    bool once; /* ends when every shard has been read up to now */
-    struct shard shards[SHARDS_MAX];
-    size_t shard_count;
+struct program {
+    struct kinema_consumer_config records;
+    struct kinema_consumer *consumer;
+    bool once;    /* ends when every shard has been read up to now */
+    bool refused; /* by the service, which would say so again */
     unsigned long seen, failed;
 };
 
@@ -48,118 +42,61 @@ static void on_signal(int number)
     stopping = 1;
 }
 
-/* --- Kinesis -------------------------------------------------------------------------------- */
-/* One operation; NULL after saying why on standard error. Takes the request over. */
-static json_t *kinesis(struct consumer *c, const char *operation, json_t *request)
-{
-    char target[128];
-    struct aws_answer answer;
-    json_t *ret = NULL;
-    char *body = json_dumps(request, JSON_COMPACT);
-    json_decref(request);
-    snprintf(target, sizeof target, "Kinesis_20131202.%s", operation);
-    if (body && aws_post(&c->aws, "kinesis", c->endpoint, target, "application/x-amz-json-1.1",
-                         body, &answer))
-        ret = json_loadb(answer.len ? answer.ptr : "{}", answer.len ? answer.len : 2, 0, NULL);
-    else
-        fprintf(stderr, "event-consumer: %s: %s\n", operation,
-                answer.len ? answer.ptr : answer.error);
-    free(answer.ptr);
-    free(body);
-    return ret;
-}
-
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
 }
 
-/* Adds a shard, read from its beginning or as --from says. A child that both parents name is there
- * once. */
-static bool follow(struct consumer *c, const char *id, const char *from)
-{
-    for (size_t i = 0; i < c->shard_count; i++)
-        if (strcmp(c->shards[i].id, id) == 0)
-            return true;
-    if (c->shard_count == SHARDS_MAX)
-        return false;
-    json_t *answer = kinesis(
-        c, "GetShardIterator",
-        json_pack("{ssssss}", "StreamName", c->stream, "ShardId", id, "ShardIteratorType", from));
-    if (!answer)
-        return false;
-    struct shard *shard = &c->shards[c->shard_count++];
-    snprintf(shard->id, sizeof shard->id, "%s", id);
-    shard->iterator = strdup(text_of(answer, "ShardIterator"));
-    json_decref(answer);
-    return shard->iterator != NULL;
-}
+/* --- a fragment ------------------------------------------------------------------------------- */
+struct sight {
+    struct picture_decoder *decoder;
+    struct picture picture;
+    unsigned track; /* 0: none that could be shown */
+    int result;     /* of picture_take */
+    char error[256];
+};
 
-static bool list_shards(struct consumer *c)
+static void begin(struct sight *sight, const struct kinema_media_fragment *fragment)
 {
-    json_t *request = json_pack("{ss}", "StreamName", c->stream);
-    while (request) {
-        json_t *answer = kinesis(c, "ListShards", request), *shard;
-        size_t i;
-        if (!answer)
-            return false;
-        json_array_foreach(json_object_get(answer, "Shards"), i, shard)
-        {
-            if (!follow(c, text_of(shard, "ShardId"), c->from)) {
-                json_decref(answer);
-                return false;
-            }
-        }
-        const char *next = text_of(answer, "NextToken");
-        request = *next ? json_pack("{ss}", "NextToken", next) : NULL;
-        json_decref(answer);
+    for (size_t i = 0; i < fragment->track_count && !sight->track; i++) {
+        const struct kinema_media_track *track = &fragment->tracks[i];
+        if (track->format.type == KINEMA_VIDEO &&
+            picture_open(&track->format, &sight->decoder) == 0)
+            sight->track = track->number;
     }
-    return true;
 }
 
-static int base64_digit(char c)
+/* Ends the reading as soon as there is a picture. */
+static int on_media(void *ctx, const struct kinema_media_event *event)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int) (at - digits) : -1;
+    struct sight *sight = ctx;
+    const struct kinema_media_frame *frame = event->frame;
+    if (event->type == KINEMA_FRAGMENT_BEGINS)
+        begin(sight, event->fragment);
+    else if (event->type == KINEMA_FRAME && frame->track->number == sight->track)
+        sight->result = picture_take(sight->decoder, frame->data, frame->len, &sight->picture);
+    else if (event->type == KINEMA_FRAGMENT_ENDS && sight->decoder)
+        sight->result = picture_take(sight->decoder, NULL, 0, &sight->picture);
+    else if (event->type == KINEMA_MEDIA_ERROR || event->type == KINEMA_MEDIA_CALL_FAILED)
+        (void) snprintf(sight->error, sizeof sight->error, "%s", event->text);
+    return sight->result == 0 ? 0 : -ECANCELED;
 }
 
-/* A record's Data; free it. */
-static char *base64_decode(const char *text, size_t *ret_len)
+static void say(struct program *p, const json_t *event, const struct sight *sight)
 {
-    size_t len = strlen(text), n = 0;
-    char *out = malloc(len / 4 * 3 + 4);
-    unsigned bits = 0, have = 0;
-    for (size_t i = 0; out && i < len; i++) {
-        int digit = base64_digit(text[i]);
-        if (digit < 0)
-            break; /* '=' */
-        bits = bits << 6 | (unsigned) digit;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (char) (bits >> have & 0xff);
-        }
-    }
-    *ret_len = n;
-    return out;
-}
-
-/* --- an event ------------------------------------------------------------------------------- */
-static void say(struct consumer *c, const json_t *event, const struct picture *picture,
-                const char *error)
-{
+    const struct picture *picture = &sight->picture;
     json_t *line =
         json_pack("{ssssss}", "shows", "fragment", "stream", text_of(event, "streamName"),
                   "fragmentNumber", text_of(event, "fragmentNumber"));
-    if (error)
-        json_object_set_new(line, "error", json_string(error));
-    else
+    if (sight->result == 1)
         json_object_update_new(line, json_pack("{sssssisisfsf}", "codec", picture->codec, "format",
                                                picture->format, "width", picture->width, "height",
                                                picture->height, "light", picture->light, "contrast",
                                                picture->contrast));
+    else
+        json_object_set_new(line, "error",
+                            json_string(*sight->error ? sight->error : "no picture in it"));
     json_object_set(line, "producerTimestampMs", json_object_get(event, "producerTimestampMs"));
     json_object_set(line, "durationMs", json_object_get(event, "durationMs"));
     json_object_set(line, "frameCount", json_object_get(event, "frameCount"));
@@ -167,149 +104,135 @@ static void say(struct consumer *c, const json_t *event, const struct picture *p
     putchar('\n');
     fflush(stdout);
     json_decref(line);
-    c->seen++;
-    c->failed += error != NULL;
+    p->seen++;
+    p->failed += sight->result != 1;
 }
 
-/* The event says how its fragment is fetched: where, and with which body. */
-static void look_at(struct consumer *c, const json_t *event)
+static void look_at(struct program *p, const json_t *event)
 {
-    const json_t *links = json_object_get(event, "links");
-    const json_t *call = json_object_get(links, "getMediaForFragmentList");
-    char url[1024], error[AV_ERROR_MAX_STRING_SIZE + 256];
-    struct aws_answer media;
-    struct picture picture;
-    char *body = json_dumps(json_object_get(call, "body"), JSON_COMPACT);
-    snprintf(url, sizeof url, "%s%s", text_of(links, "endpoint"), text_of(call, "path"));
-    if (!body) {
-        say(c, event, NULL, "the event has no link to its fragment");
-        return;
-    }
-    if (!aws_post(&c->aws, "kinesisvideo", url, NULL, "application/json", body, &media)) {
-        say(c, event, NULL, media.len ? media.ptr : media.error);
+    const char *number = text_of(event, "fragmentNumber");
+    struct sight sight = {.track = 0};
+    const struct kinema_media_config config = {
+        .stream = text_of(event, "streamName"),
+        .region = p->records.region,
+        .endpoint = p->records.endpoint,
+        .ca_file = p->records.ca_file,
+        .credentials = p->records.credentials,
+        .fragments = &number,
+        .fragment_count = 1,
+        .on_event = on_media,
+        .ctx = &sight,
+    };
+    struct kinema_media *media;
+    int code = kinema_media_open(&config, &media);
+    if (code < 0) {
+        (void) snprintf(sight.error, sizeof sight.error, "the event makes no sense");
     } else {
-        int code = picture_first((const uint8_t *) media.ptr, media.len, &picture);
-        if (code < 0)
-            av_make_error_string(error, sizeof error, code);
-        say(c, event, &picture, code < 0 ? error : NULL);
+        while (code == 0 && !stopping)
+            code = kinema_media_poll(media, POLL_MS);
+        kinema_media_close(media);
     }
-    free(media.ptr);
-    free(body);
+    if (!stopping)
+        say(p, event, &sight);
+    picture_close(sight.decoder);
 }
 
-static void take_record(struct consumer *c, const json_t *record)
+/* --- events ----------------------------------------------------------------------------------- */
+static int on_record(void *ctx, const struct kinema_record *record)
 {
-    size_t len;
-    char *data = base64_decode(text_of(record, "Data"), &len);
-    json_t *event = data ? json_loadb(data, len, 0, NULL) : NULL;
+    json_t *event = json_loadb(record->data, record->len, 0, NULL);
     if (strcmp(text_of(event, "type"), "kinema.fragment") == 0 &&
         json_integer_value(json_object_get(event, "version")) == 1)
-        look_at(c, event);
-    json_decref(event); /* what else is in the stream is somebody else's */
-    free(data);
+        look_at(ctx, event);
+    json_decref(event);               /* what else is in the stream is somebody else's */
+    return stopping ? -ECANCELED : 0; /* what was not said comes again */
 }
 
-/* --- rounds --------------------------------------------------------------------------------- */
-/* One call; *ret_more when there is more to read at once. */
-static bool read_shard(struct consumer *c, size_t at, bool *ret_more)
+static void on_event(void *ctx, const struct kinema_consumer_event *event)
 {
-    json_t *answer =
-        kinesis(c, "GetRecords",
-                json_pack("{sssi}", "ShardIterator", c->shards[at].iterator, "Limit", 100));
-    json_t *record, *child;
-    size_t i;
-    if (!answer)
-        return false;
-    json_array_foreach(json_object_get(answer, "Records"), i, record)
-    {
-        if (!stopping)
-            take_record(c, record);
-    }
-    *ret_more |= i > 0 || json_integer_value(json_object_get(answer, "MillisBehindLatest")) > 0;
-    const char *next = json_string_value(json_object_get(answer, "NextShardIterator"));
-    free(c->shards[at].iterator);
-    c->shards[at].iterator = next ? strdup(next) : NULL;
-    bool ok = true;
-    json_array_foreach(json_object_get(answer, "ChildShards"), i, child)
-    {
-        ok = ok && follow(c, text_of(child, "ShardId"), "TRIM_HORIZON");
-        *ret_more = true;
-    }
-    json_decref(answer);
-    return ok;
+    struct program *p = ctx;
+    if (event->type != KINEMA_CONSUMER_CALL_FAILED)
+        return;
+    fprintf(stderr, "event-consumer: %s\n", event->text);
+    p->refused |= event->http_status >= 400 && event->http_status < 500;
 }
 
-static int run(struct consumer *c)
+static int run(struct program *p)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
-    if (!list_shards(c))
+    int code = kinema_consumer_open(&p->records, &p->consumer);
+    if (code < 0) {
+        fprintf(stderr, "event-consumer: %s\n", strerror(-code));
         return 1;
-    while (!stopping) {
-        bool more = false, open = false;
-        for (size_t i = 0; i < c->shard_count && !stopping; i++) {
-            if (c->shards[i].iterator && !read_shard(c, i, &more))
-                return 1;
-            open |= c->shards[i].iterator != NULL;
-        }
-        if (!open || (c->once && !more))
-            break;
-        if (!more)
-            nanosleep(&pause, NULL);
     }
-    fprintf(stderr, "event-consumer: %lu fragments, %lu of them could not be shown\n", c->seen,
-            c->failed);
-    return c->failed ? 2 : 0;
+    while (!stopping && !p->refused) {
+        struct kinema_consumer_stats stats;
+        (void) kinema_consumer_poll(p->consumer, POLL_MS);
+        kinema_consumer_stats(p->consumer, &stats);
+        if (p->once && stats.shards == stats.shards_left && stats.behind_ms == 0)
+            break;
+    }
+    kinema_consumer_close(p->consumer);
+    fprintf(stderr, "event-consumer: %lu fragments, %lu of them could not be shown\n", p->seen,
+            p->failed);
+    return p->refused ? 1 : p->failed ? 2 : 0;
 }
 
-/* --- the command line ----------------------------------------------------------------------- */
+/* --- the command line ------------------------------------------------------------------------- */
 static const char usage[] =
-    "usage: event-consumer --stream NAME [--endpoint URL] [--region REGION] [--from TYPE] "
-    "[--once]\n"
+    "usage: event-consumer --stream NAME [--application NAME] [--endpoint URL] [--region REGION]\n"
+    "                      [--from POSITION] [--once] [--ca-file FILE]\n"
     "\n"
     "Reads the fragment events of a Kinesis data stream, fetches each fragment, decodes its first\n"
-    "picture and writes a line of JSON about it.\n"
+    "picture and writes a line of JSON about it. After a restart it goes on where it was.\n"
     "\n"
-    "  --stream NAME    the data stream that a video stream's events go to\n"
-    "  --endpoint URL   http://127.0.0.1:4566\n"
-    "  --region REGION  us-east-1\n"
-    "  --from TYPE      TRIM_HORIZON (from the oldest) or LATEST\n"
-    "  --once           end when everything up to now was read\n"
-    "  --ca-file FILE   trust this certificate\n"
+    "  --stream NAME       the data stream that a video stream's events go to\n"
+    "  --application NAME  event-consumer; those of one name share the events\n"
+    "  --endpoint URL      http://127.0.0.1:4566\n"
+    "  --region REGION     us-east-1\n"
+    "  --from POSITION     TRIM_HORIZON (the oldest) or LATEST; of an application that is new\n"
+    "  --once              end when everything up to now was read\n"
+    "  --ca-file FILE      trust this certificate\n"
     "\n"
     "The key is taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.\n"
-    "Exit status: 1 a call failed, 2 a fragment could not be shown, 64 a wrong command line.\n";
+    "Exit status: 1 a call was refused, 2 a fragment could not be shown, 64 a wrong command "
+    "line.\n";
 
-static bool options_read(struct consumer *c, int argc, char **argv)
+static bool options_read(struct program *p, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream",   required_argument, NULL, 's'},
-        {"endpoint", required_argument, NULL, 'e'},
-        {"region",   required_argument, NULL, 'r'},
-        {"from",     required_argument, NULL, 'f'},
-        {"ca-file",  required_argument, NULL, 'c'},
-        {"once",     no_argument,       NULL, 'o'},
-        {"help",     no_argument,       NULL, 'h'},
-        {NULL,       0,                 NULL, 0  },
+        {"stream",      required_argument, NULL, 's'},
+        {"application", required_argument, NULL, 'a'},
+        {"endpoint",    required_argument, NULL, 'e'},
+        {"region",      required_argument, NULL, 'r'},
+        {"from",        required_argument, NULL, 'f'},
+        {"ca-file",     required_argument, NULL, 'c'},
+        {"once",        no_argument,       NULL, 'o'},
+        {"help",        no_argument,       NULL, 'h'},
+        {NULL,          0,                 NULL, 0  },
     };
+    const char *from = "TRIM_HORIZON";
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {
         case 's':
-            c->stream = optarg;
+            p->records.stream = optarg;
+            break;
+        case 'a':
+            p->records.application = optarg;
             break;
         case 'e':
-            c->endpoint = optarg;
+            p->records.endpoint = optarg;
             break;
         case 'r':
-            c->aws.region = optarg;
+            p->records.region = optarg;
             break;
         case 'f':
-            c->from = optarg;
+            from = optarg;
             break;
         case 'c':
-            c->aws.ca_file = optarg;
+            p->records.ca_file = optarg;
             break;
         case 'o':
-            c->once = true;
+            p->once = true;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -318,22 +241,25 @@ static bool options_read(struct consumer *c, int argc, char **argv)
             return false;
         }
     }
-    return c->stream && optind == argc &&
-           (strcmp(c->from, "TRIM_HORIZON") == 0 || strcmp(c->from, "LATEST") == 0);
+    p->records.start = strcmp(from, "LATEST") == 0 ? KINEMA_LATEST : KINEMA_TRIM_HORIZON;
+    return p->records.stream && optind == argc &&
+           (strcmp(from, "TRIM_HORIZON") == 0 || strcmp(from, "LATEST") == 0);
 }
 
 int main(int argc, char **argv)
 {
-    static struct consumer c = {.endpoint = "http://127.0.0.1:4566", .from = "TRIM_HORIZON"};
-    c.aws.region = "us-east-1";
-    c.aws.key_id = getenv("AWS_ACCESS_KEY_ID");
-    c.aws.secret = getenv("AWS_SECRET_ACCESS_KEY");
-    c.aws.token = getenv("AWS_SESSION_TOKEN");
-    if (!options_read(&c, argc, argv)) {
+    static struct program p = {
+        .records = {.application = "event-consumer",
+                    .region = "us-east-1",
+                    .endpoint = "http://127.0.0.1:4566",
+                    .on_record = on_record,
+                    .on_event = on_event}
+    };
+    if (!options_read(&p, argc, argv)) {
         fputs(usage, stderr);
         return 64;
     }
-    if (!c.aws.key_id || !c.aws.secret) {
+    if (!getenv("AWS_ACCESS_KEY_ID") || !getenv("AWS_SECRET_ACCESS_KEY")) {
         fputs("event-consumer: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set\n", stderr);
         return 64;
     }
@@ -341,11 +267,9 @@ int main(int argc, char **argv)
     (void) signal(SIGTERM, on_signal);
     av_log_set_level(AV_LOG_ERROR);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    c.aws.curl = curl_easy_init();
-    int code = c.aws.curl ? run(&c) : 1;
-    for (size_t i = 0; i < c.shard_count; i++)
-        free(c.shards[i].iterator);
-    curl_easy_cleanup(c.aws.curl);
+    p.records.ctx = &p;
+    int code = kinema_credentials_environment(&p.records.credentials) == 0 ? run(&p) : 1;
+    kinema_credentials_free(p.records.credentials);
     curl_global_cleanup();
     return code;
 }

@@ -1,35 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "picture.h"
 
+#include <errno.h>
 #include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum {
-    IO_BYTES = 32 << 10
+struct picture_decoder {
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame;
 };
 
-struct memory {
-    const uint8_t *ptr;
-    size_t len, at;
-};
-
-static int read_memory(void *ctx, uint8_t *dst, int cap)
+static enum AVCodecID codec_of(const char *matroska)
 {
-    struct memory *memory = ctx;
-    size_t left = memory->len - memory->at, n = left < (size_t) cap ? left : (size_t) cap;
-    if (n == 0)
-        return AVERROR_EOF;
-    memcpy(dst, memory->ptr + memory->at, n);
-    memory->at += n;
-    return (int) n;
+    static const struct {
+        const char *matroska;
+        enum AVCodecID id;
+    } known[] = {
+        {"V_MPEG4/ISO/AVC",  AV_CODEC_ID_H264 },
+        {"V_MPEGH/ISO/HEVC", AV_CODEC_ID_HEVC },
+        {"V_MJPEG",          AV_CODEC_ID_MJPEG},
+        {"V_VP8",            AV_CODEC_ID_VP8  },
+        {"V_VP9",            AV_CODEC_ID_VP9  },
+        {"V_AV1",            AV_CODEC_ID_AV1  }
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].matroska, matroska) == 0)
+            return known[i].id;
+    return AV_CODEC_ID_NONE;
+}
+
+int picture_open(const struct kinema_track *track, struct picture_decoder **ret)
+{
+    const AVCodec *codec = avcodec_find_decoder(codec_of(track->codec_id));
+    struct picture_decoder *decoder = calloc(1, sizeof *decoder);
+    int code = decoder ? 0 : -ENOMEM;
+    if (code == 0) {
+        decoder->codec = avcodec_alloc_context3(codec);
+        decoder->packet = av_packet_alloc();
+        decoder->frame = av_frame_alloc();
+        code = decoder->codec && decoder->packet && decoder->frame ? 0 : -ENOMEM;
+    }
+    if (code == 0 && track->codec_private_len > 0) { /* padded, as decoders want it */
+        decoder->codec->extradata =
+            av_mallocz(track->codec_private_len + AV_INPUT_BUFFER_PADDING_SIZE);
+        code = decoder->codec->extradata ? 0 : -ENOMEM;
+    }
+    if (code == 0 && track->codec_private_len > 0) {
+        memcpy(decoder->codec->extradata, track->codec_private, track->codec_private_len);
+        decoder->codec->extradata_size = (int) track->codec_private_len;
+    }
+    if (code == 0)
+        code = codec && avcodec_open2(decoder->codec, codec, NULL) == 0 ? 0 : -ENOTSUP;
+    if (code < 0)
+        picture_close(decoder);
+    else
+        *ret = decoder;
+    return code;
+}
+
+void picture_close(struct picture_decoder *decoder)
+{
+    if (!decoder)
+        return;
+    av_frame_free(&decoder->frame);
+    av_packet_free(&decoder->packet);
+    avcodec_free_context(&decoder->codec);
+    free(decoder);
 }
 
 /* Of the first plane: for the formats of video that is the luma. */
-static void look(const AVFrame *frame, struct picture *ret)
+static void look(const AVCodecContext *codec, const AVFrame *frame, struct picture *ret)
 {
     double sum = 0, squares = 0, count = (double) frame->width * frame->height;
     for (int y = 0; y < frame->height; y++) {
@@ -45,73 +90,20 @@ static void look(const AVFrame *frame, struct picture *ret)
     ret->light = sum / count;
     ret->contrast = sqrt(fmax(0, squares / count - ret->light * ret->light));
     snprintf(ret->format, sizeof ret->format, "%s", format ? format : "?");
+    snprintf(ret->codec, sizeof ret->codec, "%s", codec->codec->name);
 }
 
-/* Packets into the decoder until a picture comes out; at the end it is asked for what it holds. */
-static int decode_first(AVFormatContext *input, int track, AVCodecContext *decoder,
-                        AVPacket *packet, AVFrame *frame)
+int picture_take(struct picture_decoder *decoder, const void *data, size_t len, struct picture *ret)
 {
-    int code = avcodec_receive_frame(decoder, frame);
-    while (code == AVERROR(EAGAIN)) {
-        code = av_read_frame(input, packet);
-        if (code == 0 && packet->stream_index == track)
-            code = avcodec_send_packet(decoder, packet);
-        else if (code < 0)
-            code = avcodec_send_packet(decoder, NULL);
-        av_packet_unref(packet);
-        if (code < 0)
-            return code;
-        code = avcodec_receive_frame(decoder, frame);
-    }
-    return code;
-}
-
-static int decode(AVFormatContext *input, struct picture *ret)
-{
-    const AVCodec *codec = NULL;
-    int track = av_find_best_stream(input, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-    if (track < 0)
-        return track;
-    AVCodecContext *decoder = avcodec_alloc_context3(codec);
-    AVPacket *packet = av_packet_alloc();
-    AVFrame *frame = av_frame_alloc();
-    int code = decoder && packet && frame ? 0 : AVERROR(ENOMEM);
+    int code = data ? av_new_packet(decoder->packet, (int) len) : 0;
+    if (code == 0 && data)
+        memcpy(decoder->packet->data, data, len);
     if (code == 0)
-        code = avcodec_parameters_to_context(decoder, input->streams[track]->codecpar);
-    if (code >= 0)
-        code = avcodec_open2(decoder, codec, NULL);
-    if (code >= 0)
-        code = decode_first(input, track, decoder, packet, frame);
-    if (code >= 0) {
-        look(frame, ret);
-        snprintf(ret->codec, sizeof ret->codec, "%s", codec->name);
-    }
-    av_frame_free(&frame);
-    av_packet_free(&packet);
-    avcodec_free_context(&decoder);
-    return code;
-}
-
-int picture_first(const uint8_t *mkv, size_t len, struct picture *ret)
-{
-    struct memory memory = {mkv, len, 0};
-    uint8_t *buffer = av_malloc(IO_BYTES);
-    AVIOContext *io =
-        buffer ? avio_alloc_context(buffer, IO_BYTES, 0, &memory, read_memory, NULL, NULL) : NULL;
-    AVFormatContext *input = avformat_alloc_context();
-    int code = io && input ? 0 : AVERROR(ENOMEM);
-    *ret = (struct picture){0};
-    if (code == 0) {
-        input->pb = io;
-        code = avformat_open_input(&input, NULL, av_find_input_format("matroska"), NULL);
-    }
+        code = avcodec_send_packet(decoder->codec, data ? decoder->packet : NULL);
+    av_packet_unref(decoder->packet);
     if (code == 0)
-        code = decode(input, ret);
-    avformat_close_input(&input);
-    if (io)
-        av_freep(&io->buffer);
-    else
-        av_free(buffer);
-    avio_context_free(&io);
-    return code < 0 ? code : 0;
+        code = avcodec_receive_frame(decoder->codec, decoder->frame);
+    if (code == 0)
+        look(decoder->codec, decoder->frame, ret);
+    return code == 0 ? 1 : code == AVERROR(EAGAIN) && data ? 0 : -EBADMSG;
 }
