@@ -23,7 +23,7 @@ struct ingest {
     struct ingest_healths *healths; /* how those fare */
     struct ingest_cameras *cameras;
     struct ingest_probes *probes; /* looks at cameras that may become some */
-    struct ingest_rtsp *rtsp; /* NULL: no listener */
+    struct ingest_rtsp *rtsp;     /* NULL: no listener */
 };
 
 #endif

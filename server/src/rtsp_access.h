@@ -6,15 +6,8 @@
  * whether a password of Basic is right. docs/rtsp.md.
  */
 #ifndef SERVER_RTSP_ACCESS_H
-#define SERVER_RTSP_ACCESS_H
-
-#include "core/clock.h"
-#include "core/http.h"
-#include "core/keyring.h"
-#include "storage/stream.h"
-
-#define SERVER_RTSP_ACCESS_PATH "/kinema/v1/local/rtspAccess" /* POST; on the local listener only  \
-                                                               */
+/* POST; on the local listener only. */
+#define SERVER_RTSP_ACCESS_PATH "/kinema/v1/local/rtspAccess"
 
 struct server_rtsp_access {
     struct storage *storage;
