@@ -6,6 +6,13 @@
  * whether a password of Basic is right. docs/rtsp.md.
  */
 #ifndef SERVER_RTSP_ACCESS_H
+#define SERVER_RTSP_ACCESS_H
+
+#include "core/clock.h"
+#include "core/http.h"
+#include "core/keyring.h"
+#include "storage/stream.h"
+
 /* POST; on the local listener only. */
 #define SERVER_RTSP_ACCESS_PATH "/kinema/v1/local/rtspAccess"
 
