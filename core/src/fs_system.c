@@ -153,19 +153,6 @@ static void sys_close(struct kn_file *file)
     free(KN_CONTAINER_OF(file, struct system_file, file));
 }
 
-static ssize_t sys_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
-                          bool nowait)
-{
-    ssize_t done;
-
-    do
-        done = preadv2(fd_of(file), iov, n, (off_t) off, nowait ? RWF_NOWAIT : 0);
-    while (done < 0 && errno == EINTR);
-    if (done < 0 && nowait && errno == EOPNOTSUPP)
-        return -EAGAIN; /* a file system without the flag: always go through the pool */
-    return done < 0 ? -errno : done;
-}
-
 static bool is_of_blocks(const struct iovec *iov, int n, uint64_t off)
 {
     uint64_t all = off;
@@ -183,6 +170,26 @@ static int set_direct(struct system_file *f, bool direct)
         return -errno;
     f->is_direct = direct;
     return 0;
+}
+
+static ssize_t sys_preadv(struct kn_file *file, const struct iovec *iov, int n, uint64_t off,
+                          bool nowait)
+{
+    struct system_file *f = KN_CONTAINER_OF(file, struct system_file, file);
+    ssize_t done;
+
+    if (f->is_direct && !is_of_blocks(iov, n, off)) {
+        int r = set_direct(f, false);
+
+        if (r < 0)
+            return r;
+    }
+    do
+        done = preadv2(f->fd, iov, n, (off_t) off, nowait ? RWF_NOWAIT : 0);
+    while (done < 0 && errno == EINTR);
+    if (done < 0 && nowait && errno == EOPNOTSUPP)
+        return -EAGAIN; /* a file system without the flag: always go through the pool */
+    return done < 0 ? -errno : done;
 }
 
 /* Whose blocks are larger than ours says so only now. */

@@ -104,8 +104,7 @@ static void refuse(struct datastream_put_group *group, int result)
 
 static int begin(struct datastream_put *put, struct datastream_put_group *group)
 {
-    int r = storage_batch_new(put->ds->storage, &group->batch);
-    return r < 0 ? r : storage_batch_reserve(group->batch, group->count, group->bytes);
+    return storage_batch_new_for(put->ds->storage, group->count, group->bytes, &group->batch);
 }
 
 static int add(struct datastream_put *put, struct datastream_put_group *group,

@@ -132,6 +132,13 @@ TEST(a_file_opened_to_be_written_past_the_cache_is)
     fd = descriptor_of(path);
     assert_true(fd >= 0);
     assert_int_equal((fcntl(fd, F_GETFL) & O_DIRECT) != 0, has_direct);
+    uint8_t some[100] = {1}, back[100];
+    struct iovec iov = {some, sizeof some}; /* of no blocks: through it, in both directions */
+    assert_ok(kn_file_write_all(file, &iov, 1, 0));
+    fs->ops->close(file);
+    assert_ok(fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_DIRECT, &file));
+    assert_ok(kn_file_read_all(file, back, 99, 1));
+    assert_memory_equal(back, some + 1, 99);
     fs->ops->close(file);
     assert_ok(fs->ops->unlink(fs, path));
 }

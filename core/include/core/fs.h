@@ -24,8 +24,8 @@ enum kn_fs_open_flags {
     KN_FS_WRITE = 1,     /* read and write */
     KN_FS_CREATE = 2,    /* with WRITE: create if absent, mode 0600 */
     KN_FS_EXCLUSIVE = 4, /* with CREATE: -EEXIST if present */
-    /* With WRITE, for one thread at a time: writes whose buffers, lengths and places are multiples
-     * of KN_FS_BLOCK_BYTES go past the cache where the file system can. */
+    /* With WRITE, for one thread at a time: writes and reads whose buffers, lengths and places are
+     * multiples of KN_FS_BLOCK_BYTES go past the cache where the file system can. */
     KN_FS_DIRECT = 8,
 };
 

@@ -90,10 +90,10 @@ int storage_shard_drop(struct storage *storage, const struct storage_id *id) KN_
 struct storage_batch;
 /* -ENOBUFS: the budget is spent. */
 int storage_batch_new(struct storage *storage, struct storage_batch **ret) KN_MUSTUSE;
+/* With room for so many records at once; no more than a hint. -ENOBUFS, -EMSGSIZE, -ENOMEM. */
+int storage_batch_new_for(struct storage *storage, size_t count, size_t key_and_data_bytes,
+                          struct storage_batch **ret) KN_MUSTUSE;
 void storage_batch_free(struct storage_batch *batch);
-/* Makes room for so many records at once; no more than a hint. -ENOBUFS, -EMSGSIZE, -ENOMEM. */
-int storage_batch_reserve(struct storage_batch *batch, size_t count, size_t key_and_data_bytes)
-    KN_MUSTUSE;
 /* Room for one more record. source: NULL, none. *ret_dst: data_max bytes to be filled before the
  * next call on the batch; valid until then. -ENOBUFS, -EMSGSIZE. */
 int storage_batch_add(struct storage_batch *batch, struct kn_str key, uint8_t tag,

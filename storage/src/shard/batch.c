@@ -17,9 +17,14 @@ enum {
     WASTE_PARTS = 4, /* more than a quarter unused: given back before it stays in memory */
 };
 
+static bool is_own(const struct storage_batch *batch)
+{
+    return batch->bytes == batch->own;
+}
+
 static size_t cost(const struct storage_batch *batch)
 {
-    return sizeof(*batch) + batch->cap;
+    return sizeof(*batch) + batch->own_bytes + (is_own(batch) ? 0 : batch->cap);
 }
 
 /* The budget is taken first; what passes it is given back at once. */
@@ -32,28 +37,50 @@ static int take(struct storage_shards *shards, size_t bytes)
     return -ENOBUFS;
 }
 
-static struct storage_batch *batch_new(struct storage_shards *shards)
+/* One allocation with the room for its records: there are as many batches as records when those of
+ * a call go to many shards. */
+static struct storage_batch *batch_new(struct storage_shards *shards, size_t room)
 {
-    struct storage_batch *batch = calloc(1, sizeof(*batch));
+    struct storage_batch *batch = malloc(sizeof(*batch) + room);
     if (!batch)
         return NULL;
-    batch->shards = shards;
-    batch->refs = 1;
-    batch->kind = STORAGE_BATCH_RECORDS;
+    *batch = (struct storage_batch){.shards = shards,
+                                    .refs = 1,
+                                    .kind = STORAGE_BATCH_RECORDS,
+                                    .bytes = room > 0 ? batch->own : NULL,
+                                    .cap = room,
+                                    .own_bytes = room};
     return batch;
+}
+
+/* A frame fits into an empty journal. */
+static size_t bytes_max(const struct storage_shards *shards)
+{
+    return kn_min_u64(shards->conf.journal_bytes - STORAGE_JOURNAL_HEAD_BYTES -
+                          STORAGE_SHARD_FRAME_BYTES,
+                      MIB(64));
+}
+
+int storage_batch_new_for(struct storage *storage, size_t count, size_t key_and_data_bytes,
+                          struct storage_batch **ret)
+{
+    struct storage_shards *shards = storage->shards;
+    size_t room = count * STORAGE_SHARD_RECORD_HEAD_BYTES + key_and_data_bytes;
+    if (room > bytes_max(shards))
+        return -EMSGSIZE;
+    int r = take(shards, sizeof(struct storage_batch) + room);
+    if (r < 0)
+        return r;
+    *ret = batch_new(shards, room);
+    if (*ret)
+        return 0;
+    atomic_fetch_sub(&shards->memory_bytes, sizeof(struct storage_batch) + room);
+    return -ENOMEM;
 }
 
 int storage_batch_new(struct storage *storage, struct storage_batch **ret)
 {
-    struct storage_shards *shards = storage->shards;
-    int r = take(shards, sizeof(struct storage_batch));
-    if (r < 0)
-        return r;
-    *ret = batch_new(shards);
-    if (*ret)
-        return 0;
-    atomic_fetch_sub(&shards->memory_bytes, sizeof(struct storage_batch));
-    return -ENOMEM;
+    return storage_batch_new_for(storage, 0, 0, ret);
 }
 
 void storage_batch_ref(struct storage_batch *batch)
@@ -66,31 +93,26 @@ void storage_batch_free(struct storage_batch *batch)
     if (!batch || --batch->refs > 0)
         return;
     atomic_fetch_sub(&batch->shards->memory_bytes, cost(batch));
-    free(batch->bytes);
+    if (!is_own(batch))
+        free(batch->bytes);
     free(batch);
 }
 
 static int resize(struct storage_batch *batch, size_t cap)
 {
-    uint8_t *bytes = realloc(batch->bytes, cap);
+    uint8_t *bytes = realloc(is_own(batch) ? NULL : batch->bytes, cap);
     if (!bytes)
         return -ENOMEM;
+    if (is_own(batch))
+        memcpy(bytes, batch->bytes, batch->len);
     batch->bytes = bytes;
     batch->cap = cap;
     return 0;
 }
 
-/* A frame fits into an empty journal. */
-static size_t bytes_max(const struct storage_shards *shards)
-{
-    return kn_min_u64(shards->conf.journal_bytes - STORAGE_JOURNAL_HEAD_BYTES -
-                          STORAGE_SHARD_FRAME_BYTES,
-                      MIB(64));
-}
-
 static int grow(struct storage_batch *batch, size_t cap)
 {
-    size_t had = batch->cap;
+    size_t had = is_own(batch) ? 0 : batch->cap; /* its own room stays taken */
     int r = take(batch->shards, cap - had);
     if (r < 0)
         return r;
@@ -109,14 +131,6 @@ static int reserve(struct storage_batch *batch, size_t more)
         return 0;
     size_t cap = kn_max_u64(kn_min_u64(batch->cap * 2, max), batch->len + more);
     return grow(batch, kn_max_u64(cap, kn_min_u64(FIRST_BYTES, max)));
-}
-
-int storage_batch_reserve(struct storage_batch *batch, size_t count, size_t key_and_data_bytes)
-{
-    size_t cap = count * STORAGE_SHARD_RECORD_HEAD_BYTES + key_and_data_bytes;
-    if (cap > bytes_max(batch->shards))
-        return -EMSGSIZE;
-    return cap > batch->cap ? grow(batch, cap) : 0;
 }
 
 int storage_batch_add(struct storage_batch *batch, struct kn_str key, uint8_t tag,
@@ -192,15 +206,35 @@ size_t storage_batch_bytes(const struct storage_batch *batch)
     return batch->data_bytes;
 }
 
+static struct storage_batch *shrink_own(struct storage_batch *batch)
+{
+    struct storage_batch *less = realloc(batch, sizeof(*batch) + batch->len);
+    if (!less)
+        return batch;
+    less->bytes = less->own;
+    less->cap = less->own_bytes = less->len;
+    return less;
+}
+
+/* What it takes in memory until a checkpoint has written it is what it holds. */
+static struct storage_batch *shrink(struct storage_batch *batch)
+{
+    size_t had = cost(batch);
+    if (batch->cap - batch->len <= batch->cap / WASTE_PARTS)
+        return batch;
+    if (is_own(batch))
+        batch = shrink_own(batch);
+    else
+        (void) resize(batch, batch->len); /* or it stays as it is */
+    atomic_fetch_sub(&batch->shards->memory_bytes, had - cost(batch));
+    return batch;
+}
+
 void storage_shard_append_with(struct storage_shard *shard, struct storage_batch *batch,
                                storage_appended_fn *done, void *ctx, struct storage_appends *others)
 {
     kn_assert(batch->count > 0 && !batch->shard);
-    if (batch->cap - batch->len > batch->cap / WASTE_PARTS) {
-        size_t less = batch->cap - batch->len;
-        if (resize(batch, batch->len) == 0)
-            atomic_fetch_sub(&batch->shards->memory_bytes, less);
-    }
+    batch = shrink(batch);
     batch->crc = kn_crc32c(0, (struct kn_bytes){batch->bytes, batch->len});
     batch->done = done;
     batch->ctx = ctx;
@@ -247,22 +281,19 @@ static int check_records(struct storage_batch *batch)
 int storage_batch_adopt(struct storage_shards *shards, const struct storage_shard_frame *frame,
                         struct kn_bytes payload, struct storage_batch **ret)
 {
-    struct storage_batch *batch = batch_new(shards);
+    struct storage_batch *batch = batch_new(shards, payload.len);
     if (!batch)
         return -ENOMEM;
-    int r = payload.len > 0 ? resize(batch, payload.len) : 0;
     atomic_fetch_add(&shards->memory_bytes, cost(batch)); /* it was within the budget once */
-    if (r == 0) {
-        if (payload.len > 0)
-            memcpy(batch->bytes, payload.ptr, payload.len);
-        batch->len = payload.len;
-        batch->count = frame->count;
-        batch->crc = frame->payload_crc;
-        batch->kind = frame->kind;
-        batch->first_index = frame->first_index;
-        batch->arrival_ms = frame->arrival_ms;
-        r = check_records(batch);
-    }
+    if (payload.len > 0)
+        memcpy(batch->bytes, payload.ptr, payload.len);
+    batch->len = payload.len;
+    batch->count = frame->count;
+    batch->crc = frame->payload_crc;
+    batch->kind = frame->kind;
+    batch->first_index = frame->first_index;
+    batch->arrival_ms = frame->arrival_ms;
+    int r = check_records(batch);
     if (r < 0) {
         storage_batch_free(batch);
         return r;

@@ -160,7 +160,12 @@ static void settle(struct storage_batch *batch, int result)
 
 static void answer_all(struct round *round, int result)
 {
+    enum {
+        STEPS = 4, /* of many shards each is far away: it is fetched a few steps before its turn */
+    };
     for (size_t i = 0; i < round->count; i++) {
+        if (i + STEPS < round->count)
+            __builtin_prefetch(&round->batches[i + STEPS]->shard->lock);
         if (round->batches[i]->result == 0)
             settle(round->batches[i], result);
         answer(round->batches[i]);

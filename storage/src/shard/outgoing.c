@@ -22,6 +22,7 @@ int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *sh
     if (shard->dropped)
         return 0;
     size_t count = 0;
+    storage_shard_tail_fetch_locked(shard);
     while (count < shard->tail_count &&
            shard->tail[shard->tail_at + count]->generation <= generation)
         count++;
@@ -260,6 +261,8 @@ int storage_outgoing_pour(const struct storage_outgoing *out, struct storage_dir
         storage_segment_head(&out->shard->id, &out->row, head);
         r = storage_direct_add(direct, (struct kn_bytes){head, sizeof(head)});
     }
+    for (size_t i = out->skip; i < out->count; i++) /* they come from memory side by side */
+        __builtin_prefetch(out->batches[i]->bytes);
     for (size_t i = out->skip; r == 0 && i < out->count; i++) {
         const struct storage_batch *batch = out->batches[i];
         uint8_t head[STORAGE_SHARD_FRAME_BYTES];

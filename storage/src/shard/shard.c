@@ -244,6 +244,16 @@ void storage_shard_tail_push_locked(struct storage_shard *shard, struct storage_
     shard->tail[shard->tail_at + shard->tail_count++] = batch;
 }
 
+void storage_shard_tail_fetch_locked(const struct storage_shard *shard)
+{
+    enum {
+        AT_MOST = 16, /* more are not fetched at once */
+    };
+    size_t count = kn_min_u64(shard->tail_count, AT_MOST);
+    for (size_t i = 0; i < count; i++)
+        __builtin_prefetch(shard->tail[shard->tail_at + i]);
+}
+
 struct kn_gate *storage_shard_gate(struct storage_shard *shard)
 {
     return &shard->gate;

@@ -36,24 +36,29 @@ enum storage_batch_kind {
 };
 
 struct storage_batch {
+    /* What a checkpoint asks, of many batches that have left the processor's cache. */
+    uint64_t generation; /* of the journal that has it */
+    uint8_t *bytes;      /* the records, as they lie in journal and segment */
+    size_t len;
+    uint64_t first_index;
+    int64_t arrival_ms;
+    size_t data_bytes; /* of keys and data */
+    uint32_t count, crc;
+    _Atomic uint32_t refs;
+    enum storage_batch_kind kind;
+    /* The rest. */
     struct storage_batch *next; /* of those that wait for the disk */
     struct storage_shards *shards;
     struct storage_shard *shard; /* a reference, while it is on its way */
     storage_appended_fn *done;
     void *ctx;
-    uint8_t *bytes; /* the records, as they lie in journal and segment */
-    size_t len, cap;
-    size_t last_at;    /* the record just added */
-    size_t data_bytes; /* of keys and data */
-    uint32_t count, crc;
-    enum storage_batch_kind kind;
+    size_t cap;
+    size_t last_at; /* the record just added */
     bool has_sources;
     int result;
-    uint64_t first_index;
-    int64_t arrival_ms;
-    uint64_t generation; /* of the journal that has it */
-    _Atomic uint32_t refs;
     uint8_t head[STORAGE_SHARD_FRAME_BYTES];
+    size_t own_bytes; /* room that was asked for when it was made: `bytes`, until it grows */
+    uint8_t own[];
 };
 
 struct storage_shard {
@@ -294,6 +299,8 @@ int storage_shard_load(struct storage_shards *shards, const struct storage_id *i
                        struct storage_shard **ret) KN_MUSTUSE; /* a reference; -ENOENT dropped */
 /* Room for so many more. */
 int storage_shard_tail_reserve_locked(struct storage_shard *shard, size_t more) KN_MUSTUSE;
+/* Its batches come into the processor's cache side by side, not one after the other. */
+void storage_shard_tail_fetch_locked(const struct storage_shard *shard);
 /* Room was reserved. Takes the reference to the batch. */
 void storage_shard_tail_push_locked(struct storage_shard *shard, struct storage_batch *batch);
 void storage_shards_stop(struct storage_shards *shards);
