@@ -44,6 +44,8 @@ struct storage_id datastream_log_id_of(const struct storage_id *stream, uint32_t
 static size_t place_locked(const struct datastream_logs *logs, uint32_t shard, bool *found)
 {
     size_t low = 0, high = logs->count;
+    if (shard < high && logs->items[shard].shard == shard) /* all of them are open */
+        low = high = shard;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (logs->items[middle].shard < shard)

@@ -50,13 +50,31 @@ static int copy(const struct datastream_shard_map *map, size_t more,
     return 0;
 }
 
-/* Where in `open` the shard is that owns the hash key: the last one that starts at it or before. */
+static bool begins_by(const struct datastream_shard_map *map, size_t at,
+                      struct datastream_hash hash)
+{
+    return datastream_hash_cmp(map->rows[map->open[at]].range.start, hash) <= 0;
+}
+
+/* Where in `open` the shard is that owns the hash key: the last one that starts at it or before.
+ * Ranges are mostly even, so that the place follows from the key: two looks in place of fourteen at
+ * ten thousand shards. */
 static size_t route(const struct datastream_shard_map *map, struct datastream_hash hash)
 {
     size_t low = 0, high = map->open_count;
+    size_t guess = (size_t) ((hash.high >> 32) * map->open_count >> 32);
+    if (begins_by(map, guess, hash)) {
+        low = guess;
+        if (guess + 1 < high && !begins_by(map, guess + 1, hash))
+            high = guess + 1;
+    } else {
+        high = guess;
+        if (guess > 0 && begins_by(map, guess - 1, hash))
+            low = guess - 1;
+    }
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (datastream_hash_cmp(map->rows[map->open[middle]].range.start, hash) <= 0)
+        if (begins_by(map, middle, hash))
             low = middle;
         else
             high = middle;
