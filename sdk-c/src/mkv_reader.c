@@ -383,6 +383,7 @@ static size_t bound_of(const struct mkv_reader *r, uint32_t id)
 static int begin_element(struct mkv_reader *r, struct mkv_item *ret)
 {
     size_t bound = bound_of(r, r->id);
+    r->at = r->end = NULL; /* what lay in the body goes now */
     if (!r->begun && r->id != ID_EBML)
         return -EBADMSG;
     if (r->id == ID_SEGMENT || r->id == ID_CLUSTER) {

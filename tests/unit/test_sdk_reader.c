@@ -158,6 +158,7 @@ TEST(what_the_producer_muxes_is_read_back_however_it_is_cut)
     add_block(&bytes, 2, 20, 0, "bb");
     add_block(&bytes, 3, 20, 0, "of a track that is not declared");
     add_block(&bytes, 1, 32767, 0, "");
+    add_block(&bytes, 3, 20, 0, "and once more, before tags");
     add_tag(&bytes, "END", "");
     add_start(&bytes, 5);
     add_block(&bytes, 1, 1, 1, "z");
