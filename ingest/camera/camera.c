@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "camera.h"
 
+#include "pull.h"
 #include "recording.h"
 
 #include <glib.h>
@@ -29,7 +30,7 @@ struct camera {
     camera_status_fn *changed;
     void *ctx;
 
-    struct camera_source *source; /* the main thread's */
+    struct camera_pull *pull; /* the main thread's */
     guint timer;
     unsigned wait_ms;
     uint64_t frames_before; /* this connection */
@@ -139,7 +140,7 @@ static void connect_now(struct camera *c)
     c->left_out[0] = '\0';
     c->frames_before = c->recording.frames;
     g_mutex_unlock(&c->lock);
-    c->source = camera_source_start(&conf, &ops, c);
+    c->pull = camera_pull_start(&conf, &ops, c);
     c->changed(c->ctx, c);
 }
 
@@ -176,7 +177,7 @@ static unsigned wait_of(struct camera *c)
     return c->wait_ms / 2 + (unsigned) g_random_int_range(0, (gint32) c->wait_ms / 2 + 1);
 }
 
-static gboolean source_is_gone(gpointer arg)
+static gboolean pull_is_gone(gpointer arg)
 {
     struct camera *c = arg;
     if (c->state == GONE) {
@@ -194,11 +195,11 @@ static gboolean source_is_gone(gpointer arg)
     return G_SOURCE_REMOVE;
 }
 
-static gpointer stop_source(gpointer arg)
+static gpointer stop_pull(gpointer arg)
 {
     void **pair = arg;
-    camera_source_stop(pair[0]);
-    g_idle_add(source_is_gone, pair[1]);
+    camera_pull_stop(pair[0]);
+    g_idle_add(pull_is_gone, pair[1]);
     g_free(pair);
     return NULL;
 }
@@ -206,17 +207,23 @@ static gpointer stop_source(gpointer arg)
 /* GStreamer may take seconds to let go of a camera that does not answer. */
 static void let_go(struct camera *c)
 {
+    if (!camera_pull_stop_blocks(c->pull)) {
+        camera_pull_stop(c->pull);
+        c->pull = NULL;
+        g_idle_add(pull_is_gone, c);
+        return;
+    }
     void **pair = g_new(void *, 2);
-    pair[0] = c->source;
+    pair[0] = c->pull;
     pair[1] = c;
-    c->source = NULL;
-    g_thread_unref(g_thread_new("let-go", stop_source, pair));
+    c->pull = NULL;
+    g_thread_unref(g_thread_new("let-go", stop_pull, pair));
 }
 
 static gboolean fail_on_main(gpointer arg)
 {
     struct camera *c = arg;
-    if (c->state == GONE || !c->source)
+    if (c->state == GONE || !c->pull)
         return G_SOURCE_REMOVE;
     g_mutex_lock(&c->lock);
     c->state = STOPPING;
@@ -229,8 +236,8 @@ static gboolean fail_on_main(gpointer arg)
 
 void camera_tick(struct camera *c)
 {
-    if (c->source)
-        camera_source_check(c->source);
+    if (c->pull)
+        camera_pull_check(c->pull);
     c->changed(c->ctx, c);
 }
 
@@ -269,14 +276,14 @@ void camera_stop(struct camera *c)
         g_source_remove(c->timer);
     c->timer = 0;
     g_mutex_lock(&c->lock);
-    bool stopping = c->state == STOPPING; /* source_is_gone will come */
+    bool stopping = c->state == STOPPING; /* pull_is_gone will come */
     c->state = GONE;
     camera_recording_close(&c->recording);
     g_mutex_unlock(&c->lock);
-    if (c->source)
+    if (c->pull)
         let_go(c);
     else if (!stopping)
-        source_is_gone(c);
+        pull_is_gone(c);
 }
 
 struct kn_str camera_name(const struct camera *c)
@@ -322,6 +329,21 @@ static void write_tracks(struct camera *c, struct kn_json_writer *w)
     kn_json_array_end(w);
 }
 
+static void write_facts(struct camera *c, struct kn_json_writer *w)
+{
+    struct camera_facts facts = {0};
+    if (!c->pull)
+        return;
+    camera_pull_facts(c->pull, &facts);
+    kn_json_key(w, "clock");
+    kn_json_text(w, facts.clock);
+    write_u64(w, "clockKnown", facts.clock_known ? 1 : 0);
+    kn_json_key(w, "clockAheadMs");
+    kn_json_i64(w, facts.clock_ahead_ms);
+    write_u64(w, "clockSteps", facts.clock_steps);
+    write_u64(w, "damaged", facts.frames_damaged);
+}
+
 void camera_status_write(struct camera *c, struct kn_json_writer *w)
 {
     g_mutex_lock(&c->lock);
@@ -341,6 +363,7 @@ void camera_status_write(struct camera *c, struct kn_json_writer *w)
     write_u64(w, "bytes", c->recording.bytes);
     write_u64(w, "lost", c->recording.lost);
     write_u64(w, "cuts", c->recording.muxer.cuts);
+    write_facts(c, w);
     write_u64(w, "reconnects", c->reconnects);
     write_u64(w, "persisted", camera_recording_persisted(&c->recording));
     write_u64(w, "persistedMs", (uint64_t) c->recording.persisted_ms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe.h"
 
-#include "source.h"
+#include "pull.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -218,7 +218,7 @@ static gboolean time_is_up(gpointer arg)
 
 static gboolean check(gpointer arg)
 {
-    camera_source_check(arg);
+    camera_pull_check(arg);
     return G_SOURCE_CONTINUE;
 }
 
@@ -232,11 +232,11 @@ int camera_probe(int argc, char **argv)
     (void) alarm(options.seconds + SECONDS_SPARE);
     struct probe probe = {.loop = g_main_loop_new(NULL, FALSE)};
     g_mutex_init(&probe.lock);
-    struct camera_source *source = camera_source_start(&options.conf, &ops, &probe);
-    g_timeout_add(1000, check, source);
+    struct camera_pull *pull = camera_pull_start(&options.conf, &ops, &probe);
+    g_timeout_add(1000, check, pull);
     g_timeout_add_seconds(options.seconds, time_is_up, &probe);
     g_main_loop_run(probe.loop);
-    camera_source_stop(source);
+    camera_pull_stop(pull);
     code = answer(&probe);
     fflush(stdout);
     g_main_loop_unref(probe.loop);

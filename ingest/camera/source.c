@@ -416,6 +416,12 @@ void camera_source_check(struct camera_source *s)
     g_mutex_unlock(&s->lock);
 }
 
+void camera_source_facts(struct camera_source *s, struct camera_facts *ret)
+{
+    (void) s;
+    *ret = (struct camera_facts){.clock = "arrival"};
+}
+
 static unsigned protocols_of(enum camera_transport transport, bool tls)
 {
     unsigned lower = transport == CAMERA_UDP ? GST_RTSP_LOWER_TRANS_UDP

@@ -48,6 +48,15 @@ struct camera_source_conf {
     unsigned timeout_ms; /* of connecting, and of silence */
 };
 
+/* How a session does. */
+struct camera_facts {
+    const char *clock;      /* whose time frames have: "camera" or "arrival" */
+    bool clock_known;       /* the camera has said its time */
+    int64_t clock_ahead_ms; /* its clock, of this machine's */
+    uint64_t clock_steps;
+    uint64_t packets_lost, frames_damaged;
+};
+
 struct camera_source;
 /* Calls come from GStreamer's threads, one at a time; none comes any more when stop has returned.
  */
@@ -68,6 +77,7 @@ struct camera_source *camera_source_start(const struct camera_source_conf *conf,
 void camera_left_out_add(char *list, size_t cap, const char *media, const char *encoding);
 /* To be called each second or so: a camera that is silent fails. */
 void camera_source_check(struct camera_source *source);
+void camera_source_facts(struct camera_source *source, struct camera_facts *ret);
 /* Blocks until GStreamer has let go of everything, seconds when the camera does not answer: not on
  * a thread that others wait for. Frees it. */
 void camera_source_stop(struct camera_source *source);

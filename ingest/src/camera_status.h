@@ -28,6 +28,10 @@ struct ingest_camera_status {
     char left_out[200];                             /* what it offers and is not stored */
     int64_t fault_ms, since_ms, last_frame_ms, persisted_ms; /* wall time; 0: never */
     uint64_t frames, bytes, lost, cuts, reconnects, persisted;
+    char clock[16];         /* whose time frames have: "camera", "arrival", or empty */
+    uint64_t clock_known;   /* 0: the camera says nothing of its time */
+    int64_t clock_ahead_ms; /* its clock, of ours */
+    uint64_t clock_steps, damaged;
     struct ingest_camera_track tracks[INGEST_CAMERA_TRACKS_MAX];
     size_t track_count;
 };

@@ -222,6 +222,13 @@ static void log_change(const struct camera *camera, const struct ingest_camera_s
                       (recorded || !kn_str_eq(kn_str_from(now->said), kn_str_from(before->said)));
     if (now->state == INGEST_CAMERA_RECORDING && !recorded)
         kn_log_info("camera_records", "stream=%s", camera->view.name);
+    bool other_clock =
+        now->clock_known &&
+        (!before->clock_known || !kn_str_eq(kn_str_from(now->clock), kn_str_from(before->clock)));
+    if (other_clock || now->clock_steps > before->clock_steps)
+        kn_log_info("camera_clock", "stream=%s time_of=%s ahead_ms=%lld steps=%llu",
+                    camera->view.name, now->clock, (long long) now->clock_ahead_ms,
+                    (unsigned long long) now->clock_steps);
     if (fails_anew)
         kn_log_warn("camera_failed", "stream=%s fault=%s said=" KN_LOG_QUOTED, camera->view.name,
                     now->fault, kn_log_quote(kn_str_from(now->said)));

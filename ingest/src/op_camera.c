@@ -68,6 +68,10 @@ static void show_numbers(const struct ingest_camera_view *view, struct ingest_Ca
     ret->FragmentCount = number_of(status->persisted);
     ret->LostFrameCount = number_of(status->lost);
     ret->CutCount = number_of(status->cuts);
+    ret->DamagedFrameCount = number_of(status->damaged);
+    ret->ClockAheadMilliseconds =
+        (struct kn_api_i64){status->clock_known > 0, status->clock_ahead_ms};
+    ret->ClockStepCount = number_of(status->clock_steps);
     ret->ReconnectCount = number_of(status->reconnects);
 }
 
@@ -93,7 +97,8 @@ static int show(struct kn_api_call *call, const struct ingest_camera_view *view,
         text_of(call, kn_str_from(view->settings.user), &ret->UserName) < 0 ||
         text_of(call, kn_str_from(view->status.fault), &ret->Fault) < 0 ||
         text_of(call, kn_str_from(view->status.said), &ret->FaultMessage) < 0 ||
-        text_of(call, kn_str_from(view->status.left_out), &ret->LeftOut) < 0)
+        text_of(call, kn_str_from(view->status.left_out), &ret->LeftOut) < 0 ||
+        text_of(call, kn_str_from(view->status.clock), &ret->Clock) < 0)
         return -ENOMEM;
     return show_tracks(call, &view->status, ret);
 }

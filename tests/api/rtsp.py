@@ -19,13 +19,14 @@ PATIENCE_S = 60
 class Camera:
     """Its frames are remembered by their hashes, in order."""
 
-    def __init__(self, *options, port=0):
-        self.options, self.port, self.frames = options, port, []
+    def __init__(self, *options, port=0, within=()):
+        """within: a command that runs it, such as one that puts it into a network of its own."""
+        self.options, self.port, self.frames, self.within = options, port, [], list(within)
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", str(PROGRAM), "--port", str(self.port), *map(str, self.options)],
+            [*self.within, "/usr/bin/python3", str(PROGRAM), "--port", str(self.port), *map(str, self.options)],
             stdout=subprocess.PIPE, text=True, env=kinema.clean_env())
         self.url = self.process.stdout.readline().strip()
         assert self.url.startswith("rtsp"), "the camera does not start"

@@ -65,11 +65,20 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.set_shared(True)
         if options.srtp:
             self.set_profiles(GstRtsp.RTSPProfile.SAVP)
+        self.wrong_clock = options.wrong_clock
         self.connect("media-configure", self.configure)
 
-    @staticmethod
-    def configure(_factory, media):
+    def configure(self, _factory, media):
         media.get_element().get_by_name("tap").connect("handoff", Camera.frame)
+        if self.wrong_clock:
+            media.connect("prepared", Camera.set_wrong_clock)
+
+    @staticmethod
+    def set_wrong_clock(media):
+        """Sender reports say the time since the machine was started."""
+        for element in media.get_element().get_parent().children:
+            if element.get_factory().get_name() == "rtpbin":
+                element.set_property("ntp-time-source", 3)
 
     @staticmethod
     def frame(tap, buffer):
@@ -111,6 +120,7 @@ def encrypt(server, factory, certificate):
 
 def main():
     arguments = argparse.ArgumentParser()
+    arguments.add_argument("--address", default="127.0.0.1")
     arguments.add_argument("--port", default="0")
     arguments.add_argument("--video", choices=VIDEO, default="h264")
     arguments.add_argument("--audio", choices=AUDIO, default="pcma")
@@ -123,10 +133,11 @@ def main():
     arguments.add_argument("--digest", metavar="USER:PASSWORD")
     arguments.add_argument("--srtp", action="store_true")
     arguments.add_argument("--tls", metavar="PEM")
+    arguments.add_argument("--wrong-clock", action="store_true")
     options = arguments.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(options.port)
     factory = Camera(options)
     if options.basic or options.digest:
@@ -136,7 +147,7 @@ def main():
         encrypt(server, factory, options.tls)
     server.get_mount_points().add_factory("/live", factory)
     assert server.attach(None), "the port is taken"
-    print(f"{'rtsps' if options.tls else 'rtsp'}://127.0.0.1:{server.get_bound_port()}/live",
+    print(f"{'rtsps' if options.tls else 'rtsp'}://{options.address}:{server.get_bound_port()}/live",
           flush=True)
     GLib.MainLoop().run()
 

@@ -1,0 +1,795 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "direct.h"
+
+#include "clock.h"
+#include "hub.h"
+#include "message.h"
+#include "rtp.h"
+#include "url.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    STREAMS_MAX = 3, /* as PutMedia takes tracks */
+    SCRATCH_BYTES = 256 << 10,
+    REST_BYTES_MAX = 128 << 10, /* of a packet or a message that has not come whole */
+    OUT_BYTES_MAX = 64 << 10,
+    HELD_BYTES_MAX = 16 << 20,
+    HELD_MS = 1500, /* frames are kept back until all tracks are known, so long at most */
+    PORT = 554,
+    PORT_TLS = 322,
+    KEEP_ALIVE_S = 25, /* sessions end after 60 s and more */
+    REPORT_S = 5,      /* between receiver reports, by which some cameras know that we live */
+    RTCP_SENDER_REPORT = 200,
+    RTCP_BYE = 203,
+};
+#define NTP_EPOCH_S INT64_C(2208988800) /* 1900 to 1970 */
+
+enum step {
+    CONNECTING,
+    HANDSHAKE,
+    OPTIONS,
+    DESCRIBE,
+    SETUP,
+    PLAY,
+    PLAYING,
+    OVER /* it has failed, and waits to be stopped */
+};
+
+struct stream {
+    struct camera_direct *direct;
+    unsigned number, channel;
+    char *control;
+    struct camera_rtp rtp;
+    unsigned mkv_number; /* 0: not in the header */
+    uint32_t report_ntp; /* middle of the last sender report's time */
+    gint64 report_us;
+};
+
+struct held {
+    struct stream *stream;
+    int64_t time_ms;
+    bool key;
+    GBytes *bytes;
+};
+
+/* What a connection that is under way comes back to. */
+struct arrival {
+    struct camera_direct *direct; /* NULL: stopped meanwhile */
+};
+
+struct camera_direct {
+    struct camera_direct_ops ops;
+    void *ctx;
+    char *url, *host, *user, *password;
+    bool tls;
+    gint64 timeout_us, heard_us, asked_us, reported_us;
+    enum step step;
+    struct arrival *arrival;
+    GCancellable *cancellable;
+    GSocketConnection *connection;
+    int fd;
+    SSL *ssl;
+    struct hub_watch *watch;
+    struct kn_buf rest, out;
+
+    unsigned cseq;
+    char session[128];
+    bool get_parameter, authorized; /* authorized: a challenge was answered */
+    struct rtsp_auth auth;
+    struct camera_clock clock;
+    struct stream streams[STREAMS_MAX];
+    unsigned count, set_up;
+    char *base, *play_url;
+
+    bool started; /* a header was given */
+    GQueue held;  /* of struct held, until then */
+    size_t held_bytes;
+    int64_t now_ms, held_ms;
+};
+
+/* --- ends --------------------------------------------------------------------------------------
+ */
+static void let_connection_go(struct camera_direct *d)
+{
+    hub_remove(d->watch);
+    d->watch = NULL;
+    if (d->ssl)
+        SSL_free(d->ssl);
+    d->ssl = NULL;
+    g_clear_object(&d->connection);
+    d->fd = -1;
+}
+
+static void fail(struct camera_direct *d, enum camera_fault fault, const char *said)
+{
+    if (d->step == OVER)
+        return;
+    d->step = OVER;
+    let_connection_go(d);
+    d->ops.to.failed(d->ctx, fault, said);
+}
+
+static void lost_connection(struct camera_direct *d)
+{
+    fail(d, CAMERA_UNREACHABLE, "the camera does not answer, or has closed the connection");
+}
+
+static void unable(struct camera_direct *d)
+{
+    d->step = OVER;
+    let_connection_go(d);
+    d->ops.unable(d->ctx);
+}
+
+/* --- frames ------------------------------------------------------------------------------------
+ */
+static void give(struct camera_direct *d, struct stream *s, int64_t time_ms, bool key,
+                 struct kn_bytes bytes)
+{
+    const struct camera_frame frame = {.track = s->mkv_number,
+                                       .video = s->rtp.track.type == KN_MKV_VIDEO,
+                                       .key = key,
+                                       .time_ms = time_ms,
+                                       .bytes = bytes};
+    if (s->mkv_number && bytes.len > 0 && d->step != OVER)
+        d->ops.to.frame(d->ctx, &frame);
+}
+
+static void give_header(struct camera_direct *d)
+{
+    struct kn_mkv_header header = {.timestamp_scale_ns = 1000000};
+    for (unsigned i = 0; i < d->count; i++) {
+        struct stream *s = &d->streams[i];
+        if (!s->rtp.described)
+            continue;
+        header.tracks[header.track_count] = s->rtp.track;
+        s->mkv_number = ++header.track_count;
+        header.tracks[header.track_count - 1].number = s->mkv_number;
+    }
+    d->started = true;
+    d->ops.to.header(d->ctx, &header);
+}
+
+static void let_held_go(struct camera_direct *d, bool give_them)
+{
+    for (struct held *h; (h = g_queue_pop_head(&d->held));) {
+        gsize len;
+        const uint8_t *ptr = g_bytes_get_data(h->bytes, &len);
+        if (give_them)
+            give(d, h->stream, h->time_ms, h->key, (struct kn_bytes){ptr, len});
+        g_bytes_unref(h->bytes);
+        g_free(h);
+    }
+    d->held_bytes = 0;
+}
+
+static bool all_described(const struct camera_direct *d)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        if (!d->streams[i].rtp.described)
+            return false;
+    }
+    return true;
+}
+
+static void hold(struct camera_direct *d, struct stream *s, int64_t time_ms, bool key,
+                 struct kn_bytes bytes)
+{
+    struct held *h = g_new(struct held, 1);
+    *h = (struct held){s, time_ms, key, g_bytes_new(bytes.ptr, bytes.len)};
+    if (g_queue_is_empty(&d->held))
+        d->held_ms = d->now_ms;
+    g_queue_push_tail(&d->held, h);
+    d->held_bytes += bytes.len;
+    bool late = d->held_bytes > HELD_BYTES_MAX || d->now_ms < d->held_ms ||
+                d->now_ms - d->held_ms > HELD_MS;
+    if (!all_described(d) && !late)
+        return;
+    give_header(d);
+    let_held_go(d, true);
+}
+
+static void on_described(void *ctx)
+{
+    struct stream *s = ctx;
+    if (s->direct->started)
+        give_header(s->direct);
+}
+
+static void on_frame(void *ctx, uint32_t time, bool key, struct kn_bytes bytes)
+{
+    struct stream *s = ctx;
+    struct camera_direct *d = s->direct;
+    int64_t time_ms = camera_clock_frame(&d->clock, s->number, time, d->now_ms);
+    d->heard_us = g_get_monotonic_time();
+    if (d->started)
+        give(d, s, time_ms, key, bytes);
+    else
+        hold(d, s, time_ms, key, bytes);
+}
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+static void wait_for(struct camera_direct *d)
+{
+    if (d->watch)
+        hub_change(d->watch, EPOLLIN | (d->out.len > 0 ? (unsigned) EPOLLOUT : 0));
+}
+
+static void flush(struct camera_direct *d)
+{
+    bool waited = d->out.len > 0;
+    while (d->out.len > 0 && d->fd >= 0) {
+        ssize_t n;
+        if (d->ssl) {
+            int sent = SSL_write(d->ssl, d->out.ptr, (int) d->out.len);
+            int why = sent > 0 ? 0 : SSL_get_error(d->ssl, sent);
+            n = sent > 0 ? sent : -1;
+            errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : EPIPE;
+        } else {
+            n = send(d->fd, d->out.ptr, d->out.len, MSG_NOSIGNAL);
+        }
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (n < 0) {
+            lost_connection(d);
+            return;
+        }
+        kn_buf_consume(&d->out, (size_t) n);
+    }
+    if (waited)
+        wait_for(d);
+}
+
+static void ask(struct camera_direct *d, const char *method, const char *url, const char *headers)
+{
+    (void) kn_buf_printf(&d->out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: Kinema/%s\r\n", method,
+                         url, ++d->cseq, KINEMA_VERSION);
+    if (*d->session)
+        (void) kn_buf_printf(&d->out, "Session: %s\r\n", d->session);
+    if (d->user)
+        rtsp_auth_write(&d->auth, d->user, d->password ? d->password : "", method, url, &d->out);
+    (void) kn_buf_printf(&d->out, "%s\r\n", headers);
+    d->asked_us = g_get_monotonic_time();
+    if (d->out.error)
+        lost_connection(d); /* it has not read for long */
+    else
+        flush(d);
+}
+
+static void ask_step(struct camera_direct *d)
+{
+    char headers[160];
+    switch (d->step) {
+    case OPTIONS:
+        ask(d, "OPTIONS", d->url, "");
+        break;
+    case DESCRIBE:
+        ask(d, "DESCRIBE", d->url, "Accept: application/sdp\r\n");
+        break;
+    case SETUP:
+        g_snprintf(headers, sizeof headers, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u\r\n",
+                   2 * d->set_up, 2 * d->set_up + 1);
+        ask(d, "SETUP", d->streams[d->set_up].control, headers);
+        break;
+    case PLAY:
+        ask(d, "PLAY", d->play_url, "Range: npt=0.000-\r\n");
+        break;
+    case PLAYING:
+        ask(d, d->get_parameter ? "GET_PARAMETER" : "OPTIONS", d->play_url, "");
+        break;
+    case CONNECTING:
+    case HANDSHAKE:
+    case OVER:
+        break;
+    }
+}
+
+static void go_to(struct camera_direct *d, enum step step)
+{
+    d->step = step;
+    d->authorized = false;
+    ask_step(d);
+}
+
+/* --- what the camera offers --------------------------------------------------------------------
+ */
+static char *text_of(struct kn_str s)
+{
+    return g_strndup(s.ptr ? s.ptr : "", s.len);
+}
+
+/* An encoding that GStreamer's way knows (track.c), in a form that this one does not. */
+static bool is_for_gstreamer(const struct camera_media *media)
+{
+    static const char *const names[] = {"H264", "H265", "MPEG4-GENERIC", "MP4A-LATM", "OPUS"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (kn_str_eq_nocase(media->encoding, kn_str_from(names[i])))
+            return true;
+    }
+    return false;
+}
+
+static void choose(struct camera_direct *d, const struct camera_media *media)
+{
+    static const struct camera_rtp_ops ops = {on_described, on_frame};
+    struct stream *s = &d->streams[d->count];
+    if (d->count == STREAMS_MAX) {
+        s = NULL;
+    } else {
+        *s = (struct stream){.direct = d, .number = d->count};
+        s = camera_rtp_init(&s->rtp, media, &ops, s) < 0 ? NULL : s;
+    }
+    if (!s) {
+        char *kind = text_of(media->media), *encoding = text_of(media->encoding);
+        d->ops.to.left_out(d->ctx, kind, *encoding ? encoding : "?");
+        g_free(kind);
+        g_free(encoding);
+        return;
+    }
+    s->control = camera_url_control(d->base, media->control);
+    camera_clock_stream(&d->clock, s->number, s->rtp.hz);
+    d->count++;
+}
+
+static bool direct_can(const struct camera_sdp *sdp)
+{
+    static const struct camera_rtp_ops ops = {on_described, on_frame};
+    for (unsigned i = 0; i < sdp->count; i++) {
+        struct camera_direct nobody = {.step = OVER};
+        struct stream trial = {.direct = &nobody};
+        bool good = camera_rtp_init(&trial.rtp, &sdp->media[i], &ops, &trial) == 0;
+        if (good)
+            camera_rtp_done(&trial.rtp);
+        if (good ? sdp->media[i].secure : is_for_gstreamer(&sdp->media[i]))
+            return false;
+    }
+    return true;
+}
+
+static void on_description(struct camera_direct *d, const struct rtsp_message *answer)
+{
+    struct camera_sdp sdp;
+    struct kn_str base = rtsp_header(answer, KN_STR("Content-Base"));
+    if (base.len == 0)
+        base = rtsp_header(answer, KN_STR("Content-Location"));
+    camera_sdp_read(kn_str_of(answer->body), &sdp);
+    if (!direct_can(&sdp)) {
+        unable(d);
+        return;
+    }
+    d->base = base.len > 0 ? text_of(base) : g_strdup(d->url);
+    d->play_url = camera_url_control(d->base, sdp.control);
+    for (unsigned i = 0; i < sdp.count; i++)
+        choose(d, &sdp.media[i]);
+    if (d->count == 0)
+        fail(d, CAMERA_UNSUPPORTED, "the camera offers no stream that can be stored");
+    else
+        go_to(d, SETUP);
+}
+
+static void on_set_up(struct camera_direct *d, const struct rtsp_message *answer)
+{
+    struct kn_str id, channel, transport = rtsp_header(answer, KN_STR("Transport")),
+                               channels = rtsp_parameter(transport, ';', KN_STR("interleaved"));
+    uint64_t number = 2 * d->set_up;
+    (void) kn_str_cut(rtsp_header(answer, KN_STR("Session")), ';', &id);
+    (void) kn_str_cut(channels, '-', &channel);
+    if (id.len > 0 && kn_str_copy(d->session, sizeof d->session, id) < 0) {
+        fail(d, CAMERA_BROKEN, "the camera's session id is too long");
+        return;
+    }
+    if (channel.len > 0 && kn_str_to_u64(channel, 254, &number) < 0)
+        number = 2 * d->set_up;
+    d->streams[d->set_up++].channel = (unsigned) number;
+    go_to(d, d->set_up < d->count ? SETUP : PLAY);
+}
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+static void on_refusal(struct camera_direct *d, const struct rtsp_message *answer)
+{
+    static const char *const names[] = {[OPTIONS] = "OPTIONS",
+                                        [DESCRIBE] = "DESCRIBE",
+                                        [SETUP] = "SETUP",
+                                        [PLAY] = "PLAY",
+                                        [PLAYING] = "a request"};
+    char said[160];
+    if (answer->status == 401 && d->user && !d->authorized) {
+        rtsp_auth_read(answer, &d->auth);
+        d->authorized = true;
+        if (d->auth.scheme != RTSP_AUTH_NONE) {
+            ask_step(d);
+            return;
+        }
+    }
+    if (answer->status == 401 || answer->status == 403) {
+        fail(d, CAMERA_UNAUTHORIZED, "the camera does not accept user and password");
+    } else if (answer->status == 404) {
+        fail(d, CAMERA_NOT_FOUND, "the camera has no stream at this path");
+    } else if (answer->status >= 300 && answer->status < 400) {
+        unable(d);
+    } else {
+        g_snprintf(said, sizeof said, "the camera refuses %s: %u", names[d->step], answer->status);
+        fail(d, CAMERA_BROKEN, said);
+    }
+}
+
+static void on_answer(struct camera_direct *d, const struct rtsp_message *answer)
+{
+    uint64_t cseq;
+    if (kn_str_to_u64(rtsp_header(answer, KN_STR("CSeq")), UINT32_MAX, &cseq) == 0 &&
+        cseq != d->cseq)
+        return; /* of a request that nobody waits for */
+    bool optional = d->step == OPTIONS || d->step == PLAYING;
+    if (answer->status != 200 && !(optional && answer->status != 401)) {
+        on_refusal(d, answer);
+        return;
+    }
+    switch (d->step) {
+    case OPTIONS: {
+        struct kn_str able = rtsp_header(answer, KN_STR("Public"));
+        d->get_parameter = able.len > 0 && memmem(able.ptr, able.len, "GET_PARAMETER", 13);
+        go_to(d, DESCRIBE);
+        break;
+    }
+    case DESCRIBE:
+        on_description(d, answer);
+        break;
+    case SETUP:
+        on_set_up(d, answer);
+        break;
+    case PLAY:
+        d->step = PLAYING;
+        d->reported_us = g_get_monotonic_time();
+        break;
+    case CONNECTING:
+    case HANDSHAKE:
+    case PLAYING:
+    case OVER:
+        break;
+    }
+}
+
+/* A request of the camera's: that we are there is all it wants to know. */
+static void on_request(struct camera_direct *d, const struct rtsp_message *request)
+{
+    struct kn_str cseq = rtsp_header(request, KN_STR("CSeq"));
+    (void) kn_buf_printf(&d->out, "RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n\r\n", (int) cseq.len,
+                         cseq.len ? cseq.ptr : "");
+    flush(d);
+}
+
+/* --- media -------------------------------------------------------------------------------------
+ */
+static void on_sender_report(struct stream *s, struct kn_bytes report)
+{
+    struct kn_reader r = kn_reader_of(kn_bytes_skip(report, 8));
+    uint32_t seconds, fraction, time;
+    if (kn_read_u32be(&r, &seconds) < 0 || kn_read_u32be(&r, &fraction) < 0 ||
+        kn_read_u32be(&r, &time) < 0 || seconds == 0)
+        return;
+    s->report_ntp = seconds << 16 | fraction >> 16;
+    s->report_us = g_get_monotonic_time();
+    int64_t own_ms =
+        ((int64_t) seconds - NTP_EPOCH_S) * 1000 + (int64_t) (((uint64_t) fraction * 1000) >> 32);
+    camera_clock_report(&s->direct->clock, s->number, time, own_ms, s->direct->now_ms);
+}
+
+/* RFC 3550, 6.1: several packets, each with its length in words. */
+static void on_rtcp(struct stream *s, struct kn_bytes packets)
+{
+    struct camera_direct *d = s->direct;
+    while (packets.len >= 4 && d->step != OVER) {
+        size_t len = 4 + 4 * ((size_t) packets.ptr[2] << 8 | packets.ptr[3]);
+        if (len > packets.len || packets.ptr[0] >> 6 != 2)
+            return;
+        struct kn_bytes one = {packets.ptr, len};
+        if (one.ptr[1] == RTCP_SENDER_REPORT && len >= 28)
+            on_sender_report(s, one);
+        else if (one.ptr[1] == RTCP_BYE)
+            fail(d, CAMERA_ENDED, "the camera has ended the stream");
+        packets = kn_bytes_skip(packets, len);
+    }
+}
+
+static void on_interleaved(struct camera_direct *d, unsigned channel, struct kn_bytes packet)
+{
+    for (unsigned i = 0; i < d->set_up; i++) {
+        struct stream *s = &d->streams[i];
+        if (s->channel == channel)
+            camera_rtp_packet(&s->rtp, packet);
+        else if (s->channel + 1 == channel)
+            on_rtcp(s, packet);
+    }
+}
+
+/* A receiver report and its sender's name (RFC 3550, 6.4.2, 6.5). */
+static void report(struct camera_direct *d, const struct stream *s)
+{
+    uint8_t bytes[4 + 32 + 12] = {'$', 0, 0, 44, 0x81, 201, 0, 7};
+    bytes[1] = (uint8_t) (s->channel + 1);
+    kn_put_u32be(bytes + 8, 0x4b494e45); /* us */
+    kn_put_u32be(bytes + 12, s->rtp.ssrc);
+    kn_put_u32be(bytes + 20, (uint32_t) s->rtp.cycles << 16 | s->rtp.highest);
+    kn_put_u32be(bytes + 28, s->report_ntp);
+    if (s->report_us)
+        kn_put_u32be(bytes + 32,
+                     (uint32_t) ((g_get_monotonic_time() - s->report_us) * 65536 / 1000000));
+    memcpy(bytes + 36, (const uint8_t[]){0x81, 202, 0, 2, 0x4b, 0x49, 0x4e, 0x45, 1, 1, 'k', 0},
+           12);
+    (void) kn_buf_append(&d->out, bytes, sizeof bytes);
+}
+
+/* --- the connection ----------------------------------------------------------------------------
+ */
+/* All that is whole; how many bytes that were. */
+static size_t understand(struct camera_direct *d, struct kn_bytes in)
+{
+    size_t at = 0, taken;
+    while (at < in.len && d->step != OVER) {
+        struct kn_bytes left = kn_bytes_skip(in, at);
+        struct rtsp_message message;
+        if (left.ptr[0] == '$') {
+            size_t len = left.len < 4 ? 4 : 4 + ((size_t) left.ptr[2] << 8 | left.ptr[3]);
+            if (left.len < len)
+                break;
+            on_interleaved(d, left.ptr[1], (struct kn_bytes){left.ptr + 4, len - 4});
+            at += len;
+            continue;
+        }
+        if (left.ptr[0] == '\r' || left.ptr[0] == '\n') {
+            at++;
+            continue;
+        }
+        int r = rtsp_message_read(left, &taken, &message);
+        if (r == -ENODATA)
+            break;
+        if (r < 0) {
+            fail(d, CAMERA_BROKEN, "what the camera sends is no RTSP");
+            break;
+        }
+        at += taken;
+        if (message.status)
+            on_answer(d, &message);
+        else
+            on_request(d, &message);
+    }
+    return at;
+}
+
+/* As much as there is; 0: the connection is over. */
+static ssize_t receive(struct camera_direct *d, uint8_t *dst, size_t cap)
+{
+    if (!d->ssl)
+        return recv(d->fd, dst, cap, 0);
+    size_t len = 0;
+    while (len < cap) {
+        int n = SSL_read(d->ssl, dst + len, (int) (cap - len));
+        int why = n > 0 ? 0 : SSL_get_error(d->ssl, n);
+        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
+            errno = EAGAIN;
+            return len > 0 ? (ssize_t) len : -1;
+        }
+        if (n <= 0)
+            return (ssize_t) len;
+        len += (size_t) n;
+    }
+    return (ssize_t) len;
+}
+
+/* What is not whole waits in rest, so that a camera that is quiet has no buffer. */
+static void take_in(struct camera_direct *d)
+{
+    static uint8_t scratch[SCRATCH_BYTES]; /* the one thread's */
+    for (;;) {
+        size_t before = d->rest.len;
+        if (before > 0)
+            memcpy(scratch, d->rest.ptr, before);
+        ssize_t n = receive(d, scratch + before, sizeof scratch - before);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            lost_connection(d);
+            return;
+        }
+        size_t len = before + (size_t) n, taken = understand(d, (struct kn_bytes){scratch, len});
+        if (d->step == OVER)
+            return;
+        kn_buf_clear(&d->rest);
+        if (kn_buf_append(&d->rest, scratch + taken, len - taken) < 0) {
+            fail(d, CAMERA_BROKEN, "what the camera sends is no RTSP");
+            return;
+        }
+        if (len < sizeof scratch)
+            return; /* that was all there was */
+    }
+}
+
+static void begin_session(struct camera_direct *d)
+{
+    go_to(d, OPTIONS);
+}
+
+static void shake_hands(struct camera_direct *d)
+{
+    int r = SSL_connect(d->ssl), why = r == 1 ? 0 : SSL_get_error(d->ssl, r);
+    if (r == 1)
+        begin_session(d);
+    else if (why == SSL_ERROR_WANT_WRITE)
+        hub_change(d->watch, EPOLLIN | EPOLLOUT);
+    else if (why == SSL_ERROR_WANT_READ)
+        hub_change(d->watch, EPOLLIN);
+    else
+        fail(d, CAMERA_UNREACHABLE, "the camera does not answer in TLS");
+}
+
+static void on_ready(void *ctx, unsigned events)
+{
+    struct camera_direct *d = ctx;
+    (void) events;
+    d->now_ms = g_get_real_time() / 1000;
+    if (d->step == HANDSHAKE) {
+        shake_hands(d);
+        return;
+    }
+    if (d->out.len > 0)
+        flush(d);
+    if (d->fd >= 0)
+        take_in(d);
+}
+
+/* Cameras sign their certificates themselves, and some know old TLS only. */
+static SSL_CTX *tls_of_all(void)
+{
+    static SSL_CTX *tls;
+    if (!tls && (tls = SSL_CTX_new(TLS_client_method()))) {
+        SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
+        SSL_CTX_set_security_level(tls, 0);
+        (void) SSL_CTX_set_min_proto_version(tls, TLS1_VERSION);
+        SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    }
+    return tls;
+}
+
+static void begin_tls(struct camera_direct *d)
+{
+    SSL_CTX *tls = tls_of_all();
+    d->ssl = tls ? SSL_new(tls) : NULL;
+    if (!d->ssl || SSL_set_fd(d->ssl, d->fd) != 1) {
+        fail(d, CAMERA_BROKEN, "out of memory");
+        return;
+    }
+    if (!g_hostname_is_ip_address(d->host))
+        (void) SSL_set_tlsext_host_name(d->ssl, d->host);
+    d->step = HANDSHAKE;
+    shake_hands(d);
+}
+
+static void on_connected(GObject *client, GAsyncResult *result, gpointer arg)
+{
+    struct arrival *arrival = arg;
+    struct camera_direct *d = arrival->direct;
+    GSocketConnection *connection =
+        g_socket_client_connect_to_host_finish(G_SOCKET_CLIENT(client), result, NULL);
+    g_free(arrival);
+    if (!d) {
+        g_clear_object(&connection);
+        return;
+    }
+    d->arrival = NULL;
+    if (!connection) {
+        lost_connection(d);
+        return;
+    }
+    d->connection = connection;
+    GSocket *socket = g_socket_connection_get_socket(connection);
+    g_socket_set_blocking(socket, FALSE);
+    d->fd = g_socket_get_fd(socket);
+    d->watch = hub_add(d->fd, EPOLLIN, on_ready, d);
+    if (d->tls)
+        begin_tls(d);
+    else
+        begin_session(d);
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+struct camera_direct *camera_direct_start(const struct camera_source_conf *conf,
+                                          const struct camera_direct_ops *ops, void *ctx)
+{
+    struct camera_direct *d = g_new0(struct camera_direct, 1);
+    char *authority = camera_url_authority(conf->url);
+    d->ops = *ops;
+    d->ctx = ctx;
+    d->url = g_strdup(conf->url);
+    d->host = camera_url_host(authority);
+    d->user = g_strdup(conf->user);
+    d->password = g_strdup(conf->password);
+    d->tls = g_str_has_prefix(conf->url, "rtsps:");
+    d->timeout_us = (gint64) conf->timeout_ms * 1000;
+    d->heard_us = g_get_monotonic_time();
+    d->fd = -1;
+    kn_buf_init(&d->rest, REST_BYTES_MAX);
+    kn_buf_init(&d->out, OUT_BYTES_MAX);
+    g_queue_init(&d->held);
+    camera_clock_init(&d->clock, 0);
+    d->arrival = g_new(struct arrival, 1);
+    d->arrival->direct = d;
+    d->cancellable = g_cancellable_new();
+    GSocketClient *client = g_socket_client_new();
+    g_socket_client_set_enable_proxy(client, FALSE);
+    g_socket_client_connect_to_host_async(client, authority, d->tls ? PORT_TLS : PORT,
+                                          d->cancellable, on_connected, d->arrival);
+    g_object_unref(client);
+    g_free(authority);
+    return d;
+}
+
+void camera_direct_check(struct camera_direct *d)
+{
+    gint64 now_us = g_get_monotonic_time();
+    if (d->step == OVER)
+        return;
+    if (now_us - d->heard_us > d->timeout_us) {
+        fail(d, d->started ? CAMERA_STALLED : CAMERA_UNREACHABLE,
+             d->started ? "the camera has stopped sending" : "the camera does not send");
+        return;
+    }
+    if (d->step != PLAYING)
+        return;
+    if (now_us - d->reported_us > REPORT_S * G_USEC_PER_SEC) {
+        d->reported_us = now_us;
+        for (unsigned i = 0; i < d->count; i++)
+            report(d, &d->streams[i]);
+    }
+    if (now_us - d->asked_us > KEEP_ALIVE_S * G_USEC_PER_SEC)
+        go_to(d, PLAYING);
+    else
+        flush(d);
+}
+
+void camera_direct_facts(const struct camera_direct *d, struct camera_facts *ret)
+{
+    *ret = (struct camera_facts){.clock = camera_clock_word(&d->clock),
+                                 .clock_known = d->clock.reported,
+                                 .clock_ahead_ms = d->clock.ahead_ms,
+                                 .clock_steps = d->clock.steps};
+    for (unsigned i = 0; i < d->count; i++) {
+        ret->packets_lost += d->streams[i].rtp.lost;
+        ret->frames_damaged += d->streams[i].rtp.damaged;
+    }
+}
+
+void camera_direct_stop(struct camera_direct *d)
+{
+    if (d->step == PLAYING)
+        ask(d, "TEARDOWN", d->play_url, "");
+    d->step = OVER;
+    let_connection_go(d);
+    if (d->arrival)
+        d->arrival->direct = NULL;
+    g_cancellable_cancel(d->cancellable);
+    g_object_unref(d->cancellable);
+    let_held_go(d, false);
+    for (unsigned i = 0; i < d->count; i++) {
+        camera_rtp_done(&d->streams[i].rtp);
+        g_free(d->streams[i].control);
+    }
+    kn_buf_done(&d->rest);
+    kn_buf_done(&d->out);
+    g_free(d->url);
+    g_free(d->host);
+    g_free(d->user);
+    g_free(d->password);
+    g_free(d->base);
+    g_free(d->play_url);
+    g_free(d);
+}

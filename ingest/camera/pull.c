@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pull.h"
+
+#include "direct.h"
+
+#include <glib.h>
+
+struct camera_pull {
+    struct camera_source_conf conf; /* its texts are ours */
+    struct camera_source_ops ops;
+    void *ctx;
+    struct camera_direct *direct; /* one of both, or … */
+    struct camera_source *source;
+    guint change; /* … on the way from the first to the second */
+};
+
+static void on_header(void *ctx, const struct kn_mkv_header *header)
+{
+    struct camera_pull *pull = ctx;
+    pull->ops.header(pull->ctx, header);
+}
+
+static void on_frame(void *ctx, const struct camera_frame *frame)
+{
+    struct camera_pull *pull = ctx;
+    pull->ops.frame(pull->ctx, frame);
+}
+
+static void on_left_out(void *ctx, const char *media, const char *encoding)
+{
+    struct camera_pull *pull = ctx;
+    pull->ops.left_out(pull->ctx, media, encoding);
+}
+
+static void on_failed(void *ctx, enum camera_fault fault, const char *said)
+{
+    struct camera_pull *pull = ctx;
+    pull->ops.failed(pull->ctx, fault, said);
+}
+
+static gboolean change(gpointer arg)
+{
+    struct camera_pull *pull = arg;
+    pull->change = 0;
+    camera_direct_stop(pull->direct);
+    pull->direct = NULL;
+    pull->source = camera_source_start(&pull->conf, &pull->ops, pull->ctx);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_unable(void *ctx)
+{
+    struct camera_pull *pull = ctx;
+    pull->change = g_idle_add(change, pull);
+}
+
+struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
+                                      const struct camera_source_ops *ops, void *ctx)
+{
+    static const struct camera_direct_ops direct_ops = {
+        {on_header, on_frame, on_left_out, on_failed},
+        on_unable
+    };
+    struct camera_pull *pull = g_new0(struct camera_pull, 1);
+    pull->conf = *conf;
+    pull->conf.url = g_strdup(conf->url);
+    pull->conf.user = g_strdup(conf->user);
+    pull->conf.password = g_strdup(conf->password);
+    pull->ops = *ops;
+    pull->ctx = ctx;
+    if (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP)
+        pull->direct = camera_direct_start(&pull->conf, &direct_ops, pull);
+    else
+        pull->source = camera_source_start(&pull->conf, &pull->ops, pull->ctx);
+    return pull;
+}
+
+void camera_pull_check(struct camera_pull *pull)
+{
+    if (pull->direct)
+        camera_direct_check(pull->direct);
+    else
+        camera_source_check(pull->source);
+}
+
+void camera_pull_facts(struct camera_pull *pull, struct camera_facts *ret)
+{
+    if (pull->direct)
+        camera_direct_facts(pull->direct, ret);
+    else
+        camera_source_facts(pull->source, ret);
+}
+
+bool camera_pull_stop_blocks(const struct camera_pull *pull)
+{
+    return pull->source != NULL;
+}
+
+void camera_pull_stop(struct camera_pull *pull)
+{
+    if (pull->change)
+        g_source_remove(pull->change);
+    if (pull->direct)
+        camera_direct_stop(pull->direct);
+    camera_source_stop(pull->source);
+    g_free((char *) (uintptr_t) pull->conf.url);
+    g_free((char *) (uintptr_t) pull->conf.user);
+    g_free((char *) (uintptr_t) pull->conf.password);
+    g_free(pull);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a camera offers: session descriptions as RTSP servers send them (RFC 8866; RFC 2326,
+ * appendix C). Pure; views point into the text. */
+#ifndef INGEST_CAMERA_SDP_H
+#define INGEST_CAMERA_SDP_H
+
+#include "core/bytes.h"
+
+enum {
+    CAMERA_MEDIA_MAX = 16, /* that are looked at; more are passed over */
+};
+
+struct camera_media {
+    struct kn_str media, encoding; /* "video", "H264" */
+    struct kn_str fmtp, control;
+    unsigned payload_type, hz, channels; /* channels: 0, not said */
+    bool secure;                         /* RTP/SAVP and the like */
+};
+
+struct camera_sdp {
+    struct kn_str control; /* of the session */
+    unsigned count;
+    struct camera_media media[CAMERA_MEDIA_MAX];
+};
+
+void camera_sdp_read(struct kn_str text, struct camera_sdp *ret);
+/* A parameter of a=fmtp; an empty view if there is none. */
+struct kn_str camera_fmtp(struct kn_str fmtp, struct kn_str name);
+
+#endif
