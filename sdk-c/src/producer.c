@@ -51,7 +51,7 @@ void producer_pop(struct kinema_producer *p)
     }
 }
 
-static void tell_lost(struct kinema_producer *p, const struct fragment *fragment)
+void producer_lose(struct kinema_producer *p, const struct fragment *fragment, const char *reason)
 {
     if (fragment->skipped)
         return;
@@ -60,7 +60,7 @@ static void tell_lost(struct kinema_producer *p, const struct fragment *fragment
     producer_tell(p, (struct kinema_event){.type = KINEMA_FRAGMENT_LOST,
                                            .time_ms = fragment->time_ms,
                                            .frames = fragment->frames,
-                                           .text = "the buffer is full"});
+                                           .text = reason});
 }
 
 static void lose_oldest(struct kinema_producer *p)
@@ -71,7 +71,7 @@ static void lose_oldest(struct kinema_producer *p)
         p->tag_count = 0;
     }
     producer_pop(p);
-    tell_lost(p, &fragment);
+    producer_lose(p, &fragment, "the buffer is full");
 }
 
 /* The open fragment has outgrown the buffer: it alone goes. */
@@ -85,7 +85,7 @@ static void lose_open(struct kinema_producer *p)
         p->send_offset = 0;
         producer_cut(p, "the fragment being sent was dropped");
     }
-    tell_lost(p, &fragment);
+    producer_lose(p, &fragment, "it has outgrown the buffer");
 }
 
 /* 1: something moved out of the way. */
@@ -297,6 +297,7 @@ int kinema_producer_end_fragment(struct kinema_producer *p)
 /* --- running ---------------------------------------------------------------------------------- */
 int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
 {
+    static const struct timespec short_wait = {.tv_nsec = 1000000}; /* rather than to spin */
     int64_t now, wait_ms = 0;
     (void) pthread_mutex_lock(&p->lock);
     if (p->polling) {
@@ -311,8 +312,8 @@ int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
     if (wait_ms > timeout_ms)
         wait_ms = timeout_ms;
     (void) pthread_mutex_unlock(&p->lock);
-    if (wait_ms > 0)
-        (void) curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, NULL);
+    if (wait_ms > 0 && curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, NULL) != CURLM_OK)
+        (void) nanosleep(&short_wait, NULL);
     (void) pthread_mutex_lock(&p->lock);
     if (wait_ms > 0)
         session_step(p, producer_clock_ms(), &wait_ms);

@@ -93,6 +93,8 @@ void producer_tell(struct kinema_producer *p, struct kinema_event event);
 void producer_cut(struct kinema_producer *p, const char *reason);
 /* Forgets the oldest fragment, wherever the upload is. */
 void producer_pop(struct kinema_producer *p);
+/* Counts and tells a fragment that will not arrive. */
+void producer_lose(struct kinema_producer *p, const struct fragment *fragment, const char *reason);
 /* Closes the open fragment with its tags. */
 void producer_close_fragment(struct kinema_producer *p, int with_end_tag);
 

@@ -180,9 +180,8 @@ static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
         producer_tell(p, (struct kinema_event){.type = KINEMA_SPILL_FAILED,
                                                .time_ms = fragment->time_ms,
                                                .text = "the spill file cannot be read"});
+        producer_lose(p, fragment, "the spill file cannot be read");
         fragment->skipped = 1;
-        p->stats.fragments_lost++;
-        p->stats.frames_lost += fragment->frames;
         producer_cut(p, "the spill file cannot be read");
         return CURL_READFUNC_ABORT;
     }
@@ -283,7 +282,9 @@ static int set_up(struct kinema_producer *p, enum call call, const char *url,
                   const struct kinema_credentials *key)
 {
     CURL *easy = p->easy;
-    (void) curl_easy_setopt(easy, CURLOPT_URL, url);
+    if (curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK ||
+        (p->ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, p->ca_file) != CURLE_OK))
+        return -ENOMEM;
     (void) curl_easy_setopt(easy, CURLOPT_POST, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
     (void) curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -294,8 +295,6 @@ static int set_up(struct kinema_producer *p, enum call call, const char *url,
     (void) curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);
     (void) curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
     (void) curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
-    if (p->ca_file)
-        (void) curl_easy_setopt(easy, CURLOPT_CAINFO, p->ca_file);
     if (call == CALL_PUT) {
         set_up_put(p, key);
     } else {

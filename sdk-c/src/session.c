@@ -237,7 +237,8 @@ static void go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
     }
     p->paused = 0;
     p->flushed_at = now;
-    (void) curl_easy_pause(p->easy, CURLPAUSE_CONT);
+    if (curl_easy_pause(p->easy, CURLPAUSE_CONT) != CURLE_OK)
+        producer_cut(p, "the upload cannot go on");
 }
 
 /* Something was sent of which nothing was heard for too long. */
@@ -247,6 +248,15 @@ static void check_silence(struct kinema_producer *p, int64_t now)
         return;
     if (now - p->heard_at > p->ack_timeout_ms)
         producer_cut(p, "no acknowledgement came in time");
+}
+
+/* libcurl itself is at its end, usually of memory. */
+static void perform_failed(struct kinema_producer *p, int64_t now)
+{
+    if (p->call == CALL_PUT)
+        producer_cut(p, "libcurl cannot go on");
+    else
+        call_failed(p, now, 0, "libcurl cannot go on");
 }
 
 void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms)
@@ -262,8 +272,8 @@ void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms)
         again = p->easy != NULL;
         if (p->call == CALL_PUT)
             go_on(p, now, &wait_ms);
-        if (p->easy)
-            (void) curl_multi_perform(p->multi, &running);
+        if (p->easy && curl_multi_perform(p->multi, &running) != CURLM_OK)
+            perform_failed(p, now);
         take_results(p, now);
         if (p->call == CALL_PUT)
             check_silence(p, now);

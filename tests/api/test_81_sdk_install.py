@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -122,3 +123,14 @@ def test_a_library_is_versioned_and_shows_only_its_own_names(installed, library,
         declared |= set(re.findall(r"\b(kinema_\w+)\(", header.read_text()))
     strange = {name for name in shown if not name.startswith(("__asan", "__odr", "_init", "_fini"))}
     assert strange <= declared and name in shown
+
+
+@pytest.mark.skipif(not shutil.which("doxygen"), reason="not run: there is no doxygen")
+def test_each_function_has_a_man_page(installed):
+    pages = {path.name for path in (installed / "share" / "man" / "man3").iterdir()}
+    for name in ("aggregate", "credentials", "producer"):
+        header = installed / "include" / "kinema" / f"{name}.h"
+        functions = re.findall(r"^KINEMA_API [^;(]*?\b(kinema_\w+)\(", header.read_text(), re.M)
+        assert functions and {f"{one}.3" for one in functions} <= pages
+        assert f"{header.name}.3" in pages
+    assert not [name for name in pages if not name.startswith("kinema_") and not name.endswith(".h.3")]

@@ -29,10 +29,10 @@ enum {
 
 /** An access key; texts end with NUL. */
 struct kinema_credentials {
-    char key_id[KINEMA_KEY_ID_BYTES_MAX + 1];
-    char secret[KINEMA_SECRET_BYTES_MAX + 1];
-    char token[KINEMA_TOKEN_BYTES_MAX + 1]; /**< "": none */
-    int64_t expires_ms;                     /**< since 1970; 0: never */
+    char key_id[KINEMA_KEY_ID_BYTES_MAX + 1]; /**< the access key's id */
+    char secret[KINEMA_SECRET_BYTES_MAX + 1]; /**< what is signed with */
+    char token[KINEMA_TOKEN_BYTES_MAX + 1];   /**< "": none */
+    int64_t expires_ms;                       /**< since 1970; 0: never */
 };
 
 struct kinema_credential_provider;

@@ -49,14 +49,15 @@ enum kinema_track_type {
 
 /** One track; the first is number 1. Everything is copied. */
 struct kinema_track {
-    enum kinema_track_type type;
-    const char *codec_id;      /**< of Matroska: V_MPEG4/ISO/AVC, V_MPEGH/ISO/HEVC, A_AAC … */
-    const char *name;          /**< NULL: "video" or "audio" */
-    const void *codec_private; /**< avcC, hvcC, AudioSpecificConfig …; NULL: none */
-    size_t codec_private_len;
-    unsigned width, height; /**< video; 0: not said */
-    double sampling_hz;     /**< audio */
-    unsigned channels;      /**< audio */
+    enum kinema_track_type type; /**< video or audio */
+    const char *codec_id;        /**< of Matroska: V_MPEG4/ISO/AVC, V_MPEGH/ISO/HEVC, A_AAC … */
+    const char *name;            /**< NULL: "video" or "audio" */
+    const void *codec_private;   /**< avcC, hvcC, AudioSpecificConfig …; NULL: none */
+    size_t codec_private_len;    /**< bytes of it */
+    unsigned width;              /**< of a picture; 0: not said */
+    unsigned height;             /**< of a picture; 0: not said */
+    double sampling_hz;          /**< audio */
+    unsigned channels;           /**< audio */
 };
 
 /** What to do when the buffer is full. */
@@ -76,21 +77,21 @@ enum kinema_event_type {
     KINEMA_DISCONNECTED,  /**< text says why; it comes back by itself */
     KINEMA_CALL_FAILED,   /**< a call before PutMedia; text says which; tried again */
     KINEMA_PRESSURE,      /**< more than 4/5 of the buffer is taken, once for each rise */
-    KINEMA_FRAGMENT_LOST, /**< dropped for want of room: time_ms, frames */
+    KINEMA_FRAGMENT_LOST, /**< it will not arrive: time_ms, frames; text says why */
     KINEMA_SPILL_FAILED   /**< the spill file could not be written or read: text */
 };
 
 /** One event; pointers are good during the call only. */
 struct kinema_event {
-    enum kinema_event_type type;
+    enum kinema_event_type type; /**< what happened */
     int64_t time_ms;             /**< of the fragment's start */
     const char *fragment_number; /**< decimal digits; "": none */
     uint32_t error_id;           /**< of KINEMA_ACK_ERROR */
-    int skipped;
-    long http_status;  /**< 0: there was none */
-    const char *text;  /**< ErrorCode, or a reason; never NULL */
-    uint64_t frames;   /**< of the fragment */
-    size_t used_bytes; /**< of the buffer */
+    int skipped;                 /**< of KINEMA_ACK_ERROR: the fragment is given up */
+    long http_status;            /**< 0: there was none */
+    const char *text;            /**< ErrorCode, or a reason; never NULL */
+    uint64_t frames;             /**< of the fragment */
+    size_t used_bytes;           /**< of the buffer */
 };
 /** Called inside kinema_producer_poll(), _drain() and _put_frame(), or on the helper's thread. It
  * may read the counters, and call nothing else of this producer. */
@@ -108,9 +109,9 @@ struct kinema_config {
     int no_create;            /**< a stream that is not there is waited for, not made */
     struct kinema_credential_provider *credentials; /**< needed; outlives the producer */
     const struct kinema_track *tracks;              /**< needed */
-    size_t track_count;
-    enum kinema_mode mode;
-    size_t buffer_bytes;       /**< needed; allocated once, and never more */
+    size_t track_count;                             /**< needed: 1 to KINEMA_TRACKS_MAX */
+    enum kinema_mode mode;                          /**< what to do when the buffer is full */
+    size_t buffer_bytes;                            /**< needed; allocated once, and never more */
     const char *spill_path;    /**< a file for what the buffer cannot hold; NULL: none */
     uint64_t spill_bytes;      /**< its size at most */
     unsigned flush_ms;         /**< real time: frames are sent together; 0: 100 */
@@ -118,7 +119,7 @@ struct kinema_config {
     unsigned ack_timeout_ms;   /**< silence after which a connection is given up; 0: 30,000 */
     unsigned session_ms;       /**< a connection is renewed at this age; 0: 40 minutes */
     kinema_event_fn *on_event; /**< NULL: nothing is told */
-    void *ctx;
+    void *ctx;                 /**< handed to on_event */
 };
 
 struct kinema_producer;
@@ -130,11 +131,11 @@ KINEMA_API int kinema_producer_open(const struct kinema_config *config,
 
 /** One frame. */
 struct kinema_frame {
-    unsigned track;  /**< from 1 */
-    int key;         /**< of video: opens a fragment */
-    int64_t time_ms; /**< of its presentation, since 1970 */
-    const void *data;
-    size_t len;
+    unsigned track;   /**< from 1 */
+    int key;          /**< of video: opens a fragment */
+    int64_t time_ms;  /**< of its presentation, since 1970 */
+    const void *data; /**< H.264 and H.265: NAL units behind their lengths, as avcC says */
+    size_t len;       /**< bytes of it */
 };
 /** Copies a frame into the buffer. A fragment starts at each key frame of the first video track,
  * strictly after the last frame before it: a key frame that does not is moved there (a frame before
@@ -169,14 +170,22 @@ KINEMA_API void kinema_producer_close(struct kinema_producer *producer);
 
 /** Counters since the start, and the state of now. */
 struct kinema_stats {
-    uint64_t frames_put, frames_lost, frames_persisted;
-    uint64_t fragments_put, fragments_lost, fragments_skipped, fragments_persisted;
-    uint64_t bytes_sent, connections, errors;
-    size_t fragments_waiting;  /**< not PERSISTED yet, the open one included */
-    size_t buffer_used_bytes;  /**< of the memory ring */
-    uint64_t spill_used_bytes; /**< of the file */
-    int is_connected;          /**< PutMedia was answered, and goes on */
+    uint64_t frames_put;          /**< taken */
+    uint64_t frames_lost;         /**< told by KINEMA_FRAGMENT_LOST */
+    uint64_t frames_persisted;    /**< of fragments that are kept */
+    uint64_t fragments_put;       /**< begun */
+    uint64_t fragments_lost;      /**< told by KINEMA_FRAGMENT_LOST */
+    uint64_t fragments_skipped;   /**< given up after an error of the service */
+    uint64_t fragments_persisted; /**< kept, or at retention 0 received */
+    uint64_t bytes_sent;          /**< of media, what was sent again included */
+    uint64_t connections;         /**< PutMedia calls begun */
+    uint64_t errors;              /**< failed calls and acknowledged errors */
+    size_t fragments_waiting;     /**< not PERSISTED yet, the open one included */
+    size_t buffer_used_bytes;     /**< of the memory ring */
+    uint64_t spill_used_bytes;    /**< of the file */
+    int is_connected;             /**< PutMedia was answered, and goes on */
 };
+/** Fills ret; never waits long. */
 KINEMA_API void kinema_producer_stats(struct kinema_producer *producer, struct kinema_stats *ret);
 
 /** AWS's name of an acknowledged error, or "UNKNOWN". */
