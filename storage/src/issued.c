@@ -230,6 +230,7 @@ int storage_issuer_issue(struct storage_issuer *issuer, struct storage_meta *met
     char id[STORAGE_KEY_ID_MADE + 1];
     struct storage_issued issued = {role->id, what->thing, what->now_ms + what->lasts_ms};
     KN_CLEANUP(kn_buf_done) struct kn_buf token;
+    kn_buf_init(&token, TOKEN_BYTES_MAX);
     if (!is_thing(what->thing))
         return -EINVAL;
     if (role->expires_ms && role->expires_ms <= what->now_ms)
@@ -237,7 +238,6 @@ int storage_issuer_issue(struct storage_issuer *issuer, struct storage_meta *met
     if (role->expires_ms && role->expires_ms < issued.expires_ms)
         issued.expires_ms = role->expires_ms;
     storage_credential_id(true, id);
-    kn_buf_init(&token, TOKEN_BYTES_MAX);
     int r = make_key(issuer, meta);
     if (r == 0)
         r = seal(issuer, kn_str_from(id), &issued, &token);
