@@ -119,19 +119,23 @@ static int sync_folders(struct kn_fs *fs, const char *dir, const struct storage_
     return r;
 }
 
-int storage_chunk_make_stream_folder(struct storage *storage, const struct storage_id *stream)
+struct storage_folders storage_chunk_make_folders(struct storage *storage,
+                                                  const struct storage_id *stream)
 {
-    struct storage_number any = {0};
+    struct kn_fs *fs = storage->fs;
+    struct storage_folders folders = {.stream = false};
+    struct storage_number now = {.server_ts_ms = kn_wall_ms(storage->clock)};
     struct storage_chunk_path *path = malloc(sizeof(*path));
-    if (!path)
-        return -ENOMEM;
-    int r = storage_chunk_path_of(storage->dir, stream, &any, path);
-    if (r == 0)
-        r = make_dir(storage->fs, path->stream);
-    if (r == 0)
-        r = sync_all_streams(storage->fs, storage->dir);
+    if (!path || storage_chunk_path_of(storage->dir, stream, &now, path) < 0 ||
+        make_dir(fs, path->stream) < 0) {
+        free(path);
+        return folders;
+    }
+    if (make_dir(fs, path->day) == 0 && fs->ops->sync_dir(fs, path->stream) == 0)
+        snprintf(folders.day, sizeof(folders.day), "%s", day_of(path));
+    folders.stream = sync_all_streams(fs, storage->dir) == 0;
     free(path);
-    return r;
+    return folders;
 }
 
 static int create_file(struct storage_chunk *chunk, struct kn_bytes image,
@@ -144,7 +148,8 @@ static int create_file(struct storage_chunk *chunk, struct kn_bytes image,
     int r =
         storage_chunk_path_of(chunk->storage->dir, &chunk->stream, &chunk->index.head.name, path);
     for (int attempt = 0; r == 0 && attempt < 3; attempt++) {
-        r = make_folders(fs, path, folders);
+        bool there = attempt == 0 && folders->stream && strcmp(folders->day, day_of(path)) == 0;
+        r = there ? 0 : make_folders(fs, path, folders);
         if (r == 0)
             r = fs->ops->open(fs, path->file, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE,
                               &chunk->file);

@@ -109,10 +109,11 @@ struct storage_folders {
     bool stream; /* its name in chunks/ */
     char day[9]; /* this day's name in the stream's folder; "" */
 };
-/* Makes and flushes the folder of a stream that is just being made, so that its first upload need
- * not. */
-int storage_chunk_make_stream_folder(struct storage *storage, const struct storage_id *stream)
-    KN_MUSTUSE;
+/* Makes and flushes the folders of a stream that is just being made, so that its first upload need
+ * not: the stream's, and this day's, since a stream is made to be uploaded to. Returns what of them
+ * is on disk. */
+struct storage_folders storage_chunk_make_folders(struct storage *storage,
+                                                  const struct storage_id *stream);
 /* Creates the file with image, and flushes its folders. The caller has stored the intent. */
 int storage_chunk_create(struct storage_chunk *chunk, struct kn_bytes image,
                          struct storage_folders *folders) KN_MUSTUSE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flushes many files at once: write-back is begun on all, then a team of threads waits for them.
- * Flushes that are under way together share one barrier of the disk; one after the other each pays
- * its own. Measured, 500 preallocated files of 25 KB on a busy ext4 disk, ms: one thread 2,500, one
- * thread after sync_file_range 500 to 2,300, eight threads after it 90 to 200.
+ * Flushes many files at once: write-back is begun on all, then the caller flushes what it can in
+ * some milliseconds, and for what is left a team of threads helps: a few files of a quick disk wake
+ * nobody. Flushes that are under way together share one barrier of the disk; one after the other
+ * each pays its own. Measured, 500 preallocated files of 25 KB on a busy ext4 disk, ms: one thread
+ * 2,500, one thread after sync_file_range 500 to 2,300, eight threads after it 90 to 200.
  */
 #ifndef STORAGE_SRC_FLUSH_TEAM_H
 #define STORAGE_SRC_FLUSH_TEAM_H

@@ -4,7 +4,8 @@
 
 #include "log.h"
 
-#define WAITED_NS_MAX INT64_C(2000000) /* what is queued for longer gets another thread */
+#define NAP_NS        INT64_C(2000000)
+#define WAITED_NS_MAX INT64_C(4000000) /* what is queued for longer gets another thread */
 
 /* Real time also in tests that own the clock: it decides who runs, not what. */
 static int64_t now_ns(void)
@@ -40,6 +41,17 @@ static void sleep_locked(struct storage_io *io)
     io->quick++;
 }
 
+static void nap_locked(struct storage_io *io)
+{
+    int64_t until_ns = now_ns() + NAP_NS, left_ns = NAP_NS;
+    io->napping = true;
+    while (left_ns > 0 && !io->hurried && !io->stopping) {
+        (void) kn_cond_wait_for(&io->nap, &io->lock, left_ns);
+        left_ns = until_ns - now_ns();
+    }
+    io->napping = false;
+}
+
 static void *io_main(void *arg)
 {
     struct storage_io *io = arg;
@@ -49,8 +61,10 @@ static void *io_main(void *arg)
         struct storage_log *log = io->first;
         if (log) {
             io->first = log->io_next;
-            if (!io->first)
+            if (!io->first) {
                 io->last = NULL;
+                io->hurried = false;
+            }
             call_locked(io);
             kn_lock_give(&io->lock);
             storage_log_run(log);
@@ -59,6 +73,8 @@ static void *io_main(void *arg)
             break;
         } else {
             sleep_locked(io);
+            if (!io->hurried && !io->napping)
+                nap_locked(io);
         }
     }
     kn_lock_give(&io->lock);
@@ -84,6 +100,7 @@ int storage_io_start(struct storage_io *io, unsigned threads)
     *io = (struct storage_io){0};
     kn_lock_init(&io->lock);
     kn_cond_init(&io->wake);
+    kn_cond_init(&io->nap);
     while (io->count < threads) {
         int r = kn_thread_start(&io->threads[io->count], "storage-io", io_main, io);
         if (r < 0) {
@@ -104,13 +121,18 @@ void storage_io_stop(struct storage_io *io)
     for (unsigned i = 0; i < io->count; i++)
         pthread_join(io->threads[i], NULL);
     io->count = 0;
+    kn_cond_done(&io->nap);
     kn_cond_done(&io->wake);
     kn_lock_done(&io->lock);
 }
 
-void storage_io_add(struct storage_io *io, struct storage_log *log)
+void storage_io_add(struct storage_io *io, struct storage_log *log, bool hurry)
 {
     KN_LOCKED(&io->lock);
+    if (hurry && !io->hurried) {
+        io->hurried = true;
+        kn_cond_signal(&io->nap);
+    }
     log->io_next = NULL;
     log->io_since_ns = now_ns();
     if (io->last)

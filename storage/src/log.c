@@ -45,7 +45,7 @@ void storage_log_push_locked(struct storage_log *log, struct storage_op *op)
     log->op_last = op;
     if (!log->scheduled) {
         log->scheduled = true;
-        storage_io_add(&log->storage->io, log);
+        storage_io_add(&log->storage->io, log, storage_operation_is_slow(op));
     }
 }
 
@@ -59,6 +59,11 @@ void storage_log_run(struct storage_log *log)
             kn_lock_give(&log->lock);
             return;
         }
+        if (storage_operation_lacks_intent(op)) {
+            kn_lock_give(&log->lock);
+            storage_intents_add(&log->storage->intents, log); /* it comes back with one */
+            return;
+        }
         log->op_first = op->next;
         if (!log->op_first)
             log->op_last = NULL;
@@ -67,7 +72,7 @@ void storage_log_run(struct storage_log *log)
         storage_op_free(op);
         storage_work_end(log->storage);
     }
-    storage_io_add(&log->storage->io, log);
+    storage_io_add(&log->storage->io, log, true);
 }
 
 /* --- ends of chunks ----------------------------------------------------------------------------

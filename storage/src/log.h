@@ -80,8 +80,10 @@ struct storage_op {
     struct storage_chunk *chunk;     /* a reference */
     struct storage_arrival *arrival; /* borrowed: arrivals end with an operation of their own */
     struct storage_writer *writer;
-    uint64_t upto;       /* WRITE: of the fragment's bytes; VOID: how many */
-    uint64_t offset;     /* HEADER, VOID: in the file */
+    uint64_t upto;   /* WRITE: of the fragment's bytes; VOID: how many */
+    uint64_t offset; /* HEADER, VOID: in the file */
+    bool intended;   /* CREATE: its intent was written, with this result */
+    int result;
     struct kn_buf bytes; /* CREATE: image; HEADER: record */
     struct storage_chunk_header header;
 };
@@ -146,7 +148,8 @@ struct storage_log {
     struct storage_op *op_first, *op_last;
     bool scheduled;
 
-    struct storage_log *io_next;     /* storage_io's queue, guarded by its lock */
+    struct storage_log *io_next;     /* the queue of storage_io or that of storage_intents, guarded
+                                        by its lock */
     int64_t io_since_ns;             /* likewise: when it joined the queue */
     struct storage_log *hungry_next; /* guarded by storage.lock */
     bool hungry;                     /* guarded by storage.lock */

@@ -32,29 +32,6 @@ static void run_reserve(struct storage_log *log)
     storage_writers_wake(log);
 }
 
-static int put_intent(struct storage_chunk *chunk, bool fenced, uint64_t trusted_upto)
-{
-    struct storage_meta *meta = chunk->storage->meta;
-    struct storage_intent intent = {.head = chunk->index.head,
-                                    .segment = chunk->segment,
-                                    .fenced = fenced,
-                                    .trusted_upto = trusted_upto};
-    char key[STORAGE_CHUNK_KEY_BYTES];
-    uint8_t value[STORAGE_INTENT_BYTES];
-    storage_intent_encode(&intent, value);
-    struct kn_bytes name = storage_chunk_key('o', &chunk->stream, intent.head.name.seq, key);
-    uint64_t version = 0;
-    if (fenced) {
-        struct kn_buf old;
-        kn_buf_init(&old, STORAGE_INTENT_BYTES);
-        int r = storage_meta_get(meta, name, &old, &version);
-        kn_buf_done(&old);
-        if (r < 0)
-            return r;
-    }
-    return storage_meta_put(meta, name, (struct kn_bytes){value, sizeof(value)}, version, &version);
-}
-
 /* Nothing was ever committed to the chunk: it goes, file first, then its intent. */
 static void discard(struct storage_log *log, struct storage_chunk *chunk)
 {
@@ -82,8 +59,8 @@ static void run_create(struct storage_log *log, struct storage_op *op)
 {
     struct storage_chunk *chunk = op->chunk;
     int r = chunk->error;
-    if (r == 0 && !chunk->memory)
-        r = put_intent(chunk, false, 0);
+    if (r == 0)
+        r = op->result;
     if (r == 0)
         r = storage_chunk_create(chunk, kn_buf_bytes(&op->bytes), &log->folders);
     if (r < 0) {
@@ -453,7 +430,7 @@ static void run_fence(struct storage_log *log, struct storage_op *op)
     kn_lock_take(&log->lock);
     uint64_t upto = op->chunk->durable_upto;
     kn_lock_give(&log->lock);
-    int r = put_intent(op->chunk, true, upto);
+    int r = storage_intent_fence(op->chunk, upto);
     if (r == 0 || r == -ENOENT)
         return;
     kn_lock_take(&log->lock);
@@ -462,8 +439,7 @@ static void run_fence(struct storage_log *log, struct storage_op *op)
     kn_lock_give(&log->lock);
 }
 
-/* Whether it waits for the disk, or copies so much that others had better not wait for it. */
-static bool is_slow(const struct storage_op *op)
+bool storage_operation_is_slow(const struct storage_op *op)
 {
     switch (op->kind) {
     case STORAGE_OP_WRITE: /* the fragment still grows: its own length is the writer's */
@@ -483,6 +459,11 @@ static bool is_slow(const struct storage_op *op)
         break;
     }
     return true;
+}
+
+bool storage_operation_lacks_intent(const struct storage_op *op)
+{
+    return op->kind == STORAGE_OP_CREATE && !op->chunk->memory && !op->intended;
 }
 
 static void run(struct storage_log *log, struct storage_op *op)
@@ -526,7 +507,7 @@ static void run(struct storage_log *log, struct storage_op *op)
 
 void storage_operation_run(struct storage_log *log, struct storage_op *op)
 {
-    bool slow = is_slow(op);
+    bool slow = storage_operation_is_slow(op);
     if (slow)
         storage_io_slow_begin(&log->storage->io);
     run(log, op);

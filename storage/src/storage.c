@@ -158,15 +158,15 @@ static int drop_stream(void *ctx, const struct storage_id *id)
     return storage_log_drop(ctx, id);
 }
 
-/* What the first upload would have to wait for: numbers, and the stream's folder. What fails here
- * is done, and its failure told, when that upload comes. */
+/* What the first upload would have to wait for: numbers, and folders. What fails here is done, and
+ * its failure told, when that upload comes. */
 static void stream_made(void *ctx, const struct storage_stream *stream)
 {
     struct storage_log *log = storage_log_of(ctx, &stream->id);
     if (!log || storage_numbers_reserve(log) < 0)
         return;
     if (stream->retention_hours > 0)
-        log->folders.stream = storage_chunk_make_stream_folder(ctx, &stream->id) == 0;
+        log->folders = storage_chunk_make_folders(ctx, &stream->id);
 }
 
 static void stream_changed(void *ctx, const struct storage_stream *now)
@@ -181,6 +181,8 @@ static int start_threads(struct storage *storage, struct kn_err *err)
     int r = storage_block_pool_init(&storage->blocks, storage->conf.window_total_bytes_max);
     if (r == 0)
         r = storage_committer_start(&storage->committer, storage);
+    if (r == 0)
+        r = storage_intents_start(&storage->intents, storage);
     if (r == 0)
         r = storage_io_start(&storage->io, (unsigned) storage->conf.io_threads);
     return r < 0 ? kn_fail(err, r, "threads of the data folder: %s", kn_errname(r)) : 0;
@@ -287,6 +289,8 @@ void storage_close(struct storage *storage)
         seal_open_chunks(storage);
         storage_io_stop(&storage->io);
     }
+    if (storage->intents.storage)
+        storage_intents_stop(&storage->intents);
     if (storage->committer.storage)
         storage_committer_stop(&storage->committer);
     storage_sealed_clear(storage);

@@ -6,6 +6,7 @@
 #include "block.h"
 #include "catalogue.h"
 #include "committer.h"
+#include "intents.h"
 #include "io.h"
 
 #include "core/gate.h"
@@ -37,6 +38,7 @@ struct storage {
     struct storage_meta *meta; /* the catalogue's */
     int lock_fd;
     struct storage_io io;
+    struct storage_intents intents;
     struct storage_block_pool blocks;
     struct storage_committer committer;
     struct storage_shards *_Atomic shards; /* NULL: not started */

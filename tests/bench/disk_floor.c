@@ -5,10 +5,10 @@
  *
  *   disk_floor FOLDER --streams 1000 --fragments 10 --bytes 25200 [--group 25]
  *
- * A start: a folder for the day in the stream's folder, which is there; a file with room reserved
- * and its head written; both folders flushed. An intent goes before it, appended to one file and
- * flushed: a database cannot do with less. A fragment: one write; of a group of files first all are
- * told to write back, and then each is flushed.
+ * A start: a file in the day's folder, which is there, with room reserved and its head written; the
+ * folder flushed. An intent goes before it, appended to one file that is flushed for a group: a
+ * database cannot do with less. A fragment: one write; of a group of files first all are told to
+ * write back, and then each is flushed.
  */
 #include "tool.h"
 
@@ -52,9 +52,10 @@ static void write_at(int fd, size_t bytes, uint64_t off)
         tool_die("write");
 }
 
-static void intend(int intents, uint64_t at)
+static void intend(int intents, uint64_t at, uint64_t count)
 {
-    write_at(intents, INTENT_BYTES, at * INTENT_BYTES);
+    for (uint64_t i = at; i < at + count; i++)
+        write_at(intents, INTENT_BYTES, i * INTENT_BYTES);
     if (fdatasync(intents) < 0)
         tool_die("flush");
 }
@@ -62,17 +63,12 @@ static void intend(int intents, uint64_t at)
 static int start(uint64_t stream)
 {
     char path[PATH_BYTES_MAX];
-    path_of(path, stream, "/day");
-    if (mkdir(path, 0700) < 0)
-        tool_die(path);
     path_of(path, stream, "/day/chunk");
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, RESERVED_BYTES) < 0)
         tool_die(path);
     write_at(fd, HEAD_BYTES, 0);
     path_of(path, stream, "/day");
-    sync_folder(path);
-    path_of(path, stream, "");
     sync_folder(path);
     return fd;
 }
@@ -122,12 +118,18 @@ int main(int argc, char **argv)
         path_of(path, i, "");
         if (mkdir(path, 0700) < 0)
             tool_die(path);
+        path_of(path, i, "/day");
+        if (mkdir(path, 0700) < 0)
+            tool_die(path);
+        path_of(path, i, "");
+        sync_folder(path);
     }
     sync_folder(options.folder);
 
     int64_t before_ns = tool_cpu_ns(0);
     for (uint64_t i = 0; i < options.streams; i++) {
-        intend(intents, i);
+        if (i % options.group == 0)
+            intend(intents, i, kn_min_u64(options.group, options.streams - i));
         fds[i] = start(i);
     }
     int64_t starts_ns = tool_cpu_ns(0) - before_ns;

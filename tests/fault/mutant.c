@@ -116,9 +116,7 @@ static int put_numbers(struct storage_meta *meta, struct kn_bytes key, struct kn
 int __wrap_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
                             uint64_t expect, uint64_t *ret_version)
 {
-    bool intent = key.ptr[0] == 'o';
-    if (intent && ((now == MUTANT_NO_INTENT && expect == 0) ||
-                   (now == MUTANT_FENCE_NOT_STORED && expect != 0)))
+    if (key.ptr[0] == 'o' && now == MUTANT_FENCE_NOT_STORED)
         return 0;
     if (key.ptr[0] == 'q' &&
         (now == MUTANT_NUMBERS_NOT_RESERVED || now == MUTANT_HORIZON_NOT_STORED))
@@ -137,8 +135,14 @@ int __wrap_storage_meta_remove(struct storage_meta *meta, struct kn_bytes key, u
 void __wrap_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
                                     size_t count)
 {
+    bool intents = count > 0 && changes[0].key.ptr[0] == 'o' && !changes[0].remove;
+    if (intents && now == MUTANT_NO_INTENT) {
+        for (size_t i = 0; i < count; i++)
+            changes[i].result = 0;
+        return;
+    }
     __real_storage_meta_change_all(meta, changes, count);
-    if (now == MUTANT_ROW_BEFORE_UNLINK)
+    if (now == MUTANT_ROW_BEFORE_UNLINK && !intents)
         sim_disk_unlink_late(disk);
 }
 

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "core/mkv.h"
+#include "storage/meta.h"
 
 enum {
     VOID_HEAD_BYTES = 9 /* docs/format-chunk.md */
@@ -789,6 +790,42 @@ TEST(many_streams_at_once_keep_apart)
     teardown(&f);
 }
 
+TEST(uploads_that_begin_together_share_a_transaction_of_the_catalogue)
+{
+    enum {
+        STREAMS = 24
+    };
+    struct fixture f;
+    setup(&f);
+    struct rig_upload *up = calloc(STREAMS, sizeof(*up));
+    for (size_t s = 0; s < STREAMS; s++) {
+        char name[16];
+        snprintf(name, sizeof(name), "cam-%zu", s);
+        struct storage_id id = rig_stream(f.storage, name, 1);
+        assert_ok(rig_upload_open(&up[s], f.storage, &id, false));
+        rig_upload_header(&up[s], &f.capture);
+    }
+    uint64_t before = storage_meta_generation(storage_meta_of(f.storage));
+    struct storage_fragment begun;
+    for (size_t s = 0; s < STREAMS; s++)
+        assert_ok(rig_upload_begin(&up[s], 1000, 1000, 0, &begun));
+    const struct capture_fragment *first = &f.capture.fragments[0];
+    for (size_t s = 0; s < STREAMS; s++) {
+        assert_ok(rig_upload_parts(&up[s], &f.capture, first, 0, first->mark_count));
+        assert_ok(rig_upload_commit(&up[s], first));
+        rig_upload_settle(&up[s]);
+        assert_ok(up[s].commits[0].result);
+    }
+    uint64_t took = storage_meta_generation(storage_meta_of(f.storage)) - before;
+    assert_in_range(took, 1, STREAMS - 1);
+    for (size_t s = 0; s < STREAMS; s++) {
+        rig_upload_close(&up[s]);
+        rig_upload_done(&up[s]);
+    }
+    free(up);
+    teardown(&f);
+}
+
 TEST(a_folder_is_held_by_one_server)
 {
     struct fixture f;
@@ -826,4 +863,5 @@ TESTS_MAIN(
     TEST_OF(sessions_whose_times_overlap_are_found_by_producer_time),
     TEST_OF(retention_zero_keeps_fragments_in_memory_only),
     TEST_OF(retention_zero_keeps_its_bytes_between_the_rounds_of_the_keeper),
-    TEST_OF(many_streams_at_once_keep_apart))
+    TEST_OF(many_streams_at_once_keep_apart),
+    TEST_OF(uploads_that_begin_together_share_a_transaction_of_the_catalogue))
