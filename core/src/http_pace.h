@@ -19,7 +19,7 @@ enum {
     /* More than this at one look is a bulk transfer, which fills the kernel's buffer between two
      * looks: it is read as it comes. */
     KN_HTTP_PACE_BYTES_MAX = 64 << 10,
-    KN_HTTP_PACE_WATCH_MS = 1000, /* how long a body must have been slow before it is paced */
+    KN_HTTP_PACE_WATCH_MS = 200, /* how long a body must have been slow before it is paced */
     /* So much is an event also for who is left alone: half of what a socket's window holds. */
     KN_HTTP_PACE_CALM_BYTES = 32 << 10,
 };
