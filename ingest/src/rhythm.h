@@ -12,13 +12,15 @@
 #include "core/bytes.h"
 
 enum {
-    INGEST_CALM_MS_MAX = 1000,        /* an upload that is as regular as a clock is read so often */
+    INGEST_CALM_MS_MAX = 2000,        /* an upload that is as regular as a clock is read so often */
+    INGEST_CALM_UNSURE_MS_MAX = 1000, /* one that has sent a single whole fragment */
     INGEST_CALM_BYTES_MAX = 32 << 10, /* a second; who sends more is read for the bytes anyway */
 };
 
 struct ingest_rhythm {
     bool known;
-    unsigned steady;  /* fragments as long as the one before them */
+    unsigned begun;   /* fragments after the first */
+    unsigned steady;  /* of them in a row, as long as the one before */
     int64_t start_ms; /* of the newest fragment */
     int64_t period_ms;
     uint64_t start_bytes, period_bytes; /* of the upload */
@@ -35,7 +37,7 @@ struct ingest_times { /* of the newest fragment, in producer time */
 void ingest_rhythm_saw(struct ingest_rhythm *r, int64_t now_ns, const struct ingest_times *times,
                        uint64_t bytes);
 /* Until this fragment's last frame, which may be the upload's, or until the next fragment; at most
- * INGEST_CALM_MS_MAX; 1: it may come any moment. */
+ * INGEST_CALM_MS_MAX, or INGEST_CALM_UNSURE_MS_MAX; 1: it may come any moment. */
 uint32_t ingest_rhythm_calm_ms(const struct ingest_rhythm *r, int64_t now_ns);
 
 #endif

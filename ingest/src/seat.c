@@ -82,6 +82,14 @@ static struct seat *find_locked(struct ingest_seats *seats, const struct storage
     return NULL;
 }
 
+/* What has come to the holder and is unread is not silence. */
+static void ask_holder_locked(struct ingest_seats *seats, struct seat *seat)
+{
+    kn_lock_assert_held(&seats->lock);
+    atomic_store(&seat->holder->asked, true);
+    kn_http_wake(seat->holder->ref, INGEST_WAKE_ASKED);
+}
+
 int ingest_seat_enter(struct ingest_seats *seats, struct ingest_sitter *sitter, bool *ret_seated,
                       struct ingest_seam *ret_seam)
 {
@@ -129,7 +137,11 @@ int ingest_seat_take_over(struct ingest_seats *seats, struct ingest_sitter *sitt
     int64_t silent_ns =
         atomic_load(&seat->holder->stalled) ? 0 : now_ns - atomic_load(&seat->holder->last_byte_ns);
     *ret_left_ns = silence_ns - silent_ns;
-    if (*ret_left_ns > 0)
+    bool suspected = sitter->suspects;
+    sitter->suspects = silent_ns >= silence_ns / 2;
+    if (sitter->suspects && !suspected)
+        ask_holder_locked(seats, seat);
+    if (*ret_left_ns > 0 || atomic_load(&seat->holder->asked))
         return 0;
     kn_http_wake(seat->holder->ref, INGEST_WAKE_REPLACED);
     seat->holder = sitter;

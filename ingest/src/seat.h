@@ -21,12 +21,15 @@ struct ingest_sitter {
     struct kn_http_ref ref;
     _Atomic int64_t last_byte_ns; /* monotonic, of the client's last byte */
     _Atomic bool stalled;         /* we, not the client, are the slow one */
+    _Atomic bool asked;           /* to look for bytes that it has left unread; it clears this */
+    bool suspects;                /* the holder of being silent; the seats' lock */
 };
 
 /* What a sitter is woken with. */
 enum {
     INGEST_WAKE_SEATED = 1,   /* the seat is yours */
     INGEST_WAKE_REPLACED = 2, /* somebody else has your place */
+    INGEST_WAKE_ASKED = 32,   /* somebody waits for your place: read what your client has sent */
 };
 
 struct ingest_seats;
@@ -39,7 +42,8 @@ int ingest_seat_enter(struct ingest_seats *seats, struct ingest_sitter *sitter, 
 /* After INGEST_WAKE_SEATED. false: the seat was lost again meanwhile. */
 bool ingest_seat_is_mine(struct ingest_seats *seats, const struct ingest_sitter *sitter,
                          struct ingest_seam *ret_seam);
-/* For one that waits: takes the seat if its holder has been silent for silence_ns. 1: taken;
+/* For one that waits: takes the seat if its holder has been silent for silence_ns, which counts
+ * once it has looked: an upload that nobody watches is not read at each byte. 1: taken;
  * 0: *ret_left_ns is how long it may take still; -ENOENT: does not wait any more. */
 int ingest_seat_take_over(struct ingest_seats *seats, struct ingest_sitter *sitter, int64_t now_ns,
                           int64_t silence_ns, int64_t *ret_left_ns) KN_MUSTUSE;

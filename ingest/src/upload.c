@@ -77,8 +77,10 @@ struct ingest_upload {
     bool finish_due;
     bool aged;
     bool idle_due;
+    bool active; /* the stream, … */
     bool final_due;
     struct ingest_ack final; /* the ERROR */
+    uint64_t active_changes; /* … by this count */
     int64_t started_ns, idle_ns, checked_ns, guard_ns;
     _Atomic bool unhurried;    /* nobody waits for its frames */
     int64_t followed_until_ns; /* a viewer waited for what came next not long before */
@@ -134,11 +136,15 @@ static int64_t ns_of_ms(uint64_t ms)
 
 static bool stream_is_active(struct ingest_upload *u)
 {
+    uint64_t changes = storage_stream_changes(u->ingest->storage);
+    if (u->active && u->active_changes == changes)
+        return true;
     struct storage_stream *now = storage_stream_find_id(u->ingest->storage, &u->open.stream->id);
-    bool active = now && now->status == STORAGE_STREAM_ACTIVE;
+    u->active = now && now->status == STORAGE_STREAM_ACTIVE;
+    u->active_changes = changes;
     if (now)
         storage_stream_unref(now);
-    return active;
+    return u->active;
 }
 
 /* After a callback other than wake() and pull(): there is something to pull. */
@@ -713,6 +719,10 @@ static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
     read_mail(u);
     if (bits & WAKE_VIEWER)
         on_viewer(u);
+    if (bits & INGEST_WAKE_ASKED) {
+        on_viewer(u); /* what came is read as soon as this returns */
+        atomic_store(&u->sitter.asked, false);
+    }
     if (bits & INGEST_WAKE_SEATED && u->state == WAITING &&
         ingest_seat_is_mine(u->ingest->seats, &u->sitter, &u->seam))
         open_writer(u);

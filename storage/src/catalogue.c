@@ -117,6 +117,7 @@ static int publish_locked(struct storage_catalogue *cat, struct storage_stream *
         }
         cat->by_name[at_name] = cat->by_id[at_id] = stream;
         *ret_dropped = before;
+        cat->changes++;
         return 0;
     }
     if (!made) {
@@ -155,6 +156,7 @@ void storage_catalogue_forget(struct storage_catalogue *cat, const struct storag
         remove_at(cat->by_name, cat->count, at_name);
         remove_at(cat->by_id, cat->count, at_id);
         cat->count--;
+        cat->changes++;
     }
     kn_lock_give(&cat->lock);
     storage_stream_unref(stream);

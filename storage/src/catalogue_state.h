@@ -29,6 +29,7 @@ struct storage_catalogue {
     /* Guarded by lock. The same snapshots in two orders; each holds one reference, by by_name. */
     struct storage_stream **by_name, **by_id;
     size_t count, cap;
+    _Atomic uint64_t changes; /* of streams that were there; grows after the change shows */
     struct storage_creation *creations;
     bool stopping;
     bool deletions; /* there may be streams that are DELETING */

@@ -32,6 +32,11 @@ struct storage_stream *storage_stream_find_id(struct storage *storage, const str
     return found ? storage_stream_ref(cat->by_id[at]) : NULL;
 }
 
+uint64_t storage_stream_changes(struct storage *storage)
+{
+    return storage->catalogue->changes;
+}
+
 size_t storage_stream_list(struct storage *storage, struct kn_str prefix, struct kn_str after,
                            struct storage_stream **out, size_t cap)
 {

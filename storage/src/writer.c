@@ -23,6 +23,8 @@ struct storage_writer {
     struct storage_header *header;
     uint64_t header_hash, tracks_hash;
     uint32_t cue_track;
+    bool settings_known, memory;
+    uint64_t settings_changes; /* the count by which they are known */
 
     /* Set by the producer's thread with log.lock held; others look with the lock. */
     struct storage_arrival *arrival; /* the open fragment */
@@ -321,13 +323,28 @@ static int header_index_locked(struct storage_log *log, struct storage_writer *w
     return 0;
 }
 
-static int choose_chunk_locked(struct storage_log *log, struct storage_writer *w, uint64_t timecode)
+/* Whether the stream is kept in memory only; looked up when streams have changed. */
+static int look_at_settings(struct storage_writer *w)
 {
-    struct storage_stream *settings = storage_stream_find_id(w->storage, &log->id);
+    uint64_t changes = storage_stream_changes(w->storage);
+    if (w->settings_known && w->settings_changes == changes)
+        return 0;
+    struct storage_stream *settings = storage_stream_find_id(w->storage, &w->log->id);
+    w->settings_known = settings != NULL;
     if (!settings)
         return -ENOENT;
-    bool memory = settings->retention_hours == 0;
+    w->memory = settings->retention_hours == 0;
+    w->settings_changes = changes;
     storage_stream_unref(settings);
+    return 0;
+}
+
+static int choose_chunk_locked(struct storage_log *log, struct storage_writer *w, uint64_t timecode)
+{
+    int r = look_at_settings(w);
+    if (r < 0)
+        return r;
+    bool memory = w->memory;
     int64_t now_ms = kn_max_i64(kn_wall_ms(w->storage->clock), log->last_server_ts_ms);
     if (log->open && !chunk_takes_locked(w, log->open, memory, timecode, now_ms))
         storage_chunk_close_locked(log, log->open);

@@ -573,6 +573,13 @@ struct storage_stream *storage_stream_find(struct storage *storage, struct kn_st
     return NULL;
 }
 
+uint64_t storage_stream_changes(struct storage *storage)
+{
+    static _Atomic uint64_t changes;
+    (void) storage;
+    return ++changes;
+}
+
 struct storage_stream *storage_stream_find_id(struct storage *storage, const struct storage_id *id)
 {
     struct fake_stream *s = stream_of(storage, id);

@@ -41,21 +41,33 @@ static void learn(struct camera *c, int64_t until_ms)
         (void) read_at(c, at_ms, GOP_MS, 5);
 }
 
-TEST(two_equal_fragments_make_a_rhythm_and_then_only_last_and_next_frame_matter)
+TEST(once_fragments_are_equal_only_last_and_next_frame_matter)
 {
     struct camera c = {.bytes = 1};
-    for (int64_t at_ms = 0; at_ms < 2 * GOP_MS; at_ms += FRAME_MS)
+    for (int64_t at_ms = 0; at_ms < GOP_MS; at_ms += FRAME_MS)
         assert_int_equal(read_at(&c, at_ms, GOP_MS, 5), 1);
-    assert_int_equal(read_at(&c, 2 * GOP_MS, GOP_MS, 5), INGEST_CALM_MS_MAX);
+    assert_int_equal(read_at(&c, GOP_MS, GOP_MS, 5), INGEST_CALM_UNSURE_MS_MAX);
+    assert_in_range(read_at(&c, GOP_MS + 1000, GOP_MS, 150), 645, 660);
+    assert_in_range(read_at(&c, 2 * GOP_MS, GOP_MS, 5), GOP_MS - FRAME_MS - 10, GOP_MS - FRAME_MS);
     assert_in_range(read_at(&c, 2 * GOP_MS + 1400, GOP_MS, 5), 390, 400);
     assert_in_range(read_at(&c, 2 * GOP_MS + 1800, GOP_MS, 5), 190, 200);
+}
+
+TEST(a_second_fragment_that_is_shorter_is_late_once)
+{
+    struct camera c;
+    learn(&c, GOP_MS);
+    assert_int_equal(read_at(&c, GOP_MS, GOP_MS, 5), INGEST_CALM_UNSURE_MS_MAX);
+    for (int64_t at_ms = 3 * GOP_MS / 2; at_ms < 2 * GOP_MS; at_ms += FRAME_MS)
+        assert_int_equal(read_at(&c, at_ms, GOP_MS / 2, 5), 1);
 }
 
 TEST(a_late_look_does_not_make_the_next_one_later)
 {
     struct camera c;
     learn(&c, 4 * GOP_MS);
-    assert_int_equal(read_at(&c, 4 * GOP_MS, GOP_MS, 150), INGEST_CALM_MS_MAX);
+    assert_in_range(read_at(&c, 4 * GOP_MS, GOP_MS, 150), GOP_MS - FRAME_MS - 155,
+                    GOP_MS - FRAME_MS - 140);
     assert_in_range(read_at(&c, 4 * GOP_MS + 1000, GOP_MS, 150), 645, 660); /* from arrivals */
 }
 
@@ -107,7 +119,8 @@ TEST(who_sends_much_is_read_for_the_bytes)
     assert_int_equal(read_at(&c, 4 * GOP_MS, GOP_MS, 5), 1);
 }
 
-TESTS_MAIN(TEST_OF(two_equal_fragments_make_a_rhythm_and_then_only_last_and_next_frame_matter),
+TESTS_MAIN(TEST_OF(once_fragments_are_equal_only_last_and_next_frame_matter),
+           TEST_OF(a_second_fragment_that_is_shorter_is_late_once),
            TEST_OF(a_late_look_does_not_make_the_next_one_later),
            TEST_OF(the_next_fragment_that_is_late_is_looked_for_until_it_comes),
            TEST_OF(a_camera_that_changes_its_rhythm_is_watched_until_it_has_one_again),

@@ -114,6 +114,13 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
     return 0;
 }
 
+uint64_t storage_stream_changes(struct storage *storage)
+{
+    static uint64_t changes;
+    (void) storage;
+    return ++changes;
+}
+
 struct storage_stream *storage_stream_find_id(struct storage *storage, const struct storage_id *id)
 {
     (void) storage, (void) id;
@@ -629,6 +636,46 @@ TEST(a_regular_upload_is_left_alone_until_its_next_fragment_or_a_viewer_comes)
     world_stop();
 }
 
+TEST(an_upload_that_is_left_alone_is_asked_to_look_before_its_silence_counts)
+{
+    world_start();
+    struct kn_http_req one, two;
+    upload_start(&one, 0);
+    struct kn_buf b = body_of(0, true), c = body_of(1, true);
+    for (unsigned i = 0; i < 6; i++) {
+        make_fragment(&b, 1000 + i * 1900);
+        upload_send(&one, &b);
+        pass(1900);
+    }
+    make_fragment(&b, 1000 + 6 * 1900);
+    upload_send(&one, &b);
+    assert_in_range(one.calm_ms, 1700, 1900);
+
+    void *old_ctx = writer_ctx;
+    pass(900);
+    upload_start(&two, 1);
+    upload_send(&two, &c);
+    pass(600);
+    assert_int_equal(one.calm_ms, 0);
+    make_fragment(&b, 1000 + 6 * 1900 + 1000); /* what had come meanwhile */
+    upload_send(&one, &b);
+    pass(1500);
+    assert_int_equal(opened, 1);
+    assert_false(fenced);
+    pass(1500);
+    assert_int_equal(opened, 2);
+    assert_true(fenced);
+    pass(10500); /* it waits for its commits no longer */
+    void *new_ctx = writer_ctx;
+    writer_ctx = old_ctx;
+    upload_gone(&one);
+    writer_ctx = new_ctx;
+    upload_gone(&two);
+    kn_buf_done(&b);
+    kn_buf_done(&c);
+    world_stop();
+}
+
 TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(a_full_disk_is_504_before_and_5001_after_the_200),
            TEST_OF(a_failed_commit_is_5001_and_what_came_before_is_persisted),
@@ -640,6 +687,7 @@ TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(a_request_that_ends_before_its_head_leaves_nothing),
            TEST_OF(a_waiting_one_is_seated_when_the_first_leaves),
            TEST_OF(a_silent_holder_is_fenced_after_2_s_a_talking_one_never),
+           TEST_OF(an_upload_that_is_left_alone_is_asked_to_look_before_its_silence_counts),
            TEST_OF(a_writer_outside_the_seats_is_waited_for),
            TEST_OF(a_deleted_stream_is_4008_whatever_storage_said),
            TEST_OF(a_regular_upload_is_left_alone_until_its_next_fragment_or_a_viewer_comes),

@@ -48,6 +48,9 @@ struct storage_stream { /* immutable; all views point into the same allocation *
  * find: NULL when absent; a stream that is being deleted is found with that status. */
 struct storage_stream *storage_stream_find(struct storage *storage, struct kn_str name);
 struct storage_stream *storage_stream_find_id(struct storage *storage, const struct storage_id *id);
+/* Grows with each change of a stream that was there, or its end: what was found before and is asked
+ * for again at the same count is found the same. */
+uint64_t storage_stream_changes(struct storage *storage);
 struct storage_stream *storage_stream_ref(struct storage_stream *stream);
 void storage_stream_unref(struct storage_stream *stream);
 KN_DEFINE_CLEANUP(struct storage_stream *, storage_stream_unref)
