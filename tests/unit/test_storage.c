@@ -67,6 +67,12 @@ static void slow_hold(bool held)
     kn_cond_broadcast(&slow.moved);
 }
 
+static void slow_fail(bool fails)
+{
+    KN_LOCKED(&slow.lock);
+    slow.fails = fails;
+}
+
 /* The Void in the place of what is sent again waits until what it waits for has failed. */
 static ssize_t slow_pwritev(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
 {
@@ -356,9 +362,7 @@ static void send_again_in_mid_flush(bool fails)
     rig_upload_header(&again, &f.capture);
     assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0));
     assert_ok(rig_upload_fragment(&again, &f.capture, 1, 0));
-    kn_lock_take(&slow.lock);
-    slow.fails = fails;
-    kn_lock_give(&slow.lock);
+    slow_fail(fails);
     slow_hold(false);
     rig_upload_settle(&again);
     rig_upload_settle(&up);
@@ -373,7 +377,7 @@ static void send_again_in_mid_flush(bool fails)
     }
     if (!fails)
         assert_ok(rig_compare(f.storage, &f.stream, &out[1], &f.capture, 1));
-    slow.fails = false;
+    slow_fail(false);
     rig_upload_close(&again);
     rig_upload_close(&up);
     rig_upload_done(&again);
