@@ -24,7 +24,8 @@ enum state {
 };
 
 struct camera {
-    char *stream, *url, *user, *password, *socket_path;
+    char *stream, *url, *user, *password, *ca_file, *socket_path;
+    bool tls_verify;
     enum camera_transport transport;
     unsigned latency_ms, timeout_ms;
     camera_status_fn *changed;
@@ -132,6 +133,8 @@ static void connect_now(struct camera *c)
                                             .user = none_if_empty(c->user),
                                             .password = c->password,
                                             .transport = c->transport,
+                                            .tls_verify = c->tls_verify,
+                                            .ca_file = none_if_empty(c->ca_file),
                                             .latency_ms = c->latency_ms,
                                             .timeout_ms = c->timeout_ms};
     g_mutex_lock(&c->lock);
@@ -160,6 +163,7 @@ static void camera_free(struct camera *c)
     g_free(c->url);
     g_free(c->user);
     g_free(c->password);
+    g_free(c->ca_file);
     g_free(c->socket_path);
     g_free(c);
 }
@@ -169,7 +173,8 @@ static unsigned wait_of(struct camera *c)
     bool recorded = c->recording.frames > c->frames_before;
     if (c->fault == CAMERA_UNAUTHORIZED)
         return WAIT_MS_REFUSED;
-    if (c->fault == CAMERA_UNSUPPORTED || c->fault == CAMERA_NOT_FOUND)
+    if (c->fault == CAMERA_UNSUPPORTED || c->fault == CAMERA_NOT_FOUND ||
+        c->fault == CAMERA_UNTRUSTED)
         return WAIT_MS_USELESS;
     unsigned wait = c->wait_ms && !recorded ? c->wait_ms * 2 : WAIT_MS_FIRST;
     c->wait_ms = (unsigned) kn_min_u64(wait, WAIT_MS_MOST);
@@ -254,6 +259,8 @@ struct camera *camera_start(const struct camera_settings *settings, const char *
     c->url = text_of(settings->url);
     c->user = text_of(settings->user);
     c->password = text_of(settings->password);
+    c->ca_file = text_of(settings->ca_file);
+    c->tls_verify = settings->tls_verify;
     c->socket_path = g_strdup(socket_path);
     c->transport = settings->transport;
     c->latency_ms = settings->latency_ms;
@@ -296,8 +303,9 @@ bool camera_has(const struct camera *c, const struct camera_settings *settings)
     return kn_str_eq(kn_str_from(c->url), settings->url) &&
            kn_str_eq(kn_str_from(c->user), settings->user) &&
            kn_str_eq(kn_str_from(c->password), settings->password) &&
-           c->transport == settings->transport && c->latency_ms == settings->latency_ms &&
-           c->timeout_ms == settings->timeout_ms;
+           kn_str_eq(kn_str_from(c->ca_file), settings->ca_file) &&
+           c->tls_verify == settings->tls_verify && c->transport == settings->transport &&
+           c->latency_ms == settings->latency_ms && c->timeout_ms == settings->timeout_ms;
 }
 
 /* --- status ------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ struct camera;
 struct camera_settings {
     struct kn_str stream; /* the name of the video stream, and of the camera */
     struct kn_str url, user, password;
+    struct kn_str ca_file; /* empty: whom the machine trusts */
+    bool tls_verify;
     enum camera_transport transport;
     unsigned latency_ms, timeout_ms;
 };

@@ -6,8 +6,9 @@
  * are, and reads JSON that says how they do. When it closes, the process ends.
  *
  *   {"camera": "yard", "url": "rtsp://…", "user": …, "password": …, "transport": "tcp",
- *    "latencyMs": 200, "timeoutMs": 5000}       there is this camera, or it has changed
- *   {"drop": "yard"}                            there is none of that name any more
+ *    "tls": "verify", "caFile": "/…", "latencyMs": 200, "timeoutMs": 5000}
+ *                                               there is this camera, or it has changed
+ *   {"drop": "yard"}                            it is gone, or not to be recorded for now
  */
 #include "camera.h"
 #include "listener.h"
@@ -65,6 +66,7 @@ static int order_member(struct order *order, struct kn_str key, struct kn_json_r
         {"url",      &order->settings.url     },
         {"user",     &order->settings.user    },
         {"password", &order->settings.password},
+        {"caFile",   &order->settings.ca_file },
         {"drop",     &order->drop             },
     };
     struct kn_str text = {NULL, 0};
@@ -81,6 +83,8 @@ static int order_member(struct order *order, struct kn_str key, struct kn_json_r
         return -EBADMSG;
     if (kn_str_eq(key, KN_STR("transport")))
         order->settings.transport = camera_transport_of(text);
+    if (kn_str_eq(key, KN_STR("tls")))
+        order->settings.tls_verify = kn_str_eq(text, KN_STR("verify"));
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (kn_str_eq(key, kn_str_from(texts[i].key)))
             *texts[i].dst = text;

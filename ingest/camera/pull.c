@@ -66,9 +66,12 @@ struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
     pull->conf.url = g_strdup(conf->url);
     pull->conf.user = g_strdup(conf->user);
     pull->conf.password = g_strdup(conf->password);
+    pull->conf.ca_file = g_strdup(conf->ca_file);
+    /* A certificate that has to pass is left to GStreamer. */
+    bool verified = conf->tls_verify && g_str_has_prefix(conf->url, "rtsps:");
     pull->ops = *ops;
     pull->ctx = ctx;
-    if (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP)
+    if (!verified && (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP))
         pull->direct = camera_direct_start(&pull->conf, &direct_ops, pull);
     else
         pull->source = camera_source_start(&pull->conf, &pull->ops, pull->ctx);
@@ -106,5 +109,6 @@ void camera_pull_stop(struct camera_pull *pull)
     g_free((char *) (uintptr_t) pull->conf.url);
     g_free((char *) (uintptr_t) pull->conf.user);
     g_free((char *) (uintptr_t) pull->conf.password);
+    g_free((char *) (uintptr_t) pull->conf.ca_file);
     g_free(pull);
 }

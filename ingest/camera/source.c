@@ -8,6 +8,7 @@
 #include "source_announced.h"
 #include "track.h"
 
+#include <gio/gio.h>
 #include <gst/app/gstappsink.h>
 #include <gst/rtsp/gstrtsp.h>
 #include <stdio.h>
@@ -43,9 +44,10 @@ struct camera_source {
     bool complete; /* no stream comes any more */
     bool started;  /* a header was given out */
     bool stopped, failed;
-    GQueue held;     /* of struct held, until started */
-    gint64 held_us;  /* monotonic, since when */
-    gint64 heard_us; /* monotonic, of the last frame, or of the start */
+    _Atomic bool untrusted; /* its certificate did not pass */
+    GQueue held;            /* of struct held, until started */
+    gint64 held_us;         /* monotonic, since when */
+    gint64 heard_us;        /* monotonic, of the last frame, or of the start */
     gint64 timeout_us;
     int64_t latency_ms;
     int64_t offset_ms;              /* wall time = running time + this */
@@ -65,6 +67,7 @@ const char *camera_fault_name(enum camera_fault fault)
 {
     static const char *const names[] = {[CAMERA_UNREACHABLE] = "unreachable",
                                         [CAMERA_UNAUTHORIZED] = "unauthorized",
+                                        [CAMERA_UNTRUSTED] = "untrusted",
                                         [CAMERA_NOT_FOUND] = "not_found",
                                         [CAMERA_UNSUPPORTED] = "unsupported",
                                         [CAMERA_STALLED] = "stalled",
@@ -379,6 +382,8 @@ static const char *said_of(enum camera_fault fault, const GError *error)
         return "the camera does not accept user and password";
     case CAMERA_NOT_FOUND:
         return "the camera has no stream at this path";
+    case CAMERA_UNTRUSTED:
+        return "the camera's certificate does not pass";
     case CAMERA_UNREACHABLE:
         return "the camera does not answer, or has closed the connection";
     case CAMERA_UNSUPPORTED:
@@ -398,7 +403,8 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer arg
     (void) bus;
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
         gst_message_parse_error(message, &error, NULL);
-        fail(s, fault_of(error), said_of(fault_of(error), error));
+        enum camera_fault fault = s->untrusted ? CAMERA_UNTRUSTED : fault_of(error);
+        fail(s, fault, said_of(fault, error));
         g_clear_error(&error);
     } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS) {
         fail(s, CAMERA_ENDED, "the camera has ended the stream");
@@ -440,6 +446,32 @@ static char *location_of(const struct camera_source_conf *conf)
                : g_strdup(conf->url);
 }
 
+/* Asked about a certificate that does not pass; without an answer that it does, it is refused. */
+static gboolean on_bad_certificate(GstElement *rtsp, GTlsConnection *tls, GTlsCertificate *peer,
+                                   GTlsCertificateFlags errors, gpointer arg)
+{
+    struct camera_source *s = arg;
+    (void) rtsp;
+    (void) tls;
+    (void) peer;
+    (void) errors;
+    s->untrusted = true;
+    return FALSE;
+}
+
+/* false: the file of those who sign cannot be read, so that nobody is to be trusted. */
+static bool trust(GstElement *rtsp, const struct camera_source_conf *conf)
+{
+    if (!conf->tls_verify || !conf->ca_file)
+        return true;
+    GTlsDatabase *anchors = g_tls_file_database_new(conf->ca_file, NULL);
+    if (!anchors)
+        return false;
+    g_object_set(rtsp, "tls-database", anchors, NULL);
+    g_object_unref(anchors);
+    return true;
+}
+
 static GstElement *rtsp_new(struct camera_source *s, const struct camera_source_conf *conf)
 {
     GstElement *rtsp = gst_element_factory_make("rtspsrc", NULL);
@@ -451,10 +483,12 @@ static GstElement *rtsp_new(struct camera_source *s, const struct camera_source_
                  protocols_of(conf->transport, tls), "tcp-timeout",
                  (guint64) conf->timeout_ms * 1000, "timeout", (guint64) conf->timeout_ms * 1000,
                  "teardown-timeout", (guint64) 100 * GST_MSECOND, "user-agent",
-                 "Kinema/" KINEMA_VERSION, "tls-validation-flags", 0, NULL);
+                 "Kinema/" KINEMA_VERSION, "tls-validation-flags",
+                 conf->tls_verify ? G_TLS_CERTIFICATE_VALIDATE_ALL : 0, NULL);
     g_free(location);
     if (conf->user)
         g_object_set(rtsp, "user-id", conf->user, "user-pw", conf->password, NULL);
+    g_signal_connect(rtsp, "accept-certificate", G_CALLBACK(on_bad_certificate), s);
     g_signal_connect(rtsp, "select-stream", G_CALLBACK(on_select), s);
     g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_pad), s);
     g_signal_connect(rtsp, "no-more-pads", G_CALLBACK(on_no_more_pads), s);
@@ -517,6 +551,10 @@ struct camera_source *camera_source_start(const struct camera_source_conf *conf,
         return s;
     }
     gst_bin_add(GST_BIN(s->pipeline), rtsp);
+    if (!trust(rtsp, conf)) {
+        fail(s, CAMERA_UNTRUSTED, "the file of trusted signers cannot be read");
+        return s;
+    }
     if (gst_element_set_state(s->pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
         fail(s, CAMERA_BROKEN, "GStreamer does not start");
     return s;

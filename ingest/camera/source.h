@@ -24,6 +24,7 @@ enum camera_transport camera_transport_of(struct kn_str name); /* "udp"; CAMERA_
 enum camera_fault {
     CAMERA_UNREACHABLE,  /* nobody answers, or the connection broke */
     CAMERA_UNAUTHORIZED, /* the password is wrong */
+    CAMERA_UNTRUSTED,    /* its certificate is to be verified, and does not pass */
     CAMERA_NOT_FOUND,    /* there is no such stream on the camera */
     CAMERA_UNSUPPORTED,  /* it offers nothing that can be stored */
     CAMERA_STALLED,      /* it has sent nothing for a while */
@@ -44,6 +45,8 @@ struct camera_source_conf {
     const char *url;             /* rtsp:// or rtsps://, without credentials */
     const char *user, *password; /* NULL: none */
     enum camera_transport transport;
+    bool tls_verify;     /* of rtsps://: the camera's certificate has to pass */
+    const char *ca_file; /* who signs them; NULL: whom the machine trusts */
     unsigned latency_ms; /* how long packets are waited for that come out of order */
     unsigned timeout_ms; /* of connecting, and of silence */
 };

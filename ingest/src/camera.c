@@ -33,7 +33,8 @@ static const char *state_name(enum ingest_camera_state state)
 {
     static const char *const names[] = {[INGEST_CAMERA_CONNECTING] = "CONNECTING",
                                         [INGEST_CAMERA_RECORDING] = "RECORDING",
-                                        [INGEST_CAMERA_WAITING] = "WAITING"};
+                                        [INGEST_CAMERA_WAITING] = "WAITING",
+                                        [INGEST_CAMERA_RESTING] = "RESTING"};
     return names[state];
 }
 
@@ -79,12 +80,12 @@ int ingest_camera_write(struct ingest *ingest, const struct storage_stream *stre
     struct ingest_camera_view *view = view_get(ingest, stream, &r);
     if (!view)
         return r;
-    write_text(w, "url", ingest_camera_url_shown(&view->settings));
-    write_text(w, "user", kn_str_from(view->settings.user));
+    write_text(w, "url", ingest_camera_url_shown(&view->settings.source));
+    write_text(w, "user", kn_str_from(view->settings.source.user));
     kn_json_key(w, "hasPassword");
-    kn_json_bool(w, *view->settings.password != '\0');
+    kn_json_bool(w, *view->settings.source.password != '\0');
     kn_json_key(w, "transport");
-    kn_json_text(w, ingest_camera_transport_name(view->settings.transport));
+    kn_json_text(w, ingest_camera_transport_name(view->settings.source.transport));
     write_status(w, &view->status);
     view_free(view);
     return 0;
@@ -127,42 +128,41 @@ static struct kn_str address_of(const char *url)
 
 /* Passwords are given to the address they were meant for, and to no other: whoever may change a
  * camera must not learn its password by pointing it at a machine of his own. */
-static int keep(const struct ingest_camera_settings *now, const struct ingest_camera_wish *wish,
-                struct ingest_camera_settings *settings, struct kn_err *err)
+static int keep(const struct ingest_camera_source *now, const struct ingest_camera_wish *wish,
+                struct ingest_camera_source *source, struct kn_err *err)
 {
-    struct kn_str before = address_of(now->url), after = address_of(settings->url);
+    struct kn_str before = address_of(now->url), after = address_of(source->url);
+    source->tls = now->tls; /* a wish does not speak of it */
     bool same = kn_str_eq_nocase(before, after);
-    if (same && kn_str_eq(kn_str_from(settings->url), ingest_camera_url_shown(now)))
-        memcpy(settings->url, now->url,
-               sizeof settings->url); /* with the query that is not shown */
-    if (wish->password.ptr || *settings->password || !*now->password)
+    if (same && kn_str_eq(kn_str_from(source->url), ingest_camera_url_shown(now)))
+        memcpy(source->url, now->url, sizeof source->url); /* with the query that is not shown */
+    if (wish->password.ptr || *source->password || !*now->password)
         return 0;
     if (!same)
         return kn_fail(err, -EINVAL, "the address is another one: give the password again");
-    memcpy(settings->password, now->password, sizeof settings->password);
+    memcpy(source->password, now->password, sizeof source->password);
     return 0;
 }
 
 int ingest_camera_wished(struct ingest *ingest, const struct storage_stream *stream,
-                         const struct ingest_camera_wish *wish,
-                         struct ingest_camera_settings *settings, struct kn_err *err)
+                         const struct ingest_camera_wish *wish, struct ingest_camera_source *source,
+                         struct kn_err *err)
 {
-    *settings = (struct ingest_camera_settings){0};
-    if (transport_of(wish->transport, &settings->transport) < 0)
+    *source = (struct ingest_camera_source){0};
+    if (transport_of(wish->transport, &source->transport) < 0)
         return kn_fail(err, -EINVAL, "the transport is auto, tcp, udp or http");
-    if (ingest_camera_url(wish->url, settings, err) < 0)
+    if (ingest_camera_url(wish->url, source, err) < 0)
         return -EINVAL;
-    if ((wish->user.len > 0 &&
-         kn_str_copy(settings->user, sizeof settings->user, wish->user) < 0) ||
+    if ((wish->user.len > 0 && kn_str_copy(source->user, sizeof source->user, wish->user) < 0) ||
         (wish->password.len > 0 &&
-         kn_str_copy(settings->password, sizeof settings->password, wish->password) < 0))
+         kn_str_copy(source->password, sizeof source->password, wish->password) < 0))
         return kn_fail(err, -EINVAL, "user and password have at most %d bytes",
                        INGEST_CAMERA_USER_BYTES_MAX);
     int r = -ENOENT;
     struct ingest_camera_view *view = stream ? view_get(ingest, stream, &r) : NULL;
     if (!view)
         return r == -ENOENT ? 0 : r;
-    r = keep(&view->settings, wish, settings, err);
+    r = keep(&view->settings.source, wish, source, err);
     view_free(view);
     return r;
 }
@@ -181,24 +181,33 @@ static int stream_make(struct ingest *ingest, struct kn_str name, uint32_t reten
     return *ret ? 0 : -EBUSY;
 }
 
+/* Its schedule stays, and what an edge configuration says; a secret it had it has no more. */
+static int connect_to(void *ctx, struct ingest_camera_settings *draft)
+{
+    const struct ingest_camera_source *source = ctx;
+    draft->source = *source;
+    draft->edge.secret_arn[0] = '\0';
+    return 0;
+}
+
 int ingest_camera_connect(struct ingest *ingest, struct kn_str name,
                           const struct ingest_camera_wish *wish, uint32_t retention_hours,
                           struct kn_err *err)
 {
     KN_CLEANUP(storage_stream_unrefp)
     struct storage_stream *stream = storage_stream_find(ingest->storage, name);
-    struct ingest_camera_settings *settings = malloc(sizeof *settings);
-    if (!settings)
+    struct ingest_camera_source *source = malloc(sizeof *source);
+    if (!source)
         return -ENOMEM;
-    int r = ingest_camera_wished(ingest, stream, wish, settings, err);
+    int r = ingest_camera_wished(ingest, stream, wish, source, err);
     if (r == 0 && stream && stream->status != STORAGE_STREAM_ACTIVE)
         r = -EBUSY;
     if (r == 0 && !stream)
         r = stream_make(ingest, name, retention_hours, &stream);
     if (r == 0)
-        r = ingest_cameras_put(ingest->cameras, stream, settings);
-    explicit_bzero(settings, sizeof *settings);
-    free(settings);
+        r = ingest_cameras_edit(ingest->cameras, stream, connect_to, source);
+    explicit_bzero(source, sizeof *source);
+    free(source);
     return r;
 }
 

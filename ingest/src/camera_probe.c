@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/crypto.h"
 #include "core/json.h"
 #include "core/keyring.h"
 #include "core/thread.h"
@@ -61,12 +62,12 @@ static void environment_done(struct environment *e)
     explicit_bzero(e, sizeof *e);
 }
 
-static int environment_of(const struct ingest_camera_settings *settings, struct environment *e)
+static int environment_of(const struct ingest_camera_source *source, struct environment *e)
 {
     size_t count = 0, inherited = 0;
-    snprintf(e->url, sizeof e->url, "KINEMA_CAMERA_URL=%s", settings->url);
-    snprintf(e->user, sizeof e->user, "KINEMA_CAMERA_USER=%s", settings->user);
-    snprintf(e->password, sizeof e->password, "KINEMA_CAMERA_PASSWORD=%s", settings->password);
+    snprintf(e->url, sizeof e->url, "KINEMA_CAMERA_URL=%s", source->url);
+    snprintf(e->user, sizeof e->user, "KINEMA_CAMERA_USER=%s", source->user);
+    snprintf(e->password, sizeof e->password, "KINEMA_CAMERA_PASSWORD=%s", source->password);
     while (environ[inherited])
         inherited++;
     e->all = calloc(inherited + 4, sizeof *e->all);
@@ -76,7 +77,7 @@ static int environment_of(const struct ingest_camera_settings *settings, struct 
         if (strncmp(environ[i], "KINEMA_CAMERA_", strlen("KINEMA_CAMERA_")) != 0)
             e->all[count++] = environ[i];
     e->all[count++] = e->url;
-    if (*settings->user) {
+    if (*source->user) {
         e->all[count++] = e->user;
         e->all[count] = e->password;
     }
@@ -84,12 +85,12 @@ static int environment_of(const struct ingest_camera_settings *settings, struct 
 }
 
 static int spawn(const struct ingest_camera_program *program,
-                 const struct ingest_camera_settings *settings, struct probe *probe)
+                 const struct ingest_camera_source *source, struct probe *probe)
 {
     char seconds[8], transport[8];
     int pair[2];
     snprintf(seconds, sizeof seconds, "%d", INGEST_PROBE_SECONDS);
-    snprintf(transport, sizeof transport, "%s", ingest_camera_transport_name(settings->transport));
+    snprintf(transport, sizeof transport, "%s", ingest_camera_transport_name(source->transport));
     char *const argv[] = {(char[]){"kinema-camera"},
                           (char[]){"probe"},
                           (char[]){"-"},
@@ -99,7 +100,7 @@ static int spawn(const struct ingest_camera_program *program,
                           seconds,
                           NULL};
     struct environment *e = calloc(1, sizeof *e);
-    int r = e ? environment_of(settings, e) : -ENOMEM;
+    int r = e ? environment_of(source, e) : -ENOMEM;
     if (r == 0 && pipe2(pair, O_CLOEXEC) < 0)
         r = -errno;
     if (r == 0) {
@@ -169,7 +170,7 @@ static struct probe *free_slot_locked(struct ingest_probes *probes)
     return running < INGEST_PROBES_AT_ONCE ? found : NULL;
 }
 
-int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_settings *settings,
+int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_source *source,
                         struct kn_str owner, char *ret_id)
 {
     KN_LOCKED(&probes->lock);
@@ -184,7 +185,7 @@ int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera
     kn_buf_init(&probe->said, ANSWER_BYTES_MAX);
     int r = kn_str_copy(probe->owner, sizeof probe->owner, owner);
     if (r == 0)
-        r = spawn(&program, settings, probe);
+        r = spawn(&program, source, probe);
     if (r < 0)
         return r;
     uint8_t id[ID_BYTES];
@@ -251,14 +252,14 @@ int ingest_probe_start(struct ingest *ingest, struct kn_str name,
     KN_CLEANUP(storage_stream_unrefp)
     struct storage_stream *stream =
         name.len > 0 ? storage_stream_find(ingest->storage, name) : NULL;
-    struct ingest_camera_settings *settings = malloc(sizeof *settings);
-    if (!settings)
+    struct ingest_camera_source *source = malloc(sizeof *source);
+    if (!source)
         return -ENOMEM;
-    int r = ingest_camera_wished(ingest, stream, wish, settings, err);
+    int r = ingest_camera_wished(ingest, stream, wish, source, err);
     if (r == 0)
-        r = ingest_probes_start(ingest->probes, settings, owner, ret_id);
-    explicit_bzero(settings, sizeof *settings);
-    free(settings);
+        r = ingest_probes_start(ingest->probes, source, owner, ret_id);
+    explicit_bzero(source, sizeof *source);
+    free(source);
     return r;
 }
 

@@ -9,6 +9,8 @@
 #include "camera_settings.h"
 #include "camera_worker.h"
 
+#include "core/buf.h"
+
 struct ingest_probes;
 int ingest_probes_new(struct kn_clock *clock, struct ingest_probes **ret) KN_MUSTUSE;
 int ingest_probes_run(struct ingest_probes *probes, const struct ingest_camera_program *program)
@@ -18,7 +20,7 @@ void ingest_probes_end(struct ingest_probes *probes);
 void ingest_probes_free(struct ingest_probes *probes);
 
 /* As ingest_probe_start and ingest_probe_read. */
-int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_settings *settings,
+int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_source *source,
                         struct kn_str owner, char *ret_id) KN_MUSTUSE;
 int ingest_probes_read(struct ingest_probes *probes, struct kn_str id, struct kn_str owner,
                        struct kn_buf *dst) KN_MUSTUSE;

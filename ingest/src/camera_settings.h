@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a camera's video comes from, and its record in the catalogue: sealed with a key of the data
- * folder, since the URL, the user and the password of a camera are secrets. They are never logged
- * and never answered; what is shown of a URL ends before its query.
+ * What is said of a camera: where its video comes from, when it is recorded, and what AWS's edge
+ * configuration adds. URL, user and password are secrets: never logged and never answered; what is
+ * shown of a URL ends before its query.
  */
 #ifndef INGEST_SRC_CAMERA_SETTINGS_H
 #define INGEST_SRC_CAMERA_SETTINGS_H
 
-#include "core/crypto.h"
-#include "storage/meta.h"
+#include "schedule.h"
 
 enum {
     INGEST_CAMERA_URL_BYTES_MAX = 2048,
     INGEST_CAMERA_USER_BYTES_MAX = 256,
+    INGEST_CAMERA_SECRET_BYTES_MAX = 256, /* a secret's name */
+    INGEST_CAMERA_HUB_BYTES_MAX = 1024,
+    INGEST_CAMERA_SECRET_ARN_BYTES_MAX = 2048,
 };
 
 enum ingest_camera_transport {
@@ -23,28 +25,60 @@ enum ingest_camera_transport {
 };
 const char *ingest_camera_transport_name(enum ingest_camera_transport transport);
 
-struct ingest_camera_settings {
+enum ingest_camera_tls { /* of rtsps:// */
+    INGEST_CAMERA_TLS_INSECURE,
+    INGEST_CAMERA_TLS_VERIFY
+};
+
+/* A secret is one of these under a name of its own, and a camera without a secret has one. */
+struct ingest_camera_source {
     char url[INGEST_CAMERA_URL_BYTES_MAX + 1]; /* without credentials */
     char user[INGEST_CAMERA_USER_BYTES_MAX + 1], password[INGEST_CAMERA_USER_BYTES_MAX + 1];
     enum ingest_camera_transport transport;
+    enum ingest_camera_tls tls;
+};
+
+/* A schedule as it was given; expression empty: none. */
+struct ingest_camera_times {
+    char expression[INGEST_SCHEDULE_BYTES_MAX + 1];
+    uint32_t duration_s;
+};
+
+enum ingest_camera_edge_flag {
+    INGEST_CAMERA_EDGE_DELETION = 1, /* members that were given, though perhaps with nothing in */
+    INGEST_CAMERA_EDGE_LOCAL_SIZE = 2,
+    INGEST_CAMERA_EDGE_DELETE_OLDEST = 4,
+    INGEST_CAMERA_EDGE_DELETE_AFTER_UPLOAD = 8,
+    INGEST_CAMERA_EDGE_KEEP_AFTER_UPLOAD = 16,
+};
+
+/* What only StartEdgeConfigurationUpdate says, kept as it was said. hub empty: nothing was. */
+struct ingest_camera_edge {
+    char hub[INGEST_CAMERA_HUB_BYTES_MAX + 1];
+    char secret_arn[INGEST_CAMERA_SECRET_ARN_BYTES_MAX + 1]; /* empty: the source is its own */
+    struct ingest_camera_times uploader;
+    uint32_t retention_hours, size_mb; /* 0: not given */
+    uint8_t flags;                     /* of enum ingest_camera_edge_flag */
+};
+
+struct ingest_camera_settings {
+    struct ingest_camera_source source; /* also of one with a secret: what that says */
+    struct ingest_camera_times times;
+    struct ingest_camera_edge edge;
     int64_t created_ms, updated_ms;
 };
 
 /* Takes a URL apart: rtsp:// or rtsps://, with or without user:password@. -EINVAL: err says why. */
-int ingest_camera_url(struct kn_str url, struct ingest_camera_settings *dst, struct kn_err *err)
+int ingest_camera_url(struct kn_str url, struct ingest_camera_source *dst, struct kn_err *err)
     KN_MUSTUSE;
 /* The URL as it may be shown. */
-struct kn_str ingest_camera_url_shown(const struct ingest_camera_settings *settings);
+struct kn_str ingest_camera_url_shown(const struct ingest_camera_source *source);
 
-/* Records "v/<stream id>"; all block. get: -ENOENT; -EBADMSG: sealed with another key. */
-int ingest_camera_put(struct storage_meta *meta, const uint8_t key[KN_AEAD_KEY_BYTES],
-                      const struct storage_id *stream,
-                      const struct ingest_camera_settings *settings) KN_MUSTUSE;
-int ingest_camera_remove(struct storage_meta *meta, const struct storage_id *stream) KN_MUSTUSE;
-typedef int ingest_camera_fn(void *ctx, const struct storage_id *stream,
-                             const struct ingest_camera_settings *settings, int result);
-/* Each with its settings, or with NULL and why they cannot be read. */
-int ingest_camera_list(struct storage_meta *meta, const uint8_t key[KN_AEAD_KEY_BYTES],
-                       ingest_camera_fn *each, void *ctx) KN_MUSTUSE;
+/* What stands last in a secret's ARN: its name. Empty for an empty ARN. */
+struct kn_str ingest_camera_secret_name(struct kn_str arn);
+
+/* Checks a schedule that is to be kept, at now_s: -EINVAL, err says why, also when it is over. */
+int ingest_camera_times_set(struct ingest_camera_times *times, struct kn_str expression,
+                            uint32_t duration_s, int64_t now_s, struct kn_err *err) KN_MUSTUSE;
 
 #endif

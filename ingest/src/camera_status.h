@@ -15,6 +15,7 @@ enum ingest_camera_state {
     INGEST_CAMERA_CONNECTING,
     INGEST_CAMERA_RECORDING,
     INGEST_CAMERA_WAITING, /* something went wrong; it is tried again */
+    INGEST_CAMERA_RESTING, /* by its schedule; no process says so */
 };
 
 struct ingest_camera_track {

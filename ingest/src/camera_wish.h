@@ -7,9 +7,9 @@
 #include "ingest/camera.h"
 
 /* What a wish comes to, with what the stream's camera (there may be no stream, and none) keeps of
- * its own. -EINVAL: err says why. settings hold secrets: to be wiped. */
+ * its own. -EINVAL: err says why. source holds secrets: to be wiped. */
 int ingest_camera_wished(struct ingest *ingest, const struct storage_stream *stream,
-                         const struct ingest_camera_wish *wish,
-                         struct ingest_camera_settings *settings, struct kn_err *err) KN_MUSTUSE;
+                         const struct ingest_camera_wish *wish, struct ingest_camera_source *source,
+                         struct kn_err *err) KN_MUSTUSE;
 
 #endif

@@ -107,10 +107,12 @@ int ingest_camera_worker_start(struct ingest_camera_worker *worker,
     if (r < 0) {
         close(pair[0]);
         worker->pid = 0;
+        worker->error = r;
         postpone(worker, now_ns);
         return r;
     }
     worker->fd = pair[0];
+    worker->error = 0;
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct ingest_camera_worker {
     int fd;
     int64_t started_ns, restart_ns; /* monotonic; restart_ns: not before */
     unsigned failures;              /* ends in a row that came soon */
+    int error;                      /* of the last start; 0: it went well, or none was tried */
 };
 
 struct ingest_camera_program {

@@ -36,11 +36,19 @@ static struct kn_metric_family worker_ends = {.kind = KN_COUNTER,
                                               .name = "kinema_camera_worker_ends_total",
                                               .help = "Processes for cameras that ended."};
 
+static struct kn_metric_family due = {.kind = KN_GAUGE,
+                                      .name = "kinema_camera_due",
+                                      .help = "1: its schedule wants the camera recorded now.",
+                                      .labels = {"stream"}};
+
 struct camera {
     struct ingest_camera_view view;
     size_t worker;
     unsigned crashes;
-    bool said; /* its worker knows of it */
+    bool said; /* its worker knows whether and how it is to be recorded */
+    struct ingest_schedule schedule;
+    bool scheduled, open;        /* open: a window is, or there is no schedule */
+    int64_t looked_s, changes_s; /* wall time of that, and until when it holds */
     int64_t heard_ms;
     uint64_t heard_bytes;
 };
@@ -51,7 +59,7 @@ struct ingest_cameras {
     size_t workers_shared, cameras_max;
     unsigned latency_ms, timeout_ms;
     uint8_t key[KN_AEAD_KEY_BYTES];
-    char *program, *dir;
+    char *program, *dir, *ca_file;
     pthread_t thread;
     bool started;
     int wake_fd;
@@ -127,6 +135,7 @@ static void forget_metrics(const struct camera *camera)
     kn_metric_drop(&recording, &name);
     kn_metric_drop(&reconnects, &name);
     kn_metric_drop(&lost, &name);
+    kn_metric_drop(&due, &name);
 }
 
 static void erase_locked(struct ingest_cameras *cs, size_t at)
@@ -144,17 +153,24 @@ static void erase_locked(struct ingest_cameras *cs, size_t at)
 static void write_order(struct kn_json_writer *w, const struct ingest_cameras *cs,
                         const struct ingest_camera_view *view)
 {
+    const struct ingest_camera_source *source = &view->settings.source;
     kn_json_object_begin(w);
     kn_json_key(w, "camera");
     kn_json_text(w, view->name);
     kn_json_key(w, "url");
-    kn_json_text(w, view->settings.url);
+    kn_json_text(w, source->url);
     kn_json_key(w, "user");
-    kn_json_text(w, view->settings.user);
+    kn_json_text(w, source->user);
     kn_json_key(w, "password");
-    kn_json_text(w, view->settings.password);
+    kn_json_text(w, source->password);
     kn_json_key(w, "transport");
-    kn_json_text(w, ingest_camera_transport_name(view->settings.transport));
+    kn_json_text(w, ingest_camera_transport_name(source->transport));
+    kn_json_key(w, "tls");
+    kn_json_text(w, source->tls == INGEST_CAMERA_TLS_VERIFY ? "verify" : "insecure");
+    if (cs->ca_file) {
+        kn_json_key(w, "caFile");
+        kn_json_text(w, cs->ca_file);
+    }
     kn_json_key(w, "latencyMs");
     kn_json_u64(w, cs->latency_ms);
     kn_json_key(w, "timeoutMs");
@@ -162,7 +178,16 @@ static void write_order(struct kn_json_writer *w, const struct ingest_cameras *c
     kn_json_object_end(w);
 }
 
-static void say_locked(struct ingest_cameras *cs, struct camera *camera)
+static void write_drop(struct kn_json_writer *w, const struct ingest_camera_view *view)
+{
+    kn_json_object_begin(w);
+    kn_json_key(w, "drop");
+    kn_json_text(w, view->name);
+    kn_json_object_end(w);
+}
+
+/* wanted: it is to be recorded. */
+static void say_locked(struct ingest_cameras *cs, struct camera *camera, bool wanted)
 {
     struct ingest_camera_worker *worker = &cs->workers[camera->worker];
     struct kn_buf out;
@@ -171,29 +196,13 @@ static void say_locked(struct ingest_cameras *cs, struct camera *camera)
         return;
     kn_buf_init(&out, ORDER_BYTES_MAX);
     kn_json_writer_init(&w, &out);
-    write_order(&w, cs, &camera->view);
+    if (wanted)
+        write_order(&w, cs, &camera->view);
+    else
+        write_drop(&w, &camera->view);
     camera->said = out.error == 0 && ingest_camera_worker_say(worker, kn_buf_bytes(&out)) == 0;
     if (out.ptr)
         explicit_bzero(out.ptr, out.len);
-    kn_buf_done(&out);
-}
-
-/* Not heard by a worker that is behind: it records on until the stream is gone, which refuses. */
-static void say_drop_locked(struct ingest_cameras *cs, const struct camera *camera)
-{
-    struct ingest_camera_worker *worker = &cs->workers[camera->worker];
-    struct kn_buf out;
-    struct kn_json_writer w;
-    if (!worker->pid)
-        return;
-    kn_buf_init(&out, ORDER_BYTES_MAX);
-    kn_json_writer_init(&w, &out);
-    kn_json_object_begin(&w);
-    kn_json_key(&w, "drop");
-    kn_json_text(&w, camera->view.name);
-    kn_json_object_end(&w);
-    if (out.error == 0)
-        (void) !ingest_camera_worker_say(worker, kn_buf_bytes(&out));
     kn_buf_done(&out);
 }
 
@@ -255,8 +264,9 @@ static void heard_locked(struct ingest_cameras *cs, size_t worker, struct kn_byt
     if (ingest_camera_status_read(packet, name, &status) < 0)
         return;
     struct camera *camera = find_locked(cs, kn_str_from(name));
-    if (!camera || camera->worker != worker)
-        return;
+    if (!camera || camera->worker != worker || !camera->open)
+        return; /* or it has not heard yet that the window is over */
+    camera->view.heard_ms = kn_wall_ms(cs->clock);
     struct ingest_camera_status before = camera->view.status;
     camera->view.status = status;
     measure(cs, camera);
@@ -269,6 +279,8 @@ static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, con
 {
     struct ingest_camera_status *status = &camera->view.status;
     camera->said = false;
+    if (!camera->open)
+        return;
     *status = (struct ingest_camera_status){.state = INGEST_CAMERA_WAITING,
                                             .fault_ms = kn_wall_ms(cs->clock)};
     snprintf(status->fault, sizeof status->fault, "broken");
@@ -312,16 +324,59 @@ static void listen_locked(struct ingest_cameras *cs, size_t worker)
     }
 }
 
+/* --- schedules ---------------------------------------------------------------------------------
+ */
+static void schedule_locked(struct camera *camera)
+{
+    const struct ingest_camera_times *times = &camera->view.settings.times;
+    camera->scheduled = *times->expression &&
+                        ingest_schedule_parse(kn_str_from(times->expression), times->duration_s,
+                                              &camera->schedule, NULL) == 0;
+    camera->changes_s = 0; /* to be looked at */
+}
+
+/* Is a window open now? Its worker is to be told when that changes. */
+static void look_at_clock_locked(struct ingest_cameras *cs, struct camera *camera)
+{
+    struct ingest_camera_view *view = &camera->view;
+    int64_t now_s = kn_wall_ms(cs->clock) / 1000;
+    bool was_open = camera->open, first = camera->looked_s == 0;
+    if (now_s >= camera->looked_s && now_s < camera->changes_s)
+        return;
+    camera->looked_s = now_s;
+    camera->open = true;
+    camera->changes_s = INT64_MAX;
+    if (camera->scheduled)
+        camera->open = ingest_schedule_open(&camera->schedule, now_s, &camera->changes_s);
+    view->next_ms = camera->open || camera->changes_s == INT64_MAX ? 0 : camera->changes_s * 1000;
+    struct kn_str name = kn_str_from(view->name);
+    kn_metric_set(kn_metric_series(&due, &name), camera->open ? 1 : 0);
+    if (camera->open == was_open && !first)
+        return;
+    camera->said = false;
+    view->status.state = camera->open ? INGEST_CAMERA_CONNECTING : INGEST_CAMERA_RESTING;
+    view->kbit_per_s = 0;
+    camera->heard_ms = 0;
+    show_locked(camera);
+    if (!camera->open)
+        kn_log_info("camera_rests", "stream=%s next_ms=%" PRId64, view->name, view->next_ms);
+}
+
 /* --- the thread --------------------------------------------------------------------------------
  */
 /* Workers that are needed run and know their cameras; returns how long that may rest, in ms. */
 static int tend_locked(struct ingest_cameras *cs)
 {
     const struct ingest_camera_program program = {.path = cs->program, .dir = cs->dir};
-    int64_t now_ns = kn_mono_ns(cs->clock), wait_ms = LOOK_MS;
+    int64_t now_ns = kn_mono_ns(cs->clock), now_ms = kn_wall_ms(cs->clock), wait_ms = LOOK_MS;
     for (size_t i = 0; i < cs->count; i++) {
         struct camera *camera = cs->cameras[i];
         struct ingest_camera_worker *worker = &cs->workers[camera->worker];
+        look_at_clock_locked(cs, camera);
+        if (camera->changes_s < INT64_MAX)
+            wait_ms = kn_min_i64(wait_ms, camera->changes_s * 1000 - now_ms);
+        if (!worker->pid && !camera->open)
+            continue; /* no process for one that rests */
         if (!worker->pid && worker->restart_ns <= now_ns) {
             int r = ingest_camera_worker_start(worker, &program, now_ns);
             if (r < 0)
@@ -331,7 +386,7 @@ static int tend_locked(struct ingest_cameras *cs)
         if (!worker->pid)
             wait_ms = kn_min_i64(wait_ms, (worker->restart_ns - now_ns) / 1000000 + 1);
         else if (!camera->said)
-            say_locked(cs, camera);
+            say_locked(cs, camera, camera->open);
         if (worker->pid && !camera->said)
             wait_ms = kn_min_i64(wait_ms, UNSAID_MS);
     }
@@ -360,7 +415,7 @@ static void look_for_deleted(struct ingest_cameras *cs)
             continue;
         }
         kn_lock_take(&cs->lock);
-        say_drop_locked(cs, cs->cameras[i]);
+        say_locked(cs, cs->cameras[i], false);
         erase_locked(cs, i--);
         kn_lock_give(&cs->lock);
     }
@@ -407,32 +462,65 @@ static void *main_of(void *arg)
 
 /* --- operations --------------------------------------------------------------------------------
  */
-int ingest_cameras_put(struct ingest_cameras *cs, const struct storage_stream *stream,
-                       struct ingest_camera_settings *settings)
+/* What a camera with a secret is to be connected to. */
+static int resolve(struct ingest_cameras *cs, struct ingest_camera_settings *settings)
 {
+    struct ingest_camera_secret secret;
+    struct kn_str name = ingest_camera_secret_name(kn_str_from(settings->edge.secret_arn));
+    if (name.len == 0)
+        return 0;
+    int r = ingest_camera_secret_get(storage_meta_of(cs->storage), cs->key, name, &secret);
+    if (r == 0)
+        settings->source = secret.source;
+    explicit_bzero(&secret, sizeof secret);
+    return r;
+}
+
+static int take_locked(struct ingest_cameras *cs, const struct storage_stream *stream,
+                       const struct ingest_camera_settings *settings)
+{
+    int r = 0;
+    struct camera *camera = find_locked(cs, stream->name);
+    if (!camera)
+        r = insert_locked(cs, stream, &camera);
+    if (r < 0)
+        return r;
+    camera->view.stream = stream->id;
+    camera->view.settings = *settings;
+    camera->said = false;
+    schedule_locked(camera);
+    look_at_clock_locked(cs, camera);
+    return 0;
+}
+
+int ingest_cameras_edit(struct ingest_cameras *cs, const struct storage_stream *stream,
+                        ingest_camera_edit_fn *edit, void *ctx)
+{
+    struct ingest_camera_settings draft = {0};
     KN_LOCKED(&cs->change);
     if (!cs->started)
         return -ENOTSUP;
     kn_lock_take(&cs->lock);
-    struct camera *camera = find_locked(cs, stream->name);
-    settings->updated_ms = kn_wall_ms(cs->clock);
-    settings->created_ms = camera ? camera->view.settings.created_ms : settings->updated_ms;
+    const struct camera *camera = find_locked(cs, stream->name);
+    if (camera)
+        draft = camera->view.settings;
     int r = !camera && cs->count >= cs->cameras_max ? -EDQUOT : 0;
     kn_lock_give(&cs->lock);
+    draft.updated_ms = kn_wall_ms(cs->clock);
+    draft.created_ms = draft.created_ms > 0 ? draft.created_ms : draft.updated_ms;
     if (r == 0)
-        r = ingest_camera_put(storage_meta_of(cs->storage), cs->key, &stream->id, settings);
-    if (r < 0)
-        return r;
-    kn_lock_take(&cs->lock);
-    if (!camera)
-        r = insert_locked(cs, stream, &camera); /* when not, it is on disk for the next start */
+        r = edit(ctx, &draft);
+    if (r == 0)
+        r = resolve(cs, &draft);
+    if (r == 0)
+        r = ingest_camera_put(storage_meta_of(cs->storage), cs->key, &stream->id, &draft);
     if (r == 0) {
-        camera->view.stream = stream->id;
-        camera->view.settings = *settings;
-        camera->said = false;
+        kn_lock_take(&cs->lock);
+        r = take_locked(cs, stream, &draft); /* when not, it is on disk for the next start */
+        kn_lock_give(&cs->lock);
+        wake(cs);
     }
-    kn_lock_give(&cs->lock);
-    wake(cs);
+    explicit_bzero(&draft, sizeof draft);
     return r;
 }
 
@@ -450,10 +538,18 @@ int ingest_cameras_remove(struct ingest_cameras *cs, const struct storage_stream
     bool found;
     kn_lock_take(&cs->lock);
     size_t at = at_name_locked(cs, stream->name, &found);
-    say_drop_locked(cs, cs->cameras[at]);
+    say_locked(cs, cs->cameras[at], false);
     erase_locked(cs, at);
     kn_lock_give(&cs->lock);
     return 0;
+}
+
+static void copy_locked(const struct ingest_cameras *cs, const struct camera *camera,
+                        struct ingest_camera_view *ret)
+{
+    *ret = camera->view;
+    ret->in_sync = camera->said || !camera->open;
+    ret->error = cs->workers[camera->worker].error;
 }
 
 int ingest_cameras_get(struct ingest_cameras *cs, const struct storage_stream *stream,
@@ -463,7 +559,7 @@ int ingest_cameras_get(struct ingest_cameras *cs, const struct storage_stream *s
     const struct camera *camera = find_locked(cs, stream->name);
     if (!camera)
         return -ENOENT;
-    *ret = camera->view;
+    copy_locked(cs, camera, ret);
     return 0;
 }
 
@@ -476,8 +572,86 @@ int ingest_cameras_next(struct ingest_cameras *cs, struct kn_str after,
     at += found ? 1 : 0;
     if (at >= cs->count)
         return -ENOENT;
-    *ret = cs->cameras[at]->view;
+    copy_locked(cs, cs->cameras[at], ret);
     return 0;
+}
+
+/* --- secrets -----------------------------------------------------------------------------------
+ */
+static bool has_secret(const struct camera *camera, struct kn_str name)
+{
+    return kn_str_eq(ingest_camera_secret_name(kn_str_from(camera->view.settings.edge.secret_arn)),
+                     name);
+}
+
+static int count_one(void *ctx, struct kn_str name, const struct ingest_camera_secret *secret,
+                     int result)
+{
+    size_t *count = ctx;
+    (void) name;
+    (void) secret;
+    (void) result;
+    ++*count;
+    return 0;
+}
+
+/* There may be as many as cameras. */
+static int check_room(struct ingest_cameras *cs)
+{
+    size_t count = 0;
+    int r = ingest_cameras_secret_list(cs, (struct kn_str){NULL, 0}, cs->cameras_max, count_one,
+                                       &count);
+    return r == 0 && count >= cs->cameras_max ? -EDQUOT : r;
+}
+
+int ingest_cameras_secret_put(struct ingest_cameras *cs, struct kn_str name,
+                              const struct ingest_camera_source *source)
+{
+    struct storage_meta *meta = storage_meta_of(cs->storage);
+    struct ingest_camera_secret secret;
+    KN_LOCKED(&cs->change);
+    if (!cs->started)
+        return -ENOTSUP;
+    int64_t now_ms = kn_wall_ms(cs->clock);
+    int r = ingest_camera_secret_get(meta, cs->key, name, &secret);
+    secret.created_ms = r == 0 ? secret.created_ms : now_ms;
+    secret.updated_ms = now_ms;
+    secret.source = *source;
+    if (r == -ENOENT)
+        r = check_room(cs);
+    if (r == 0 || r == -EBADMSG)
+        r = ingest_camera_secret_put(meta, cs->key, name, &secret);
+    explicit_bzero(&secret, sizeof secret);
+    if (r < 0)
+        return r;
+    kn_lock_take(&cs->lock);
+    for (size_t i = 0; i < cs->count; i++) {
+        struct camera *camera = cs->cameras[i];
+        if (!has_secret(camera, name))
+            continue;
+        camera->view.settings.source = *source;
+        camera->said = false;
+    }
+    kn_lock_give(&cs->lock);
+    wake(cs);
+    return 0;
+}
+
+int ingest_cameras_secret_remove(struct ingest_cameras *cs, struct kn_str name)
+{
+    bool used = false;
+    KN_LOCKED(&cs->change);
+    kn_lock_take(&cs->lock);
+    for (size_t i = 0; i < cs->count && !used; i++)
+        used = has_secret(cs->cameras[i], name);
+    kn_lock_give(&cs->lock);
+    return used ? -EBUSY : ingest_camera_secret_remove(storage_meta_of(cs->storage), name);
+}
+
+int ingest_cameras_secret_list(struct ingest_cameras *cs, struct kn_str after, size_t most,
+                               ingest_camera_secret_fn *each, void *ctx)
+{
+    return ingest_camera_secret_list(storage_meta_of(cs->storage), cs->key, after, most, each, ctx);
 }
 
 /* --- life --------------------------------------------------------------------------------------
@@ -510,26 +684,36 @@ int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
     return 0;
 }
 
+static void log_unreadable(const struct storage_stream *stream, int error)
+{
+    kn_log_error("camera_unreadable",
+                 "stream=" KN_STR_FMT " err=%s said=\"it was sealed with another camera.key, "
+                 "or is damaged; set it again\"",
+                 KN_STR_ARG(stream ? stream->name : KN_STR("?")), kn_errname(error));
+}
+
 static int load_one(void *ctx, const struct storage_id *id,
                     const struct ingest_camera_settings *settings, int result)
 {
     struct ingest_cameras *cs = ctx;
     KN_CLEANUP(storage_stream_unrefp)
     struct storage_stream *stream = storage_stream_find_id(cs->storage, id);
-    if (!settings) {
-        kn_log_error("camera_unreadable",
-                     "stream=" KN_STR_FMT " err=%s said=\"it was sealed with another camera.key, "
-                     "or is damaged; set it again\"",
-                     KN_STR_ARG(stream ? stream->name : KN_STR("?")), kn_errname(result));
+    if (!stream) { /* deleted with its stream, but for a crash between the two */
+        int r = ingest_camera_remove(storage_meta_of(cs->storage), id);
+        if (r < 0)
+            kn_log_warn("camera_not_removed", "err=%s said=\"its stream is gone\"", kn_errname(r));
         return 0;
     }
-    if (!stream)
-        return 0; /* deleted with its stream, but for a crash between the two */
+    struct ingest_camera_settings whole = settings ? *settings : (struct ingest_camera_settings){0};
+    if (settings)
+        result = resolve(cs, &whole);
+    if (result < 0) {
+        log_unreadable(stream, result);
+        return 0;
+    }
     KN_LOCKED(&cs->lock);
-    struct camera *camera;
-    int r = insert_locked(cs, stream, &camera);
-    if (r == 0)
-        camera->view.settings = *settings;
+    int r = take_locked(cs, stream, &whole);
+    explicit_bzero(&whole, sizeof whole);
     return r;
 }
 
@@ -539,7 +723,8 @@ int ingest_cameras_run(struct ingest_cameras *cs, const struct ingest_cameras_co
     memcpy(cs->key, conf->key, sizeof cs->key);
     cs->program = strdup(conf->program);
     cs->dir = strdup(conf->dir);
-    if (!cs->program || !cs->dir)
+    cs->ca_file = conf->ca_file ? strdup(conf->ca_file) : NULL;
+    if (!cs->program || !cs->dir || (conf->ca_file && !cs->ca_file))
         return kn_fail(err, -ENOMEM, "cameras");
     int r = ingest_camera_list(storage_meta_of(cs->storage), cs->key, load_one, cs);
     if (r == 0)
@@ -579,6 +764,7 @@ void ingest_cameras_free(struct ingest_cameras *cs)
     free(cs->workers);
     free(cs->program);
     free(cs->dir);
+    free(cs->ca_file);
     close(cs->wake_fd);
     kn_lock_done(&cs->lock);
     kn_lock_done(&cs->change);

@@ -9,7 +9,7 @@
 #ifndef INGEST_SRC_CAMERAS_H
 #define INGEST_SRC_CAMERAS_H
 
-#include "camera_settings.h"
+#include "camera_record.h"
 #include "camera_status.h"
 
 #include "ingest/ingest.h"
@@ -23,16 +23,23 @@ struct ingest_camera_view {
     struct ingest_camera_settings settings;
     struct ingest_camera_status status;
     double kbit_per_s; /* of late */
+    int64_t heard_ms;  /* wall time of the last status; 0: none yet */
+    int64_t next_ms;   /* of a resting one: when its next window begins; 0: never */
+    bool in_sync;      /* what is wanted of it has been said to the process that talks to it */
+    int error;         /* why there is no such process; 0: there is, or will be */
 };
 
 int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
                        struct kn_clock *clock, struct ingest_cameras **ret) KN_MUSTUSE;
 void ingest_cameras_free(struct ingest_cameras *cameras);
 
-/* Durable when they return; both block. put: makes or changes; times are filled in. -EDQUOT: there
- * are too many; -ENOTSUP: cameras were not started. */
-int ingest_cameras_put(struct ingest_cameras *cameras, const struct storage_stream *stream,
-                       struct ingest_camera_settings *settings) KN_MUSTUSE;
+/* Makes the camera, or changes it: the draft is what there is, or empty. Not 0: passed through. */
+typedef int ingest_camera_edit_fn(void *ctx, struct ingest_camera_settings *draft);
+/* Durable when they return; all block. edit: times are filled in, and the source of one with a
+ * secret. -EDQUOT: there are too many; -ENOENT: there is no such secret; -ENOTSUP: cameras were not
+ * started. */
+int ingest_cameras_edit(struct ingest_cameras *cameras, const struct storage_stream *stream,
+                        ingest_camera_edit_fn *edit, void *ctx) KN_MUSTUSE;
 int ingest_cameras_remove(struct ingest_cameras *cameras, const struct storage_stream *stream)
     KN_MUSTUSE; /* -ENOENT */
 /* The first whose name is after the one given. -ENOENT. Any thread, never blocks for long. */
@@ -40,6 +47,15 @@ int ingest_cameras_next(struct ingest_cameras *cameras, struct kn_str after,
                         struct ingest_camera_view *ret) KN_MUSTUSE;
 int ingest_cameras_get(struct ingest_cameras *cameras, const struct storage_stream *stream,
                        struct ingest_camera_view *ret) KN_MUSTUSE; /* -ENOENT */
+
+/* Secrets: sources under a name of their own, for cameras that are said to have one. All block.
+ * put: makes or changes, also the cameras that have it; -EDQUOT: there are too many. remove:
+ * -ENOENT; -EBUSY: a camera has it. get and list: as of records. */
+int ingest_cameras_secret_put(struct ingest_cameras *cameras, struct kn_str name,
+                              const struct ingest_camera_source *source) KN_MUSTUSE;
+int ingest_cameras_secret_remove(struct ingest_cameras *cameras, struct kn_str name) KN_MUSTUSE;
+int ingest_cameras_secret_list(struct ingest_cameras *cameras, struct kn_str after, size_t most,
+                               ingest_camera_secret_fn *each, void *ctx) KN_MUSTUSE;
 
 int ingest_cameras_run(struct ingest_cameras *cameras, const struct ingest_cameras_conf *conf,
                        struct kn_err *err) KN_MUSTUSE;

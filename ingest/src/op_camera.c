@@ -4,9 +4,8 @@
  * with kinema:, so that a key with kinesisvideo:* has none of them: who sets a camera's URL makes
  * the server connect to it. docs/cameras.md.
  */
-#include "cameras.h"
+#include "camera_shape.h"
 #include "page_token.h"
-#include "resource.h"
 
 enum {
     LIST_RESULTS_DEFAULT = 100
@@ -19,19 +18,6 @@ static struct kn_api_i64 number_of(uint64_t value)
     return (struct kn_api_i64){true, (int64_t) value};
 }
 
-static struct kn_api_i64 time_of(int64_t ms)
-{
-    return (struct kn_api_i64){ms > 0, ms};
-}
-
-static int text_of(struct kn_api_call *call, struct kn_str text, struct kn_str *ret)
-{
-    if (text.len == 0)
-        return 0;
-    *ret = kn_arena_str(call->arena, text);
-    return ret->ptr ? 0 : -ENOMEM;
-}
-
 static int show_tracks(struct kn_api_call *call, const struct ingest_camera_status *status,
                        struct ingest_Camera *ret)
 {
@@ -41,7 +27,7 @@ static int show_tracks(struct kn_api_call *call, const struct ingest_camera_stat
         return -ENOMEM;
     for (size_t i = 0; i < status->track_count; i++) {
         const struct ingest_camera_track *track = &status->tracks[i];
-        if (text_of(call, kn_str_from(track->codec), &items[i].CodecId) < 0)
+        if (ingest_text_shown(call, kn_str_from(track->codec), &items[i].CodecId) < 0)
             return -ENOMEM;
         if (track->width > 0) {
             items[i].Width = number_of(track->width);
@@ -58,10 +44,11 @@ static int show_tracks(struct kn_api_call *call, const struct ingest_camera_stat
 static void show_numbers(const struct ingest_camera_view *view, struct ingest_Camera *ret)
 {
     const struct ingest_camera_status *status = &view->status;
-    ret->StateTime = time_of(status->state == INGEST_CAMERA_RECORDING ? status->since_ms : 0);
-    ret->FaultTime = time_of(status->fault_ms);
-    ret->LastFrameTime = time_of(status->last_frame_ms);
-    ret->LastPersistedTime = time_of(status->persisted_ms);
+    ret->StateTime =
+        ingest_time_shown(status->state == INGEST_CAMERA_RECORDING ? status->since_ms : 0);
+    ret->FaultTime = ingest_time_shown(status->fault_ms);
+    ret->LastFrameTime = ingest_time_shown(status->last_frame_ms);
+    ret->LastPersistedTime = ingest_time_shown(status->persisted_ms);
     ret->KilobitsPerSecond = (struct kn_api_double){true, view->kbit_per_s};
     ret->FrameCount = number_of(status->frames);
     ret->ByteCount = number_of(status->bytes);
@@ -81,24 +68,27 @@ static int show(struct kn_api_call *call, const struct ingest_camera_view *view,
     static const enum ingest_CameraState states[] = {
         [INGEST_CAMERA_CONNECTING] = INGEST_CameraState_CONNECTING,
         [INGEST_CAMERA_RECORDING] = INGEST_CameraState_RECORDING,
-        [INGEST_CAMERA_WAITING] = INGEST_CameraState_WAITING};
-    static const enum ingest_CameraTransport transports[] = {
-        [INGEST_CAMERA_AUTO] = INGEST_CameraTransport_AUTO,
-        [INGEST_CAMERA_UDP] = INGEST_CameraTransport_UDP,
-        [INGEST_CAMERA_TCP] = INGEST_CameraTransport_TCP,
-        [INGEST_CAMERA_HTTP] = INGEST_CameraTransport_HTTP};
-    *ret = (struct ingest_Camera){.Transport = transports[view->settings.transport],
-                                  .State = states[view->status.state],
-                                  .CreationTime = time_of(view->settings.created_ms),
-                                  .LastUpdatedTime = time_of(view->settings.updated_ms)};
+        [INGEST_CAMERA_WAITING] = INGEST_CameraState_WAITING,
+        [INGEST_CAMERA_RESTING] = INGEST_CameraState_RESTING};
+    *ret =
+        (struct ingest_Camera){.Transport = ingest_transport_shown(view->settings.source.transport),
+                               .Tls = ingest_tls_shown(view->settings.source.tls),
+                               .NextStartTime = ingest_time_shown(view->next_ms),
+                               .State = states[view->status.state],
+                               .CreationTime = ingest_time_shown(view->settings.created_ms),
+                               .LastUpdatedTime = ingest_time_shown(view->settings.updated_ms)};
     show_numbers(view, ret);
-    if (text_of(call, kn_str_from(view->name), &ret->StreamName) < 0 ||
-        text_of(call, ingest_camera_url_shown(&view->settings), &ret->Url) < 0 ||
-        text_of(call, kn_str_from(view->settings.user), &ret->UserName) < 0 ||
-        text_of(call, kn_str_from(view->status.fault), &ret->Fault) < 0 ||
-        text_of(call, kn_str_from(view->status.said), &ret->FaultMessage) < 0 ||
-        text_of(call, kn_str_from(view->status.left_out), &ret->LeftOut) < 0 ||
-        text_of(call, kn_str_from(view->status.clock), &ret->Clock) < 0)
+    if (ingest_text_shown(call, kn_str_from(view->name), &ret->StreamName) < 0 ||
+        ingest_text_shown(call, ingest_camera_url_shown(&view->settings.source), &ret->Url) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->settings.source.user), &ret->UserName) < 0 ||
+        ingest_text_shown(call,
+                          ingest_camera_secret_name(kn_str_from(view->settings.edge.secret_arn)),
+                          &ret->SecretName) < 0 ||
+        ingest_times_shown(call, &view->settings.times, &ret->Schedule) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->status.fault), &ret->Fault) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->status.said), &ret->FaultMessage) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->status.left_out), &ret->LeftOut) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->status.clock), &ret->Clock) < 0)
         return -ENOMEM;
     return show_tracks(call, &view->status, ret);
 }
@@ -126,42 +116,39 @@ static int no_camera(struct kn_api_call *call, const struct storage_stream *stre
 
 /* --- operations --------------------------------------------------------------------------------
  */
-static int settings_of(struct kn_api_call *call, const struct ingest_PutCamera_in *in,
-                       struct ingest_camera_settings *settings)
+struct put {
+    struct ingest_camera_source source;
+    struct ingest_camera_times times;
+};
+
+/* What only an edge configuration says stays. */
+static int put(void *ctx, struct ingest_camera_settings *draft)
 {
-    static const enum ingest_camera_transport transports[] = {
-        [INGEST_CameraTransport_ABSENT] = INGEST_CAMERA_AUTO,
-        [INGEST_CameraTransport_AUTO] = INGEST_CAMERA_AUTO,
-        [INGEST_CameraTransport_UDP] = INGEST_CAMERA_UDP,
-        [INGEST_CameraTransport_TCP] = INGEST_CAMERA_TCP,
-        [INGEST_CameraTransport_HTTP] = INGEST_CAMERA_HTTP};
-    struct kn_err err = {0};
-    if (ingest_camera_url(in->Url, settings, &err) < 0)
-        return kn_api_fault(call, "InvalidArgumentException", "Url: %s.", err.text);
-    settings->transport = transports[in->Transport];
-    int r = in->UserName.ptr ? kn_str_copy(settings->user, sizeof settings->user, in->UserName) : 0;
-    if (r == 0 && in->Password.ptr)
-        r = kn_str_copy(settings->password, sizeof settings->password, in->Password);
-    return r;
+    const struct put *said = ctx;
+    draft->source = said->source;
+    draft->times = said->times;
+    draft->edge.secret_arn[0] = '\0';
+    return 0;
 }
 
 int ingest_op_PutCamera(struct ingest *ingest, const struct ingest_PutCamera_in *in,
                         struct ingest_PutCamera_out *out, struct kn_api_call *call)
 {
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
-    struct ingest_camera_settings *settings = kn_arena_alloc(call->arena, sizeof *settings);
-    int r = settings ? settings_of(call, in, settings) : -ENOMEM;
+    const struct ingest_source_said said = {in->Url, in->UserName, in->Password, in->Transport,
+                                            in->Tls};
+    struct put draft;
+    int r = ingest_source_of(call, &said, &draft.source);
+    if (r == 0)
+        r = ingest_times_of(call, in->Schedule, "Schedule", &draft.times);
     if (r == 0)
         r = ingest_stream_find_active(ingest, call, in->StreamName, in->StreamARN, &stream);
     if (r < 0)
         return r;
-    r = ingest_cameras_put(ingest->cameras, stream, settings);
-    explicit_bzero(settings, sizeof *settings);
-    if (r == -EDQUOT)
-        return kn_api_fault(call, "ClientLimitExceededException",
-                            "The number of cameras has reached its limit of %" PRIu64 ".",
-                            ingest->conf.cameras_max);
-    return r < 0 ? r : show_new(ingest, call, stream, &out->Camera);
+    r = ingest_cameras_edit(ingest->cameras, stream, put, &draft);
+    explicit_bzero(&draft, sizeof draft);
+    return r < 0 ? ingest_camera_fault(ingest, call, r)
+                 : show_new(ingest, call, stream, &out->Camera);
 }
 
 int ingest_op_DeleteCamera(struct ingest *ingest, const struct ingest_DeleteCamera_in *in,

@@ -125,27 +125,32 @@ int ingest_op_ListHolds(struct ingest *ingest, const struct ingest_ListHolds_in 
 }
 
 /* --- the byte limit --------------------------------------------------------------------------- */
-static int edit_limit(void *ctx, const struct storage_stream *now,
-                      struct storage_stream_draft *draft)
+int ingest_retention_bytes_set(struct storage_stream_draft *draft, struct kn_str digits)
 {
-    const struct kn_str *digits = ctx;
-    (void) now;
-    draft->keep_version = true; /* as tags do */
     size_t at = 0;
     while (at < draft->tag_count &&
            !kn_str_eq(draft->tags[at].key, KN_STR(STORAGE_RETENTION_BYTES_TAG)))
         at++;
     bool there = at < draft->tag_count;
-    if (digits->len == 0) {
+    if (digits.len == 0) {
         if (there)
             draft->tags[at] = draft->tags[--draft->tag_count];
         return 0;
     }
     if (!there && draft->tag_count == STORAGE_STREAM_TAGS_MAX)
         return -EDQUOT;
-    draft->tags[at] = (struct storage_tag){KN_STR(STORAGE_RETENTION_BYTES_TAG), *digits};
+    draft->tags[at] = (struct storage_tag){KN_STR(STORAGE_RETENTION_BYTES_TAG), digits};
     draft->tag_count += there ? 0 : 1;
     return 0;
+}
+
+static int edit_limit(void *ctx, const struct storage_stream *now,
+                      struct storage_stream_draft *draft)
+{
+    const struct kn_str *digits = ctx;
+    (void) now;
+    draft->keep_version = true; /* as tags do */
+    return ingest_retention_bytes_set(draft, *digits);
 }
 
 int ingest_op_UpdateRetentionLimit(struct ingest *ingest,

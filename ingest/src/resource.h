@@ -38,6 +38,10 @@ int ingest_events_of_new(struct ingest *ingest, struct kn_api_call *call,
                          struct storage_stream_new *settings,
                          uint8_t room[STORAGE_EVENT_SINK_BYTES]) KN_MUSTUSE;
 
+/* The stream's own limit of bytes, in digits that outlive the change; empty: none. -EDQUOT: it has
+ * as many tags as it may have. */
+int ingest_retention_bytes_set(struct storage_stream_draft *draft, struct kn_str digits) KN_MUSTUSE;
+
 /* In the call's arena; ptr NULL when that is spent. */
 struct kn_str ingest_stream_arn(struct kn_api_call *call, const struct storage_stream *stream);
 /* Everything copied into the arena. -ENOMEM when that is spent. */

@@ -172,7 +172,8 @@ export class CameraForm {
 }
 
 // --- beside the picture -------------------------------------------------------------------------
-const STATES = {RECORDING: 'Recording', CONNECTING: 'Connecting', WAITING: 'Trying again'};
+const STATES = {RECORDING: 'Recording', CONNECTING: 'Connecting', WAITING: 'Trying again',
+    RESTING: 'Resting, by its schedule'};
 
 export class CameraPanel {
   // ask(path, body) asks the server; poll(fn) calls again and again and returns what stops it

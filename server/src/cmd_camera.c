@@ -11,22 +11,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/json.h"
 
 static const struct server_option options[] = {
-    {"json",      NULL,    "list, show: the server's answer as it is."       },
-    {"user",      "NAME",  "add: the camera's user, if it is not in the URL."},
+    {"json",      NULL,      "list, show, secret list: the server's answer as it is."             },
+    {"user",      "NAME",    "add, secret put: the camera's user, if it is not in the URL."       },
     {"password",  "WORD",
-     "add, probe: its password; better in KINEMA_CAMERA_PASSWORD, since "
-     "others see what a command was given."                                  },
-    {"transport", "NAME",  "add, probe: auto, tcp, udp or http; auto is tcp."},
-    {"retention", "HOURS", "add: of a stream that is made for it; 168."      },
-    {"seconds",   "N",     "probe: how long to look, 1 to 60; 5."            },
+     "add, secret put, probe: its password; better in KINEMA_CAMERA_PASSWORD, since others see "
+     "what "
+     "a command was given."                                                                       },
+    {"transport", "NAME",    "add, secret put, probe: auto, tcp, udp or http; auto is tcp."       },
+    {"tls",       "NAME",    "add, secret put: verify or insecure, of rtsps:// URLs; insecure."   },
+    {"schedule",  "CRON",    "add: when it is recorded, as in '0 0 8-17 ? * MON-FRI'; UTC."       },
+    {"duration",  "SECONDS", "add: for how long each time the schedule says so, 60 to 3600; 3600."},
+    {"retention", "HOURS",   "add: of a stream that is made for it; 168."                         },
+    {"seconds",   "N",       "probe: how long to look, 1 to 60; 5."                               },
 };
 
 enum {
-    RETENTION_HOURS_DEFAULT = 168
+    RETENTION_HOURS_DEFAULT = 168,
+    DURATION_S_DEFAULT = 3600,
 };
+#define NEXT_S_MAX 1e11 /* far past the last year of a schedule */
 
 struct call {
     const char *dir;
@@ -78,16 +85,6 @@ static int make_stream(struct call *call, const char *name, uint64_t hours)
     return call_end(call, "/createStream");
 }
 
-static int put(struct call *call, const struct server_args *args, const char *transport)
-{
-    call_begin(call, args->words[1]);
-    member(call, "Url", args->words[2]);
-    member(call, "UserName", server_args_get(args, "user"));
-    member(call, "Password", password_of(args));
-    member(call, "Transport", transport);
-    return call_end(call, "/kinema/v1/putCamera");
-}
-
 static int upper(const char *text, char *dst, size_t cap)
 {
     if (kn_str_copy(dst, cap, kn_str_from(text)) < 0)
@@ -97,12 +94,47 @@ static int upper(const char *text, char *dst, size_t cap)
     return 0;
 }
 
+/* Where its video comes from: of a camera and of a secret. */
+static void source(struct call *call, const struct server_args *args, const char *url)
+{
+    char name[16];
+    static const struct {
+        const char *option, *member;
+    } names[] = {
+        {"transport", "Transport"},
+        {"tls",       "Tls"      }
+    };
+    member(call, "Url", url);
+    member(call, "UserName", server_args_get(args, "user"));
+    member(call, "Password", password_of(args));
+    for (size_t i = 0; i < KN_ARRAY_LEN(names); i++) {
+        const char *given = server_args_get(args, names[i].option);
+        if (given) /* one that is too long is none the server knows */
+            member(call, names[i].member, upper(given, name, sizeof name) == 0 ? name : given);
+    }
+}
+
+static int put(struct call *call, const struct server_args *args, uint64_t duration_s)
+{
+    const char *schedule = server_args_get(args, "schedule");
+    call_begin(call, args->words[1]);
+    source(call, args, args->words[2]);
+    if (schedule) {
+        kn_json_key(&call->w, "Schedule");
+        kn_json_object_begin(&call->w);
+        member(call, "ScheduleExpression", schedule);
+        kn_json_key(&call->w, "DurationInSeconds");
+        kn_json_u64(&call->w, duration_s);
+        kn_json_object_end(&call->w);
+    }
+    return call_end(call, "/kinema/v1/putCamera");
+}
+
 static enum server_exit add(struct call *call, const struct server_args *args)
 {
-    uint64_t hours = RETENTION_HOURS_DEFAULT;
+    uint64_t hours = RETENTION_HOURS_DEFAULT, duration_s = DURATION_S_DEFAULT;
     const char *retention = server_args_get(args, "retention");
-    const char *transport = server_args_get(args, "transport");
-    char transport_name[16] = "AUTO";
+    const char *duration = server_args_get(args, "duration");
     if (args->word_count != 3) {
         server_complain("camera add wants a stream's name and the camera's URL");
         return SERVER_EXIT_USAGE;
@@ -111,17 +143,17 @@ static enum server_exit add(struct call *call, const struct server_args *args)
         server_complain("--retention wants 1 to 87600 hours, not \"%s\"", retention);
         return SERVER_EXIT_USAGE;
     }
-    if (transport && upper(transport, transport_name, sizeof transport_name) < 0) {
-        server_complain("--transport wants auto, tcp, udp or http");
+    if (duration && kn_str_to_u64(kn_str_from(duration), UINT32_MAX, &duration_s) < 0) {
+        server_complain("--duration wants seconds, not \"%s\"", duration);
         return SERVER_EXIT_USAGE;
     }
-    int code = put(call, args, transport_name);
+    int code = put(call, args, duration_s);
     if (code == -ENXIO)
         code = make_stream(call, args->words[1], hours);
     else if (code == 0)
         hours = 0; /* the stream was there */
     if (code == 0 && hours > 0)
-        code = put(call, args, transport_name);
+        code = put(call, args, duration_s);
     if (code < 0)
         return SERVER_EXIT_FAILED;
     (void) printf("%s: the server connects to it; see kinema camera show %s\n", args->words[1],
@@ -142,12 +174,40 @@ static enum server_exit drop(struct call *call, const struct server_args *args)
     return SERVER_EXIT_OK;
 }
 
+/* --- secrets -----------------------------------------------------------------------------------
+ */
+static int secret_put(struct call *call, const struct server_args *args)
+{
+    struct kn_buf arn;
+    call_begin(call, NULL);
+    member(call, "SecretName", args->words[2]);
+    source(call, args, args->words[3]);
+    int code = call_end(call, "/kinema/v1/putCameraSecret");
+    if (code < 0)
+        return code;
+    kn_buf_init(&arn, 4096);
+    if (server_local_member(kn_buf_bytes(&call->answer), "SecretArn", &arn) == 0)
+        (void) printf(KN_STR_FMT "\n", KN_STR_ARG(kn_buf_str(&arn)));
+    kn_buf_done(&arn);
+    return 0;
+}
+
+static int secret_drop(struct call *call, const struct server_args *args)
+{
+    call_begin(call, NULL);
+    member(call, "SecretName", args->words[2]);
+    int code = call_end(call, "/kinema/v1/deleteCameraSecret");
+    if (code == 0)
+        (void) printf("%s: no secret any more\n", args->words[2]);
+    return code;
+}
+
 /* --- list, show --------------------------------------------------------------------------------
  */
 /* The members of a camera that a line is made of, and where they go. */
 struct line {
-    char stream[257], state[16], url[200], fault[32], message[300], codec[64];
-    double kbit;
+    char name[257], state[16], url[200], fault[32], message[300], codec[64];
+    double kbit, next_s;
     int64_t width, height, frames, reconnects;
 };
 
@@ -169,7 +229,6 @@ static void line_member(struct line *line, struct kn_str key, enum kn_json_token
         size_t cap;
         int64_t *number;
     } rows[] = {
-        {"StreamName",     line->stream,  sizeof line->stream,  NULL             },
         {"State",          line->state,   sizeof line->state,   NULL             },
         {"Url",            line->url,     sizeof line->url,     NULL             },
         {"Fault",          line->fault,   sizeof line->fault,   NULL             },
@@ -190,21 +249,26 @@ static void line_member(struct line *line, struct kn_str key, enum kn_json_token
     }
     if (kn_str_eq(key, KN_STR("KilobitsPerSecond")) && token == KN_JSON_NUMBER)
         (void) !kn_json_number_double(r, &line->kbit);
+    if (kn_str_eq(key, KN_STR("NextStartTime")) && token == KN_JSON_NUMBER)
+        (void) !kn_json_number_double(r, &line->next_s);
 }
 
 static void print_line(const struct line *line)
 {
-    (void) printf("%-24s %-10s %s", line->stream, line->state, line->url);
+    char next[KN_TIME_TEXT_BYTES] = "";
+    (void) printf("%-24s %-10s %s", line->name, line->state, line->url);
     if (kn_str_eq(kn_str_from(line->state), KN_STR("RECORDING")))
         (void) printf("  %s %" PRId64 "x%" PRId64 " %.0f kbit/s", line->codec, line->width,
                       line->height, line->kbit);
+    else if (line->next_s > 0 && line->next_s < NEXT_S_MAX)
+        kn_time_iso8601((int64_t) (line->next_s * 1000), next);
     else if (*line->fault)
         (void) printf("  %s: %s", line->fault, line->message);
-    (void) printf("\n");
+    (void) printf("%s%s\n", *next ? "  until " : "", next);
 }
 
-/* Every object that has a StreamName is a camera. */
-static void print_cameras(struct kn_bytes json)
+/* Each object that has the member `first`, its name, is a line. */
+static void print_lines(struct kn_bytes json, const char *first)
 {
     struct kn_json_reader r;
     struct kn_arena arena;
@@ -218,27 +282,29 @@ static void print_cameras(struct kn_bytes json)
         struct kn_str key = r.raw;
         if (kn_json_next(&r, &token) < 0)
             break;
-        if (kn_str_eq(key, KN_STR("StreamName"))) {
-            if (*line.stream)
+        if (kn_str_eq(key, kn_str_from(first)) && token == KN_JSON_STRING) {
+            if (*line.name)
                 print_line(&line);
             line = (struct line){0};
+            line_text(&r, &arena, line.name, sizeof line.name);
         }
         line_member(&line, key, token, &r, &arena);
     }
-    if (*line.stream)
+    if (*line.name)
         print_line(&line);
     kn_arena_done(&arena);
 }
 
-static void print_answer(const struct call *call, const struct server_args *args)
+static void print_answer(const struct call *call, const struct server_args *args, const char *first)
 {
     if (server_args_has(args, "json"))
         (void) printf(KN_STR_FMT "\n", KN_STR_ARG(kn_buf_str(&call->answer)));
     else
-        print_cameras(kn_buf_bytes(&call->answer));
+        print_lines(kn_buf_bytes(&call->answer), first);
 }
 
-static enum server_exit list(struct call *call, const struct server_args *args)
+static enum server_exit list(struct call *call, const struct server_args *args, const char *path,
+                             const char *first)
 {
     struct kn_buf token;
     kn_buf_init(&token, 4096);
@@ -249,13 +315,35 @@ static enum server_exit list(struct call *call, const struct server_args *args)
             kn_json_key(&call->w, "NextToken");
             kn_json_str(&call->w, kn_buf_str(&token));
         }
-        code = call_end(call, "/kinema/v1/listCameras");
+        code = call_end(call, path);
         if (code < 0)
             break;
-        print_answer(call, args);
+        print_answer(call, args, first);
         kn_buf_clear(&token);
     } while (server_local_member(kn_buf_bytes(&call->answer), "NextToken", &token) == 0);
     kn_buf_done(&token);
+    return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
+}
+
+static enum server_exit list_cameras(struct call *call, const struct server_args *args)
+{
+    return list(call, args, "/kinema/v1/listCameras", "StreamName");
+}
+
+static enum server_exit secret(struct call *call, const struct server_args *args)
+{
+    struct kn_str word = kn_str_from(args->word_count > 1 ? args->words[1] : "");
+    int code;
+    if (kn_str_eq(word, KN_STR("list")) && args->word_count == 2)
+        return list(call, args, "/kinema/v1/listCameraSecrets", "SecretName");
+    if (kn_str_eq(word, KN_STR("put")) && args->word_count == 4) {
+        code = secret_put(call, args);
+    } else if (kn_str_eq(word, KN_STR("rm")) && args->word_count == 3) {
+        code = secret_drop(call, args);
+    } else {
+        server_complain("camera secret wants put NAME URL, list, or rm NAME");
+        return SERVER_EXIT_USAGE;
+    }
     return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
@@ -268,7 +356,7 @@ static enum server_exit show(struct call *call, const struct server_args *args)
     call_begin(call, args->words[1]);
     if (call_end(call, "/kinema/v1/describeCamera") < 0)
         return SERVER_EXIT_FAILED;
-    print_answer(call, args);
+    print_answer(call, args, "StreamName");
     return SERVER_EXIT_OK;
 }
 
@@ -312,10 +400,11 @@ static enum server_exit run(struct server_config *config, const struct server_ar
         const char *word;
         enum server_exit (*run)(struct call *call, const struct server_args *args);
     } actions[] = {
-        {"add",  add },
-        {"list", list},
-        {"rm",   drop},
-        {"show", show}
+        {"add",    add         },
+        {"list",   list_cameras},
+        {"rm",     drop        },
+        {"secret", secret      },
+        {"show",   show        }
     };
     struct kn_str word = kn_str_from(args->word_count > 0 ? args->words[0] : "");
     if (kn_str_eq(word, KN_STR("probe")))
@@ -333,7 +422,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
         kn_buf_done(&call.answer);
         return code;
     }
-    server_complain("camera wants add, list, show, rm or probe (see kinema camera --help)");
+    server_complain("camera wants add, list, show, rm, secret or probe (see kinema camera --help)");
     return SERVER_EXIT_USAGE;
 }
 
@@ -341,11 +430,13 @@ static const char *const reads[] = {"data", "camera_program", NULL};
 
 const struct server_command server_command_camera = {
     .name = "camera",
-    .words = "add STREAM URL | list | show STREAM | rm STREAM | probe URL",
+    .words = "add STREAM URL | list | show STREAM | rm STREAM | probe URL | secret put NAME URL | "
+             "secret list | secret rm NAME",
     .summary = "record IP cameras by RTSP",
     .about = "The server connects to the camera and records it into the stream, which is made if "
              "there is none\nof that name. URLs begin with rtsp:// or rtsps:// and may hold "
-             "user:password@; neither is ever\nlogged or shown. All but probe speak with the "
+             "user:password@; neither is ever\nlogged or shown. A secret is a URL under a name, "
+             "for the edge configurations of AWS's clients.\nAll but probe speak with the "
              "server that runs on the data folder.",
     .options = options,
     .option_count = KN_ARRAY_LEN(options),

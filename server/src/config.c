@@ -121,6 +121,10 @@ static const struct kn_conf_key server_keys[] = {
          "name is refused."),
     TEXT(camera_program, "", "",
          "The program that talks to cameras. Empty: kinema-camera, beside this one."),
+    TEXT(camera_ca_file, "", "",
+         "A PEM file of those who sign the certificates of cameras whose Tls is VERIFY. Empty: "
+         "those "
+         "whom this machine trusts."),
     SWITCH(metrics_anywhere,
            "Serve /metrics to other machines without a login. This machine may always read it."),
 };

@@ -360,7 +360,16 @@ static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
     char program[PATH_MAX];
+    char ca_file[PATH_MAX]; /* whole: those processes have another working directory */
     struct ingest_cameras_conf conf = {.program = program, .dir = settings->data};
+    if (*settings->camera_ca_file) {
+        conf.ca_file = realpath(settings->camera_ca_file, ca_file);
+        if (!conf.ca_file) {
+            (void) kn_fail(err, -errno, "camera_ca_file: %s: %s", settings->camera_ca_file,
+                           kn_errname(errno));
+            return SERVER_EXIT_FAILED;
+        }
+    }
     int code =
         server_folder_key(settings->data, "camera.key",
                           "restore it, or remove it and set each camera again", conf.key, err);

@@ -11,10 +11,6 @@ CHANNEL = "arn:aws:kinesisvideo:us-east-1:000000000000:channel/front/17000000000
 IMAGES = {"Status": "ENABLED", "ImageSelectorType": "SERVER_TIMESTAMP",
           "DestinationConfig": {"Uri": "s3://bucket/prefix", "DestinationRegion": "us-east-1"},
           "SamplingInterval": 3000, "Format": "JPEG"}
-EDGE = {"HubDeviceArn": "arn:aws:iot:us-east-1:000000000000:thing/hub",
-        "RecorderConfig": {"MediaSourceConfig": {
-            "MediaUriSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:camera",
-            "MediaUriType": "RTSP_URI"}}}
 
 
 def tier(server, name):
@@ -102,14 +98,6 @@ def test_a_refused_operation_answers_a_modelled_fault_and_says_why(
 
 
 NEWER = [
-    ("/startEdgeConfigurationUpdate", {"StreamName": "a", "EdgeConfig": EDGE},
-     400, "InvalidArgumentException"),
-    ("/describeEdgeConfiguration", {"StreamName": "a"},
-     404, "StreamEdgeConfigurationNotFoundException"),
-    ("/deleteEdgeConfiguration", {"StreamName": "a"},
-     404, "StreamEdgeConfigurationNotFoundException"),
-    ("/listEdgeAgentConfigurations", {"HubDeviceArn": EDGE["HubDeviceArn"]},
-     400, "InvalidArgumentException"),
     ("/updateMediaStorageConfiguration",
      {"ChannelARN": CHANNEL, "MediaStorageConfiguration": {"Status": "DISABLED"}},
      404, "ResourceNotFoundException"),

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_url(struct kn_str text)
 {
-    struct ingest_camera_settings settings = {0};
+    struct ingest_camera_source settings = {0};
     struct kn_err err = {0};
     if (ingest_camera_url(text, &settings, &err) < 0) {
         kn_assert(*err.text);
@@ -19,7 +19,7 @@ static void read_url(struct kn_str text)
     }
     kn_assert(kn_str_starts_with(kn_str_from(settings.url), KN_STR("rtsp")));
     kn_assert(ingest_camera_url_shown(&settings).len > strlen("rtsp://"));
-    struct ingest_camera_settings again = {0}; /* nothing more comes out of what is left */
+    struct ingest_camera_source again = {0}; /* nothing more comes out of what is left */
     if (!memchr(settings.url, '@', strcspn(settings.url + 8, "/") + 8))
         kn_assert(ingest_camera_url(kn_str_from(settings.url), &again, &err) == 0 && !*again.user);
 }

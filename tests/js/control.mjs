@@ -91,10 +91,37 @@ const stories = {
         assert.equal(got.StreamStorageConfiguration.DefaultStorageTier, "WARM");
         const mapped = await send("DescribeMappedResourceConfiguration", { StreamName });
         assert.deepEqual(mapped.MappedResourceConfigurationList, []);
-        await raises("StreamEdgeConfigurationNotFoundException", 404,
-            send("DescribeEdgeConfiguration", { StreamName }));
         await raises("AccountChannelLimitExceededException", 400,
             send("CreateSignalingChannel", { ChannelName: "front" }));
+    },
+    async "a camera by its edge configuration"() {
+        const HubDeviceArn = "arn:aws:iot:us-east-1:000000000000:thing/hub";
+        const EdgeConfig = {
+            HubDeviceArn,
+            RecorderConfig: {
+                MediaSourceConfig: {
+                    MediaUriSecretArn: process.env.CAMERA_SECRET_ARN, MediaUriType: "RTSP_URI",
+                },
+                ScheduleConfig: { ScheduleExpression: "0 0 0 1 1 ? 2099", DurationInSeconds: 60 },
+            },
+            DeletionConfig: { EdgeRetentionInHours: 24 },
+        };
+        await raises("StreamEdgeConfigurationNotFoundException", 404,
+            send("DescribeEdgeConfiguration", { StreamName }));
+        const started = await send("StartEdgeConfigurationUpdate", { StreamName, EdgeConfig });
+        assert.equal(started.SyncStatus, "SYNCING");
+        const got = await send("DescribeEdgeConfiguration", { StreamName });
+        assert.equal(got.SyncStatus, "IN_SYNC");
+        assert.deepEqual(got.EdgeConfig, EdgeConfig);
+        assert.deepEqual(got.CreationTime, started.CreationTime);
+        const pages = sdk.paginateListEdgeAgentConfigurations({ client }, { HubDeviceArn });
+        const listed = [];
+        for await (const page of pages) listed.push(...page.EdgeConfigs);
+        assert.deepEqual(listed.filter((one) => one.StreamName === StreamName)
+            .map((one) => one.EdgeConfig), [EdgeConfig]);
+        await send("DeleteEdgeConfiguration", { StreamName });
+        await raises("StreamEdgeConfigurationNotFoundException", 404,
+            send("DeleteEdgeConfiguration", { StreamName }));
     },
     async "delete"() {
         const { StreamARN } = (await send("DescribeStream", { StreamName })).StreamInfo;

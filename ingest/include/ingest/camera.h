@@ -28,7 +28,7 @@ struct ingest_camera_wish {
  * -ENOENT: the stream has none. */
 int ingest_camera_write(struct ingest *ingest, const struct storage_stream *stream,
                         struct kn_json_writer *w) KN_MUSTUSE;
-/* "CONNECTING", "RECORDING", "WAITING"; NULL: the stream has no camera. */
+/* "CONNECTING", "RECORDING", "WAITING", "RESTING"; NULL: the stream has no camera. */
 const char *ingest_camera_state(struct ingest *ingest, const struct storage_stream *stream);
 
 /* Makes or changes it; a stream that is not there is made, to keep retention_hours. Blocks.

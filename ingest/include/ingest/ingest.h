@@ -54,7 +54,8 @@ void ingest_free(struct ingest *ingest);
 struct ingest_cameras_conf {
     const char *program; /* of those processes */
     const char *dir; /* the data folder; a local listener serves PutMedia at kinema.sock in it */
-    uint8_t key[32]; /* what is kept of cameras is sealed with it */
+    const char *ca_file; /* signs cameras' certificates; NULL: whom the machine trusts */
+    uint8_t key[32];     /* what is kept of cameras is sealed with it */
 };
 /* Once the listener serves. err says what is wrong. */
 int ingest_cameras_start(struct ingest *ingest, const struct ingest_cameras_conf *conf,

@@ -7,7 +7,8 @@
  *
  * Key families: "s/<id>" stream, "n/<name>" name → id, "k/<access key id>" key,
  * "c/<stream id><first seq>" chunk, "q/<id>" reserved numbers and trim horizon,
- * "h/<stream id><hold name>" legal hold, "v/<stream id>" camera, "ki/token" key of issued tokens.
+ * "h/<stream id><hold name>" legal hold, "v/<stream id>" camera, "vs/<name>" a camera's secret,
+ * "ki/token" key of issued tokens.
  */
 #ifndef STORAGE_META_H
 #define STORAGE_META_H
