@@ -23,8 +23,8 @@
 enum {
     BUFFER_BYTES = 32 << 20, /* minutes, while the server is away */
     LOOK_MS = 500,
-    STOP_MS = 5000,       /* for what is not PERSISTED when it is told to end */
-    STOP_SOUND_MS = 1000, /* for a sound to the last picture */
+    STOP_MS = 5000,        /* for what is not PERSISTED when it is told to end */
+    STOP_SOUND_MS = 10000, /* for a sound to the last picture, on a machine with much else to do */
     REPORT_S = 60
 };
 
