@@ -343,18 +343,22 @@ static int give_tag(struct mkv_reader *r, struct mkv_item *ret)
             r->at = e.ptr;
         if (e.id != ID_SIMPLE_TAG)
             continue;
-        *ret = (struct mkv_item){.type = MKV_TAG};
+        struct mkv_item tag = {.type = MKV_TAG};
         while ((code = next_element(&in, e.ptr + e.len, &part)) == 1) {
             if (part.id == ID_TAG_NAME) {
-                ret->name = (const char *) part.ptr;
-                ret->name_len = part.len;
+                tag.name = (const char *) part.ptr;
+                tag.name_len = part.len;
             } else if (part.id == ID_TAG_STRING) {
-                ret->value = (const char *) part.ptr;
-                ret->value_len = part.len;
+                tag.value = (const char *) part.ptr;
+                tag.value_len = part.len;
             }
         }
-        if (code < 0 || ret->name)
-            return code < 0 ? code : 1;
+        if (code < 0)
+            return code;
+        if (tag.name) { /* one without a name is none */
+            *ret = tag;
+            return 1;
+        }
     }
     return code;
 }

@@ -273,6 +273,17 @@ TEST(what_is_too_large_or_makes_no_sense_is_refused)
     assert_int_equal(code_of(&bytes), -EBADMSG);
 }
 
+TEST(a_tag_without_a_name_is_none)
+{
+    struct bytes bytes = {.len = 0};
+    add_start(&bytes, 0);
+    size_t before = read_all(&bytes).count;
+    add(&bytes, "\x12\x54\xC3\x67\x8B\x73\x73\x88\x67\xC8\x85\x44\x87\x82xy", 16);
+    struct seen seen = read_all(&bytes);
+    assert_ok(seen.code);
+    assert_int_equal(seen.count, before);
+}
+
 TEST(a_new_answer_begins_anew)
 {
     struct mkv_reader reader;
@@ -410,7 +421,8 @@ TESTS_MAIN(TEST_OF(what_the_producer_muxes_is_read_back_however_it_is_cut),
            TEST_OF(frames_that_share_a_block_come_one_by_one),
            TEST_OF(a_group_s_block_is_a_key_frame_when_it_refers_to_none),
            TEST_OF(what_is_too_large_or_makes_no_sense_is_refused),
-           TEST_OF(a_new_answer_begins_anew), TEST_OF(cbor_is_read_with_and_without_lengths),
+           TEST_OF(a_tag_without_a_name_is_none), TEST_OF(a_new_answer_begins_anew),
+           TEST_OF(cbor_is_read_with_and_without_lengths),
            TEST_OF(times_come_as_milliseconds_or_as_seconds),
            TEST_OF(cbor_that_is_cut_or_too_deep_is_refused), TEST_OF(what_is_written_is_read),
            TEST_OF(places_are_ordered_as_their_records_are))
