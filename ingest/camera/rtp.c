@@ -192,8 +192,13 @@ static void begin_unit(struct camera_rtp *rtp)
     (void) kn_buf_append(&rtp->frame, (const uint8_t[4]){0}, 4); /* its length */
 }
 
+/* None comes between the parts of another (RFC 6184, 5.8). */
 static void take_unit(struct camera_rtp *rtp, struct kn_bytes nal)
 {
+    rtp->broken |= rtp->in_fragment;
+    rtp->in_fragment = false;
+    if (nal.len == 0)
+        return;
     begin_unit(rtp);
     (void) kn_buf_append(&rtp->frame, nal.ptr, nal.len);
     look_at_unit(rtp, rtp->unit_at);

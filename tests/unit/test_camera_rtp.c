@@ -135,6 +135,25 @@ TEST(units_come_alone_together_and_in_parts)
     camera_rtp_done(&rig.rtp);
 }
 
+TEST(an_empty_unit_is_none_and_one_within_another_spoils_the_frame)
+{
+    struct rig rig;
+    assert_ok(setup(&rig, h264));
+    sets(&rig);
+    packet_hex(&rig, "7800000003658811", true); /* STAP-A */
+    assert_frame(&rig, 0, 0, true, "00000003658811");
+    rig.time += 3600;
+    packet_hex(&rig, "7c858811", false); /* FU-A: its beginning, */
+    packet_hex(&rig, "418822", false);
+    packet_hex(&rig, "7c4522", true); /* and its end */
+    assert_int_equal(rig.count, 1);
+    assert_int_equal(rig.rtp.damaged, 1);
+    rig.time += 3600;
+    packet_hex(&rig, "658811", true);
+    assert_frame(&rig, 1, rig.time, true, "00000003658811");
+    camera_rtp_done(&rig.rtp);
+}
+
 TEST(a_frame_that_misses_a_packet_is_left_out_and_no_other)
 {
     for (unsigned missing = 0; missing < 9; missing++) { /* each of the packets of three frames */
@@ -297,6 +316,7 @@ TEST(a_session_description_of_a_camera_is_read)
 
 TESTS_MAIN(TEST_OF(parameter_sets_move_to_the_description_and_units_get_lengths),
            TEST_OF(units_come_alone_together_and_in_parts),
+           TEST_OF(an_empty_unit_is_none_and_one_within_another_spoils_the_frame),
            TEST_OF(a_frame_that_misses_a_packet_is_left_out_and_no_other),
            TEST_OF(what_comes_twice_or_from_before_passes_by_and_one_that_began_anew_is_heard),
            TEST_OF(pictures_without_marks_and_with_a_mark_on_each_slice_are_told_apart_by_time),
