@@ -129,7 +129,8 @@ static void wake(struct kn_http_req *req, void *ctx, uint32_t bits)
         answer(req, request->key, request->thing);
     else if (request->result == -ENOENT)
         (void) refuse(req, 404, "ResourceNotFoundException",
-                      "The role alias must be the id of an access key, and there is none such.");
+                      "The role alias must be the id of an access key whose streams "
+                      "name " STORAGE_THING_VARIABLE ", and there is none such.");
     else if (request->result == -EACCES)
         (void) refuse(req, 403, "AccessDeniedException", "The role's access key has expired.");
     else if (request->result == -EINVAL)

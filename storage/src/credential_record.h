@@ -30,7 +30,8 @@ struct storage_issuer {
 /* Reads the key of tokens, if there is one yet. */
 int storage_issuer_init(struct storage_issuer *issuer, struct storage_meta *meta) KN_MUSTUSE;
 void storage_issuer_done(struct storage_issuer *issuer);
-/* role: as it is now. -EINVAL: the thing; -EACCES: the role has expired. Blocks. */
+/* role: as it is now. -ENOENT: the key is none; -EINVAL: the thing; -EACCES: the role has expired.
+ * Blocks. */
 int storage_issuer_issue(struct storage_issuer *issuer, struct storage_meta *meta,
                          const struct storage_issue *what, const struct kn_key *role,
                          struct kn_key **ret) KN_MUSTUSE;

@@ -91,6 +91,19 @@ static bool is_thing(struct kn_str name)
     return good;
 }
 
+/* Ids of access keys are no secret: only keys that say they are meant for devices may be had by
+ * certificate. */
+static bool is_role(const struct kn_key *key)
+{
+    static const struct kn_str variable = KN_STR_INIT(STORAGE_THING_VARIABLE);
+    for (size_t i = 0; i < key->grant_count; i++) {
+        struct kn_str stream = key->grants[i].stream;
+        if (stream.len > 0 && memmem(stream.ptr, stream.len, variable.ptr, variable.len))
+            return true;
+    }
+    return false;
+}
+
 /* --- the token -------------------------------------------------------------------------------- */
 static int seal(struct storage_issuer *issuer, struct kn_str id,
                 const struct storage_issued *issued, struct kn_buf *dst)
@@ -200,6 +213,8 @@ int storage_issuer_key(struct storage_issuer *issuer, struct kn_str id, struct k
     struct kn_key_grant grants[KN_KEY_GRANTS_MAX];
     struct kn_arena arena;
     struct kn_buf record, secret;
+    if (!is_role(role)) /* any more */
+        return -ENOENT;
     kn_arena_init(&arena, ISSUED_RECORD_BYTES_MAX);
     kn_buf_init(&record, ISSUED_RECORD_BYTES_MAX);
     kn_buf_init(&secret, 64);
@@ -231,6 +246,8 @@ int storage_issuer_issue(struct storage_issuer *issuer, struct storage_meta *met
     struct storage_issued issued = {role->id, what->thing, what->now_ms + what->lasts_ms};
     KN_CLEANUP(kn_buf_done) struct kn_buf token;
     kn_buf_init(&token, TOKEN_BYTES_MAX);
+    if (!is_role(role))
+        return -ENOENT;
     if (!is_thing(what->thing))
         return -EINVAL;
     if (role->expires_ms && role->expires_ms <= what->now_ms)

@@ -111,6 +111,9 @@ def test_without_a_certificate_of_the_authority_there_is_no_connection(iot_serve
 def test_what_is_asked_for_must_be_there(iot_server, authority, yard, role):
     assert certificates.ask(iot_server, yard, role, thing="gate")[0] == 403
     assert certificates.ask(iot_server, yard, "AKIANOBODY")[0] == 404
+    assert certificates.ask(iot_server, yard, iot_server.key.id)[0] == 404, "an administrator is no role"
+    shared = iot_server.create_key("--allow", "kinesisvideo:*", "--stream", "yard").id
+    assert certificates.ask(iot_server, yard, shared)[0] == 404, "its streams do not name the thing"
     assert certificates.ask(iot_server, yard, role, path="/")[0] == 404
     assert certificates.ask(iot_server, yard, role, path="/role-aliases//credentials")[0] == 404
     assert certificates.ask(iot_server, yard, role, path="/role-aliases/%/credentials")[0] == 400

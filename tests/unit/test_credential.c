@@ -314,6 +314,13 @@ TEST(a_key_is_issued_only_of_a_role_that_lasts_and_to_a_proper_name)
     assert_int_equal(storage_keyring_issue(f.cache, &what, &key), -ENOENT);
     make_role(&f);
 
+    /* A key whose streams do not name the thing was never meant for devices: least of all this. */
+    struct storage_credential_new administrator = {.id = KN_STR("admin"), .secret = KN_STR("s")};
+    storage_credential_free(create(&f, &administrator));
+    what.role = KN_STR("admin");
+    assert_int_equal(storage_keyring_issue(f.cache, &what, &key), -ENOENT);
+    what.role = KN_STR("role");
+
     assert_ok(storage_keyring_issue(f.cache, &what, &key));
     assert_int_equal(key->expires_ms, 5000); /* as the role */
     storage_credential_free(key);

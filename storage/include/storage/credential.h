@@ -17,7 +17,7 @@ struct kn_keyring *storage_keyring_base(struct storage_keyring *ring);
 
 /* A key for a while, with the grants of the key `role`; it lies in its session token alone, sealed,
  * so that nothing is kept and revoking the role ends it. In a grant's stream pattern
- * STORAGE_THING_VARIABLE stands for `thing`. */
+ * STORAGE_THING_VARIABLE stands for `thing`; a key without it in any pattern is no role. */
 #define STORAGE_THING_VARIABLE "${credentials-iot:ThingName}" /* as AWS's policies call it */
 enum {
     STORAGE_THING_BYTES_MAX = 128
