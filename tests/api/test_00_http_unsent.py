@@ -3,6 +3,7 @@
 still longest is disconnected."""
 
 import contextlib
+import re
 import select
 import time
 
@@ -12,6 +13,7 @@ import pytest
 import wire
 
 MIB = 1 << 20
+UNSENT_MAX = 64 * MIB
 SIZE = 16_000_000  # three of them fit into three quarters of 64 MiB, less what sockets take; four do not
 COUNT = 3
 HOUR_MS = 3_600_000
@@ -19,7 +21,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(scope="module", params=[HOUR_MS, 1000], ids=["patient", "strict"])
 def server(request):
-    one = wire.Wire(http_unsent_bytes_max=64 * MIB, http_loops=2, http_unsent_stall_ms=request.param)
+    one = wire.Wire(http_unsent_bytes_max=UNSENT_MAX, http_loops=2, http_unsent_stall_ms=request.param)
     one.is_patient = request.param == HOUR_MS
     yield one
     one.stop()
@@ -31,7 +33,6 @@ class Silent:
     def __init__(self, server, listener):
         self.sock = server.connect(listener)
         self.sock.sendall(b"GET /hello?size=%d HTTP/1.1\r\nHost: h\r\n\r\n" % SIZE)
-        select.select([self.sock], [], [], 10)  # its first bytes are here
 
     def is_closed(self):
         """Looks at what poll says of the connection; takes nothing."""
@@ -64,10 +65,18 @@ def until(what, seconds=60):
         time.sleep(0.02)
 
 
+def unsent_bytes(server):
+    return int(re.search(rb"^kinema_http_unsent_bytes\{\} (\d+)$", server.curl("plain", "/metrics")[2], re.M).group(1))
+
+
 @contextlib.contextmanager
 def filled(server, kind, listener):
-    silent = [kind(server, listener) for _ in range(COUNT)]
+    """Readers after whom a further answer of SIZE is one too many: the server has said that it holds theirs."""
+    silent = []
     try:
+        for at in range(COUNT):
+            silent.append(kind(server, listener))
+            until(lambda at=at: unsent_bytes(server) > UNSENT_MAX // 4 * 3 - (COUNT - at) * SIZE)
         yield silent
     finally:
         for one in silent:
@@ -93,6 +102,7 @@ def test_all_that_was_held_is_given_back(server):
     """Or a few rounds of it would use the bound up."""
     for _ in range(12):
         one = Silent(server, "plain")
+        select.select([one.sock], [], [], 60)  # the first bytes of its answer are here
         one.sock.close()
     server.wait_state(lambda state: state["live"] == 0, 60)
     until(lambda: ask(server).status == 200)
