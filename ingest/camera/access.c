@@ -41,24 +41,17 @@ struct verdict {
 
 static int read_verdict(struct kn_bytes answer, struct verdict *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
+    struct kn_arena arena;
+    const struct kn_json_member members[] = {
+        {"Exists",  .flag = &ret->exists  },
+        {"Allowed", .flag = &ret->allowed },
+        {"Ha1",     KN_JSON_TEXT(ret->ha1)},
+    };
     *ret = (struct verdict){0};
-    kn_json_reader_init(&r, answer);
-    while (kn_json_next(&r, &token) == 0 && token != KN_JSON_DONE) {
-        if (token != KN_JSON_KEY)
-            continue;
-        struct kn_str key = r.raw;
-        if (kn_json_next(&r, &token) < 0)
-            return -EBADMSG;
-        if (kn_str_eq(key, KN_STR("Exists")))
-            ret->exists = token == KN_JSON_TRUE;
-        else if (kn_str_eq(key, KN_STR("Allowed")))
-            ret->allowed = token == KN_JSON_TRUE;
-        else if (kn_str_eq(key, KN_STR("Ha1")))
-            (void) !kn_str_copy(ret->ha1, sizeof ret->ha1, r.raw);
-    }
-    return token == KN_JSON_DONE ? 0 : -EBADMSG;
+    kn_arena_init(&arena, ANSWER_BYTES_MAX);
+    int r = kn_json_object_read(answer, &arena, members, G_N_ELEMENTS(members));
+    kn_arena_done(&arena);
+    return r;
 }
 
 static void write_question(struct kn_buf *out, struct kn_str key, const char *action,

@@ -22,8 +22,8 @@ enum {
     PACKET_BYTES_MAX = 8 << 10,
     REQUEST_BODY_BYTES_MAX = 64 << 10, /* an announcement */
     ACCEPTS_A_TURN = 32,
-    TURNED_AWAY_S = 10, /* between two lines of the log about it */
-    NUMBER_MAX = 1 << 30,
+    TURNED_AWAY_S = 10,         /* between two lines of the log about it */
+    NUMBER_MAX = (1 << 30) - 1, /* all ones */
 };
 
 /* --- connections -------------------------------------------------------------------------------
@@ -215,35 +215,25 @@ static gboolean tick(gpointer arg)
  */
 static int read_settings(struct kn_bytes packet, struct camera_listener_settings *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    const struct {
-        const char *name;
-        unsigned *dst;
-    } numbers[] = {
-        {"connectionsMax", &ret->connections_max},
-        {"perPeerMax",     &ret->per_peer_max   },
-        {"idleMs",         &ret->idle_ms        },
-        {"latencyMs",      &ret->latency_ms     },
+    struct kn_arena arena;
+    uint64_t connections_max = 0, per_peer_max = 0, idle_ms = 0, latency_ms = 0;
+    const struct kn_json_member members[] = {
+        {"open",           .flag = &ret->open     },
+        {"connectionsMax", .u64 = &connections_max},
+        {"perPeerMax",     .u64 = &per_peer_max   },
+        {"idleMs",         .u64 = &idle_ms        },
+        {"latencyMs",      .u64 = &latency_ms     },
     };
-    kn_json_reader_init(&r, packet);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
+    kn_arena_init(&arena, PACKET_BYTES_MAX);
+    int r = kn_json_object_read(packet, &arena, members, G_N_ELEMENTS(members));
+    kn_arena_done(&arena);
+    if (r < 0 || (connections_max | per_peer_max | idle_ms | latency_ms) > NUMBER_MAX)
         return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key = r.raw;
-        int64_t value = 0;
-        if (kn_json_next(&r, &token) < 0 ||
-            (token == KN_JSON_NUMBER &&
-             (kn_json_number_i64(&r, &value) < 0 || value < 0 || value > NUMBER_MAX)))
-            return -EBADMSG;
-        if (kn_str_eq(key, KN_STR("open")))
-            ret->open = token == KN_JSON_TRUE;
-        for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
-            if (kn_str_eq(key, kn_str_from(numbers[i].name)))
-                *numbers[i].dst = (unsigned) value;
-        }
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    ret->connections_max = (unsigned) connections_max;
+    ret->per_peer_max = (unsigned) per_peer_max;
+    ret->idle_ms = (unsigned) idle_ms;
+    ret->latency_ms = (unsigned) latency_ms;
+    return 0;
 }
 
 static void start(struct camera_listener *l)

@@ -25,7 +25,9 @@
 
 enum {
     PACKET_BYTES_MAX = 32 << 10,
-    MS_MAX = 60000
+    MS_MAX = 60000,
+    LATENCY_MS_DEFAULT = 200,
+    TIMEOUT_MS_DEFAULT = 5000,
 };
 
 struct worker {
@@ -55,59 +57,33 @@ struct order {
     struct kn_str drop;
 };
 
-static int order_member(struct order *order, struct kn_str key, struct kn_json_reader *r,
-                        enum kn_json_token token, struct kn_arena *arena)
-{
-    const struct {
-        const char *key;
-        struct kn_str *dst;
-    } texts[] = {
-        {"camera",   &order->settings.stream  },
-        {"url",      &order->settings.url     },
-        {"user",     &order->settings.user    },
-        {"password", &order->settings.password},
-        {"caFile",   &order->settings.ca_file },
-        {"drop",     &order->drop             },
-    };
-    struct kn_str text = {NULL, 0};
-    int64_t number = 0;
-    if (token == KN_JSON_NUMBER && kn_json_number_i64(r, &number) == 0 && number >= 0 &&
-        number <= MS_MAX) {
-        if (kn_str_eq(key, KN_STR("latencyMs")))
-            order->settings.latency_ms = (unsigned) number;
-        else if (kn_str_eq(key, KN_STR("timeoutMs")))
-            order->settings.timeout_ms = (unsigned) number;
-        return 0;
-    }
-    if (token != KN_JSON_STRING || kn_json_unescape(r, arena, &text) < 0)
-        return -EBADMSG;
-    if (kn_str_eq(key, KN_STR("transport")))
-        order->settings.transport = camera_transport_of(text);
-    if (kn_str_eq(key, KN_STR("tls")))
-        order->settings.tls_verify = kn_str_eq(text, KN_STR("verify"));
-    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-        if (kn_str_eq(key, kn_str_from(texts[i].key)))
-            *texts[i].dst = text;
-    }
-    return 0;
-}
-
 static int order_read(struct kn_bytes packet, struct kn_arena *arena, struct order *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    *ret = (struct order){
-        .settings = {.latency_ms = 200, .timeout_ms = 5000}
+    struct camera_settings *s = &ret->settings;
+    struct kn_str transport = {NULL, 0}, tls = {NULL, 0};
+    uint64_t latency_ms = LATENCY_MS_DEFAULT, timeout_ms = TIMEOUT_MS_DEFAULT;
+    const struct kn_json_member members[] = {
+        {"camera",    .str = &s->stream  },
+        {"url",       .str = &s->url     },
+        {"user",      .str = &s->user    },
+        {"password",  .str = &s->password},
+        {"caFile",    .str = &s->ca_file },
+        {"drop",      .str = &ret->drop  },
+        {"transport", .str = &transport  },
+        {"tls",       .str = &tls        },
+        {"latencyMs", .u64 = &latency_ms },
+        {"timeoutMs", .u64 = &timeout_ms },
     };
-    kn_json_reader_init(&r, packet);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
+    *ret = (struct order){0};
+    int r = kn_json_object_read(packet, arena, members, G_N_ELEMENTS(members));
+    if (r < 0 || latency_ms > MS_MAX || timeout_ms > MS_MAX)
         return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key = r.raw;
-        if (kn_json_next(&r, &token) < 0 || order_member(ret, key, &r, token, arena) < 0)
-            return -EBADMSG;
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    if (transport.ptr)
+        s->transport = camera_transport_of(transport);
+    s->tls_verify = kn_str_eq(tls, KN_STR("verify"));
+    s->latency_ms = (unsigned) latency_ms;
+    s->timeout_ms = (unsigned) timeout_ms;
+    return 0;
 }
 
 static void drop(struct worker *worker, const char *name)

@@ -103,24 +103,17 @@ struct ack {
 
 static int ack_read(struct kn_bytes text, struct ack *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
+    struct kn_arena arena;
+    const struct kn_json_member members[] = {
+        {"EventType",        KN_JSON_TEXT(ret->event)},
+        {"ErrorCode",        KN_JSON_TEXT(ret->code) },
+        {"FragmentTimecode", .u64 = &ret->timecode   },
+    };
     *ret = (struct ack){0};
-    kn_json_reader_init(&r, text);
-    while (kn_json_next(&r, &token) == 0 && token != KN_JSON_DONE) {
-        if (token != KN_JSON_KEY)
-            continue;
-        struct kn_str key = r.raw;
-        if (kn_json_next(&r, &token) < 0)
-            return -EBADMSG;
-        if (token == KN_JSON_STRING && kn_str_eq(key, KN_STR("EventType")))
-            (void) !kn_str_copy(ret->event, sizeof ret->event, r.raw);
-        else if (token == KN_JSON_STRING && kn_str_eq(key, KN_STR("ErrorCode")))
-            (void) !kn_str_copy(ret->code, sizeof ret->code, r.raw);
-        else if (token == KN_JSON_NUMBER && kn_str_eq(key, KN_STR("FragmentTimecode")))
-            (void) !kn_str_to_u64(r.raw, UINT64_MAX, &ret->timecode);
-    }
-    return token == KN_JSON_DONE ? 0 : -EBADMSG;
+    kn_arena_init(&arena, ANSWER_BYTES_MAX);
+    int r = kn_json_object_read(text, &arena, members, G_N_ELEMENTS(members));
+    kn_arena_done(&arena);
+    return r;
 }
 
 /* The next flat object of the input, which is taken out. */

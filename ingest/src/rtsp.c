@@ -18,7 +18,6 @@
 enum {
     LOOK_MS = 1000,
     ORDER_BYTES_MAX = 1024,
-    TEXT_BYTES_MAX = 512,
 };
 
 static struct kn_metric_family connections = {.kind = KN_GAUGE,
@@ -69,51 +68,24 @@ struct ingest_rtsp {
 /* --- what it says ------------------------------------------------------------------------------
  */
 struct message {
-    char event[32], stream[TEXT_BYTES_MAX], peer[64], key[160], said[TEXT_BYTES_MAX];
+    struct kn_str event, stream, peer, key, said;
     uint64_t connections, pushes, viewers;
 };
 
-static int read_message(struct kn_bytes packet, struct message *ret)
+static int read_message(struct kn_bytes packet, struct kn_arena *arena, struct message *ret)
 {
-    const struct {
-        const char *name;
-        char *dst;
-        size_t cap;
-    } texts[] = {
-        {"event",  ret->event,  sizeof ret->event },
-        {"stream", ret->stream, sizeof ret->stream},
-        {"peer",   ret->peer,   sizeof ret->peer  },
-        {"key",    ret->key,    sizeof ret->key   },
-        {"said",   ret->said,   sizeof ret->said  },
+    const struct kn_json_member members[] = {
+        {"event",       .str = &ret->event      },
+        {"stream",      .str = &ret->stream     },
+        {"peer",        .str = &ret->peer       },
+        {"key",         .str = &ret->key        },
+        {"said",        .str = &ret->said       },
+        {"connections", .u64 = &ret->connections},
+        {"pushes",      .u64 = &ret->pushes     },
+        {"viewers",     .u64 = &ret->viewers    },
     };
-    const struct {
-        const char *name;
-        uint64_t *dst;
-    } numbers[] = {
-        {"connections", &ret->connections},
-        {"pushes",      &ret->pushes     },
-        {"viewers",     &ret->viewers    },
-    };
-    struct kn_json_reader r;
-    enum kn_json_token token;
     *ret = (struct message){0};
-    kn_json_reader_init(&r, packet);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key = r.raw;
-        if (kn_json_next(&r, &token) < 0)
-            return -EBADMSG;
-        for (size_t i = 0; token == KN_JSON_STRING && i < KN_ARRAY_LEN(texts); i++) {
-            if (kn_str_eq(key, kn_str_from(texts[i].name)))
-                (void) !kn_str_copy(texts[i].dst, texts[i].cap, r.raw);
-        }
-        for (size_t i = 0; token == KN_JSON_NUMBER && i < KN_ARRAY_LEN(numbers); i++) {
-            if (kn_str_eq(key, kn_str_from(numbers[i].name)))
-                (void) !kn_str_to_u64(r.raw, INT64_MAX, numbers[i].dst);
-        }
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    return kn_json_object_read(packet, arena, members, KN_ARRAY_LEN(members));
 }
 
 static void show(const struct message *m)
@@ -123,24 +95,30 @@ static void show(const struct message *m)
     kn_metric_set(kn_metric_series(&viewers, NULL), (double) m->viewers);
 }
 
-static void heard(struct kn_bytes packet)
+static void act_on(const struct message *m)
 {
-    struct message m;
-    if (read_message(packet, &m) < 0)
-        return;
-    if (!*m.event)
-        show(&m);
+    if (m->event.len == 0)
+        show(m);
     for (size_t i = 0; i < KN_ARRAY_LEN(known_events); i++) {
-        if (strcmp(m.event, known_events[i].name) != 0)
+        if (!kn_str_eq(m->event, kn_str_from(known_events[i].name)))
             continue;
-        struct kn_str name = kn_str_from(m.event);
-        kn_metric_add(kn_metric_series(&events, &name), 1);
+        kn_metric_add(kn_metric_series(&events, &m->event), 1);
         kn_log(known_events[i].warns ? KN_LOG_WARN : KN_LOG_INFO, known_events[i].log,
                "stream=" KN_LOG_QUOTED " peer=" KN_LOG_QUOTED " key=" KN_LOG_QUOTED
                " said=" KN_LOG_QUOTED,
-               kn_log_quote(kn_str_from(m.stream)), kn_log_quote(kn_str_from(m.peer)),
-               kn_log_quote(kn_str_from(m.key)), kn_log_quote(kn_str_from(m.said)));
+               kn_log_quote(m->stream), kn_log_quote(m->peer), kn_log_quote(m->key),
+               kn_log_quote(m->said));
     }
+}
+
+static void heard(struct kn_bytes packet)
+{
+    struct kn_arena arena;
+    struct message m;
+    kn_arena_init(&arena, INGEST_CAMERA_PACKET_BYTES_MAX);
+    if (read_message(packet, &arena, &m) == 0)
+        act_on(&m);
+    kn_arena_done(&arena);
 }
 
 /* --- the thread --------------------------------------------------------------------------------

@@ -161,29 +161,12 @@ struct login {
 
 static int login_read(struct console_call *call, struct login *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    kn_json_reader_init(&r, call->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key, *to = NULL;
-        if (kn_json_unescape(&r, call->arena, &key) < 0)
-            return -EBADMSG;
-        if (kn_str_eq(key, KN_STR("token")))
-            to = &ret->token;
-        else if (kn_str_eq(key, KN_STR("accessKeyId")))
-            to = &ret->id;
-        else if (kn_str_eq(key, KN_STR("secretAccessKey")))
-            to = &ret->secret;
-        if (kn_json_next(&r, &token) < 0)
-            return -EBADMSG;
-        if (to && (token != KN_JSON_STRING || kn_json_unescape(&r, call->arena, to) < 0))
-            return -EBADMSG;
-        if (!to && kn_json_skip(&r, token) < 0)
-            return -EBADMSG;
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    const struct kn_json_member members[] = {
+        {"token",           .str = &ret->token },
+        {"accessKeyId",     .str = &ret->id    },
+        {"secretAccessKey", .str = &ret->secret},
+    };
+    return kn_json_object_read(call->body, call->arena, members, KN_ARRAY_LEN(members));
 }
 
 /* 0 when the secret is the key's. Compares digests, so that neither content nor length shows. */

@@ -74,48 +74,18 @@ struct wish {
     int64_t retention_hours;
 };
 
-static int member_read(struct console_call *call, struct kn_json_reader *r, struct kn_str key,
-                       struct wish *wish)
-{
-    const struct {
-        const char *key;
-        struct kn_str *text;
-    } rows[] = {
-        {"stream",    &wish->stream          },
-        {"url",       &wish->camera.url      },
-        {"user",      &wish->camera.user     },
-        {"password",  &wish->camera.password },
-        {"transport", &wish->camera.transport},
-    };
-    enum kn_json_token token;
-    if (kn_json_next(r, &token) < 0)
-        return -EBADMSG;
-    for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++)
-        if (kn_str_eq(key, kn_str_from(rows[i].key)))
-            return token == KN_JSON_STRING ? kn_json_unescape(r, call->arena, rows[i].text)
-                                           : -EBADMSG;
-    if (kn_str_eq(key, KN_STR("retentionHours")))
-        return token == KN_JSON_NUMBER ? kn_json_number_i64(r, &wish->retention_hours) : -EBADMSG;
-    return kn_json_skip(r, token);
-}
-
 static int wish_read(struct console_call *call, struct wish *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
     *ret = (struct wish){.retention_hours = RETENTION_HOURS_DEFAULT};
-    kn_json_reader_init(&r, call->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key;
-        if (kn_json_unescape(&r, call->arena, &key) < 0 || member_read(call, &r, key, ret) < 0)
-            return -EBADMSG;
-    }
-    if (token != KN_JSON_OBJECT_END)
-        return -EBADMSG;
-    /* An empty password is none; one that is not said is the one there is. */
-    return 0;
+    const struct kn_json_member members[] = {
+        {"stream",         .str = &ret->stream          },
+        {"url",            .str = &ret->camera.url      },
+        {"user",           .str = &ret->camera.user     },
+        {"password",       .str = &ret->camera.password },
+        {"transport",      .str = &ret->camera.transport},
+        {"retentionHours", .i64 = &ret->retention_hours },
+    };
+    return kn_json_object_read(call->body, call->arena, members, KN_ARRAY_LEN(members));
 }
 
 static void refuse(struct console_call *call, int r, const struct kn_err *err)

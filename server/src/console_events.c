@@ -72,21 +72,10 @@ void console_run_events(struct console_call *call)
 /* --- setting ---------------------------------------------------------------------------------- */
 static int read_name(struct console_call *call, struct kn_str *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    bool found = false;
-    kn_json_reader_init(&r, call->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        bool wanted = kn_str_eq(r.raw, KN_STR("dataStream"));
-        if (kn_json_next(&r, &token) < 0 || (wanted && token != KN_JSON_STRING) ||
-            (wanted && kn_json_unescape(&r, call->arena, ret) < 0) ||
-            (!wanted && kn_json_skip(&r, token) < 0))
-            return -EBADMSG;
-        found |= wanted;
-    }
-    return token == KN_JSON_OBJECT_END && found ? 0 : -EBADMSG;
+    const struct kn_json_member member = {"dataStream", .str = ret};
+    *ret = (struct kn_str){NULL, 0};
+    int r = kn_json_object_read(call->body, call->arena, &member, 1);
+    return r == 0 && !ret->ptr ? -EBADMSG : r;
 }
 
 static void answer(struct console_call *call, int r, struct kn_str name)

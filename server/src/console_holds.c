@@ -57,39 +57,16 @@ void console_run_holds(struct console_call *call)
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
-static int member_read(struct console_call *call, struct kn_json_reader *r, struct kn_str key,
-                       struct storage_hold *hold)
-{
-    enum kn_json_token token;
-    if (kn_json_next(r, &token) < 0)
-        return -EBADMSG;
-    struct kn_str *text = kn_str_eq(key, KN_STR("name"))     ? &hold->name
-                          : kn_str_eq(key, KN_STR("reason")) ? &hold->reason
-                                                             : NULL;
-    int64_t *number = kn_str_eq(key, KN_STR("fromMs")) ? &hold->from_ms
-                      : kn_str_eq(key, KN_STR("toMs")) ? &hold->to_ms
-                                                       : NULL;
-    if (text)
-        return token == KN_JSON_STRING ? kn_json_unescape(r, call->arena, text) : -EBADMSG;
-    if (number)
-        return token == KN_JSON_NUMBER ? kn_json_number_i64(r, number) : -EBADMSG;
-    return kn_json_skip(r, token);
-}
-
 static int hold_read(struct console_call *call, struct storage_hold *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
     *ret = (struct storage_hold){.from_ms = -1, .to_ms = INT64_MAX};
-    kn_json_reader_init(&r, call->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key;
-        if (kn_json_unescape(&r, call->arena, &key) < 0 || member_read(call, &r, key, ret) < 0)
-            return -EBADMSG;
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    const struct kn_json_member members[] = {
+        {"name",   .str = &ret->name   },
+        {"reason", .str = &ret->reason },
+        {"fromMs", .i64 = &ret->from_ms},
+        {"toMs",   .i64 = &ret->to_ms  },
+    };
+    return kn_json_object_read(call->body, call->arena, members, KN_ARRAY_LEN(members));
 }
 
 static bool is_name(struct kn_str name) /* as the API's HoldName */

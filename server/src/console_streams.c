@@ -321,32 +321,13 @@ struct play {
 
 static int play_read(struct console_call *call, struct play *ret)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    kn_json_reader_init(&r, call->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key;
-        if (kn_json_unescape(&r, call->arena, &key) < 0 || kn_json_next(&r, &token) < 0)
-            return -EBADMSG;
-        int64_t *number = kn_str_eq(key, KN_STR("from")) ? &ret->from_ms
-                          : kn_str_eq(key, KN_STR("to")) ? &ret->to_ms
-                                                         : NULL;
-        struct kn_str *text = kn_str_eq(key, KN_STR("mode"))       ? &ret->mode
-                              : kn_str_eq(key, KN_STR("protocol")) ? &ret->protocol
-                                                                   : NULL;
-        int code = 0;
-        if (text)
-            code = token == KN_JSON_STRING ? kn_json_unescape(&r, call->arena, text) : -EBADMSG;
-        else if (number)
-            code = token == KN_JSON_NUMBER ? kn_json_number_i64(&r, number) : -EBADMSG;
-        else
-            code = kn_json_skip(&r, token);
-        if (code < 0)
-            return -EBADMSG;
-    }
-    return token == KN_JSON_OBJECT_END ? 0 : -EBADMSG;
+    const struct kn_json_member members[] = {
+        {"mode",     .str = &ret->mode    },
+        {"protocol", .str = &ret->protocol},
+        {"from",     .i64 = &ret->from_ms },
+        {"to",       .i64 = &ret->to_ms   },
+    };
+    return kn_json_object_read(call->body, call->arena, members, KN_ARRAY_LEN(members));
 }
 
 static const char *mode_of(const struct play *play)

@@ -23,31 +23,14 @@ struct question {
 
 static int read_question(struct question *q)
 {
-    struct kn_json_reader r;
-    enum kn_json_token token;
-    const struct {
-        const char *name;
-        struct kn_str *dst;
-    } members[] = {
-        {"KeyId",      &q->key_id},
-        {"Realm",      &q->realm },
-        {"Action",     &q->action},
-        {"StreamName", &q->stream},
+    const struct kn_json_member members[] = {
+        {"KeyId",      .str = &q->key_id},
+        {"Realm",      .str = &q->realm },
+        {"Action",     .str = &q->action},
+        {"StreamName", .str = &q->stream},
     };
-    kn_json_reader_init(&r, q->body);
-    if (kn_json_next(&r, &token) < 0 || token != KN_JSON_OBJECT)
-        return -EBADMSG;
-    while (kn_json_next(&r, &token) == 0 && token == KN_JSON_KEY) {
-        struct kn_str key = r.raw, text;
-        if (kn_json_next(&r, &token) < 0 || token != KN_JSON_STRING ||
-            kn_json_unescape(&r, q->arena, &text) < 0)
-            return -EBADMSG;
-        for (size_t i = 0; i < KN_ARRAY_LEN(members); i++) {
-            if (kn_str_eq(key, kn_str_from(members[i].name)))
-                *members[i].dst = text;
-        }
-    }
-    return token == KN_JSON_OBJECT_END && q->stream.len > 0 ? 0 : -EBADMSG;
+    int r = kn_json_object_read(q->body, q->arena, members, KN_ARRAY_LEN(members));
+    return r == 0 && q->stream.len == 0 ? -EBADMSG : r;
 }
 
 /* Keys that need a session token are none here: RTSP has no place for one. */

@@ -384,6 +384,96 @@ TEST(random_strings_survive_the_round_trip)
     kn_buf_done(&out);
 }
 
+/* --- objects ---------------------------------------------------------------------------------- */
+struct object {
+    struct kn_str str;
+    char text[4];
+    int64_t i64;
+    uint64_t u64;
+    bool flag;
+    unsigned items;
+};
+
+static int read_items(struct kn_json_reader *r, enum kn_json_token token, struct kn_arena *arena,
+                      void *ctx)
+{
+    struct object *object = ctx;
+    const struct kn_json_member member = {"i", .i64 = &object->i64};
+    int error = token == KN_JSON_ARRAY ? 0 : -EBADMSG;
+    while (!error && (error = kn_json_next(r, &token)) == 0 && token == KN_JSON_OBJECT) {
+        error = kn_json_members_read(r, arena, &member, 1);
+        object->items++;
+    }
+    return error;
+}
+
+static int read_object(const char *json, struct kn_arena *arena, struct object *ret)
+{
+    const struct kn_json_nested items = {read_items, ret};
+    const struct kn_json_member members[] = {
+        {"str",   .str = &ret->str       },
+        {"text",  KN_JSON_TEXT(ret->text)},
+        {"i64",   .i64 = &ret->i64       },
+        {"u64",   .u64 = &ret->u64       },
+        {"flag",  .flag = &ret->flag     },
+        {"items", .nested = &items       },
+    };
+    *ret = (struct object){.text = "old", .i64 = 7, .flag = true};
+    return kn_json_object_read(kn_bytes_of(kn_str_from(json)), arena, members,
+                               KN_ARRAY_LEN(members));
+}
+
+TEST(objects_are_read_into_a_table_of_members)
+{
+    struct kn_arena arena;
+    struct object o;
+    kn_arena_init(&arena, 1 << 16);
+
+    assert_ok(read_object("{\"str\":\"a\\n\",\"te\\u0078t\":\"abc\",\"i64\":-1,\"u64\":3,"
+                          "\"flag\":false,\"other\":[{\"i64\":5}],"
+                          "\"items\":[{\"i\":2},{\"k\":[]}]} ",
+                          &arena, &o));
+    assert_str_is(o.str, "a\n");
+    assert_string_equal(o.text, "abc");
+    assert_true(o.i64 == 2 && o.u64 == 3 && !o.flag && o.items == 2);
+
+    assert_ok(read_object("{\"i64\":null,\"str\":null,\"text\":\"long\"}", &arena, &o));
+    assert_true(o.i64 == 7 && !o.str.ptr && o.flag && o.text[0] == '\0');
+    assert_ok(read_object("{}", &arena, &o));
+    assert_string_equal(o.text, "old");
+    kn_arena_done(&arena);
+}
+
+TEST(objects_with_values_of_another_type_are_refused)
+{
+    static const char *const bad[] = {
+        "",
+        "null",
+        "[]",
+        "{\"str\":1}",
+        "{\"text\":true}",
+        "{\"i64\":\"1\"}",
+        "{\"i64\":1.5}",
+        "{\"u64\":-1}",
+        "{\"flag\":0}",
+        "{\"items\":{}}",
+        "{\"items\":[{\"i\":{}}]}",
+        "{\"items\":[1",
+        "{\"other\":[1",
+        "{\"i64\":1",
+        "{\"i64\":1} {",
+        "{\"i64\":1},",
+    };
+    struct kn_arena arena;
+    struct object o;
+    kn_arena_init(&arena, 1 << 16);
+    for (size_t i = 0; i < KN_ARRAY_LEN(bad); i++) {
+        if (read_object(bad[i], &arena, &o) != -EBADMSG)
+            fail_msg("%s", bad[i]);
+    }
+    kn_arena_done(&arena);
+}
+
 TESTS_MAIN(TEST_OF(writer_closes_and_separates_by_itself),
            TEST_OF(writer_escapes_what_must_be_escaped_and_mends_what_is_no_utf8),
            TEST_OF(writer_prints_numbers_that_read_back_the_same),
@@ -393,4 +483,6 @@ TESTS_MAIN(TEST_OF(writer_closes_and_separates_by_itself),
            TEST_OF(reader_skips_a_whole_value), TEST_OF(strings_are_unescaped_only_when_needed),
            TEST_OF(whole_numbers_are_exact),
            TEST_OF(epoch_seconds_become_milliseconds_without_a_double), TEST_OF(doubles_are_finite),
-           TEST_OF(random_strings_survive_the_round_trip))
+           TEST_OF(random_strings_survive_the_round_trip),
+           TEST_OF(objects_are_read_into_a_table_of_members),
+           TEST_OF(objects_with_values_of_another_type_are_refused))

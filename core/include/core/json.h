@@ -78,4 +78,34 @@ int kn_json_number_i64(const struct kn_json_reader *r, int64_t *ret) KN_MUSTUSE;
 int kn_json_number_epoch_ms(const struct kn_json_reader *r, int64_t *ret) KN_MUSTUSE;
 int kn_json_number_double(const struct kn_json_reader *r, double *ret) KN_MUSTUSE;
 
+/* A value that is no scalar: read is called with its first token, which has just been read, and
+ * reads to its last. */
+struct kn_json_nested {
+    int (*read)(struct kn_json_reader *r, enum kn_json_token first, struct kn_arena *arena,
+                void *ctx);
+    void *ctx;
+};
+
+/* A member of an object and where its value goes: one of the destinations is set. */
+struct kn_json_member {
+    const char *name;
+    struct kn_str *str; /* in the arena, or in the document where nothing is escaped */
+    char *text;         /* KN_JSON_TEXT: a copy with a NUL; empty if it is too long for it */
+    size_t text_cap;
+    int64_t *i64;
+    uint64_t *u64;
+    bool *flag;
+    const struct kn_json_nested *nested;
+};
+#define KN_JSON_TEXT(array) .text = (array), .text_cap = sizeof(array)
+
+/* Reads a document that is one object. Members that are not named, or null, leave everything as it
+ * is; of two with one name the last counts. -EBADMSG: no such document, or a value of another type
+ * or range than its member's; -ENOMEM from the arena. */
+int kn_json_object_read(struct kn_bytes json, struct kn_arena *arena,
+                        const struct kn_json_member *members, size_t count) KN_MUSTUSE;
+/* The same for an object within a document, whose KN_JSON_OBJECT has just been read. */
+int kn_json_members_read(struct kn_json_reader *r, struct kn_arena *arena,
+                         const struct kn_json_member *members, size_t count) KN_MUSTUSE;
+
 #endif
