@@ -118,9 +118,14 @@ def test_a_deadline_wakes_a_parked_request(server, transport):
     assert server.curl(transport, "/park?ms=30")[2] == b"bits=20000\n"
 
 
+def at_rest(server):
+    """Its state once no request of an earlier test is left."""
+    return server.wait_state(lambda state: state["live"] == 0)
+
+
 def both(server, transport, waiting, then):
     """Starts a request that waits, sends another once it does, returns both answers."""
-    live = server.state()["live"]
+    live = at_rest(server)["live"]
     answers = []
     thread = threading.Thread(target=lambda: answers.append(server.curl(transport, waiting)[2]))
     thread.start()
@@ -174,7 +179,7 @@ def test_an_upload_that_the_handler_pauses_loses_no_byte(server, duplex):
 
 
 def test_a_peer_that_leaves_ends_its_request(server, transport):
-    before = server.state()
+    before = at_rest(server)
     run = subprocess.Popen(server.curl_command(transport, "/park"), stdout=subprocess.DEVNULL)
     server.wait_state(lambda state: state["live"] == before["live"] + 1)
     run.kill()
@@ -184,7 +189,7 @@ def test_a_peer_that_leaves_ends_its_request(server, transport):
 
 
 def test_a_job_of_a_request_whose_peer_has_left_still_returns(server, transport):
-    before = server.state()
+    before = at_rest(server)
     run = subprocess.Popen(server.curl_command(transport, "/offload?ms=1500", "-d", "x"))
     server.wait_state(lambda state: state["live"] == before["live"] + 1)
     run.kill()

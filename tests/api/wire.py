@@ -19,6 +19,8 @@ import kinema
 BINARY = pathlib.Path(os.environ.get("KINEMA_HTTP_CONFORMANCE",
                                      pathlib.Path(kinema.BINARY).parent / "http_conformance"))
 
+PATIENCE_S = 60
+
 # transport -> (listener, scheme, curl's options)
 TRANSPORTS = {
     "plain": ("plain", "http", ["--http1.1"]),
@@ -53,7 +55,7 @@ class Wire:
         self.folder.cleanup()
         assert code == 0, f"exit code {code}: {said}"
 
-    def connect(self, listener="plain", alpn=None, timeout=10):
+    def connect(self, listener="plain", alpn=None, timeout=PATIENCE_S):
         sock = socket.create_connection(("127.0.0.1", self.ports[listener]), timeout=timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if listener in ("tls", "ingest_tls"):
@@ -68,7 +70,7 @@ class Wire:
         return f"{scheme}://localhost:{self.ports[listener]}{path}"
 
     def curl_command(self, transport, path, *options):
-        return ["curl", "-sS", "-m", "20", "--cacert", self.folder.name + "/cert.pem",
+        return ["curl", "-sS", "-m", str(PATIENCE_S), "--cacert", self.folder.name + "/cert.pem",
                 *TRANSPORTS[transport][2], *options, self.url(transport, path)]
 
     def curl(self, transport, path, *options, body=None):
@@ -87,7 +89,7 @@ class Wire:
         words = self.curl("plain", "/state")[2].decode().split()
         return {name: int(value) for name, value in (word.split("=") for word in words)}
 
-    def wait_state(self, condition, seconds=10):
+    def wait_state(self, condition, seconds=PATIENCE_S):
         """Polls until condition(state); an event that the server cannot send us."""
         end = time.monotonic() + seconds
         while True:
@@ -236,7 +238,10 @@ class H2Client:
                 if isinstance(event, h2.events.DataReceived):
                     self.state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 self.events.append(event)
-            self.flush()
+            try:
+                self.flush()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # what it said before it closed is read to the end
 
     def answer(self, stream):
         status, body = None, b""
