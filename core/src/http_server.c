@@ -10,12 +10,19 @@
 static int start_workers(struct kn_http_server *server)
 {
     const struct kn_http_conf *conf = &server->conf;
-    struct kn_pool **lanes = server->workers.lanes;
-    int r = kn_pool_new("worker", (unsigned) conf->workers, conf->worker_queue_max,
-                        &lanes[KN_HTTP_READS]);
-    return r < 0 ? r
-                 : kn_pool_new("changer", (unsigned) conf->change_workers, conf->worker_queue_max,
-                               &lanes[KN_HTTP_CHANGES]);
+    const struct {
+        const char *name;
+        uint64_t threads;
+    } rows[] = {
+        [KN_HTTP_READS] = {"worker",  conf->workers       },
+        [KN_HTTP_CHANGES] = {"changer", conf->change_workers},
+        [KN_HTTP_GLANCES] = {"glance",  1                   },
+    };
+    int r = 0;
+    for (unsigned i = 0; i < KN_HTTP_LANES && r == 0; i++)
+        r = kn_pool_new(rows[i].name, (unsigned) rows[i].threads, conf->worker_queue_max,
+                        &server->workers.lanes[i]);
+    return r;
 }
 
 int kn_http_server_new(const struct kn_http_conf *conf, struct kn_clock *clock,

@@ -23,32 +23,38 @@ static void run_metrics(struct console_call *call)
         console_fail(call, 500, "internal", "the metrics cannot be written");
 }
 
+enum { /* the lane of each */
+    READS = KN_HTTP_READS,
+    CHANGES = KN_HTTP_CHANGES,
+    GLANCES = KN_HTTP_GLANCES,
+};
 static const struct console_route routes[] = {
-    {"GET",  "/healthz",                           CONSOLE_OPEN,     run_health,                false},
-    {"GET",  "/metrics",                           CONSOLE_LOOPBACK, run_metrics,               false},
-    {"GET",  "/kinema/v1/session",                 CONSOLE_OPEN,     console_run_session,       false},
-    {"POST", "/kinema/v1/login",                   CONSOLE_OPEN,     console_run_login,         true },
-    {"POST", "/kinema/v1/logout",                  CONSOLE_LOGIN,    console_run_logout,        false},
-    {"GET",  "/kinema/v1/streams",                 CONSOLE_LOGIN,    console_run_streams,       false},
-    {"GET",  "/kinema/v1/streams/*",               CONSOLE_LOGIN,    console_run_stream,        false},
-    {"GET",  "/kinema/v1/streams/*/coverage",      CONSOLE_LOGIN,    console_run_coverage,      false},
-    {"GET",  "/kinema/v1/streams/*/health",        CONSOLE_LOGIN,    console_run_health,        false},
-    {"POST", "/kinema/v1/streams/*/play",          CONSOLE_LOGIN,    console_run_play,          false},
-    {"POST", "/kinema/v1/streams/*/clip",          CONSOLE_LOGIN,    console_run_clip,          false},
-    {"GET",  "/kinema/v1/streams/*/holds",         CONSOLE_LOGIN,    console_run_holds,         false},
-    {"POST", "/kinema/v1/streams/*/holds",         CONSOLE_LOGIN,    console_run_hold_set,      true },
-    {"POST", "/kinema/v1/streams/*/holds/lift",    CONSOLE_LOGIN,    console_run_hold_lift,     true },
-    {"GET",  "/kinema/v1/streams/*/events",        CONSOLE_LOGIN,    console_run_events,        false},
-    {"POST", "/kinema/v1/streams/*/events",        CONSOLE_LOGIN,    console_run_events_set,    true },
-    {"GET",  "/kinema/v1/streams/*/camera",        CONSOLE_LOGIN,    console_run_camera,        false},
-    {"POST", "/kinema/v1/streams/*/camera",        CONSOLE_LOGIN,    console_run_camera_set,    true },
-    {"POST", "/kinema/v1/streams/*/camera/remove", CONSOLE_LOGIN,    console_run_camera_remove, true },
-    {"POST", "/kinema/v1/probes",                  CONSOLE_LOGIN,    console_run_probe_start,   false},
-    {"GET",  "/kinema/v1/probes/*",                CONSOLE_LOGIN,    console_run_probe,         false},
-    {"GET",  "/kinema/v1/data-streams",            CONSOLE_LOGIN,    console_run_data_streams,  false},
-    {"GET",  "/kinema/v1/data-streams/*",          CONSOLE_LOGIN,    console_run_data_stream,   false},
-    {"GET",  "/kinema/v1/data-streams/*/records",  CONSOLE_LOGIN,    console_run_data_records,  false},
-    {"GET",  "/kinema/v1/data-streams/*/metrics",  CONSOLE_LOGIN,    console_run_data_metrics,  false},
+    {"GET",  "/healthz",                           CONSOLE_OPEN,     run_health,                GLANCES},
+    {"GET",  "/metrics",                           CONSOLE_LOOPBACK, run_metrics,               GLANCES},
+    {"GET",  "/kinema/v1/session",                 CONSOLE_OPEN,     console_run_session,       READS  },
+    {"POST", "/kinema/v1/login",                   CONSOLE_OPEN,     console_run_login,         CHANGES},
+    {"POST", "/kinema/v1/logout",                  CONSOLE_LOGIN,    console_run_logout,        READS  },
+    {"GET",  "/kinema/v1/streams",                 CONSOLE_LOGIN,    console_run_streams,       READS  },
+    {"GET",  "/kinema/v1/streams/*",               CONSOLE_LOGIN,    console_run_stream,        READS  },
+    {"GET",  "/kinema/v1/streams/*/coverage",      CONSOLE_LOGIN,    console_run_coverage,      READS  },
+    {"GET",  "/kinema/v1/streams/*/health",        CONSOLE_LOGIN,    console_run_health,        READS  },
+    {"POST", "/kinema/v1/streams/*/play",          CONSOLE_LOGIN,    console_run_play,          READS  },
+    {"POST", "/kinema/v1/streams/*/clip",          CONSOLE_LOGIN,    console_run_clip,          READS  },
+    {"GET",  "/kinema/v1/streams/*/holds",         CONSOLE_LOGIN,    console_run_holds,         READS  },
+    {"POST", "/kinema/v1/streams/*/holds",         CONSOLE_LOGIN,    console_run_hold_set,      CHANGES},
+    {"POST", "/kinema/v1/streams/*/holds/lift",    CONSOLE_LOGIN,    console_run_hold_lift,     CHANGES},
+    {"GET",  "/kinema/v1/streams/*/events",        CONSOLE_LOGIN,    console_run_events,        READS  },
+    {"POST", "/kinema/v1/streams/*/events",        CONSOLE_LOGIN,    console_run_events_set,    CHANGES},
+    {"GET",  "/kinema/v1/streams/*/camera",        CONSOLE_LOGIN,    console_run_camera,        READS  },
+    {"POST", "/kinema/v1/streams/*/camera",        CONSOLE_LOGIN,    console_run_camera_set,    CHANGES},
+    {"POST", "/kinema/v1/streams/*/camera/remove", CONSOLE_LOGIN,    console_run_camera_remove,
+     CHANGES                                                                                           },
+    {"POST", "/kinema/v1/probes",                  CONSOLE_LOGIN,    console_run_probe_start,   READS  },
+    {"GET",  "/kinema/v1/probes/*",                CONSOLE_LOGIN,    console_run_probe,         READS  },
+    {"GET",  "/kinema/v1/data-streams",            CONSOLE_LOGIN,    console_run_data_streams,  READS  },
+    {"GET",  "/kinema/v1/data-streams/*",          CONSOLE_LOGIN,    console_run_data_stream,   READS  },
+    {"GET",  "/kinema/v1/data-streams/*/records",  CONSOLE_LOGIN,    console_run_data_records,  READS  },
+    {"GET",  "/kinema/v1/data-streams/*/metrics",  CONSOLE_LOGIN,    console_run_data_metrics,  READS  },
 };
 
 void console_fail(struct console_call *call, int status, const char *word, const char *fmt, ...)
@@ -233,8 +239,7 @@ static void console_end(struct kn_http_req *req, void *ctx)
     if (!call)
         return;
     call->body = kn_http_body(req);
-    enum kn_http_lane lane = call->route->changes ? KN_HTTP_CHANGES : KN_HTTP_READS;
-    if (kn_http_offload(req, lane, console_job, call) < 0)
+    if (kn_http_offload(req, (enum kn_http_lane) call->route->lane, console_job, call) < 0)
         reply_refusal(req, 503, "busy; try again");
 }
 

@@ -39,7 +39,7 @@ struct console_route {
     const char *path; /* may hold one '*': a whole segment, handed over as call->name */
     enum console_access access;
     void (*run)(struct console_call *call);
-    bool changes; /* the catalogue, and waits for its flush */
+    unsigned lane; /* enum kn_http_lane */
 };
 
 struct console_call {

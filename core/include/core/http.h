@@ -147,10 +147,12 @@ void kn_http_gate_wait(struct kn_http_req *req, struct kn_gate *gate, uint64_t s
 /* Runs job(arg) on a worker of the lane, then wake(KN_HTTP_WAKE_JOB) on the loop. One at a time a
  * request; gone() is not called before the job has returned. -EAGAIN when the lane's queue is full.
  * A job that waits for a flush belongs on the lane of changes: those who read never stand behind
- * it, however slow the disk. */
+ * it, however slow the disk. What shows the state of the server, from memory alone, is a glance: it
+ * stands behind neither, since one looks when these are slow. */
 enum kn_http_lane {
     KN_HTTP_READS,
     KN_HTTP_CHANGES,
+    KN_HTTP_GLANCES,
     KN_HTTP_LANES,
 };
 int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)(void *arg),
