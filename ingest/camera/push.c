@@ -171,6 +171,33 @@ void camera_push_end_all(struct camera_listener *listener)
 /* --- the media ---------------------------------------------------------------------------------
  */
 typedef struct {
+    GstRTSPMedia parent;
+} CameraPushMedia;
+typedef struct {
+    GstRTSPMediaClass parent;
+} CameraPushMediaClass;
+GType camera_push_media_get_type(void);
+G_DEFINE_TYPE(CameraPushMedia, camera_push_media, GST_TYPE_RTSP_MEDIA)
+
+/* Frames keep the distances that the sender gave them, however packets come. */
+static gboolean setup_rtpbin(GstRTSPMedia *media, GstElement *rtpbin)
+{
+    (void) media;
+    gst_util_set_object_arg(G_OBJECT(rtpbin), "buffer-mode", "none");
+    return TRUE;
+}
+
+static void camera_push_media_class_init(CameraPushMediaClass *class)
+{
+    class->parent.setup_rtpbin = setup_rtpbin;
+}
+
+static void camera_push_media_init(CameraPushMedia *media)
+{
+    (void) media;
+}
+
+typedef struct {
     GstRTSPMediaFactory parent;
     struct camera_listener *listener;
     struct camera_peer *peer;
@@ -308,6 +335,7 @@ GstRTSPStatusCode camera_push_prepare(struct camera_listener *listener, GstRTSPC
     factory->peer = camera_peer_ref(peer);
     factory->sdp = sdp;
     *ret = &factory->parent;
+    gst_rtsp_media_factory_set_media_gtype(*ret, camera_push_media_get_type());
     gst_rtsp_media_factory_set_transport_mode(*ret, GST_RTSP_TRANSPORT_MODE_RECORD);
     gst_rtsp_media_factory_set_latency(*ret, listener->settings.latency_ms);
     gst_rtsp_media_factory_set_eos_shutdown(*ret, TRUE); /* what waits for its turn is recorded */

@@ -44,12 +44,14 @@ static enum codec codec_of(const struct kn_mkv_track *track)
     return tag == WAVE_ALAW ? CODEC_ALAW : tag == WAVE_MULAW ? CODEC_MULAW : CODEC_NONE;
 }
 
+/* The parser puts parameter sets before a key picture; the payloader would put them before each of
+ * its slices, which reads as a picture a slice. */
 const char *camera_send_chain(const struct kn_mkv_track *track)
 {
     static const char *const chains[] = {
         [CODEC_NONE] = NULL,
-        [CODEC_H264] = "h264parse ! rtph264pay config-interval=-1 aggregate-mode=zero-latency",
-        [CODEC_H265] = "h265parse ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
+        [CODEC_H264] = "h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency",
+        [CODEC_H265] = "h265parse config-interval=-1 ! rtph265pay aggregate-mode=zero-latency",
         [CODEC_AAC] = "rtpmp4gpay",
         [CODEC_OPUS] = "rtpopuspay",
         [CODEC_ALAW] = "rtppcmapay",
