@@ -28,7 +28,7 @@ class Camera(threading.Thread):
     connection. settled: the acknowledgement after which it forgets a fragment."""
 
     def __init__(self, server, stream, seed=0, window=6, every_s=0.03, key_bytes=(2000, 30000),
-                 frames=(1, 12), patience_s=wire.TIMEOUT_S, hours_ago=1,
+                 frames=(1, 12), patience_s=30, hours_ago=1,
                  settled="PERSISTED"):
         super().__init__(daemon=True)
         self.server, self.stream, self.random = server, stream, random.Random(f"{seed}/{stream}")
@@ -120,7 +120,7 @@ class Camera(threading.Thread):
             if self.halt.wait(0.05):
                 return
 
-    def stop(self, timeout=60):
+    def stop(self, timeout=90):
         """Ends the body; what is under way is still acknowledged."""
         self.halt.set()
         self.join(timeout)

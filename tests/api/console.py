@@ -15,7 +15,7 @@ class Browser:
         self.cookie = None
 
     def request(self, method, path, body=None, headers=None, raw=False):
-        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=20,
+        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=60,
                                                 source_address=(self.source, 0))
         headers = dict(headers or {})
         if self.cookie:

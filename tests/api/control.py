@@ -43,7 +43,7 @@ def info_of(kvs, name):
     return kvs.describe_stream(StreamName=name)["StreamInfo"]
 
 
-def wait_deleted(kvs, name, timeout=30):
+def wait_deleted(kvs, name, timeout=60):
     """Until the name is free again."""
     deadline = time.monotonic() + timeout
     while True:

@@ -8,7 +8,7 @@ import urllib.request
 
 import kinema
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 SHARD = "shardId-000000000000"
 
 

@@ -64,7 +64,7 @@ def get(url, method="GET", context=None, **headers):
     request = urllib.request.Request(
         url, method=method, headers={k.replace("_", "-"): v for k, v in headers.items()})
     try:
-        with urllib.request.urlopen(request, timeout=30, context=context) as reply:
+        with urllib.request.urlopen(request, timeout=60, context=context) as reply:
             return Answer(reply.status, reply.headers, reply.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read())

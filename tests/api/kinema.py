@@ -187,7 +187,7 @@ class Server:
         found = DISASTER.search(self.log())
         assert not found, f"{found.group(0)} in the log:\n{self.log()[-8000:]}"
 
-    def wait_log(self, pattern, timeout=20):
+    def wait_log(self, pattern, timeout=60):
         """Waits until the log holds the pattern; returns the match."""
         deadline = time.monotonic() + timeout
         while True:
@@ -253,6 +253,15 @@ class Server:
         fields.setdefault("MediaType", "video/h264")
         self.kvs().create_stream(StreamName=name, DataRetentionInHours=hours, **fields)
         return name
+
+
+def wait_for(what, said="it does not come", timeout=60):
+    """What `what` gives, once that is something: for what is true a moment after it was answered."""
+    deadline = time.monotonic() + timeout
+    while not (found := what()):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+    return found
 
 
 def new_name(prefix="cam"):

@@ -16,7 +16,7 @@ import time
 import urllib.parse
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 def sign(method, path, headers, key, region, service="kinesisvideo", payload=EMPTY_SHA256):

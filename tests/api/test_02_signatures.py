@@ -25,7 +25,7 @@ def host_of(url):
 def send(server, request):
     """A botocore request as it is: (status, headers, body)."""
     parts = urllib.parse.urlsplit(request.url)
-    connection = http.client.HTTPConnection(host_of(server.api), timeout=20)
+    connection = http.client.HTTPConnection(host_of(server.api), timeout=60)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.putrequest(request.method, path, skip_host=True, skip_accept_encoding=True)
@@ -182,7 +182,7 @@ def test_curl_signs_for_us(server, version):
         ["curl", "-sS", version, "--aws-sigv4", f"aws:amz:{kinema.REGION}:kinesisvideo", "--user",
          f"{server.key.id}:{server.key.secret}", "-H", "content-type: application/json", "-d", "{}",
          "-w", "\n%{http_code} %{http_version}", f"{server.api}/listStreams"],
-        capture_output=True, text=True, timeout=30)
+        capture_output=True, text=True, timeout=60)
     body, status = done.stdout.rsplit("\n", 1)
     assert status == ("200 1.1" if version == "--http1.1" else "200 2"), done
     assert "StreamInfoList" in json.loads(body)

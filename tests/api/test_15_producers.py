@@ -44,7 +44,7 @@ def sign(server, path, headers, body):
 
 def send(server, path, headers, body):
     where = urllib.parse.urlsplit(server.api)
-    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=60)
     try:
         connection.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
         sent = {**headers, **sign(server, path, headers, body), "content-length": str(len(body))}

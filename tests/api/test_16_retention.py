@@ -31,14 +31,6 @@ def numbers(server, stream):
     return {f["FragmentNumber"]: f["ServerTimestamp"].timestamp() for f in found}
 
 
-def wait_for(what, timeout=20):
-    deadline = time.monotonic() + timeout
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
 def deleted_bytes(server, rule):
     text = urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode()
     found = re.search(rf'kinema_retention_deleted_bytes_total{{rule="{rule}"}} (\S+)', text)
@@ -64,9 +56,9 @@ def test_a_hold_keeps_its_range_until_it_is_lifted(recorded):
     assert ask(server, "ListHolds", stream) == {"Holds": [hold]}
 
     ask(server, "UpdateRetentionLimit", stream, MaxBytes=1)
-    wait_for(lambda: len(numbers(server, stream)) <= 2)  # the held one, and that of the open chunk
+    kinema.wait_for(lambda: len(numbers(server, stream)) <= 2)  # the held one, and that of the open chunk
     assert first in numbers(server, stream)
-    assert deleted_bytes(server, "bytes") > 0
+    kinema.wait_for(lambda: deleted_bytes(server, "bytes") > 0)
     with raises("ResourceInUseException", match="legal hold"):
         server.kvs().delete_stream(StreamARN=server.kvs().describe_stream(
             StreamName=stream)["StreamInfo"]["StreamARN"])
@@ -83,9 +75,9 @@ def test_a_hold_keeps_its_range_until_it_is_lifted(recorded):
     assert about["OldestFragmentTimestamp"] == pytest.approx(first_at)
 
     ask(server, "DeleteHold", stream, HoldName="case-7")
-    wait_for(lambda: first not in numbers(server, stream))
-    assert deleted_bytes(server, "lifted") > 0
-    assert ask(server, "DescribeRetention", stream)["KeptBytes"] == 0
+    kinema.wait_for(lambda: first not in numbers(server, stream))
+    kinema.wait_for(lambda: deleted_bytes(server, "lifted") > 0)
+    kinema.wait_for(lambda: ask(server, "DescribeRetention", stream)["KeptBytes"] == 0)
     server.kvs().delete_stream(StreamARN=server.kvs().describe_stream(
         StreamName=stream)["StreamInfo"]["StreamARN"])
     server.stop()

@@ -213,8 +213,9 @@ def test_errors_are_counted_by_id(server, stream):
     import urllib.request
     with upload(server, stream) as put:
         put.send(b"garbage garbage").wait_ack("ERROR")
-    text = urllib.request.urlopen(server.console + "/metrics").read().decode()
-    assert re.search(rf'kinema_ingest_errors_total{{stream="{stream}",error="4006"}} 1\b', text)
+    kinema.wait_for(lambda: re.search(
+        rf'kinema_ingest_errors_total{{stream="{stream}",error="4006"}} 1\b',
+        urllib.request.urlopen(server.console + "/metrics").read().decode()))
 
 
 # --- before the body ---------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_roll_over_as_kvssink_does_it(server, stream):
         for at in range(0, len(one), 65524):
             first.send(one[at:at + 65524])
         last = pm.cluster_timecode(pm.split_clusters(one)[-1])
-        first.wait_ack("PERSISTED", last, timeout=10)
+        first.wait_ack("PERSISTED", last)
         assert not second.kinds()
         first.end().wait_over()
         second.finish(two)
@@ -89,7 +89,7 @@ def test_a_newcomer_takes_over_from_a_silent_one(make_server):
         old.send(HEADER + pm.cluster(base) + pm.cluster(base + 120))
         old.wait_ack("PERSISTED", base)
         new.send(HEADER + pm.cluster(base + 1000) + pm.END_OF_FRAGMENT)
-        new.wait_ack("PERSISTED", base + 1000, timeout=5)
+        new.wait_ack("PERSISTED", base + 1000)
         error = old.wait_ack("ERROR")
         assert error["ErrorId"] == 4000  # a class that is sent again
         old.wait_closed()
@@ -147,7 +147,7 @@ def test_reject_answers_as_aws_does_after_the_grace(make_server):
 
 
 def test_reject_still_lets_a_roll_over_through(make_server):
-    server = make_server(args=["--second-upload", "reject", "--takeover-silence-ms", "5000"])
+    server = make_server(args=["--second-upload", "reject", "--takeover-silence-ms", "60000"])
     stream, base = server.create_stream(), pm.now_ms()
     with seated(server, stream) as old, upload(server, stream) as new:
         old.send(HEADER + pm.cluster(base))
@@ -210,26 +210,28 @@ def test_tags_before_the_first_cluster_lead_fragment_one(server, stream):
 def test_idle_acks_are_padded_and_regular(make_server):
     server = make_server(args=["--idle-ack-ms", "1000", "--fragment-idle-ms", "400"])
     stream = server.create_stream()
+    began = time.monotonic()
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(pm.now_ms()))
-        put.wait(lambda: sum(ack["EventType"] == "IDLE" for ack in put.acks) >= 3, 10)
+        put.wait(lambda: sum(ack["EventType"] == "IDLE" for ack in put.acks) >= 3)
         idle = [(chunk, at) for chunk, at in zip(put.chunks, put.times) if b"IDLE" in chunk]
         assert all(320 <= len(chunk) <= 1024 for chunk, _ in idle)
-        gaps = [b - a for (_, a), (_, b) in zip(idle, idle[1:])]
-        assert all(0.8 < gap < 1.6 for gap in gaps)
+        # they may be read late, never early
+        assert all(at - began > 0.9 * number for number, (_, at) in enumerate(idle, 1))
+        assert idle[-1][1] - began < 20
         put.finish()
 
 
 def test_silence_closes_the_open_fragment_then_the_connection(make_server):
     server = make_server(args=["--fragment-idle-ms", "300", "--upload-idle-ms", "1200"])
     stream, base = server.create_stream(), pm.now_ms()
+    started = time.monotonic()
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(base))
-        put.wait_ack("PERSISTED", base, timeout=3)  # without a tag, a Cluster or an end
-        started = time.monotonic()
-        put.wait_over(5)  # in order: no error
+        put.wait_ack("PERSISTED", base)  # without a tag, a Cluster or an end
+        put.wait_over()  # in order: no error
         put.wait_closed()
-        assert 0.5 < time.monotonic() - started < 4
+        assert 1.1 < time.monotonic() - started < 40
     assert put.error() is None
 
 
@@ -238,7 +240,7 @@ def test_silence_inside_an_element_never_stores_half_a_fragment(make_server):
     stream, base = server.create_stream(), pm.now_ms()
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(base)[:-10])
-        assert put.wait_ack("ERROR", timeout=5)["ErrorId"] == 4000
+        assert put.wait_ack("ERROR")["ErrorId"] == 4000
         put.wait_closed()
     assert "RECEIVED" not in put.kinds()
     assert listed(server, stream) == []
@@ -249,17 +251,17 @@ def test_a_new_fragment_may_follow_after_the_silence(make_server):
     stream, base = server.create_stream(), pm.now_ms()
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(base))
-        put.wait_ack("PERSISTED", base, timeout=3)
+        put.wait_ack("PERSISTED", base)
         put.finish(pm.cluster(base + 1000))
     assert len(persisted(put)) == 2 and put.error() is None
 
 
-def wait_refused(url, seconds=20):
+def wait_refused(url, seconds=60):
     """Until nobody listens there."""
     where, deadline = urllib.parse.urlsplit(url), time.monotonic() + seconds
     while True:
         try:
-            socket.create_connection((where.hostname, where.port), timeout=5).close()
+            socket.create_connection((where.hostname, where.port), timeout=60).close()
         except OSError:
             return
         assert time.monotonic() < deadline, f"{url} still answers"
@@ -352,7 +354,7 @@ def test_curl_uploads_from_a_pipe(make_server, test_video):
             ["curl", "-sS", "-X", "POST", "-T", "-", "-H", "x-amzn-stream-name: piped",
              "-H", "x-amzn-fragment-timecode-type: RELATIVE",
              "-H", "x-amzn-producer-start-timestamp: 1795378995.000",
-             f"{server.ingest}/putMedia"], stdin=body, capture_output=True, text=True, timeout=30,
+             f"{server.ingest}/putMedia"], stdin=body, capture_output=True, text=True, timeout=60,
             env={**os.environ, "no_proxy": "*"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"PERSISTED"') >= 3 and "ERROR" not in done.stdout
@@ -364,9 +366,14 @@ def test_metrics_tell_of_uploads(server, stream):
     with upload(server, stream) as put:
         put.send(HEADER + pm.cluster(base) + pm.cluster(base + 120))
         put.wait_ack("PERSISTED", base)
-        text = urllib.request.urlopen(server.console + "/metrics").read().decode()
-        assert re.search(rf'kinema_ingest_uploads{{stream="{stream}"}} 1\b', text)
-        assert re.search(rf'kinema_ingest_fragments_total{{stream="{stream}"}} 1\b', text)
-        assert re.search(rf'kinema_ingest_bytes_total{{stream="{stream}"}} \d\d+', text)
-        assert re.search(r"kinema_ingest_persisted_seconds_count\S* [1-9]", text)
+        series = (rf'kinema_ingest_uploads{{stream="{stream}"}} 1\b',
+                  rf'kinema_ingest_fragments_total{{stream="{stream}"}} 1\b',
+                  rf'kinema_ingest_bytes_total{{stream="{stream}"}} \d\d+',
+                  r"kinema_ingest_persisted_seconds_count\S* [1-9]")
+
+        def are_told():
+            text = urllib.request.urlopen(server.console + "/metrics").read().decode()
+            return all(re.search(one, text) for one in series)
+
+        kinema.wait_for(are_told)
         put.finish()

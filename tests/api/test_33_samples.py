@@ -107,7 +107,7 @@ def test_get_media_py_goes_on_by_its_token(server, stream):
         told += [follower.stderr.readline() for _ in acks]
     finally:
         follower.terminate()
-        follower.wait(10)
+        follower.wait(60)
     numbers = [line.split()[1].rstrip(",") for line in told]
     assert numbers == sorted(set(numbers))
     assert numbers[-len(acks):] == [a["FragmentNumber"] for a in acks]
@@ -144,7 +144,7 @@ def consume(server, events, *options):
 
 def wait_events(server, stream):
     """Until each of its fragments has had its event; how many have."""
-    for _ in range(400):
+    for _ in range(1200):
         _, _, said = control.post(server, "/kinema/v1/describeFragmentEvents", {"StreamName": stream})
         if said["SentCount"] > 0 and said["MillisBehind"] == 0:
             return said["SentCount"]

@@ -36,7 +36,7 @@ def test_a_server_that_stops_ends_its_readers(make_server):
     waiting = threading.Thread(target=lambda: rest.append(list(reader.chunks)))
     waiting.start()
     server.stop()
-    waiting.join(30)
+    waiting.join(60)
     assert rest == [[]]  # a clean end: the last chunk of the answer, and no error
 
 
@@ -122,5 +122,5 @@ def test_metrics_count_readers_and_bytes(make_server):
         reader.until_whole(len(one.fragments))
         assert metric(server, "kinema_media_readers") == 1
     sent = len(media.get_media(server, stream).read())
-    assert metric(server, "kinema_media_sent_bytes_total") == sent + len(reader.data)
+    kinema.wait_for(lambda: metric(server, "kinema_media_sent_bytes_total") == sent + len(reader.data))
     assert metric(server, "kinema_media_readers", "GetMediaForFragmentList") == 0

@@ -64,6 +64,15 @@ def look(browser, url, **members):
     return found
 
 
+def found_again(first, again):
+    """A look ends after its time, in which a slow machine's camera may have sent nothing."""
+    found = first()
+    for _ in range(4):
+        if found["fault"] == "stalled":
+            found = again()()
+    return found
+
+
 def test_a_look_finds_what_a_camera_offers_or_says_why_there_is_nothing(server, browser, make_camera,
                                                                          mute):
     camera = make_camera("--audio", "pcma", "--basic", "viewer:geheim-x7q")
@@ -76,7 +85,7 @@ def test_a_look_finds_what_a_camera_offers_or_says_why_there_is_nothing(server, 
     assert not found["ok"] and found["fault"] == "not_found"
     assert look(browser, "rtsp://127.0.0.1:1/")()["fault"] == "unreachable"
     assert silent()["fault"] in ("stalled", "unreachable")
-    found = good()
+    found = found_again(good, lambda: look(browser, camera.url, user="viewer", password="geheim-x7q"))
     assert found["ok"] and found["fault"] is None
     video, audio = found["tracks"]
     assert (video["codec"], video["width"], video["height"]) == ("V_MPEG4/ISO/AVC", 160, 120)
@@ -118,7 +127,7 @@ def test_a_camera_is_added_changed_and_removed(server, browser, make_camera):
                  lambda m: browser.post("/kinema/v1/probes", {"stream": stream, **m})):
         status, body = post({"url": camera.url.replace("127.0.0.1", "127.0.0.2"), "user": "viewer"})
         assert status == 400 and "password again" in body["message"]
-    assert kept()["ok"]
+    assert found_again(kept, lambda: look(browser, camera.url, stream=stream, user="viewer"))["ok"]
     status, body = browser.post(path(stream), {"url": camera.url, "user": "viewer", "password": ""})
     assert status == 200 and not body["camera"]["hasPassword"]
 

@@ -44,7 +44,7 @@ class Camera:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.errors += self.process.communicate(timeout=30)[1].decode()
+        self.errors += self.process.communicate(timeout=60)[1].decode()
         return self.process.returncode
 
 
@@ -107,7 +107,7 @@ def test_it_makes_its_stream_and_ends_with_everything_kept(server, make_camera, 
     info = server.kvs().describe_stream(StreamName=stream_name)["StreamInfo"]
     assert info["MediaType"] == "video/h264,audio/aac" and info["DataRetentionInHours"] == 24
     times = fragments(server, stream_name)
-    assert abs(times[-1] - time.time() * 1000) < 10000, "the last fragment is missing"
+    assert abs(times[-1] - time.time() * 1000) < 60000, "the last fragment is missing"
     assert_all_kept(camera, times)
 
 

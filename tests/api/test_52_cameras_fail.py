@@ -13,7 +13,7 @@ import rtsp
 from test_52_cameras import add, make_camera, remove  # noqa: F401
 
 
-def until_gone(pid, patience_s=30):
+def until_gone(pid, patience_s=60):
     deadline = time.monotonic() + patience_s
     while os.path.exists(f"/proc/{pid}"):
         with open(f"/proc/{pid}/stat") as stat:

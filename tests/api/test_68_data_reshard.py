@@ -6,6 +6,7 @@ import collections
 import os
 import random
 import threading
+import time
 
 import botocore.exceptions
 import pytest
@@ -160,6 +161,7 @@ def test_order_by_key_is_kept_while_shards_are_split_and_merged(kinesis, server,
     writers = [Writer(server, name, f"key{i}") for i in range(6)]
     for _ in range(20):
         reshard(kinesis, name, chance)
+    kinema.wait_for(lambda: sum(len(w.acked) for w in writers) > 60, "hardly anything is acknowledged")
     for w in writers:
         w.stop()
     assert not [w.errors for w in writers if w.errors]
@@ -174,7 +176,8 @@ def test_kill_9_amid_puts_and_reshards_loses_nothing_acknowledged(make_server):
     server = make_server(args=("--shard-journal-bytes", 262144, "--shard-journal-count", 3))
     server.client("kinesis").create_stream(StreamName="s", ShardCount=2)
     writers = [Writer(server, "s", f"key{i}") for i in range(4)]
-    for _ in range(ROUNDS):
+    for turn in range(1, ROUNDS + 1):
+        kinema.wait_for(lambda: sum(len(w.acked) for w in writers) > 10 * turn, "hardly anything is acknowledged")
         killer = threading.Timer(chance.uniform(0.1, 0.6), server.kill9)
         killer.start()
         try:
@@ -190,8 +193,10 @@ def test_kill_9_amid_puts_and_reshards_loses_nothing_acknowledged(make_server):
     kinesis = server.client("kinesis")
     closed = [int(s["ShardId"][-12:]) for s in shards(kinesis, "s") if not is_open(s)]
     found, ended = consume(kinesis, "s")
-    deadline = threading.Event()
-    while sorted(ended) != closed and not deadline.wait(0.05):  # closed by the thread that tends logs
+    deadline = time.monotonic() + 60
+    while sorted(ended) != closed:  # closed by the thread that tends logs
+        assert time.monotonic() < deadline, (ended, closed)
+        time.sleep(0.05)
         found, ended = consume(kinesis, "s")
     check_order(found, writers)
     assert sum(len(w.acked) for w in writers) > 10 * ROUNDS, "hardly any acknowledged: no proof"
@@ -214,12 +219,7 @@ def test_a_deleted_stream_leaves_nothing(make_server):
         assert parts(put(kinesis, "s", b"x")[0])[1] == 1
         kinesis.delete_stream(StreamName="s")
     folder = server.data / "shards"
-    wait = threading.Event()
-    for _ in range(400):
-        if not list(folder.glob("*/*.seg")):
-            break
-        wait.wait(0.05)
-    assert not list(folder.glob("*/*.seg"))
+    kinema.wait_for(lambda: not list(folder.glob("*/*.seg")), "segments are left")
 
 
 def test_many_shards_are_split_in_one_call(kinesis):

@@ -80,7 +80,7 @@ def test_an_idle_shard_says_so_and_where_to_go_on(server, kinesis, name, consume
     with Subscription(server, consumer) as subscription:
         began = time.monotonic()
         idle = [subscription.next() for _ in range(3)]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 14, "the setting is not kept: three of 5 s are the default"
         assert all(event["Records"] == [] and event["MillisBehindLatest"] == 0 for event in idle)
     wait_free(server)
     put(kinesis, name, b"after")
@@ -156,7 +156,16 @@ def test_a_dry_run_tells_and_takes_no_seat(server, kinesis, consumer):
 
 # --- one at a time --------------------------------------------------------------------------------
 def test_a_newcomer_is_refused_at_first_and_later_takes_over(server, kinesis, name, consumer):
-    first = Subscription(server, consumer)
+    for _ in range(20):
+        began = time.monotonic()
+        first = Subscription(server, consumer)
+        try:
+            Subscription(server, consumer).close()
+        except botocore.exceptions.ClientError:
+            break
+        assert time.monotonic() - began > TAKEOVER_MS / 1000, "it took over at once"
+        first.close()  # this machine stood still meanwhile
+        wait_free(server)
     assert refused(server, consumer) == (
         "ResourceInUseException", "Another active subscription exists for this consumer: "
         f"000000000000:{name}:{SHARD}:app")
@@ -169,6 +178,7 @@ def test_a_newcomer_is_refused_at_first_and_later_takes_over(server, kinesis, na
     put(kinesis, name, b"one")
     assert data(second.records(1)[0]) == [b"one"]
     second.close()
+    wait_free(server)
 
 
 def test_a_subscriber_that_leaves_frees_its_place_at_once(server, kinesis, name, consumer):
@@ -199,8 +209,9 @@ def test_it_ends_after_its_time_and_goes_on_with_the_next(make_server):
     consumer = fan_out.register(kinesis, name)
     began = time.monotonic()
     events = Subscription(server, consumer).rest()
-    assert 0.6 < time.monotonic() - began < 10
+    assert 0.6 < time.monotonic() - began < 60, "its time is five minutes by default"
     assert len(events) >= 2 and all(event["Records"] == [] for event in events)
+    wait_free(server)
     put(kinesis, name, b"one")
     events = Subscription(server, consumer, "AFTER_SEQUENCE_NUMBER",
                           SequenceNumber=events[-1]["ContinuationSequenceNumber"]).rest()
@@ -262,7 +273,7 @@ def test_a_server_that_stops_ends_subscriptions_in_order(make_server):
     records, event = subscription.records(1)
     began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60, "it waited for a subscription's five minutes"
     server.start()
     assert subscription.rest() == []  # an end, not a broken connection
     put(kinesis, name, b"two")
@@ -292,10 +303,11 @@ def test_a_subscription_has_a_rate_of_its_own_if_that_is_set(make_server):
     began = time.monotonic()
     with Subscription(server, fan_out.register(kinesis, name), "TRIM_HORIZON") as subscription:
         subscription.records(6)
-    assert 1.0 < time.monotonic() - began < 10  # three seconds' worth, of which one in advance
+    assert time.monotonic() - began > 1.0  # three seconds' worth, of which one in advance
 
 
 def test_what_is_sent_is_counted(server, kinesis, name, consumer):
+    wait_free(server)
     before = {m: fan_out.metric(server, f"kinema_subscription_{m}_total")
               for m in ("events", "records", "sent_bytes")}
     with Subscription(server, consumer) as subscription:

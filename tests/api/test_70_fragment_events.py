@@ -27,7 +27,7 @@ from control import post, raises
 SEED = int(os.environ.get("KINEMA_SEED") or random.SystemRandom().randrange(1 << 32))
 ROUNDS = int(os.environ.get("KINEMA_ROUNDS") or (40 if os.environ.get("KINEMA_LONG") else 4))
 SCHEMA = json.loads((kinema.ROOT / "docs" / "events" / "fragment-event.schema.json").read_text())
-PATIENCE_S = 30
+PATIENCE_S = 60
 shards_of = media.load_sample("fragment_events").Shards
 
 
@@ -168,6 +168,8 @@ def test_kill_9_between_fragment_and_event_loses_none_and_repeats_none(make_serv
         time.sleep(chance.uniform(0.02, 0.8))
         server.kill9()
         server.start()
+    for camera in all_of_them:
+        camera.wait_acked(ROUNDS + 1)
     cameras.stop(all_of_them)
     found = sum(assert_complete(server, name, c.stream) for c in all_of_them)
     assert found > 3 * ROUNDS, "hardly any fragments: no proof"
@@ -310,7 +312,7 @@ def test_a_deleted_data_stream_is_told_and_one_made_anew_goes_on(server, followe
     kinesis.create_stream(StreamName=name, ShardCount=1)
     wanted = upload_some(server, stream, 2, now - 1000000)
     assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
-    assert ask(server, "DescribeFragmentEvents", stream)["Status"] == "ACTIVE"
+    wait_for(lambda: ask(server, "DescribeFragmentEvents", stream)["Status"] == "ACTIVE")
 
 
 # --- in the console ----------------------------------------------------------------------------
@@ -324,8 +326,8 @@ def test_the_console_shows_and_sets_where_events_go(server, stream):
     wanted = upload_some(server, stream, 2)
     assert numbers_of(wait_events(server, name, stream, 2), stream) == wanted
     wait_for(lambda: [browser.get(path)[1][key] for key in ("sent", "lost", "behindMs")] == [2, 0, 0])
-    metrics = urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode()
-    assert f'kinema_fragment_events_behind_seconds{{stream="{stream}"}} 0\n' in metrics
+    wait_for(lambda: f'kinema_fragment_events_behind_seconds{{stream="{stream}"}} 0\n' in
+             urllib.request.urlopen(server.console + "/metrics", timeout=30).read().decode())
     assert browser.post(path, {"dataStream": "nowhere"})[:1] == (404,)
     assert browser.get(path)[1]["dataStream"] == name
     assert browser.post(path, {"dataStream": ""}) == (200, {"status": "OFF", "canPut": True, "canRemove": True})

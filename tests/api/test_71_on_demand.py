@@ -64,7 +64,7 @@ def read_all(kinesis):
 def test_a_stream_under_load_doubles_and_an_idle_one_shrinks_and_no_record_is_lost(server, kinesis):
     assert open_shards(kinesis) == 4
     count = put_until(kinesis, lambda: open_shards(kinesis) >= 8)
-    assert check_cover(shards(kinesis, "waves")) == open_shards(kinesis) <= 200
+    kinema.wait_for(lambda: check_cover(shards(kinesis, "waves")) == open_shards(kinesis) <= 200)
     deadline = time.monotonic() + DEADLINE_S
     while open_shards(kinesis) > 4:
         assert time.monotonic() < deadline

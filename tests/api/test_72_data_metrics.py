@@ -161,8 +161,8 @@ def test_subscriptions_are_told_by_consumer(limited, kinesis, name, of):
     with Subscription(limited, consumer, "TRIM_HORIZON") as one:
         put(kinesis, name, b"x" * 7)
         one.records(1)
-        assert of("SubscribeToShard.Success", ConsumerName="app") == 1
-        assert (of("SubscribeToShardEvent.Records"), of("SubscribeToShardEvent.Bytes")) == (1, 10)
+        kinema.wait_for(lambda: of("SubscribeToShard.Success", ConsumerName="app") == 1)
+        kinema.wait_for(lambda: (of("SubscribeToShardEvent.Records"), of("SubscribeToShardEvent.Bytes")) == (1, 10))
         assert of("SubscribeToShardEvent.MillisBehindLatest", "Minimum", ConsumerName="app") == 0
         with pytest.raises(kinesis.exceptions.ResourceInUseException):
             kinesis.subscribe_to_shard(ConsumerARN=consumer, ShardId=FIRST, StartingPosition={"Type": "LATEST"})

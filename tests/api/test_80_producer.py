@@ -215,10 +215,12 @@ BEHAVIOURS = {
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_whatever_happens_each_frame_is_kept_once(name, frames):
     with stand_in.StandIn(BEHAVIOURS[name]) as service:
-        stats, told = upload(service.url, "yard", "--ack-timeout", 1500)
+        patience = 1500 if name == "no ack" else 60_000
+        stats, told = upload(service.url, "yard", "--ack-timeout", patience)
         assert stats["frames"] == stats["persisted"] == len(frames) and stats["skipped"] == 0, told
         assert_whole(service.persisted, frames)
-        assert len(service.uploads) == len(BEHAVIOURS[name]) + (name != "acks cut into bytes")
+        wanted = len(BEHAVIOURS[name]) + (name != "acks cut into bytes")
+        assert len(service.uploads) == wanted or (name == "no ack" and len(service.uploads) > wanted)
 
 
 def test_a_fragment_that_is_refused_for_good_is_given_up_alone(frames):

@@ -87,7 +87,7 @@ def test_aggregated_records_come_apart_and_are_done_one_by_one(server, kinesis, 
     expected = ["before", *(f"u{i}" for i in range(40)), "behind"]
     found, rounds = [], 0
     while len(found) < len(expected):  # each is stopped in the middle, and gives back what it has done
-        one = Worker(server, stream, "--slow", 20)
+        one = Worker(server, stream, "--slow", 20, lease=60_000)
         workers.append(one)
         one.wait(lambda w: len(w.records) >= min(10, len(expected) - len(found)), "ten records")
         one.stop()
