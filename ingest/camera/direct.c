@@ -2,23 +2,17 @@
 #include "direct.h"
 
 #include "clock.h"
-#include "hub.h"
+#include "link.h"
 #include "message.h"
 #include "rtp.h"
 #include "url.h"
 
 #include <errno.h>
-#include <gio/gio.h>
-#include <openssl/ssl.h>
+#include <glib.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 enum {
     STREAMS_MAX = 3, /* as PutMedia takes tracks */
-    SCRATCH_BYTES = 256 << 10,
-    REST_BYTES_MAX = 128 << 10, /* of a packet or a message that has not come whole */
-    OUT_BYTES_MAX = 64 << 10,
     HELD_BYTES_MAX = 16 << 20,
     HELD_MS = 1500, /* frames are kept back until all tracks are known, so long at most */
     PORT = 554,
@@ -32,7 +26,6 @@ enum {
 
 enum step {
     CONNECTING,
-    HANDSHAKE,
     OPTIONS,
     DESCRIBE,
     SETUP,
@@ -58,25 +51,13 @@ struct held {
     GBytes *bytes;
 };
 
-/* What a connection that is under way comes back to. */
-struct arrival {
-    struct camera_direct *direct; /* NULL: stopped meanwhile */
-};
-
 struct camera_direct {
     struct camera_direct_ops ops;
     void *ctx;
-    char *url, *host, *user, *password;
-    bool tls;
+    char *url, *user, *password;
     gint64 timeout_us, heard_us, asked_us, reported_us;
     enum step step;
-    struct arrival *arrival;
-    GCancellable *cancellable;
-    GSocketConnection *connection;
-    int fd;
-    SSL *ssl;
-    struct hub_watch *watch;
-    struct kn_buf rest, out;
+    struct camera_link *link;
 
     unsigned cseq;
     char session[128];
@@ -95,35 +76,19 @@ struct camera_direct {
 
 /* --- ends --------------------------------------------------------------------------------------
  */
-static void let_connection_go(struct camera_direct *d)
-{
-    hub_remove(d->watch);
-    d->watch = NULL;
-    if (d->ssl)
-        SSL_free(d->ssl);
-    d->ssl = NULL;
-    g_clear_object(&d->connection);
-    d->fd = -1;
-}
-
 static void fail(struct camera_direct *d, enum camera_fault fault, const char *said)
 {
     if (d->step == OVER)
         return;
     d->step = OVER;
-    let_connection_go(d);
+    camera_link_close(d->link);
     d->ops.to.failed(d->ctx, fault, said);
-}
-
-static void lost_connection(struct camera_direct *d)
-{
-    fail(d, CAMERA_UNREACHABLE, "the camera does not answer, or has closed the connection");
 }
 
 static void unable(struct camera_direct *d)
 {
     d->step = OVER;
-    let_connection_go(d);
+    camera_link_close(d->link);
     d->ops.unable(d->ctx);
 }
 
@@ -216,51 +181,18 @@ static void on_frame(void *ctx, uint32_t time, bool key, struct kn_bytes bytes)
 
 /* --- requests ----------------------------------------------------------------------------------
  */
-static void wait_for(struct camera_direct *d)
-{
-    if (d->watch)
-        hub_change(d->watch, EPOLLIN | (d->out.len > 0 ? (unsigned) EPOLLOUT : 0));
-}
-
-static void flush(struct camera_direct *d)
-{
-    bool waited = d->out.len > 0;
-    while (d->out.len > 0 && d->fd >= 0) {
-        ssize_t n;
-        if (d->ssl) {
-            int sent = SSL_write(d->ssl, d->out.ptr, (int) d->out.len);
-            int why = sent > 0 ? 0 : SSL_get_error(d->ssl, sent);
-            n = sent > 0 ? sent : -1;
-            errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : EPIPE;
-        } else {
-            n = send(d->fd, d->out.ptr, d->out.len, MSG_NOSIGNAL);
-        }
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            break;
-        if (n < 0) {
-            lost_connection(d);
-            return;
-        }
-        kn_buf_consume(&d->out, (size_t) n);
-    }
-    if (waited)
-        wait_for(d);
-}
-
 static void ask(struct camera_direct *d, const char *method, const char *url, const char *headers)
 {
-    (void) kn_buf_printf(&d->out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: Kinema/%s\r\n", method,
+    struct kn_buf *out = camera_link_out(d->link);
+    (void) kn_buf_printf(out, "%s %s RTSP/1.0\r\nCSeq: %u\r\nUser-Agent: Kinema/%s\r\n", method,
                          url, ++d->cseq, KINEMA_VERSION);
     if (*d->session)
-        (void) kn_buf_printf(&d->out, "Session: %s\r\n", d->session);
+        (void) kn_buf_printf(out, "Session: %s\r\n", d->session);
     if (d->user)
-        rtsp_auth_write(&d->auth, d->user, d->password ? d->password : "", method, url, &d->out);
-    (void) kn_buf_printf(&d->out, "%s\r\n", headers);
+        rtsp_auth_write(&d->auth, d->user, d->password ? d->password : "", method, url, out);
+    (void) kn_buf_printf(out, "%s\r\n", headers);
     d->asked_us = g_get_monotonic_time();
-    if (d->out.error)
-        lost_connection(d); /* it has not read for long */
-    else
-        flush(d);
+    camera_link_flush(d->link);
 }
 
 static void ask_step(struct camera_direct *d)
@@ -285,7 +217,6 @@ static void ask_step(struct camera_direct *d)
         ask(d, d->get_parameter ? "GET_PARAMETER" : "OPTIONS", d->play_url, "");
         break;
     case CONNECTING:
-    case HANDSHAKE:
     case OVER:
         break;
     }
@@ -450,7 +381,6 @@ static void on_answer(struct camera_direct *d, const struct rtsp_message *answer
         d->reported_us = g_get_monotonic_time();
         break;
     case CONNECTING:
-    case HANDSHAKE:
     case PLAYING:
     case OVER:
         break;
@@ -461,9 +391,9 @@ static void on_answer(struct camera_direct *d, const struct rtsp_message *answer
 static void on_request(struct camera_direct *d, const struct rtsp_message *request)
 {
     struct kn_str cseq = rtsp_header(request, KN_STR("CSeq"));
-    (void) kn_buf_printf(&d->out, "RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n\r\n", (int) cseq.len,
-                         cseq.len ? cseq.ptr : "");
-    flush(d);
+    (void) kn_buf_printf(camera_link_out(d->link), "RTSP/1.0 200 OK\r\nCSeq: %.*s\r\n\r\n",
+                         (int) cseq.len, cseq.len ? cseq.ptr : "");
+    camera_link_flush(d->link);
 }
 
 /* --- media -------------------------------------------------------------------------------------
@@ -524,15 +454,17 @@ static void report(struct camera_direct *d, const struct stream *s)
                      (uint32_t) ((g_get_monotonic_time() - s->report_us) * 65536 / 1000000));
     memcpy(bytes + 36, (const uint8_t[]){0x81, 202, 0, 2, 0x4b, 0x49, 0x4e, 0x45, 1, 1, 'k', 0},
            12);
-    (void) kn_buf_append(&d->out, bytes, sizeof bytes);
+    (void) kn_buf_append(camera_link_out(d->link), bytes, sizeof bytes);
 }
 
 /* --- the connection ----------------------------------------------------------------------------
  */
-/* All that is whole; how many bytes that were. */
-static size_t understand(struct camera_direct *d, struct kn_bytes in)
+/* All that is whole. */
+static size_t on_bytes(void *ctx, struct kn_bytes in)
 {
+    struct camera_direct *d = ctx;
     size_t at = 0, taken;
+    d->now_ms = g_get_real_time() / 1000;
     while (at < in.len && d->step != OVER) {
         struct kn_bytes left = kn_bytes_skip(in, at);
         struct rtsp_message message;
@@ -564,140 +496,14 @@ static size_t understand(struct camera_direct *d, struct kn_bytes in)
     return at;
 }
 
-/* As much as there is; 0: the connection is over. */
-static ssize_t receive(struct camera_direct *d, uint8_t *dst, size_t cap)
+static void on_open(void *ctx)
 {
-    if (!d->ssl)
-        return recv(d->fd, dst, cap, 0);
-    size_t len = 0;
-    while (len < cap) {
-        int n = SSL_read(d->ssl, dst + len, (int) (cap - len));
-        int why = n > 0 ? 0 : SSL_get_error(d->ssl, n);
-        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
-            errno = EAGAIN;
-            return len > 0 ? (ssize_t) len : -1;
-        }
-        if (n <= 0)
-            return (ssize_t) len;
-        len += (size_t) n;
-    }
-    return (ssize_t) len;
+    go_to(ctx, OPTIONS);
 }
 
-/* What is not whole waits in rest, so that a camera that is quiet has no buffer. */
-static void take_in(struct camera_direct *d)
+static void on_lost(void *ctx, enum camera_fault fault, const char *said)
 {
-    static uint8_t scratch[SCRATCH_BYTES]; /* the one thread's */
-    for (;;) {
-        size_t before = d->rest.len;
-        if (before > 0)
-            memcpy(scratch, d->rest.ptr, before);
-        ssize_t n = receive(d, scratch + before, sizeof scratch - before);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (n <= 0) {
-            lost_connection(d);
-            return;
-        }
-        size_t len = before + (size_t) n, taken = understand(d, (struct kn_bytes){scratch, len});
-        if (d->step == OVER)
-            return;
-        kn_buf_clear(&d->rest);
-        if (kn_buf_append(&d->rest, scratch + taken, len - taken) < 0) {
-            fail(d, CAMERA_BROKEN, "what the camera sends is no RTSP");
-            return;
-        }
-        if (len < sizeof scratch)
-            return; /* that was all there was */
-    }
-}
-
-static void begin_session(struct camera_direct *d)
-{
-    go_to(d, OPTIONS);
-}
-
-static void shake_hands(struct camera_direct *d)
-{
-    int r = SSL_connect(d->ssl), why = r == 1 ? 0 : SSL_get_error(d->ssl, r);
-    if (r == 1)
-        begin_session(d);
-    else if (why == SSL_ERROR_WANT_WRITE)
-        hub_change(d->watch, EPOLLIN | EPOLLOUT);
-    else if (why == SSL_ERROR_WANT_READ)
-        hub_change(d->watch, EPOLLIN);
-    else
-        fail(d, CAMERA_UNREACHABLE, "the camera does not answer in TLS");
-}
-
-static void on_ready(void *ctx, unsigned events)
-{
-    struct camera_direct *d = ctx;
-    (void) events;
-    d->now_ms = g_get_real_time() / 1000;
-    if (d->step == HANDSHAKE) {
-        shake_hands(d);
-        return;
-    }
-    if (d->out.len > 0)
-        flush(d);
-    if (d->fd >= 0)
-        take_in(d);
-}
-
-/* Cameras sign their certificates themselves, and some know old TLS only. */
-static SSL_CTX *tls_of_all(void)
-{
-    static SSL_CTX *tls;
-    if (!tls && (tls = SSL_CTX_new(TLS_client_method()))) {
-        SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
-        SSL_CTX_set_security_level(tls, 0);
-        (void) SSL_CTX_set_min_proto_version(tls, TLS1_VERSION);
-        SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
-    }
-    return tls;
-}
-
-static void begin_tls(struct camera_direct *d)
-{
-    SSL_CTX *tls = tls_of_all();
-    d->ssl = tls ? SSL_new(tls) : NULL;
-    if (!d->ssl || SSL_set_fd(d->ssl, d->fd) != 1) {
-        fail(d, CAMERA_BROKEN, "out of memory");
-        return;
-    }
-    if (!g_hostname_is_ip_address(d->host))
-        (void) SSL_set_tlsext_host_name(d->ssl, d->host);
-    d->step = HANDSHAKE;
-    shake_hands(d);
-}
-
-static void on_connected(GObject *client, GAsyncResult *result, gpointer arg)
-{
-    struct arrival *arrival = arg;
-    struct camera_direct *d = arrival->direct;
-    GSocketConnection *connection =
-        g_socket_client_connect_to_host_finish(G_SOCKET_CLIENT(client), result, NULL);
-    g_free(arrival);
-    if (!d) {
-        g_clear_object(&connection);
-        return;
-    }
-    d->arrival = NULL;
-    if (!connection) {
-        lost_connection(d);
-        return;
-    }
-    d->connection = connection;
-    GSocket *socket = g_socket_connection_get_socket(connection);
-    g_socket_set_blocking(socket, FALSE);
-    d->fd = g_socket_get_fd(socket);
-    d->watch = hub_add(d->fd, EPOLLIN, on_ready, d);
-    if (d->tls)
-        begin_tls(d);
-    else
-        begin_session(d);
+    fail(ctx, fault, said);
 }
 
 /* --- life --------------------------------------------------------------------------------------
@@ -705,30 +511,20 @@ static void on_connected(GObject *client, GAsyncResult *result, gpointer arg)
 struct camera_direct *camera_direct_start(const struct camera_source_conf *conf,
                                           const struct camera_direct_ops *ops, void *ctx)
 {
+    static const struct camera_link_ops link_ops = {on_open, on_bytes, on_lost};
     struct camera_direct *d = g_new0(struct camera_direct, 1);
     char *authority = camera_url_authority(conf->url);
     d->ops = *ops;
     d->ctx = ctx;
     d->url = g_strdup(conf->url);
-    d->host = camera_url_host(authority);
     d->user = g_strdup(conf->user);
     d->password = g_strdup(conf->password);
-    d->tls = g_str_has_prefix(conf->url, "rtsps:");
     d->timeout_us = (gint64) conf->timeout_ms * 1000;
     d->heard_us = g_get_monotonic_time();
-    d->fd = -1;
-    kn_buf_init(&d->rest, REST_BYTES_MAX);
-    kn_buf_init(&d->out, OUT_BYTES_MAX);
     g_queue_init(&d->held);
     camera_clock_init(&d->clock, 0);
-    d->arrival = g_new(struct arrival, 1);
-    d->arrival->direct = d;
-    d->cancellable = g_cancellable_new();
-    GSocketClient *client = g_socket_client_new();
-    g_socket_client_set_enable_proxy(client, FALSE);
-    g_socket_client_connect_to_host_async(client, authority, d->tls ? PORT_TLS : PORT,
-                                          d->cancellable, on_connected, d->arrival);
-    g_object_unref(client);
+    bool tls = g_str_has_prefix(conf->url, "rtsps:");
+    d->link = camera_link_open(authority, tls ? PORT_TLS : PORT, tls, &link_ops, d);
     g_free(authority);
     return d;
 }
@@ -753,7 +549,7 @@ void camera_direct_check(struct camera_direct *d)
     if (now_us - d->asked_us > KEEP_ALIVE_S * G_USEC_PER_SEC)
         go_to(d, PLAYING);
     else
-        flush(d);
+        camera_link_flush(d->link);
 }
 
 void camera_direct_facts(const struct camera_direct *d, struct camera_facts *ret)
@@ -773,20 +569,13 @@ void camera_direct_stop(struct camera_direct *d)
     if (d->step == PLAYING)
         ask(d, "TEARDOWN", d->play_url, "");
     d->step = OVER;
-    let_connection_go(d);
-    if (d->arrival)
-        d->arrival->direct = NULL;
-    g_cancellable_cancel(d->cancellable);
-    g_object_unref(d->cancellable);
+    camera_link_free(d->link);
     let_held_go(d, false);
     for (unsigned i = 0; i < d->count; i++) {
         camera_rtp_done(&d->streams[i].rtp);
         g_free(d->streams[i].control);
     }
-    kn_buf_done(&d->rest);
-    kn_buf_done(&d->out);
     g_free(d->url);
-    g_free(d->host);
     g_free(d->user);
     g_free(d->password);
     g_free(d->base);
