@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "core/crypto.h"
+#include "core/log.h"
 
 struct recovery {
     struct storage *storage;
@@ -99,17 +100,33 @@ static int drop_unborn(struct storage *storage, const struct pending *p,
     return r < 0 ? r : forget_intent(storage, p);
 }
 
+/* Nothing of it can be shown, but it may hold what was promised. */
+static int leave_out(struct recovery *rec, const struct pending *p,
+                     const struct storage_chunk_path *path)
+{
+    kn_log_error("chunk_unreadable",
+                 "file=" KN_LOG_QUOTED " said=\"not one fragment of it can be shown: acknowledged "
+                 "fragments may be lost; the file is kept, and left alone\"",
+                 kn_log_quote(kn_str_from(path->file)));
+    rec->report->bad_records++;
+    return forget_intent(rec->storage, p);
+}
+
 static int recover_one(struct recovery *rec, const struct pending *p,
                        const struct storage_chunk_path *path)
 {
     struct storage *storage = rec->storage;
-    struct storage_scan scan;
+    struct storage_scan scan = {0};
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     int r = storage_scan_open_intent(storage, path->file, true, &p->intent, &scan, &chunk);
+    if (scan.unreadable > 0 && (r == -ENODATA || (r == 0 && chunk->index.count == 0)))
+        return leave_out(rec, p, path);
     if (r == -ENOENT || r == -ENODATA)
         return drop_unborn(storage, p, path);
     if (r == 0)
         r = storage_scan_void_gaps(chunk);
+    if (r == -EIO && scan.unreadable > 0)
+        r = 0; /* that is for players; records say where fragments are */
     if (r < 0)
         return r;
     rec->report->chunks_recovered++;

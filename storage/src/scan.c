@@ -5,6 +5,8 @@
  */
 #include "scan.h"
 
+#include "patient.h"
+
 #include "core/crypto.h"
 #include "core/mkv.h"
 
@@ -164,35 +166,6 @@ int storage_scan_open(struct storage *storage, const char *path, bool writable,
     return 0;
 }
 
-int storage_scan_open_intent(struct storage *storage, const char *path, bool writable,
-                             const struct storage_intent *intent, struct storage_scan *ret_scan,
-                             struct storage_chunk **ret)
-{
-    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
-    int r = open_file(storage, path, writable, &intent->head, &chunk);
-    if (r < 0)
-        return r;
-    if (writable) /* also when it says that a flush failed: what is left is the disk's */
-        (void) chunk->file->fs->ops->settle(chunk->file);
-    r = read_head(chunk);
-    bool damaged = r == -EBADMSG || (r == 0 && memcmp(chunk->index.head.id, intent->head.id,
-                                                      sizeof(intent->head.id)) != 0);
-    if (r < 0 && !damaged)
-        return r;
-    if (damaged) {
-        chunk->index.head = intent->head;
-        chunk->stream = intent->head.stream;
-        chunk->seed = storage_format_seed(intent->head.id);
-        chunk->segment = intent->segment;
-    }
-    r = storage_scan_tail(chunk, intent->fenced ? intent->trusted_upto : UINT64_MAX, ret_scan);
-    if (r < 0)
-        return r;
-    ret_scan->bad_records += damaged;
-    *ret = KN_MOVE(chunk);
-    return 0;
-}
-
 int storage_scan_footer(struct storage_chunk *chunk)
 {
     uint8_t id[STORAGE_CHUNK_ID_BYTES];
@@ -207,6 +180,7 @@ int storage_scan_footer(struct storage_chunk *chunk)
  */
 struct search {
     struct kn_file *file;
+    const struct storage_patient *patient; /* NULL: the disk refuses nothing, or it is an error */
     uint32_t seed;
     uint64_t floor;  /* nothing before this */
     uint8_t *window; /* bytes [window_at, window_at + window_len) of the file */
@@ -221,6 +195,11 @@ static int load_window(struct search *s, uint64_t end)
     s->window_at = at;
     s->window_len = (size_t) (end - at);
     return kn_file_read_all(s->file, s->window, s->window_len, at);
+}
+
+static bool is_refused(const struct search *s, uint64_t from, uint64_t to)
+{
+    return s->patient && storage_patient_gave_up(s->patient, from, to);
 }
 
 static bool is_kind(const uint8_t *p)
@@ -304,7 +283,7 @@ static int follow(struct search *s, const struct storage_chunk *chunk,
             return -EBADMSG;
         r = storage_scan_record(s->file, before, s->seed, &s->buf, &record);
         if (r == -EBADMSG || (r == 0 && record.offset >= here)) {
-            if (before >= durable_upto)
+            if (before >= durable_upto && !is_refused(s, before, here))
                 return -EBADMSG;
             chain->bad_records++; /* it was flushed once: damage. Go on with what lies before it. */
             r = find_before(s, before, size, &record);
@@ -373,6 +352,10 @@ static int take_chain(struct search *s, struct storage_chunk *chunk, const struc
             continue;
         }
         int r = fragment && end > durable_upto ? storage_scan_payload(s->file, &f, crc) : 0;
+        if (r == -EBADMSG && is_refused(s, f.offset, f.offset + f.bytes)) {
+            (*ret_bad)++;
+            continue;
+        }
         if (r == -EBADMSG)
             break; /* torn: it and all after it were never acknowledged */
         if (r < 0)
@@ -416,6 +399,7 @@ static int scan_tail(struct search *s, struct storage_chunk *chunk, uint64_t lim
     if (r < 0)
         return r;
     ret->cut_bytes = size > chunk->tail ? size - chunk->tail : 0;
+    ret->bad_records += is_refused(s, chunk->tail, size);
     return 0;
 }
 
@@ -450,10 +434,12 @@ static void read_first_header(struct storage_chunk *chunk, uint64_t *ret_image_e
     kn_buf_done(&bytes);
 }
 
-int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storage_scan *ret)
+static int scan_by(struct storage_chunk *chunk, const struct storage_patient *patient,
+                   uint64_t limit, struct storage_scan *ret)
 {
     struct search s = {
         .file = chunk->file,
+        .patient = patient,
         .seed = chunk->seed,
         .floor = chunk->segment + STORAGE_HEAD_BYTES,
         .window = malloc(WINDOW_BYTES),
@@ -472,6 +458,54 @@ int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storag
     chunk->durable_upto = chunk->plan_end = chunk->tail;
     *ret = scan;
     return 0;
+}
+
+int storage_scan_tail(struct storage_chunk *chunk, uint64_t limit, struct storage_scan *ret)
+{
+    return scan_by(chunk, NULL, limit, ret);
+}
+
+static int scan_by_intent(struct storage_chunk *chunk, const struct storage_patient *patient,
+                          const struct storage_intent *intent, struct storage_scan *ret)
+{
+    int r = read_head(chunk);
+    bool damaged = r == -EBADMSG || (r == 0 && memcmp(chunk->index.head.id, intent->head.id,
+                                                      sizeof(intent->head.id)) != 0);
+    if (r < 0 && !damaged)
+        return r;
+    if (damaged) {
+        chunk->index.head = intent->head;
+        chunk->stream = intent->head.stream;
+        chunk->seed = storage_format_seed(intent->head.id);
+        chunk->segment = intent->segment;
+    }
+    r = scan_by(chunk, patient, intent->fenced ? intent->trusted_upto : UINT64_MAX, ret);
+    ret->bad_records += r == 0 && damaged;
+    return r;
+}
+
+int storage_scan_open_intent(struct storage *storage, const char *path, bool writable,
+                             const struct storage_intent *intent, struct storage_scan *ret_scan,
+                             struct storage_chunk **ret)
+{
+    KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
+    *ret_scan = (struct storage_scan){0};
+    int r = open_file(storage, path, writable, &intent->head, &chunk);
+    if (r < 0)
+        return r;
+    struct kn_file *file = chunk->file;
+    struct storage_patient patient;
+    if (writable) { /* also when it says that a flush failed: what is left is the disk's */
+        (void) file->fs->ops->settle(file);
+        storage_patient_init(&patient, storage, file, path);
+        chunk->file = &patient.file;
+    }
+    r = scan_by_intent(chunk, writable ? &patient : NULL, intent, ret_scan);
+    chunk->file = file;
+    ret_scan->unreadable = writable ? patient.refused : 0;
+    if (r == 0)
+        *ret = KN_MOVE(chunk);
+    return r;
 }
 
 /* --- gaps

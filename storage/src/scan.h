@@ -8,6 +8,7 @@
 struct storage_scan {
     uint64_t cut_bytes;   /* after the last whole fragment */
     uint64_t bad_records; /* damage below what was durable */
+    uint64_t unreadable;  /* sectors that the disk refuses */
 };
 
 /* Opens the file and reads its head into a chunk. -ENOENT; -EBADMSG: its head is not one of ours.
@@ -16,7 +17,8 @@ int storage_scan_open(struct storage *storage, const char *path, bool writable,
                       struct storage_chunk **ret) KN_MUSTUSE;
 /* The same for a chunk that the catalogue knows as open. A head that cannot be read is taken from
  * the intent, and counts as damage. Fills index and tail. Nothing at or after the intent's limit is
- * believed. -ENODATA: not one sound record, so it was never flushed and nothing in it was promised.
+ * believed. writable: what the disk refuses to read is left out (patient.h). -ENODATA: not one
+ * sound record, so, if nothing was unreadable, it was never flushed and nothing in it was promised.
  */
 int storage_scan_open_intent(struct storage *storage, const char *path, bool writable,
                              const struct storage_intent *intent, struct storage_scan *ret_scan,

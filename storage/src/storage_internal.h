@@ -69,11 +69,12 @@ struct storage {
     struct kn_cond keeper_wake;
     bool keeper_due; /* guarded by keeper_lock: a round before its time */
     bool keeper_stopping;
-    bool failed;    /* opening did not succeed: no mark of a clean end */
-    bool ballast;   /* the keeper's: the file is there */
-    bool watches;   /* there is a rule of space */
-    bool exhausted; /* the keeper's: short of space, and nothing may go */
-    bool full_said; /* the keeper's: the log says that the volume is full */
+    int64_t refused_since_ns; /* the start's: since when the disk refuses to read; 0: it does not */
+    bool failed;              /* opening did not succeed: no mark of a clean end */
+    bool ballast;             /* the keeper's: the file is there */
+    bool watches;             /* there is a rule of space */
+    bool exhausted;           /* the keeper's: short of space, and nothing may go */
+    bool full_said;           /* the keeper's: the log says that the volume is full */
 };
 
 /* The log of a stream; made when absent. NULL: no memory. */

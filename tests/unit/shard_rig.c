@@ -94,8 +94,12 @@ static ssize_t bad_preadv(struct kn_file *file, const struct iovec *iov, int n, 
     uint64_t end = off;
     for (int i = 0; i < n; i++)
         end += iov[i].iov_len;
-    if (off < shard_disk.sick_to && end > shard_disk.sick_from && is_bad_file(file))
+    if (off < shard_disk.sick_to && end > shard_disk.sick_from && is_bad_file(file)) {
+        kn_fake_clock_advance(&shard_clock, shard_disk.refusal_ms);
+        if (shard_disk.refusals_left > 0 && --shard_disk.refusals_left == 0)
+            shard_disk.sick_to = 0;
         return -EIO;
+    }
     ssize_t got = kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
     shard_disk.reads += got > 0;
     shard_disk.read_bytes += got > 0 ? (uint64_t) got : 0;

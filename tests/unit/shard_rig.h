@@ -29,6 +29,8 @@ extern struct shard_disk {
     struct kn_file *_Atomic folder_files[SHARD_DISK_FILES_MAX]; /* the newest opened in it */
     _Atomic unsigned opened;
     _Atomic uint64_t sick_from, sick_to; /* bytes of it that cannot be read */
+    _Atomic int64_t refusal_ms;          /* how long the disk tries; on the test's clock */
+    _Atomic int refusals_left;           /* then it is well again; 0: never */
     _Atomic bool no_checkpoints;
     _Atomic bool folder_hangs, hanging; /* who opens a file there waits; somebody does */
     _Atomic unsigned reads;             /* that found bytes */

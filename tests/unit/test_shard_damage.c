@@ -569,6 +569,147 @@ TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
     }
 }
 
+/* --- journals that the disk refuses to read ----------------------------------------------------
+ */
+static void refuse(uint64_t from, uint64_t to)
+{
+    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/journal/0");
+    shard_disk.refusal_ms = 1000;
+    shard_disk.sick_from = from;
+    shard_disk.sick_to = to;
+}
+
+static void get_well(void)
+{
+    shard_disk.sick_to = 0;
+}
+
+static int is_set_aside(void *ctx, const char *name, bool is_dir)
+{
+    (void) is_dir;
+    *(bool *) ctx |= strncmp(name, "sick.", 5) == 0;
+    return 0;
+}
+
+/* Once all else of it is in segments. */
+static void wait_set_aside(struct shard_rig *f)
+{
+    char path[150];
+    snprintf(path, sizeof(path), "%s/journal", f->dir.path);
+    for (bool found = false; !found; usleep(1000))
+        assert_ok(kn_fs_system()->ops->list(kn_fs_system(), path, is_set_aside, &found));
+}
+
+static size_t lost_in(uint64_t from, uint64_t to)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < files.frame_count; i++) {
+        if (files.frames[i].at < to && files.frames[i].end > from)
+            lost += files.frames[i].count;
+    }
+    return lost;
+}
+
+TEST(a_start_passes_over_a_sector_of_a_journal_that_the_disk_refuses_and_says_so)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    const uint64_t from = 10 * 4096, to = 11 * 4096;
+    size_t lost = lost_in(from, to);
+    double said = damage("journal"), sectors = metric("kinema_storage_unreadable_sectors_total{}");
+    assert_true(lost > 0);
+    refuse(from, to);
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 1);
+    assert_true(damage("journal") == said + 1);
+    assert_true(metric("kinema_storage_unreadable_sectors_total{}") == sectors + 1);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS - lost);
+    wait_set_aside(&f);
+    get_well();
+    shard_rig_reopen(&f);
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS - lost);
+    shard_rig_teardown(&f);
+}
+
+TEST(records_at_the_very_end_of_a_journal_that_the_disk_refuses_are_no_torn_write)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    spoil_end();
+    uint64_t from = files.frames[149].at / 4096 * 4096;
+    files.frame_count--;
+    size_t lost = lost_in(from, UINT64_MAX);
+    refuse(from, from + 8192);
+
+    shard_rig_open(&f);
+
+    assert_true(f.report.bad_frames > 0);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS - lost);
+    assert_true(shard_rig_append(&f, RECORDS, 1) >= RECORDS); /* no index is given twice */
+    wait_set_aside(&f);
+    get_well();
+    shard_rig_teardown(&f);
+}
+
+TEST(a_journal_whose_header_the_disk_refuses_is_said_and_set_aside)
+{
+    struct shard_rig f = closed_journal();
+    double said = damage("journal");
+    refuse(0, 4096);
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 1);
+    assert_true(damage("journal") == said + 1);
+    wait_set_aside(&f);
+    get_well();
+    assert_true(shard_rig_append(&f, RECORDS, 1) >= RECORDS);
+    shard_rig_reopen(&f);
+    assert_int_equal(f.report.bad_frames, 0);
+    shard_rig_teardown(&f);
+}
+
+TEST(what_the_disk_refuses_for_a_moment_costs_nothing)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    double said = damage("journal"), sectors = metric("kinema_storage_unreadable_sectors_total{}");
+    refuse(10 * 4096, 11 * 4096);
+    shard_disk.refusals_left = 5;
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_true(damage("journal") == said);
+    assert_true(metric("kinema_storage_unreadable_sectors_total{}") == sectors);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    get_well();
+    shard_rig_teardown(&f);
+}
+
+TEST(a_start_on_a_disk_that_refuses_all_of_a_journal_ends_and_changes_nothing)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    struct storage_conf conf = rig_conf();
+    struct kn_err err = {0};
+    refuse(0, UINT64_MAX);
+
+    assert_ok(storage_open(f.dir.path, &conf, &shard_disk.fs, &shard_clock.clock, &f.storage, NULL,
+                           &err));
+    assert_int_equal(storage_shards_start(f.storage, &f.conf, &f.report, &err), -EIO);
+    storage_close(f.storage);
+
+    get_well();
+    shard_rig_open(&f);
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    shard_rig_teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(a_sector_that_cannot_be_read_for_good_is_passed_over_and_said),
            TEST_OF(a_disk_that_refuses_all_is_not_taken_for_damage),
@@ -582,4 +723,9 @@ TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(a_torn_write_is_not_believed_behind_its_tear),
            TEST_OF(a_journal_is_read_by_the_copy_of_its_header),
            TEST_OF(a_journal_that_is_lost_is_said_and_the_next_is_read),
-           TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said))
+           TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said),
+           TEST_OF(a_start_passes_over_a_sector_of_a_journal_that_the_disk_refuses_and_says_so),
+           TEST_OF(records_at_the_very_end_of_a_journal_that_the_disk_refuses_are_no_torn_write),
+           TEST_OF(a_journal_whose_header_the_disk_refuses_is_said_and_set_aside),
+           TEST_OF(what_the_disk_refuses_for_a_moment_costs_nothing),
+           TEST_OF(a_start_on_a_disk_that_refuses_all_of_a_journal_ends_and_changes_nothing))

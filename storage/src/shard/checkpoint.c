@@ -617,6 +617,21 @@ static bool is_time(int64_t *due_ns, int64_t every_ms)
     return true;
 }
 
+/* Called and left with the lock held. Journals that are absent are this thread's. */
+static void set_aside_locked(struct storage_shards *shards)
+{
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
+        struct storage_journal *journal = &shards->journals[i];
+        if (!journal->sick || journal->state != STORAGE_JOURNAL_ABSENT)
+            continue;
+        kn_lock_give(&shards->lock);
+        int r = storage_journal_set_aside(shards, journal);
+        if (r < 0)
+            kn_log_warn("journal_not_set_aside", "error=%s", kn_errname(r));
+        kn_lock_take(&shards->lock);
+    }
+}
+
 /* Called and left with the lock held. False: there was nothing to do. */
 static bool work_locked(struct storage_shards *shards, int *ret_result)
 {
@@ -637,6 +652,7 @@ static bool work_locked(struct storage_shards *shards, int *ret_result)
         absent->state = STORAGE_JOURNAL_FREE;
     else if (r == 0)
         recycle_locked(shards, generation);
+    set_aside_locked(shards);
     storage_journals_show_locked(shards);
     *ret_result = r;
     return true;

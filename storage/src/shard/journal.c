@@ -11,7 +11,9 @@
 
 #include <stdio.h>
 
+#include "../patient.h"
 #include "core/crypto.h"
+#include "core/log.h"
 
 enum {
     HEAD_BYTES = 64,
@@ -126,8 +128,35 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
     }
     journal->file = file;
     journal->capacity = shards->conf.journal_bytes;
-    journal->broken = false;
+    journal->broken = journal->sick = false;
     return 0;
+}
+
+int storage_journal_set_aside(struct storage_shards *shards, struct storage_journal *journal)
+{
+    struct kn_fs *fs = shards->storage->fs;
+    char path[STORAGE_SHARD_PATH_BYTES], aside[STORAGE_SHARD_PATH_BYTES];
+    char folder[STORAGE_SHARD_PATH_BYTES];
+    int r = folder_path(shards, folder);
+    if (r == 0)
+        r = file_path(shards, journal->slot, path);
+    if (r < 0)
+        return r;
+    int n = snprintf(aside, sizeof(aside), "%s/journal/sick.%" PRId64 ".%u", shards->storage->dir,
+                     kn_wall_ms(shards->storage->clock), journal->slot);
+    if (n < 0 || (size_t) n >= sizeof(aside))
+        return -EMSGSIZE;
+    if (journal->file)
+        fs->ops->close(KN_MOVE(journal->file));
+    r = fs->ops->rename(fs, path, aside);
+    if (r < 0)
+        return r;
+    journal->sick = false;
+    kn_log_error("journal_set_aside",
+                 "file=" KN_LOG_QUOTED
+                 " said=\"the disk refuses to read some of it; what could be read has been taken\"",
+                 kn_log_quote(kn_str_from(aside)));
+    return fs->ops->sync_dir(fs, folder);
 }
 
 int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
@@ -156,9 +185,20 @@ int storage_journal_begin(struct storage_shards *shards, struct storage_journal 
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
-/* An unreadable header is that of a journal that has not been flushed yet: nothing in it counts. */
+/* Without its header nothing in it can be told from what an earlier use has left. It goes before a
+ * generation that may be its own is given again. */
+static int headless(struct storage_shards *shards, struct storage_journal *journal,
+                    struct storage_shards_report *report)
+{
+    report->bad_frames++;
+    report->bad_bytes += journal->capacity;
+    storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, 0, 0, journal->capacity);
+    return storage_journal_set_aside(shards, journal);
+}
+
+/* A damaged header is that of a journal that has not been flushed yet: nothing in it counts. */
 static int look(struct storage_shards *shards, struct storage_journal *journal,
-                struct storage_journal_head *ret)
+                struct storage_journal_head *ret, struct storage_shards_report *report)
 {
     struct kn_fs *fs = shards->storage->fs;
     char path[STORAGE_SHARD_PATH_BYTES];
@@ -171,8 +211,13 @@ static int look(struct storage_shards *shards, struct storage_journal *journal,
     r = fs->ops->settle(journal->file);
     if (r == 0)
         r = fs->ops->size(journal->file, &journal->capacity);
-    if (r == 0)
-        r = storage_journal_head_read(journal->file, ret);
+    if (r < 0)
+        return r;
+    struct storage_patient patient;
+    storage_patient_init(&patient, shards->storage, journal->file, path);
+    r = storage_journal_head_read(&patient.file, ret);
+    if (r == -ENODATA && storage_patient_gave_up(&patient, 0, HEADS_BYTES))
+        return headless(shards, journal, report);
     journal->broken = r == -ENODATA && journal->capacity != shards->conf.journal_bytes;
     if (r == 0) {
         journal->generation = ret->generation;
@@ -218,6 +263,27 @@ static struct storage_journal *next_journal(struct storage_shards *shards,
     return next;
 }
 
+static int replay_patiently(struct storage_shards *shards, struct storage_journal *journal,
+                            uint64_t until, storage_journal_fn *each,
+                            struct storage_shards_report *report)
+{
+    char path[STORAGE_SHARD_PATH_BYTES];
+    struct kn_file *file = journal->file;
+    struct storage_patient patient;
+    int r = file_path(shards, journal->slot, path);
+    if (r < 0)
+        return r;
+    storage_patient_init(&patient, shards->storage, file, path);
+    journal->patient = &patient;
+    journal->file = &patient.file;
+    r = storage_journal_replay(shards, journal, until, each, report);
+    journal->file = file;
+    journal->patient = NULL;
+    journal->sick = patient.refused > 0;
+    journal->broken |= journal->sick;
+    return r;
+}
+
 static int replay_all(struct storage_shards *shards, const struct storage_journal_head *heads,
                       uint64_t checkpointed, storage_journal_fn *each,
                       struct storage_shards_report *report)
@@ -232,7 +298,7 @@ static int replay_all(struct storage_shards *shards, const struct storage_journa
             storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, head->before_generation, 0, 0);
         }
         done = next->generation;
-        int r = storage_journal_replay(shards, next, trusted(heads, done), each, report);
+        int r = replay_patiently(shards, next, trusted(heads, done), each, report);
         if (r < 0)
             return r;
         next->state = STORAGE_JOURNAL_FULL;
@@ -251,7 +317,7 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
     for (unsigned i = 0; r == 0 && i < STORAGE_JOURNALS_MAX; i++) {
         struct storage_journal *journal = &shards->journals[i];
         *journal = (struct storage_journal){.slot = i};
-        r = look(shards, journal, &heads[i]);
+        r = look(shards, journal, &heads[i], report);
         journal->state =
             journal->file && !journal->broken ? STORAGE_JOURNAL_FREE : STORAGE_JOURNAL_ABSENT;
         shards->generation = kn_max_u64(shards->generation, heads[i].generation);
@@ -280,20 +346,25 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     struct storage_journal held = {.slot = slot};
     char path[STORAGE_SHARD_PATH_BYTES];
     struct storage_journal_head head;
+    struct kn_file *file = NULL;
+    struct storage_patient patient;
     int r = slot == 0 ? -ENOENT : storage_held_path(shards, slot, path);
     if (r < 0)
         return slot == 0 ? 0 : r;
-    r = fs->ops->open(fs, path, KN_FS_READ, &held.file);
+    r = fs->ops->open(fs, path, KN_FS_READ, &file);
     if (r == 0)
-        r = fs->ops->size(held.file, &held.capacity);
+        r = fs->ops->size(file, &held.capacity);
+    storage_patient_init(&patient, shards->storage, file, path);
+    held.patient = &patient;
+    held.file = &patient.file;
     if (r == 0)
         r = storage_journal_head_read(held.file, &head);
     if (r == 0) {
         held.seed = storage_shard_frame_seed(head.id, head.generation);
         r = storage_journal_replay(shards, &held, head.before_bytes, each, report);
     }
-    if (held.file)
-        fs->ops->close(held.file);
+    if (file)
+        fs->ops->close(file);
     if (r == -ENOENT || r == -ENODATA) {
         report->bad_frames++;
         report->bad_bytes += storage_held_bytes_max(shards);

@@ -9,6 +9,7 @@
 #include "damage.h"
 #include "shards.h"
 
+#include "../patient.h"
 #include "core/crypto.h"
 
 enum {
@@ -115,21 +116,24 @@ static void say(struct replay *p, const struct storage_shard_frame *frame, uint6
 }
 
 /* The frame at *at does not count: goes to where the next one begins. -ENODATA: the journal ends
- * here. */
+ * here; not where the disk refuses to say so. */
 static int pass(struct replay *p, uint64_t *at, const struct storage_shard_frame *bad)
 {
     int r = 0;
     if (p->proven == UINT64_MAX)
         r = prove(&p->w, p->journal->seed, *at, &p->proven);
-    if (r < 0 || *at >= p->proven)
-        return r < 0 ? r : -ENODATA;
     bool header = bad->kind != 0;
-    uint64_t from = *at + (header ? STORAGE_SHARD_FRAME_BYTES + bad->payload_bytes : 1);
+    uint64_t end = *at + STORAGE_SHARD_FRAME_BYTES + bad->payload_bytes;
+    bool refused = p->journal->patient && storage_patient_gave_up(p->journal->patient, *at, end);
+    uint64_t proven = refused ? p->w.size : p->proven;
+    if (r < 0 || *at >= proven)
+        return r < 0 ? r : -ENODATA;
+    uint64_t from = header ? end : *at + 1;
     struct storage_shard_frame next;
     r = seek(&p->w, p->journal->seed, from, p->w.size, &next);
     if (r < 0 && r != -ENODATA)
         return r;
-    uint64_t to = r == 0 ? kn_min_u64(next.at, p->proven) : p->proven;
+    uint64_t to = r == 0 ? kn_min_u64(next.at, proven) : proven;
     say(p, header ? bad : NULL, *at, to - *at);
     *at = to;
     return 0;

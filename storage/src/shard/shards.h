@@ -116,6 +116,8 @@ struct storage_journal {
     uint32_t seed;
     uint64_t tail; /* where the next frame goes; all before it is flushed */
     bool broken;   /* a write or flush failed: its file is made anew before it is used again */
+    bool sick;     /* the disk refuses some of it: its file is set aside once all else is out */
+    struct storage_patient *patient; /* while it is read at start; else NULL */
 };
 
 struct storage_pack_count {
@@ -216,6 +218,9 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
 void storage_journals_close(struct storage_shards *shards);
 void storage_journals_show_locked(struct storage_shards *shards); /* in the metrics */
 int storage_journal_make(struct storage_shards *shards, struct storage_journal *journal) KN_MUSTUSE;
+/* What cannot be read stays under another name, for whoever has other means. */
+int storage_journal_set_aside(struct storage_shards *shards, struct storage_journal *journal)
+    KN_MUSTUSE;
 /* A new identity and generation; the header is written, not flushed. */
 int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
                           uint64_t generation) KN_MUSTUSE;
