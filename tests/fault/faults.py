@@ -27,7 +27,7 @@ def metrics(server):
     return sums
 
 
-def wait_until(done, what, timeout=30, pause_s=0.02):
+def wait_until(done, what, timeout=60, pause_s=0.02):
     deadline = time.monotonic() + timeout
     while True:
         result = done()

@@ -120,6 +120,6 @@ def test_a_call_that_fails_for_a_while(busy, what, said):
         if what.startswith(("fdatasync", "pwritev")):
             threading.Event().wait(0.5)
             assert [len(c.acked) for c in crew] == before, "acknowledged without a disk"
-            assert any(c.errors for c in crew)
+            faults.wait_until(lambda: any(c.errors for c in crew), "they are told")
             assert faults.metrics(server)["kinema_storage_fenced_chunks_total"] > 0
     end(server, crew)

@@ -39,6 +39,8 @@ def test_power_cuts_lose_no_event_and_repeat_none(loop, make_server, chance, lon
         threading.Event().wait(chance.uniform(0.05, 1.2))
         cut(server, volume, flush=number % 2 == 1, linger_s=chance.choice([0, 0, 0.3]))
         server.start()
+    for camera in crew:
+        camera.wait_acked(16)
     end(server, name, crew)
 
 

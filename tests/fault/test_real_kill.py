@@ -44,6 +44,8 @@ def test_kills_at_any_moment_lose_nothing(make_server, chance, long):
         server.start()
         cameras.check_kept(server, crew)
     assert faults.metrics(server)["kinema_storage_recovered_bad_records"] == 0
+    for camera in crew:
+        camera.wait_acked(6)
     cameras.stop(crew)
     assert not [c.errors for c in crew if c.errors]
     count = cameras.check_all(server, crew)

@@ -50,6 +50,8 @@ def test_a_power_cut_loses_nothing_acknowledged(loop, make_server, chance, long,
         server.wait_log("data_folder_recovered")
         cameras.check_kept(server, crew)
         assert faults.metrics(server)["kinema_storage_recovered_bad_records"] == 0
+    for camera in crew:
+        camera.wait_acked(11)
     cameras.stop(crew)
     count = cameras.check_all(server, crew)
     assert count > 40, "hardly anything was acknowledged: no proof"

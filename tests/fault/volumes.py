@@ -40,7 +40,7 @@ class Volume:
         space = os.statvfs(self.path)
         return space.f_bavail * space.f_frsize
 
-    def unmount(self, patience_s=10):
+    def unmount(self, patience_s=60):
         """What a killed process held may take a moment to go."""
         deadline = time.monotonic() + patience_s
         while self.mounted:

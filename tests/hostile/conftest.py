@@ -107,7 +107,7 @@ class Site:
     def counts(self):
         return [peer.done for peer in self.peers]
 
-    def wait_progress(self, steps=2, timeout=30):
+    def wait_progress(self, steps=2, timeout=60):
         """Every honest peer gets on by some steps."""
         before, deadline = self.counts(), time.monotonic() + timeout
         while any(now < then + steps for now, then in zip(self.counts(), before)):
@@ -170,7 +170,7 @@ class Site:
         if not SANITIZED:
             assert grown <= bound
         self.wait_progress()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.descriptors() > files + 20:  # honest peers come and go, chunks are sealed
             assert time.monotonic() < deadline, f"{self.descriptors()} descriptors, {files} before"
             time.sleep(0.05)
@@ -190,7 +190,7 @@ def attacking(kind, port, count, size=0, env=None):
         yield int(words[1])
     finally:
         process.stdin.close()
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def site(make_site):
 
 def exchange(port, *pieces):
     """The status of the answer to these bytes; None when the connection was closed instead."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         got = b""
         try:
             for piece in pieces:

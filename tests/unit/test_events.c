@@ -20,7 +20,7 @@
 #include "datastream/events.h"
 
 enum {
-    PATIENCE_MS = 20000,
+    PATIENCE_MS = 60000,
     SEEN_MAX = 4096
 };
 

@@ -9,6 +9,7 @@
 #include "core/metrics.h"
 
 enum {
+    LOOKS_MAX = 6000, /* 10 ms apart, for what another thread does */
     FRAGMENTS = 3
 }; /* whole ones in the capture that are used */
 static const int64_t hour_ms = 3600 * 1000;
@@ -133,13 +134,15 @@ TEST(the_age_of_the_oldest_fragment_is_a_metric_until_the_stream_is_gone)
 
     kn_fake_clock_advance(&f.clock, hour_ms + hour_ms / 4); /* the first one is past its time */
     storage_keeper_round(f.storage);
-    for (int i = 0; i < 500 && !shows_age(&age_s); i++) /* once the new front has been looked up */
+    for (int i = 0; i < LOOKS_MAX && !shows_age(&age_s); i++) {
+        usleep(10000); /* the new front is looked up meanwhile */
         storage_keeper_round(f.storage);
+    }
     assert_true(shows_age(&age_s));
     assert_float_equal(age_s, 1.75 * 3600, 1);
 
     assert_ok(storage_stream_delete(f.storage, KN_STR("cam"), KN_STR("")));
-    for (int i = 0; i < 500 && storage_stream_count(f.storage) > 0; i++)
+    for (int i = 0; i < LOOKS_MAX && storage_stream_count(f.storage) > 0; i++)
         usleep(10000);
     assert_int_equal(storage_stream_count(f.storage), 0);
     assert_false(shows_age(&age_s));
@@ -255,7 +258,7 @@ TEST(a_deleted_stream_leaves_no_file)
     assert_int_equal(rig_upload_open(&up, f.storage, &f.stream, false), -ENOENT);
     storage_close(f.storage); /* the drop ends now or at the next start */
     open_storage(&f);
-    for (int i = 0; i < 500 && storage_stream_count(f.storage) > 0; i++)
+    for (int i = 0; i < LOOKS_MAX && storage_stream_count(f.storage) > 0; i++)
         usleep(10000);
 
     assert_int_equal(storage_stream_count(f.storage), 0);

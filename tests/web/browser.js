@@ -14,6 +14,7 @@ export async function open(options = {}) {
     executablePath: process.env.KINEMA_CHROMIUM || '/usr/bin/chromium', args: FLAGS,
   });
   const context = await browser.newContext({viewport: {width: 1440, height: 900}, ...options});
+  context.setDefaultTimeout(90000);
   const page = await context.newPage();
   page.problems = [];
   page.on('pageerror', error => page.problems.push(`uncaught: ${error.message}`));

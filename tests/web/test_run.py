@@ -31,7 +31,7 @@ def start(data, *args):
 def post(url, body, cookie=None):
     headers = {"content-type": "application/json", **({"cookie": cookie} if cookie else {})}
     request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer), answer.headers.get("set-cookie", "").split(";")[0]
 
 

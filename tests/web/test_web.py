@@ -67,7 +67,7 @@ def camera(server):
     process = subprocess.Popen(
         [CAMERA, "--endpoint", server.api, "--stream", STREAM, "--size", "640x360", "--kbit", "600"],
         env=kinema.clean_env(server.key.env()), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             if len(persisted(server, STREAM)) >= FRAGMENTS_WANTED:
@@ -79,12 +79,12 @@ def camera(server):
         time.sleep(0.25)
     yield process
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=30)[1]
+    errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0, errors
     assert "demo-camera: error" not in errors, errors
 
 
-def node_test(file, settings, timeout=300):
+def node_test(file, settings, timeout=600):
     done = subprocess.run(["node", "--test", "--test-reporter=spec", str(HERE / file)],
                           env={**os.environ, "KINEMA_WEB": json.dumps(settings)},
                           capture_output=True, text=True, timeout=timeout)
