@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A control group of a test's own, under cgroup v1 or v2, whichever the machine mounts."""
+"""A control group of a test's own, under cgroup v1 or v2, whichever the machine mounts with the
+controller that is asked for. What was done is printed."""
 
 import contextlib
 import os
@@ -7,27 +8,37 @@ import pathlib
 import re
 import uuid
 
-ROOT = pathlib.Path("/sys/fs/cgroup")
 V1 = {"io": "blkio", "memory": "memory"}
+
+
+def mounted(controller):
+    """Where the controller is, and whether that is v2. Some machines mount both, each with a part."""
+    found = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    for _, point, kind, *_ in found:
+        names = pathlib.Path(point) / "cgroup.controllers"
+        if kind == "cgroup2" and controller in names.read_text().split():
+            return pathlib.Path(point), True
+    for _, point, kind, options, *_ in found:
+        if kind == "cgroup" and V1[controller] in options.split(","):
+            return pathlib.Path(point), False
+    raise OSError(f"no cgroup controller {controller} ({V1[controller]} in v1)")
 
 
 class Cgroup:
     """controller: io or memory. OSError: this machine has none."""
 
     def __init__(self, controller):
-        self.v2 = (ROOT / "cgroup.controllers").exists()
+        self.parent, self.v2 = mounted(controller)
         if self.v2:
-            if controller not in (ROOT / "cgroup.controllers").read_text().split():
-                raise OSError(f"no cgroup controller {controller}")
-            (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
-            self.parent = ROOT
-        else:
-            self.parent = ROOT / V1[controller]
-            if not self.parent.is_dir():
-                raise OSError(f"no cgroup controller {V1[controller]}")
+            # Pages are written in the name of the group that their memory is counted in, so io.max
+            # holds back writes through the page cache only where memory is controlled as well.
+            wanted = {controller, "memory"}
+            (self.parent / "cgroup.subtree_control").write_text(
+                " ".join(f"+{name}" for name in sorted(wanted)))
         self.controller, self.device = controller, None
         self.path = self.parent / f"kinema-test-{uuid.uuid4().hex[:8]}"
         self.path.mkdir()
+        print(f"cgroup v{2 if self.v2 else 1}: {self.path}")
 
     def take(self, pid):
         (self.path / "cgroup.procs").write_text(str(pid))
@@ -44,18 +55,20 @@ class Cgroup:
         finally:
             (self.parent / home.lstrip("/") / "cgroup.procs").write_text(str(os.getpid()))
 
+    def write(self, name, text):
+        (self.path / name).write_text(text)
+        print(f"{name}: {text}")
+
     def throttle_writes(self, device, bytes_per_s=None):
         """device: major:minor. None: no longer."""
         self.device = device
         if self.v2:
-            (self.path / "io.max").write_text(f"{device} wbps={bytes_per_s or 'max'}")
+            self.write("io.max", f"{device} wbps={bytes_per_s or 'max'}")
         else:
-            (self.path / "blkio.throttle.write_bps_device").write_text(
-                f"{device} {bytes_per_s or 0}")
+            self.write("blkio.throttle.write_bps_device", f"{device} {bytes_per_s or 0}")
 
     def limit_memory(self, bytes_max):
-        name = "memory.max" if self.v2 else "memory.limit_in_bytes"
-        (self.path / name).write_text(str(bytes_max))
+        self.write("memory.max" if self.v2 else "memory.limit_in_bytes", str(bytes_max))
         if self.v2:
             with contextlib.suppress(OSError):
                 (self.path / "memory.swap.max").write_text("0")
