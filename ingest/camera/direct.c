@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "link.h"
 #include "message.h"
+#include "rtcp.h"
 #include "rtp.h"
 #include "url.h"
 
@@ -19,10 +20,7 @@ enum {
     PORT_TLS = 322,
     KEEP_ALIVE_S = 25, /* sessions end after 60 s and more */
     REPORT_S = 5,      /* between receiver reports, by which some cameras know that we live */
-    RTCP_SENDER_REPORT = 200,
-    RTCP_BYE = 203,
 };
-#define NTP_EPOCH_S INT64_C(2208988800) /* 1900 to 1970 */
 
 enum step {
     CONNECTING,
@@ -398,34 +396,19 @@ static void on_request(struct camera_direct *d, const struct rtsp_message *reque
 
 /* --- media -------------------------------------------------------------------------------------
  */
-static void on_sender_report(struct stream *s, struct kn_bytes report)
-{
-    struct kn_reader r = kn_reader_of(kn_bytes_skip(report, 8));
-    uint32_t seconds, fraction, time;
-    if (kn_read_u32be(&r, &seconds) < 0 || kn_read_u32be(&r, &fraction) < 0 ||
-        kn_read_u32be(&r, &time) < 0 || seconds == 0)
-        return;
-    s->report_ntp = seconds << 16 | fraction >> 16;
-    s->report_us = g_get_monotonic_time();
-    int64_t own_ms =
-        ((int64_t) seconds - NTP_EPOCH_S) * 1000 + (int64_t) (((uint64_t) fraction * 1000) >> 32);
-    camera_clock_report(&s->direct->clock, s->number, time, own_ms, s->direct->now_ms);
-}
-
-/* RFC 3550, 6.1: several packets, each with its length in words. */
 static void on_rtcp(struct stream *s, struct kn_bytes packets)
 {
     struct camera_direct *d = s->direct;
-    while (packets.len >= 4 && d->step != OVER) {
-        size_t len = 4 + 4 * ((size_t) packets.ptr[2] << 8 | packets.ptr[3]);
-        if (len > packets.len || packets.ptr[0] >> 6 != 2)
-            return;
-        struct kn_bytes one = {packets.ptr, len};
-        if (one.ptr[1] == RTCP_SENDER_REPORT && len >= 28)
-            on_sender_report(s, one);
-        else if (one.ptr[1] == RTCP_BYE)
+    struct kn_bytes one;
+    struct camera_sender_report report;
+    while (d->step != OVER && camera_rtcp_next(&packets, &one)) {
+        if (camera_rtcp_sender_report(one, &report)) {
+            s->report_ntp = report.ntp;
+            s->report_us = g_get_monotonic_time();
+            camera_clock_report(&d->clock, s->number, report.time, report.own_ms, d->now_ms);
+        } else if (one.ptr[1] == CAMERA_RTCP_BYE) {
             fail(d, CAMERA_ENDED, "the camera has ended the stream");
-        packets = kn_bytes_skip(packets, len);
+        }
     }
 }
 
@@ -554,10 +537,8 @@ void camera_direct_check(struct camera_direct *d)
 
 void camera_direct_facts(const struct camera_direct *d, struct camera_facts *ret)
 {
-    *ret = (struct camera_facts){.clock = camera_clock_word(&d->clock),
-                                 .clock_known = d->clock.reported,
-                                 .clock_ahead_ms = d->clock.ahead_ms,
-                                 .clock_steps = d->clock.steps};
+    *ret = (struct camera_facts){0};
+    camera_facts_clock(ret, &d->clock);
     for (unsigned i = 0; i < d->count; i++) {
         ret->packets_lost += d->streams[i].rtp.lost;
         ret->frames_damaged += d->streams[i].rtp.damaged;

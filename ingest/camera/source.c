@@ -6,6 +6,7 @@
  * have to be known before the first frame is sent.
  */
 #include "source_announced.h"
+#include "timing.h"
 #include "track.h"
 
 #include <gio/gio.h>
@@ -32,6 +33,7 @@ struct stream {
 struct held {
     struct stream *stream;
     GstSample *sample;
+    int64_t time_ms;
 };
 
 struct camera_source {
@@ -50,6 +52,7 @@ struct camera_source {
     gint64 heard_us;        /* monotonic, of the last frame, or of the start */
     gint64 timeout_us;
     int64_t latency_ms;
+    struct camera_timing timing;    /* of packets that rtspsrc gets; others lie as follows */
     int64_t offset_ms;              /* wall time = running time + this */
     bool timed;                     /* offset_ms is known */
     int64_t least_late_ms, look_ms; /* of the frames since look_ms, the least late one */
@@ -114,14 +117,13 @@ static void set_time_locked(struct camera_source *s, int64_t now_ms, int64_t run
     s->least_late_ms = INT64_MAX;
 }
 
-/* The wall clock of this machine is the one that counts: a camera's may be wrong, and steps. What
- * keeps frames at their distance is the sender's clock, by way of the running time. A frame that
- * comes late says nothing, since a busy machine delays it; that all of them do says something. */
-static int64_t time_of_locked(struct camera_source *s, const GstSample *sample, GstBuffer *buffer)
+/* Of a camera that pushes: this machine's clock is the one that counts. What keeps frames at their
+ * distance is the sender's clock, by way of the running time. A frame that comes late says nothing,
+ * since a busy machine delays it; that all of them do says something. */
+static int64_t arrival_locked(struct camera_source *s, GstSample *sample, int64_t now_ms)
 {
-    int64_t now_ms = g_get_real_time() / 1000;
-    guint64 running = gst_segment_to_running_time(gst_sample_get_segment((GstSample *) sample),
-                                                  GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    guint64 running = gst_segment_to_running_time(gst_sample_get_segment(sample), GST_FORMAT_TIME,
+                                                  GST_BUFFER_PTS(gst_sample_get_buffer(sample)));
     if (running == GST_CLOCK_TIME_NONE)
         return now_ms;
     int64_t running_ms = (int64_t) (running / GST_MSECOND);
@@ -140,7 +142,20 @@ static int64_t time_of_locked(struct camera_source *s, const GstSample *sample, 
     return s->offset_ms + running_ms;
 }
 
-static void give_frame_locked(struct camera_source *s, struct stream *stream, GstSample *sample)
+static int64_t time_of_locked(struct camera_source *s, const struct stream *stream,
+                              GstSample *sample)
+{
+    int64_t now_ms = g_get_real_time() / 1000, time_ms;
+    GstClockTime pts = GST_BUFFER_PTS(gst_sample_get_buffer(sample));
+    unsigned number = (unsigned) (stream - s->streams);
+    if (GST_CLOCK_TIME_IS_VALID(pts) &&
+        camera_timing_frame(&s->timing, number, pts, now_ms, &time_ms))
+        return time_ms;
+    return arrival_locked(s, sample, now_ms);
+}
+
+static void give_frame_locked(struct camera_source *s, struct stream *stream, GstSample *sample,
+                              int64_t time_ms)
 {
     GstBuffer *buffer = gst_sample_get_buffer(sample);
     GstMapInfo map;
@@ -151,7 +166,7 @@ static void give_frame_locked(struct camera_source *s, struct stream *stream, Gs
         .track = (unsigned) stream->track.mkv.number,
         .video = video,
         .key = !video || !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
-        .time_ms = time_of_locked(s, sample, buffer),
+        .time_ms = time_ms,
         .bytes = {map.data, map.size}
     };
     if (map.size > 0)
@@ -172,16 +187,17 @@ static void let_go_locked(struct camera_source *s, bool give)
 {
     for (struct held *h; (h = g_queue_pop_head(&s->held));) {
         if (give)
-            give_frame_locked(s, h->stream, h->sample);
+            give_frame_locked(s, h->stream, h->sample, h->time_ms);
         gst_sample_unref(h->sample);
         g_free(h);
     }
 }
 
-static void hold_locked(struct camera_source *s, struct stream *stream, GstSample *sample)
+static void hold_locked(struct camera_source *s, struct stream *stream, GstSample *sample,
+                        int64_t time_ms)
 {
     struct held *h = g_new(struct held, 1);
-    *h = (struct held){stream, gst_sample_ref(sample)};
+    *h = (struct held){stream, gst_sample_ref(sample), time_ms};
     if (g_queue_is_empty(&s->held))
         s->held_us = g_get_monotonic_time();
     g_queue_push_tail(&s->held, h);
@@ -230,10 +246,11 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
                                    gst_caps_ref(gst_sample_get_caps(sample)),
                                    (GDestroyNotify) gst_caps_unref);
         }
+        int64_t time_ms = time_of_locked(s, stream, sample);
         if (s->started)
-            give_frame_locked(s, stream, sample);
+            give_frame_locked(s, stream, sample, time_ms);
         else
-            hold_locked(s, stream, sample);
+            hold_locked(s, stream, sample, time_ms);
     }
     g_mutex_unlock(&s->lock);
     gst_sample_unref(sample);
@@ -322,6 +339,74 @@ static bool attach(struct camera_source *s, GstPad *pad, const char *text, struc
     return ok;
 }
 
+/* --- the camera's clock ------------------------------------------------------------------------
+ */
+/* A packet, in order: its own time stands at its fifth byte (RFC 3550, 5.1). */
+static GstPadProbeReturn on_packet(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
+{
+    struct stream *stream = arg;
+    struct camera_source *s = stream->source;
+    GstBuffer *packet = GST_PAD_PROBE_INFO_BUFFER(info);
+    uint8_t bytes[4];
+    uint32_t time;
+    (void) pad;
+    struct kn_reader r = kn_reader_of((struct kn_bytes){bytes, sizeof bytes});
+    if (!GST_BUFFER_PTS_IS_VALID(packet) || gst_buffer_extract(packet, 4, bytes, 4) != 4 ||
+        kn_read_u32be(&r, &time) < 0)
+        return GST_PAD_PROBE_OK;
+    g_mutex_lock(&s->lock);
+    camera_timing_packet(&s->timing, (unsigned) (stream - s->streams), GST_BUFFER_PTS(packet),
+                         time);
+    g_mutex_unlock(&s->lock);
+    return GST_PAD_PROBE_OK;
+}
+
+static struct stream *stream_of(struct camera_source *s, guint number)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->streams[i].number == number)
+            return &s->streams[i];
+    }
+    return NULL;
+}
+
+/* A sender report has come, which says that packets of its times have come too. */
+static void on_report(GstElement *jitter, GstStructure *said, gpointer arg)
+{
+    struct stream *stream = arg;
+    struct camera_source *s = stream->source;
+    const GValue *value = gst_structure_get_value(said, "sr-buffer");
+    GstBuffer *packets = value ? gst_value_get_buffer(value) : NULL;
+    GstMapInfo map;
+    (void) jitter;
+    if (!packets || !gst_buffer_map(packets, &map, GST_MAP_READ))
+        return;
+    g_mutex_lock(&s->lock);
+    camera_timing_rtcp(&s->timing, (unsigned) (stream - s->streams),
+                       (struct kn_bytes){map.data, map.size}, g_get_real_time() / 1000);
+    g_mutex_unlock(&s->lock);
+    gst_buffer_unmap(packets, &map);
+}
+
+static void on_jitter(GstElement *manager, GstElement *jitter, guint session, guint ssrc,
+                      gpointer arg)
+{
+    struct camera_source *s = arg;
+    (void) manager;
+    (void) ssrc;
+    g_mutex_lock(&s->lock);
+    struct stream *stream = stream_of(s, session);
+    g_mutex_unlock(&s->lock);
+    if (stream)
+        g_signal_connect(jitter, "handle-sync", G_CALLBACK(on_report), stream);
+}
+
+static void on_manager(GstElement *rtsp, GstElement *manager, gpointer arg)
+{
+    (void) rtsp;
+    g_signal_connect(manager, "new-jitterbuffer", G_CALLBACK(on_jitter), arg);
+}
+
 static void on_pad(GstElement *rtsp, GstPad *pad, gpointer arg)
 {
     struct camera_source *s = arg;
@@ -330,13 +415,18 @@ static void on_pad(GstElement *rtsp, GstPad *pad, gpointer arg)
     const GstStructure *rtp = caps ? gst_caps_get_structure(caps, 0) : NULL;
     const char *text = rtp ? camera_track_chain(rtp) : NULL;
     guint number = 0;
-    size_t at = 0;
+    gint hz = 0;
     const char *name = GST_PAD_NAME(pad); /* recv_rtp_src_STREAM_SSRC_TYPE, or stream_STREAM */
     bool named =
         sscanf(name, "recv_rtp_src_%u_", &number) == 1 || sscanf(name, "stream_%u", &number) == 1;
-    while (named && at < s->count && s->streams[at].number != number)
-        at++;
-    if (!text || !named || at >= s->count || !attach(s, pad, text, &s->streams[at]))
+    g_mutex_lock(&s->lock);
+    struct stream *stream = named ? stream_of(s, number) : NULL;
+    if (stream && rtp && gst_structure_get_int(rtp, "clock-rate", &hz) && hz > 0)
+        camera_timing_stream(&s->timing, (unsigned) (stream - s->streams), (unsigned) hz);
+    g_mutex_unlock(&s->lock);
+    if (stream)
+        gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, on_packet, stream, NULL);
+    if (!text || !stream || !attach(s, pad, text, stream))
         fail(s, CAMERA_BROKEN, "a stream that was chosen cannot be read");
     if (caps)
         gst_caps_unref(caps);
@@ -422,10 +512,20 @@ void camera_source_check(struct camera_source *s)
     g_mutex_unlock(&s->lock);
 }
 
+void camera_facts_clock(struct camera_facts *facts, const struct camera_clock *clock)
+{
+    facts->clock = camera_clock_word(clock);
+    facts->clock_known = clock->reported;
+    facts->clock_ahead_ms = clock->ahead_ms;
+    facts->clock_steps = clock->steps;
+}
+
 void camera_source_facts(struct camera_source *s, struct camera_facts *ret)
 {
-    (void) s;
-    *ret = (struct camera_facts){.clock = "arrival"};
+    *ret = (struct camera_facts){0};
+    g_mutex_lock(&s->lock);
+    camera_facts_clock(ret, &s->timing.clock);
+    g_mutex_unlock(&s->lock);
 }
 
 static unsigned protocols_of(enum camera_transport transport, bool tls)
@@ -489,6 +589,7 @@ static GstElement *rtsp_new(struct camera_source *s, const struct camera_source_
     if (conf->user)
         g_object_set(rtsp, "user-id", conf->user, "user-pw", conf->password, NULL);
     g_signal_connect(rtsp, "accept-certificate", G_CALLBACK(on_bad_certificate), s);
+    g_signal_connect(rtsp, "new-manager", G_CALLBACK(on_manager), s);
     g_signal_connect(rtsp, "select-stream", G_CALLBACK(on_select), s);
     g_signal_connect(rtsp, "pad-added", G_CALLBACK(on_pad), s);
     g_signal_connect(rtsp, "no-more-pads", G_CALLBACK(on_no_more_pads), s);
@@ -502,6 +603,7 @@ struct camera_source *camera_source_new(const struct camera_source_ops *ops, voi
     s->ops = *ops;
     s->ctx = ctx;
     s->latency_ms = latency_ms;
+    camera_timing_init(&s->timing, latency_ms);
     s->timeout_us = (gint64) timeout_ms * 1000;
     s->heard_us = g_get_monotonic_time();
     g_mutex_init(&s->lock);

@@ -10,6 +10,8 @@
 #ifndef INGEST_CAMERA_SOURCE_H
 #define INGEST_CAMERA_SOURCE_H
 
+#include "clock.h"
+
 #include "core/mkv.h"
 
 enum camera_transport {
@@ -59,6 +61,8 @@ struct camera_facts {
     uint64_t clock_steps;
     uint64_t packets_lost, frames_damaged;
 };
+
+void camera_facts_clock(struct camera_facts *facts, const struct camera_clock *clock);
 
 struct camera_source;
 /* Calls come from GStreamer's threads, one at a time; none comes any more when stop has returned.
