@@ -7,6 +7,7 @@
 enum {
     SAID_BYTES = 400,
     HEAD_BYTES_MAX = 5 << 20, /* a header with its codec data, or a block's few bytes */
+    SILENT_MS = 5000,         /* of sound, beside pictures that go on */
 };
 
 void camera_recording_init(struct camera_recording *r, const char *socket_path, const char *stream)
@@ -14,11 +15,13 @@ void camera_recording_init(struct camera_recording *r, const char *socket_path, 
     *r = (struct camera_recording){.socket_path = socket_path, .stream = stream};
     r->upload.fd = -1;
     kn_buf_init(&r->head, HEAD_BYTES_MAX);
+    kn_buf_init(&r->privates, HEAD_BYTES_MAX);
 }
 
 void camera_recording_done(struct camera_recording *r)
 {
     kn_buf_done(&r->head);
+    kn_buf_done(&r->privates);
 }
 
 void camera_recording_close(struct camera_recording *r)
@@ -68,24 +71,83 @@ static int upload_open(struct camera_recording *r)
     return 0;
 }
 
-void camera_recording_header(struct camera_recording *r, const struct kn_mkv_header *header)
+static bool is_silent(const struct camera_recording *r, uint64_t number)
 {
+    return r->silent >> number & 1;
+}
+
+/* Another upload, of the tracks that are not silent. */
+static void begin(struct camera_recording *r)
+{
+    struct kn_mkv_header header = r->header;
+    size_t at = 0;
+    header.track_count = 0;
+    for (unsigned i = 0; i < r->header.track_count; i++) {
+        struct kn_mkv_track track = r->header.tracks[i];
+        if (track.codec_private.len > 0)
+            track.codec_private.ptr = r->privates.ptr + at;
+        at += track.codec_private.len;
+        if (!is_silent(r, track.number))
+            header.tracks[header.track_count++] = track;
+    }
     camera_recording_close(r);
     int code = upload_open(r);
     kn_buf_clear(&r->head);
-    if (camera_muxer_header(&r->muxer, header, &r->head) < 0)
+    if (camera_muxer_header(&r->muxer, &header, &r->head) < 0)
         r->failed(r->owner, "out of memory");
     else if (code == 0 &&
              camera_upload_send(&r->upload, kn_buf_bytes(&r->head), (struct kn_bytes){NULL, 0}) < 0)
         r->failed(r->owner, "the server does not take the upload");
+}
+
+void camera_recording_header(struct camera_recording *r, const struct kn_mkv_header *header)
+{
     r->header = *header;
-    for (unsigned i = 0; i < header->track_count; i++)
-        r->header.tracks[i].codec_private = (struct kn_bytes){NULL, 0};
+    r->silent = 0;
+    kn_buf_clear(&r->privates);
+    for (unsigned i = 0; i < header->track_count; i++) {
+        (void) kn_buf_append(&r->privates, header->tracks[i].codec_private.ptr,
+                             header->tracks[i].codec_private.len); /* the error sticks */
+        r->header.tracks[i].codec_private.ptr = NULL;
+        r->sound_ms[header->tracks[i].number] = INT64_MIN;
+    }
+    if (r->privates.error == 0)
+        begin(r);
+    else
+        r->failed(r->owner, "out of memory");
+}
+
+/* At a key picture: which sound has not been heard for so long. */
+static unsigned find_silent(struct camera_recording *r, int64_t now_ms)
+{
+    unsigned silent = 0;
+    for (unsigned i = 0; i < r->header.track_count; i++) {
+        const struct kn_mkv_track *track = &r->header.tracks[i];
+        int64_t *heard_ms = &r->sound_ms[track->number];
+        if (track->type != KN_MKV_AUDIO)
+            continue;
+        if (*heard_ms == INT64_MIN)
+            *heard_ms = now_ms;
+        if (now_ms - *heard_ms > SILENT_MS)
+            silent |= 1U << track->number;
+    }
+    return silent;
 }
 
 void camera_recording_frame(struct camera_recording *r, const struct camera_frame *frame)
 {
     if (r->upload.fd < 0)
+        return;
+    if (!frame->video) {
+        r->sound_ms[frame->track] = frame->time_ms;
+    } else if (frame->key) {
+        unsigned silent = find_silent(r, frame->time_ms);
+        if (silent != r->silent) {
+            r->silent = silent;
+            begin(r);
+        }
+    }
+    if (r->upload.fd < 0 || is_silent(r, frame->track))
         return;
     kn_buf_clear(&r->head);
     int code = camera_muxer_frame(&r->muxer, frame, &r->head);

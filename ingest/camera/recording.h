@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a source says, uploaded: frames through the muxer into a PutMedia request; a new header
- * begins a new one. Its owner's lock guards it: the functions are called with the lock held, on any
+ * begins a new one. Sound that stops is left out of the header from the next key frame on, since
+ * players wait for sound that is announced; when it comes again it is there from a key frame on.
+ * Its owner's lock guards it: the functions are called with the lock held, on any
  * thread, and failed is called so too.
  */
 #ifndef INGEST_CAMERA_RECORDING_H
@@ -19,7 +21,10 @@ struct camera_recording {
     guint watch; /* of what the server says; on the main loop */
     struct camera_muxer muxer;
     struct kn_buf head;
-    struct kn_mkv_header header; /* without codec data */
+    struct kn_mkv_header header; /* codec data lies in privates, one after the other */
+    struct kn_buf privates;
+    int64_t sound_ms[KN_MKV_TRACKS_MAX + 1]; /* of the last frame of a track of sound */
+    unsigned silent;                         /* tracks that are left out, by their number's bit */
     uint64_t frames, bytes, lost, persisted;
     int64_t last_frame_ms, persisted_ms;
 };

@@ -183,9 +183,32 @@ static bool all_known_locked(const struct camera_source *s)
     return s->complete && s->count > 0;
 }
 
+/* Streams have threads of their own, so that the first sound may have come before all pictures: the
+ * earliest of the first ones of each stream. */
+static struct held *pop_earliest_locked(struct camera_source *s)
+{
+    GList *earliest = NULL;
+    GstClockTime earliest_time = GST_CLOCK_TIME_NONE;
+    unsigned seen = 0; /* streams, by their place's bit */
+    for (GList *at = s->held.head; at; at = at->next) {
+        const struct held *h = at->data;
+        unsigned bit = 1U << (h->stream - s->streams);
+        GstClockTime time = GST_BUFFER_PTS(gst_sample_get_buffer(h->sample));
+        if (!(seen & bit) && (!earliest || time < earliest_time)) {
+            earliest = at;
+            earliest_time = time;
+        }
+        seen |= bit;
+    }
+    struct held *h = earliest ? earliest->data : NULL;
+    if (earliest)
+        g_queue_delete_link(&s->held, earliest);
+    return h;
+}
+
 static void let_go_locked(struct camera_source *s, bool give)
 {
-    for (struct held *h; (h = g_queue_pop_head(&s->held));) {
+    for (struct held *h; (h = pop_earliest_locked(s));) {
         if (give)
             give_frame_locked(s, h->stream, h->sample, h->time_ms);
         gst_sample_unref(h->sample);

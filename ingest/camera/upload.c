@@ -8,6 +8,7 @@
 #include "door.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -20,6 +21,18 @@ enum {
     HEAD_BYTES_MAX = 4096,
 };
 
+/* 0 also when some is left. */
+static int flush(int fd, struct kn_buf *out)
+{
+    while (out->len > 0) {
+        ssize_t n = send(fd, out->ptr, out->len, MSG_NOSIGNAL);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        kn_buf_consume(out, (size_t) n);
+    }
+    return 0;
+}
+
 int camera_upload_open(struct camera_upload *u, const char *socket_path, const char *stream)
 {
     *u = (struct camera_upload){.fd = camera_door_connect(socket_path)};
@@ -31,34 +44,20 @@ int camera_upload_open(struct camera_upload *u, const char *socket_path, const c
     int r = kn_buf_printf(&u->out,
                           "POST /putMedia HTTP/1.1\r\n"
                           "Host: localhost\r\n"
+                          "Connection: close\r\n"
                           "User-Agent: kinema-camera/" KINEMA_VERSION "\r\n"
                           "x-amzn-stream-name: %s\r\n"
                           "x-amzn-fragment-timecode-type: ABSOLUTE\r\n"
                           "x-amzn-fragment-acknowledgment-required: 1\r\n"
+                          "x-kinema-tracks: may-pause\r\n"
                           "x-amzn-producer-start-timestamp: %" G_GINT64_FORMAT ".%03d\r\n"
                           "Transfer-Encoding: chunked\r\n\r\n",
                           stream, now_ms / 1000, (int) (now_ms % 1000));
     if (r == 0)
-        r = camera_upload_flush(u);
+        r = flush(u->fd, &u->out);
     if (r < 0)
         camera_upload_close(u);
     return r;
-}
-
-bool camera_upload_waits(const struct camera_upload *u)
-{
-    return u->out.len > 0;
-}
-
-int camera_upload_flush(struct camera_upload *u)
-{
-    while (u->out.len > 0) {
-        ssize_t n = send(u->fd, u->out.ptr, u->out.len, MSG_NOSIGNAL);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        kn_buf_consume(&u->out, (size_t) n);
-    }
-    return 0;
 }
 
 /* What the socket does not take at once is kept. */
@@ -75,6 +74,9 @@ int camera_upload_send(struct camera_upload *u, struct kn_bytes head, struct kn_
     size_t total = 0, sent = 0;
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
         total += parts[i].iov_len;
+    int r = flush(u->fd, &u->out);
+    if (r < 0)
+        return r;
     if (u->out.len + total > CAMERA_UPLOAD_WAITING_MAX)
         return -ENOBUFS;
     if (u->out.len == 0) {
@@ -186,12 +188,85 @@ int camera_upload_read(struct camera_upload *u, char *said, size_t said_cap)
     return -EPROTO;
 }
 
+/* --- its end ------------------------------------------------------------------------------------
+ * The server reads at its own pace, and answers until it has stored everything: a socket that is
+ * closed before would cost what it has not read. */
+struct ending {
+    int fd;
+    struct kn_buf out;
+    guint timer;
+    bool waits; /* for room in the socket */
+};
+
+static gint endings; /* atomic */
+
+static void ending_free(struct ending *e)
+{
+    close(e->fd);
+    kn_buf_done(&e->out);
+    g_free(e);
+    (void) g_atomic_int_add(&endings, -1);
+}
+
+static gboolean ending_is_late(gpointer arg)
+{
+    struct ending *e = arg;
+    e->timer = 0;
+    (void) shutdown(e->fd, SHUT_RDWR); /* its watch sees that */
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean ending_event(gint fd, GIOCondition condition, gpointer arg);
+
+static void ending_watch(struct ending *e)
+{
+    e->waits = e->out.len > 0;
+    (void) g_unix_fd_add(e->fd, G_IO_IN | G_IO_HUP | G_IO_ERR | (e->waits ? G_IO_OUT : 0),
+                         ending_event, e);
+}
+
+static gboolean ending_event(gint fd, GIOCondition condition, gpointer arg)
+{
+    struct ending *e = arg;
+    uint8_t heard[4096];
+    ssize_t n;
+    (void) condition;
+    while ((n = recv(fd, heard, sizeof heard, 0)) > 0)
+        continue;
+    if (n == 0 || (errno != EAGAIN && errno != EINTR) || flush(fd, &e->out) < 0) {
+        if (e->timer)
+            g_source_remove(e->timer);
+        ending_free(e);
+        return G_SOURCE_REMOVE;
+    }
+    if (!e->waits || e->out.len > 0)
+        return G_SOURCE_CONTINUE;
+    ending_watch(e);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean ending_begin(gpointer arg)
+{
+    struct ending *e = arg;
+    e->timer = g_timeout_add_seconds(CAMERA_UPLOAD_LINGER_S, ending_is_late, e);
+    ending_watch(e);
+    return G_SOURCE_REMOVE;
+}
+
 void camera_upload_close(struct camera_upload *u)
 {
+    static const char end[] = "0\r\n\r\n";
     if (u->fd >= 0) {
-        if (u->out.len == 0)
-            (void) !send(u->fd, "0\r\n\r\n", 5, MSG_NOSIGNAL);
-        close(u->fd);
+        struct ending *e = g_new0(struct ending, 1);
+        *e = (struct ending){.fd = u->fd, .out = u->out};
+        kn_buf_init(&u->out, 0);
+        e->out.max += sizeof end; /* there is room for the end always */
+        (void) kn_buf_append(&e->out, end, sizeof end - 1);
+        bool room = g_atomic_int_add(&endings, 1) < CAMERA_UPLOAD_LINGER_MAX;
+        if (flush(e->fd, &e->out) == 0 && room)
+            g_idle_add(ending_begin, e);
+        else
+            ending_free(e);
     }
     u->fd = -1;
     kn_buf_done(&u->out);

@@ -12,6 +12,8 @@
 
 enum {
     CAMERA_UPLOAD_WAITING_MAX = 8 << 20, /* bytes that wait for a server that is slow */
+    CAMERA_UPLOAD_LINGER_S = 30,         /* so long for those of an upload that is closed … */
+    CAMERA_UPLOAD_LINGER_MAX = 32,       /* … and so many such ones; more lose what waits */
 };
 
 struct camera_upload {
@@ -29,12 +31,10 @@ int camera_upload_open(struct camera_upload *u, const char *socket_path, const c
  * already, nothing was taken; other errors: the upload is over. Never blocks. */
 int camera_upload_send(struct camera_upload *u, struct kn_bytes head, struct kn_bytes frame)
     KN_MUSTUSE;
-int camera_upload_flush(struct camera_upload *u)
-    KN_MUSTUSE; /* what waits; 0 also when some is left */
 /* Reads what the server says. 0, or -EPROTO: it has refused or ended the upload, said is why. */
 int camera_upload_read(struct camera_upload *u, char *said, size_t said_cap) KN_MUSTUSE;
-bool camera_upload_waits(const struct camera_upload *u);
-/* Ends the body in order if it can at once, and closes. */
+/* Ends the body in order: what waits is still sent by the main loop, for CAMERA_UPLOAD_LINGER_S at
+ * most. */
 void camera_upload_close(struct camera_upload *u);
 
 #endif

@@ -47,6 +47,7 @@ int ingest_assembler_new(const struct ingest_assembler_conf *conf, struct ingest
     a->conf = *conf;
     kn_buf_init(&a->lead, INGEST_LEAD_BYTES_MAX);
     ingest_fragment_init(&a->fragment, conf->limits, conf->seam);
+    a->fragment.tracks_may_pause = conf->tracks_may_pause;
     int r = kn_mkv_parser_new(&a->parser);
     if (r < 0) {
         free(a);

@@ -36,7 +36,8 @@ struct ingest_assembler_conf {
     struct ingest_seam *seam;         /* of the stream; outlives the assembler */
     bool relative;                    /* timecodes count from start_ms */
     int64_t start_ms;
-    bool errors_only; /* x-amzn-fragment-acknowledgment-required: 0 */
+    bool errors_only;      /* x-amzn-fragment-acknowledgment-required: 0 */
+    bool tracks_may_pause; /* a fragment may have no frame of a declared track */
 };
 
 /* Why it ended. ack: what the client is told; text: what the log is told. */

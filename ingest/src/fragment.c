@@ -351,7 +351,8 @@ int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, s
     int64_t last_ns = INT64_MIN, end_ns = INT64_MIN;
     for (unsigned i = 0; i < f->track_count; i++) {
         const struct ingest_track *t = &f->tracks[i];
-        if (!t->frames && t->type != KN_MKV_OTHER)
+        bool may_pause = t->type == KN_MKV_OTHER || (f->tracks_may_pause && f->frame_count);
+        if (!t->frames && !may_pause)
             return fault(f, INGEST_FRAMES_MISSING_FOR_TRACK, err, NULL,
                          "no frame of track %" PRIu64 " (%s)", t->number, t->codec_id);
         if (!t->frames)

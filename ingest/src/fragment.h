@@ -26,6 +26,7 @@ struct ingest_fragment {
     const struct ingest_conf *limits;
     struct ingest_seam *seam;
     enum ingest_error error;
+    bool tracks_may_pause;
 
     uint64_t scale_ns;
     uint32_t header; /* checksum of what decoding depends on */

@@ -48,6 +48,17 @@ int ingest_start_timestamp_parse(struct kn_str text, struct kn_str user_agent, i
     return 0;
 }
 
+/* Beyond AWS, whose fragments have frames of every picture and sound that is declared. */
+static int read_extension(struct kn_api_call *call, bool *ret_may_pause)
+{
+    struct kn_str text = kn_str_trim(kn_http_header(call->req, "x-kinema-tracks"));
+    *ret_may_pause = kn_str_eq(text, KN_STR("may-pause"));
+    if (text.len && !*ret_may_pause)
+        return kn_api_fault(call, "InvalidArgumentException",
+                            "The header x-kinema-tracks must be may-pause.");
+    return 0;
+}
+
 int ingest_op_PutMedia(struct ingest *ingest, const struct ingest_PutMedia_in *in,
                        struct ingest_PutMedia_out *out, struct kn_api_call *call)
 {
@@ -69,7 +80,10 @@ int ingest_op_PutMedia(struct ingest *ingest, const struct ingest_PutMedia_in *i
         return kn_api_fault(call, "InvalidArgumentException",
                             "RELATIVE timecodes need x-amzn-producer-start-timestamp.");
 
-    int r = ingest_stream_find_active(ingest, call, in->StreamName, in->StreamARN, &open.stream);
+    int r = read_extension(call, &open.tracks_may_pause);
+    if (r < 0)
+        return r;
+    r = ingest_stream_find_active(ingest, call, in->StreamName, in->StreamARN, &open.stream);
     if (r < 0)
         return r;
     struct ingest_upload *upload = NULL;

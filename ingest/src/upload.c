@@ -353,6 +353,7 @@ static void open_writer(struct ingest_upload *u)
         .relative = u->open.relative,
         .start_ms = u->open.start_ms,
         .errors_only = u->open.errors_only,
+        .tracks_may_pause = u->open.tracks_may_pause,
     };
     r = ingest_assembler_new(&conf, &u->assembler);
     if (r < 0) {

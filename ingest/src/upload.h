@@ -17,6 +17,7 @@ struct ingest_upload_open {
     bool relative;
     int64_t start_ms;
     bool errors_only;
+    bool tracks_may_pause; /* x-kinema-tracks: may-pause */
 };
 
 struct ingest_upload;

@@ -24,6 +24,13 @@ def film(path, video="libx264", audio="aac", seconds=1.6):
     return path
 
 
+def silenced(path, film, first, last):
+    """The film without the packets first to last of its sound."""
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(film), "-c", "copy", "-bsf:a",
+                    f"noise=drop=between(n\\,{first}\\,{last})", str(path)], check=True)
+    return path
+
+
 def packets(path, track):
     """What the film holds of its stream 0 or 1: a hash a packet, and all bytes."""
     shown = subprocess.run(["ffprobe", "-v", "error", "-select_streams", str(track), "-show_entries",
@@ -39,10 +46,10 @@ def url(server, stream, key=None, query=""):
     return f"{base}/{stream}{query}"
 
 
-def push(server, stream, path, transport="tcp", loop=False, key=None):
+def push(server, stream, path, transport="tcp", loop=False, key=None, pace=("-re",)):
     """ffmpeg, as it goes on."""
     return subprocess.Popen(
-        ["ffmpeg", "-v", "error", "-re", *(["-stream_loop", "-1"] if loop else []), "-i", str(path),
+        ["ffmpeg", "-v", "error", *pace, *(["-stream_loop", "-1"] if loop else []), "-i", str(path),
          "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url(server, stream, key or server.key)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

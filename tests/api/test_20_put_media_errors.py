@@ -203,6 +203,15 @@ def test_4011_a_declared_track_without_a_frame(server, stream):
         assert_error(server, stream, put, 4011, base, r"track 2", True)
 
 
+def test_4011_not_where_tracks_may_pause_but_of_a_fragment_without_a_frame(server, stream):
+    base = pm.now_ms()
+    with upload(server, stream, headers={"x-kinema-tracks": "may-pause"}) as put:
+        put.send(pm.header([pm.track(1), pm.track(2, 2, b"A_AAC")]) + pm.cluster(base) +
+                 pm.cluster(base + 120) + pm.cluster(base + 240, b"") + pm.cluster(base + 360))
+        assert_error(server, stream, put, 4011, base + 240, r"track 1", True)
+    assert [put.kinds(base + ms)[-1] for ms in (0, 120)] == ["PERSISTED"] * 2
+
+
 def test_4012_more_tracks_than_allowed(server, stream):
     with upload(server, stream) as put:
         put.send(pm.header([pm.track(i) for i in range(1, 5)]) + pm.cluster(1))
@@ -236,6 +245,10 @@ def test_name_and_arn_together_are_refused(server, stream):
     arn = server.kvs().describe_stream(StreamName=stream)["StreamInfo"]["StreamARN"]
     refused(server, stream, 400, "InvalidArgumentException",
             headers={"x-amzn-stream-arn": arn})
+
+
+def test_an_extension_that_is_not_known_is_refused(server, stream):
+    refused(server, stream, 400, "InvalidArgumentException", headers={"x-kinema-tracks": "any"})
 
 
 def test_an_arn_alone_will_do(server, stream):

@@ -81,6 +81,21 @@ def test_what_is_pushed_is_stored_as_it_was_sent(server, films, pushed, film, tr
         assert part_of(rtsp.hashes(documents, 2), rtsp_peer.packets(films[film], 1))
 
 
+def test_sound_that_stops_and_comes_again_costs_no_picture(server, tmp_path):
+    """Sound that is announced and does not come makes players wait; so it is not announced then."""
+    stream, whole = server.create_stream(), rtsp_peer.film(tmp_path / "whole.mkv", seconds=14)
+    film = rtsp_peer.silenced(tmp_path / "gap.mkv", whole, 16, 140)  # of 64 ms: 1 s to 9 s
+    rtsp_peer.ended(rtsp_peer.push(server, stream, film, pace=("-readrate", "4")), server)
+    documents = stored(server, stream, 14 * 15)
+    assert rtsp.hashes(documents) == rtsp_peer.packets(film, 0), "each picture, once"
+    announced = [b"A_AAC" in document.data for document in documents]
+    heard = [any(frame.track == 2 for frame in document.frames) for document in documents]
+    stretches = [one for one, before in zip(announced, [None, *announced]) if one != before]
+    assert stretches == [True, False, True], announced
+    silent = announced.index(False)
+    assert any(heard[:silent]) and any(heard[silent:])
+
+
 def units(documents):
     return [unit for document in documents for frame in document.frames if frame.track == 1
             for unit in rtsp_peer.units_of_frame(frame.payload)]
