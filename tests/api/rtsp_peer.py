@@ -64,7 +64,8 @@ class View:
              f"user-id={server.key.id}", f"user-pw={server.key.secret}", f"protocols={transport}",
              "s.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!",
              "video/x-h264,stream-format=byte-stream", "!", "filesink", "buffer-mode=unbuffered",
-             f"location={path}"],
+             f"location={path}",  # sound has a place too: if it comes first, unlinked, rtspsrc ends
+             "s.", "!", "application/x-rtp,media=audio", "!", "fakesink", "sync=false", "async=false"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def units(self, least):
