@@ -128,7 +128,7 @@ def test_a_library_is_versioned_and_shows_only_its_own_names(installed, library,
 @pytest.mark.skipif(not shutil.which("doxygen"), reason="not run: there is no doxygen")
 def test_each_function_has_a_man_page(installed):
     pages = {path.name for path in (installed / "share" / "man" / "man3").iterdir()}
-    for name in ("aggregate", "credentials", "producer"):
+    for name in ("aggregate", "consumer", "credentials", "media", "producer"):
         header = installed / "include" / "kinema" / f"{name}.h"
         functions = re.findall(r"^KINEMA_API [^;(]*?\b(kinema_\w+)\(", header.read_text(), re.M)
         assert functions and {f"{one}.3" for one in functions} <= pages

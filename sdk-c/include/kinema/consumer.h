@@ -42,17 +42,17 @@ enum kinema_position {
 
 /** One user record; pointers are good during the call only. */
 struct kinema_record {
-    const char *shard;
-    const char *sequence;      /**< of the stream's record */
-    int64_t sub;               /**< within an aggregated record, from 0; -1: it is not one */
-    const char *partition_key; /**< not NUL-terminated, as is the next */
-    size_t partition_key_len;
+    const char *shard;             /**< its id */
+    const char *sequence;          /**< of the stream's record */
+    int64_t sub;                   /**< within an aggregated record, from 0; -1: it is not one */
+    const char *partition_key;     /**< not NUL-terminated, as is the next */
+    size_t partition_key_len;      /**< bytes of it */
     const char *explicit_hash_key; /**< NULL: none, or not known */
-    size_t explicit_hash_key_len;
-    const void *data;
-    size_t len;
-    int64_t arrival_ms; /**< since 1970; 0: not said */
-    int64_t behind_ms;  /**< of the page it came with */
+    size_t explicit_hash_key_len;  /**< bytes of it */
+    const void *data;              /**< what was put */
+    size_t len;                    /**< bytes of it */
+    int64_t arrival_ms;            /**< since 1970; 0: not said */
+    int64_t behind_ms;             /**< of the page it came with */
 };
 /** Takes a record. 0: it is done, or with own_checkpoints, taken. A negative value ends
  * kinema_consumer_poll(), which returns it; the record comes again. It may call
@@ -69,10 +69,10 @@ enum kinema_consumer_event_type {
 };
 /** One event; pointers are good during the call only. */
 struct kinema_consumer_event {
-    enum kinema_consumer_event_type type;
-    const char *shard; /**< "": of none */
-    const char *text;  /**< never NULL */
-    long http_status;  /**< 0: there was none */
+    enum kinema_consumer_event_type type; /**< what happened */
+    const char *shard;                    /**< "": of none */
+    const char *text;                     /**< never NULL */
+    long http_status;                     /**< 0: there was none */
 };
 /** It calls nothing of this consumer but kinema_consumer_stats(). */
 typedef void kinema_consumer_event_fn(void *ctx, const struct kinema_consumer_event *event);
@@ -87,7 +87,7 @@ struct kinema_consumer_config {
     const char *lease_endpoint; /**< of the lease operations; NULL: the same */
     const char *ca_file;        /**< certificates to trust; NULL: the system's */
     struct kinema_credential_provider *credentials; /**< needed; outlives the consumer */
-    enum kinema_position start;
+    enum kinema_position start;  /**< where an application without checkpoints begins */
     int64_t start_ms;            /**< of KINEMA_AT_TIME */
     unsigned lease_ms;           /**< a worker silent for as long is taken for dead; 0: 10,000 */
     unsigned pause_ms;           /**< between reads of a shard that has nothing; 0: 250 */
@@ -97,7 +97,7 @@ struct kinema_consumer_config {
     int own_checkpoints;         /**< only what kinema_consumer_done() says is done */
     kinema_record_fn *on_record; /**< needed */
     kinema_consumer_event_fn *on_event; /**< NULL: nothing is told */
-    void *ctx;
+    void *ctx;                          /**< handed to both */
 };
 
 struct kinema_consumer;
@@ -124,13 +124,20 @@ KINEMA_API void kinema_consumer_close(struct kinema_consumer *consumer);
 
 /** Counters since the start, and the state of now. */
 struct kinema_consumer_stats {
-    uint64_t records, pages, taken, lost, ended, errors;
+    uint64_t records;   /**< told to on_record */
+    uint64_t pages;     /**< read, the empty ones included */
+    uint64_t taken;     /**< shards, as KINEMA_SHARD_TAKEN */
+    uint64_t lost;      /**< shards, as KINEMA_SHARD_LOST */
+    uint64_t ended;     /**< shards, as KINEMA_SHARD_ENDED */
+    uint64_t errors;    /**< failed calls */
     size_t shards;      /**< this worker reads */
     size_t shards_left; /**< of the whole application: not at their end */
     int64_t behind_ms;  /**< of the shard furthest behind; -1: not all were read yet */
 };
+/** Fills ret; never waits. */
 KINEMA_API void kinema_consumer_stats(const struct kinema_consumer *consumer,
                                       struct kinema_consumer_stats *ret);
+/** This worker's name, as it stands in the leases. */
 KINEMA_API const char *kinema_consumer_worker(const struct kinema_consumer *consumer);
 
 #ifdef __cplusplus

@@ -41,30 +41,34 @@ enum kinema_media_start {
 
 /** A track of the fragment that is being told. */
 struct kinema_media_track {
-    unsigned number; /**< of Matroska */
-    struct kinema_track format;
+    unsigned number;            /**< of Matroska */
+    struct kinema_track format; /**< as its producer described it */
 };
+/** Metadata of a fragment. */
 struct kinema_media_tag {
-    const char *name, *value;
+    const char *name;  /**< as it was put */
+    const char *value; /**< "": it has none */
 };
 /** The fragment that is being told. */
 struct kinema_media_fragment {
-    const char *number;             /**< decimal digits */
-    int64_t producer_ms, server_ms; /**< of its start, since 1970; -1: not said */
-    int64_t behind_ms;              /**< of its end, from now; -1: not said yet */
-    const char *token;              /**< to go on behind it; "" until its end */
-    const struct kinema_media_track *tracks;
-    size_t track_count;
-    const struct kinema_media_tag *tags; /**< the producer's, so far */
-    size_t tag_count;
-    uint64_t frames; /**< so far */
+    const char *number;  /**< decimal digits */
+    int64_t producer_ms; /**< of its start by the producer's clock, since 1970; -1: not said */
+    int64_t server_ms;   /**< the same by the service's clock */
+    int64_t behind_ms;   /**< of its end, from now; -1: not said yet */
+    const char *token;   /**< to go on behind it; "" until its end */
+    const struct kinema_media_track *tracks; /**< those of its upload */
+    size_t track_count;                      /**< how many */
+    const struct kinema_media_tag *tags;     /**< the producer's, so far */
+    size_t tag_count;                        /**< how many */
+    uint64_t frames;                         /**< so far */
 };
+/** The frame that is being told. */
 struct kinema_media_frame {
-    const struct kinema_media_track *track;
-    int64_t time_ms; /**< of its presentation, since 1970 where the producer's time is known */
-    int key;
-    const void *data;
-    size_t len;
+    const struct kinema_media_track *track; /**< one of the fragment's */
+    int64_t time_ms;  /**< of its presentation, since 1970 where the producer's time is known */
+    int key;          /**< it can be decoded without others */
+    const void *data; /**< as it was put */
+    size_t len;       /**< bytes of it */
 };
 
 /** What is told. */
@@ -80,12 +84,12 @@ enum kinema_media_event_type {
 };
 /** One event; pointers are good during the call only. */
 struct kinema_media_event {
-    enum kinema_media_event_type type;
+    enum kinema_media_event_type type;            /**< what happened */
     const struct kinema_media_fragment *fragment; /**< NULL: of none */
     const struct kinema_media_frame *frame;       /**< of KINEMA_FRAME */
-    uint32_t error_id;
-    const char *text; /**< never NULL */
-    long http_status; /**< 0: there was none */
+    uint32_t error_id;                            /**< of KINEMA_MEDIA_ERROR */
+    const char *text;                             /**< never NULL */
+    long http_status;                             /**< 0: there was none */
 };
 /** A negative value ends kinema_media_poll(), which returns it; what was told counts as told. It
  * calls nothing of this reader but kinema_media_token(). */
@@ -98,16 +102,16 @@ struct kinema_media_config {
     const char *endpoint; /**< of the control plane; NULL: AWS's of the region */
     const char *ca_file;  /**< certificates to trust; NULL: the system's */
     struct kinema_credential_provider *credentials; /**< needed; outlives the reader */
-    enum kinema_media_start start;
-    const char *start_text;
-    int64_t start_ms;
+    enum kinema_media_start start;                  /**< where GetMedia begins */
+    const char *start_text;                         /**< of a fragment number or a token */
+    int64_t start_ms;                               /**< of a time, since 1970 */
     const char *const *fragments; /**< numbers: these and no others, start has no say */
-    size_t fragment_count;
-    int once;                  /**< ends with the service's answer, instead of asking for more */
-    size_t frame_bytes_max;    /**< 0: KINEMA_FRAME_BYTES_DEFAULT */
-    unsigned silence_ms;       /**< after which a connection is given up; 0: 60,000 */
-    kinema_media_fn *on_event; /**< needed */
-    void *ctx;
+    size_t fragment_count;        /**< how many; 0: GetMedia */
+    int once;                     /**< ends with the service's answer, instead of asking for more */
+    size_t frame_bytes_max;       /**< 0: KINEMA_FRAME_BYTES_DEFAULT */
+    unsigned silence_ms;          /**< after which a connection is given up; 0: 60,000 */
+    kinema_media_fn *on_event;    /**< needed */
+    void *ctx;                    /**< handed to on_event */
 };
 
 struct kinema_media;
