@@ -248,9 +248,43 @@ TEST(a_pack_is_dumped_and_its_damage_found)
     shard_rig_teardown(&f);
 }
 
+static uint64_t newest_journal(struct shard_rig *f)
+{
+    struct storage_shards *shards = f->storage->shards;
+    KN_LOCKED(&shards->lock);
+    return shards->generation;
+}
+
+static void await_checkpoint(struct shard_rig *f, uint64_t generation)
+{
+    struct storage_shards *shards = f->storage->shards;
+    KN_LOCKED(&shards->lock);
+    while (shards->checkpointed < generation)
+        kn_cond_wait(&shards->idle, &shards->lock);
+}
+
+/* With many shards a full journal waits for a second one; when none comes, it is written out too.
+ */
+TEST(a_full_journal_of_many_shards_does_not_wait_for_ever)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    uint64_t next = 0;
+    for (uint64_t full = 1; full <= 6; full++) {
+        for (; newest_journal(&f) <= full; next += RECORDS)
+            append_round(&f, next);
+        if (full % 2 == 0)
+            await_checkpoint(&f, full); /* nothing is appended meanwhile */
+    }
+    shard_rig_close(&f);
+    assert_int_equal(problems(&f), 0);
+    shard_rig_open(&f);
+    shard_rig_teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(shards_with_little_share_files_and_are_read_from_them),
            TEST_OF(a_shard_goes_from_its_own_file_to_packs_and_back),
            TEST_OF(a_pack_goes_with_the_last_of_its_segments),
            TEST_OF(what_cannot_go_to_a_pack_goes_to_files_of_its_own),
            TEST_OF(a_pack_that_was_not_finished_is_removed),
-           TEST_OF(a_pack_is_dumped_and_its_damage_found))
+           TEST_OF(a_pack_is_dumped_and_its_damage_found),
+           TEST_OF(a_full_journal_of_many_shards_does_not_wait_for_ever))

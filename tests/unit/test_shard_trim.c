@@ -115,8 +115,8 @@ TEST(a_reader_that_finds_old_records_has_them_trimmed_soon)
 {
     struct shard_rig f = shard_rig_setup(MIB(1));
     append_until(&f, 0, 1000);
+    shard_clock.wall_ms = start + 1000; /* before the retention: that wakes the thread as well */
     storage_shard_set_retention(f.shard, 500);
-    shard_clock.wall_ms = start + 1000;
     int64_t end_ns = kn_mono_ns(kn_clock_system()) + INT64_C(10) * 1000000000;
     while (first_index(f.shard) < 500 && kn_mono_ns(kn_clock_system()) < end_ns)
         sched_yield();

@@ -21,7 +21,8 @@
 
 enum {
     FEW_SHARDS = 64,
-    SLICE = 256,                           /* shards at a time: files open side by side */
+    MORE_MS = 1000, /* how long one full journal waits for others, with more shards */
+    SLICE = 256,    /* shards at a time: files open side by side */
     SLICE_MAX = STORAGE_PACK_SEGMENTS_MAX, /* of those that go to one pack */
     RETRY_MS = 1000,
     YIELDS_MAX = 1000,
@@ -582,6 +583,26 @@ static uint64_t full_locked(struct storage_shards *shards)
     return newest > 0 && shards->checkpoint_shards <= FEW_SHARDS ? oldest : newest;
 }
 
+/* With many shards a checkpoint costs by the shard more than by the record: what two journals have
+ * for each goes out for little more than what one has. So it waits until half of them are full, a
+ * moment only, and not while somebody may wait for it. */
+static bool gathers_more_locked(struct storage_shards *shards)
+{
+    size_t full = 0;
+    for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++)
+        full += shards->journals[i].state == STORAGE_JOURNAL_FULL;
+    int64_t now_ns = kn_mono_ns(kn_clock_system());
+    bool gathers = shards->checkpoint_shards > FEW_SHARDS && shards->check_error == 0 &&
+                   full < shards->conf.journal_count / 2 &&
+                   shards->memory_bytes < shards->conf.shard_memory_bytes_max / 2 &&
+                   (shards->more_ns == 0 || now_ns < shards->more_ns);
+    if (!gathers)
+        shards->more_ns = 0;
+    else if (shards->more_ns == 0)
+        shards->more_ns = now_ns + MORE_MS * INT64_C(1000000);
+    return gathers;
+}
+
 static void recycle_locked(struct storage_shards *shards, uint64_t generation)
 {
     for (unsigned i = 0; i < STORAGE_JOURNALS_MAX; i++) {
@@ -637,6 +658,8 @@ static bool work_locked(struct storage_shards *shards, int *ret_result)
 {
     uint64_t generation = full_locked(shards);
     struct storage_journal *absent = absent_locked(shards);
+    if (generation > 0 && gathers_more_locked(shards))
+        generation = 0;
     if (!absent && generation == 0 && shards->held_slot > 0 && is_time(&shards->retry_ns, RETRY_MS))
         generation = shards->checkpointed;
     if (!absent && generation == 0)
@@ -704,6 +727,8 @@ void *storage_checkpoint_main(void *arg)
             continue;
         if (!work_locked(shards, &r)) {
             int64_t next_ns = shards->held_slot > 0 ? kn_min_i64(due_ns, shards->retry_ns) : due_ns;
+            if (shards->more_ns > 0)
+                next_ns = kn_min_i64(next_ns, shards->more_ns);
             if (shards->trim_asked)
                 next_ns = kn_min_i64(next_ns, trimmed_ns + TRIM_EVERY_NS);
             (void) kn_cond_wait_for(&shards->check, &shards->lock,

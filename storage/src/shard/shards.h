@@ -171,8 +171,9 @@ struct storage_shards {
     struct storage_sick sick; /* what the disk refuses to read of segments */
 
     size_t checkpoint_shards; /* the checkpointer's: in the last one */
-    uint64_t retire_round;    /* the checkpointer's, as what follows */
-    bool retire_more;         /* the last round met its limit of time */
+    int64_t more_ns; /* the checkpointer's: so long it waits for more of them; 0: it does not */
+    uint64_t retire_round; /* the checkpointer's, as what follows */
+    bool retire_more;      /* the last round met its limit of time */
     char
         retire_after[STORAGE_SHARD_KEY_BYTES]; /* the walk over rows: the last key; empty: begins */
     size_t retire_after_bytes;
