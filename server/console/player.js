@@ -102,7 +102,9 @@ export class Player {
       if (generation !== this.generation || !data.fatal) return;
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
         this.recovered = true;
-        hls.recoverMediaError();
+        const played = !this.video.paused;
+        hls.recoverMediaError(); // attaches anew, which pauses
+        if (played) this.play();
         return;
       }
       this.fail(Object.assign(new Error(data.details), {code: data.response?.code}));
