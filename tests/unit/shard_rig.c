@@ -2,15 +2,33 @@
 /* The log of a shard over a real folder; see shard_rig.h. */
 #include "shard_rig.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 struct shard_disk shard_disk;
 struct kn_fake_clock shard_clock;
 
+static pthread_mutex_t folder_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void shard_disk_set_folder(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&folder_lock);
+    vsnprintf(shard_disk.folder, sizeof shard_disk.folder, format, args);
+    pthread_mutex_unlock(&folder_lock);
+    va_end(args);
+}
+
 static bool is_bad_folder(const char *path)
 {
-    return shard_disk.folder[0] && strstr(path, shard_disk.folder) != NULL;
+    pthread_mutex_lock(&folder_lock);
+    bool bad = shard_disk.folder[0] && strstr(path, shard_disk.folder) != NULL;
+    pthread_mutex_unlock(&folder_lock);
+    return bad;
 }
 
 static bool is_bad_file(const struct kn_file *file)

@@ -21,7 +21,7 @@ extern struct shard_disk {
     struct kn_fs fs;
     struct kn_fs_ops ops;
     _Atomic int flushes_to_fail;
-    char folder[80]; /* a part of its path */
+    char folder[80]; /* a part of its path: shard_disk_set_folder */
     _Atomic int folder_error, folder_flush_error;
     _Atomic uint64_t
         free_bytes; /* said of the volume; 0: the truth. Each file that is removed adds … */
@@ -37,6 +37,8 @@ extern struct shard_disk {
     _Atomic uint64_t read_bytes;
 } shard_disk;
 extern struct kn_fake_clock shard_clock;
+/* What is bad from now on; threads of the log may ask meanwhile. "": nothing. */
+void shard_disk_set_folder(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct shard_rig {
     struct temp_dir dir;

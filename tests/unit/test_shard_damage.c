@@ -233,7 +233,7 @@ TEST(a_sector_that_cannot_be_read_for_good_is_passed_over_and_said)
     const struct frame *first = &files.frames[0];
     while (first->at < 8192 - FRAME_HEAD_BYTES)
         first++;
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "%s", strrchr(files.names[0], '/'));
+    shard_disk_set_folder("%s", strrchr(files.names[0], '/'));
     shard_disk.sick_from = 8192;
     shard_disk.sick_to = 12288;
     double said = metric("kinema_shard_unreadable_total{}");
@@ -261,7 +261,7 @@ TEST(a_sector_that_cannot_be_read_for_good_is_passed_over_and_said)
     assert_true(metric("kinema_shard_unreadable_total{}") == said + 1);
 
     shard_disk.sick_from = shard_disk.sick_to = 0;
-    shard_disk.folder[0] = 0;
+    shard_disk_set_folder("%s", "");
     storage_segments_forget(f.storage->shards, NULL);
     assert_int_equal(read_all(&f, 1000, seen), RECORDS);
     shard_rig_teardown(&f);
@@ -272,7 +272,7 @@ TEST(a_disk_that_refuses_all_is_not_taken_for_damage)
     struct shard_rig f = segments(&files);
     bool seen[RECORDS];
     storage_segments_forget(f.storage->shards, NULL);
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), ".seg");
+    shard_disk_set_folder(".seg");
     shard_disk.sick_to = UINT64_MAX;
     double said = damage("segment");
     for (int i = 0; i < 5; i++) {
@@ -280,7 +280,7 @@ TEST(a_disk_that_refuses_all_is_not_taken_for_damage)
         kn_fake_clock_advance(&shard_clock, 60000);
     }
     shard_disk.sick_to = 0;
-    shard_disk.folder[0] = 0;
+    shard_disk_set_folder("%s", "");
     assert_int_equal(read_all(&f, 1000, seen), RECORDS);
     assert_true(damage("segment") == said);
     shard_rig_teardown(&f);
@@ -573,7 +573,7 @@ TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
  */
 static void refuse(uint64_t from, uint64_t to)
 {
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/journal/0");
+    shard_disk_set_folder("/journal/0");
     shard_disk.refusal_ms = 1000;
     shard_disk.sick_from = from;
     shard_disk.sick_to = to;

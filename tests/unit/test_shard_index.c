@@ -255,7 +255,7 @@ TEST(who_reads_one_shard_does_not_wait_for_the_disk_of_another)
         shard_rig_append_to(&f, other, n, RECORDS_A_BATCH);
     append_until(&f, RECORDS, RECORDS + 2000); /* those are in a segment now */
     storage_id_text(&other_id, id);
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/shards/%s", id);
+    shard_disk_set_folder("/shards/%s", id);
     shard_disk.folder_hangs = true;
     assert_ok(kn_thread_start(&thread, "reader", read_all, other));
     while (!shard_disk.hanging)

@@ -27,7 +27,7 @@ static void one_shard_is_stuck(int error, bool in_flushes)
     struct storage_id other_id = {{9}};
     char id[STORAGE_ID_TEXT_BYTES];
     storage_id_text(&f.id, id);
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/shards/%s", id);
+    shard_disk_set_folder("/shards/%s", id);
     assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
     for (uint64_t n = 0; n < 1000; n += 40)
         shard_rig_append(&f, n, 40);
@@ -90,7 +90,7 @@ TEST(a_shard_that_is_dropped_while_it_is_stuck_does_not_come_back)
     struct storage_id other_id = {{9}};
     char id[STORAGE_ID_TEXT_BYTES];
     storage_id_text(&f.id, id);
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/shards/%s", id);
+    shard_disk_set_folder("/shards/%s", id);
     shard_disk.folder_error = -EIO;
     assert_ok(storage_shard_open(f.storage, &other_id, INT64_MAX, &other));
     shard_rig_append(&f, 0, 10);

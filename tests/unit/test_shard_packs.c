@@ -182,7 +182,7 @@ TEST(what_cannot_go_to_a_pack_goes_to_files_of_its_own)
     struct shard_rig f = shard_rig_setup(KIB(64));
     f.conf.pack_shards_min = 20;
     shard_rig_reopen(&f);
-    snprintf(shard_disk.folder, sizeof(shard_disk.folder), "/packs/");
+    shard_disk_set_folder("/packs/");
     shard_disk.folder_error = -EIO;
     append_round(&f, 0);
     fill_journals(&f);
