@@ -3,8 +3,9 @@
  * What a source says, uploaded: frames through the muxer into a PutMedia request; a new header
  * begins a new one. Sound that stops is left out of the header from the next key frame on, since
  * players wait for sound that is announced; when it comes again it is there from a key frame on.
- * Its owner's lock guards it: the functions are called with the lock held, on any
- * thread, and failed is called so too.
+ *
+ * Its owner's lock guards it: the functions are called with the lock held, on any thread, and
+ * failed is called so too.
  */
 #ifndef INGEST_CAMERA_RECORDING_H
 #define INGEST_CAMERA_RECORDING_H

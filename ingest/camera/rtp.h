@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RTP packets of one stream, in order, become whole frames (RFC 3550; RFC 6184, 7798, 3640, 3551,
- * 7587; the metadata stream of ONVIF's Streaming Specification, 5.1.2.1), and the track that they
- * belong to. Nothing is decoded. A frame that misses a packet is left out, and no other. Pure but
- * for its memory; one thread at a time.
+ * 7587), and the track that they belong to. Nothing is decoded. A frame that misses a packet is
+ * left out, and no other. Pure but for its memory; one thread at a time.
  */
 #ifndef INGEST_CAMERA_RTP_H
 #define INGEST_CAMERA_RTP_H

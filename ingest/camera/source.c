@@ -188,21 +188,18 @@ static bool all_known_locked(const struct camera_source *s)
 static struct held *pop_earliest_locked(struct camera_source *s)
 {
     GList *earliest = NULL;
-    GstClockTime earliest_time = GST_CLOCK_TIME_NONE;
     unsigned seen = 0; /* streams, by their place's bit */
     for (GList *at = s->held.head; at; at = at->next) {
-        const struct held *h = at->data;
+        const struct held *h = at->data, *first = earliest ? earliest->data : NULL;
         unsigned bit = 1U << (h->stream - s->streams);
-        GstClockTime time = GST_BUFFER_PTS(gst_sample_get_buffer(h->sample));
-        if (!(seen & bit) && (!earliest || time < earliest_time)) {
+        if (!(seen & bit) && (!first || h->time_ms < first->time_ms))
             earliest = at;
-            earliest_time = time;
-        }
         seen |= bit;
     }
-    struct held *h = earliest ? earliest->data : NULL;
-    if (earliest)
-        g_queue_delete_link(&s->held, earliest);
+    if (!earliest)
+        return NULL;
+    struct held *h = earliest->data;
+    g_queue_delete_link(&s->held, earliest);
     return h;
 }
 

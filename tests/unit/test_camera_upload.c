@@ -68,6 +68,16 @@ static void hear(struct rig *rig)
         assert_ok(kn_buf_append(&rig->heard, bytes, (size_t) n));
 }
 
+/* Sends on until nothing waits: each frame that comes takes some of it along. */
+static void send_until_all_is_taken(struct rig *rig)
+{
+    while (rig->upload.out.len > 0) {
+        hear(rig);
+        assert_ok(send_frame(rig));
+    }
+    hear(rig);
+}
+
 /* How many whole frames are there, in order and nothing else between them; *ret_over: the end too.
  */
 static uint64_t frames_heard(const struct rig *rig, bool *ret_over)
@@ -96,11 +106,7 @@ TEST(a_server_that_reads_again_gets_what_waited_and_what_follows)
     setup(&rig);
     while (rig.upload.out.len < MIB(1))
         assert_ok(send_frame(&rig));
-    while (rig.upload.out.len > 0) { /* each frame that comes takes some of it along */
-        hear(&rig);
-        assert_ok(send_frame(&rig));
-    }
-    hear(&rig);
+    send_until_all_is_taken(&rig);
     assert_int_equal(frames_heard(&rig, &over), rig.sent);
     camera_upload_close(&rig.upload);
     teardown(&rig);
@@ -117,11 +123,7 @@ TEST(more_than_may_wait_is_refused_and_costs_nothing_else)
     assert_true(rig.upload.out.len > CAMERA_UPLOAD_WAITING_MAX - 2 * FRAME_BYTES);
     hear(&rig);
     assert_ok(send_frame(&rig));
-    while (rig.upload.out.len > 0) {
-        hear(&rig);
-        assert_ok(send_frame(&rig));
-    }
-    hear(&rig);
+    send_until_all_is_taken(&rig);
     assert_int_equal(frames_heard(&rig, &over), rig.sent);
     camera_upload_close(&rig.upload);
     teardown(&rig);
