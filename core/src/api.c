@@ -15,8 +15,7 @@
 
 #include "core/log.h"
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 int kn_api_new(const struct kn_api_conf *conf, struct kn_api **ret)
 {
     struct kn_api *api = calloc(1, sizeof *api);
@@ -45,8 +44,7 @@ void kn_api_free(struct kn_api *api)
     free(api);
 }
 
-/* --- for handlers --------------------------------------------------------------------------------
- */
+/* --- for handlers ----------------------------------------------------------------------------- */
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...)
 {
     char text[KN_API_MESSAGE_BYTES_MAX];
@@ -102,8 +100,7 @@ void kn_api_take(struct kn_api_call *call, const struct kn_http_ops *ops, void *
     call->state->take_ctx = ctx;
 }
 
-/* --- decode, validate
- * ----------------------------------------------------------------------------- */
+/* --- decode, validate ------------------------------------------------------------------------- */
 static const struct kn_api_dialect video = {"InvalidArgumentException", KN_API_VIDEO_VIOLATIONS_MAX,
                                             "", ""};
 /* Ten violations and Java's way to print an object: recordings in kinesalite's public tests. */
@@ -149,8 +146,7 @@ static int decode(struct kn_api_call_state *state)
     return error ? -EACCES : validate(state, ctx.unknown);
 }
 
-/* --- handle, encode
- * ------------------------------------------------------------------------------- */
+/* --- handle, encode --------------------------------------------------------------------------- */
 #ifndef NDEBUG
 static void check_answer(const struct kn_api_call_state *state)
 {
@@ -208,8 +204,7 @@ static void find_key(void *arg)
     kn_api_auth_find_blocking(arg);
 }
 
-/* --- the order of things -------------------------------------------------------------------------
- */
+/* --- the order of things ---------------------------------------------------------------------- */
 static void hand_over(struct kn_api_call_state *state)
 {
     struct kn_http_req *req = state->call.req;
@@ -350,8 +345,7 @@ static void start(struct kn_api_call_state *state)
         proceed(state);
 }
 
-/* --- callbacks
- * ------------------------------------------------------------------------------------ */
+/* --- callbacks -------------------------------------------------------------------------------- */
 static struct kn_api_call_state *state_new(struct kn_api *api, const struct kn_api_entry *entry,
                                            struct kn_http_req *req)
 {

@@ -8,8 +8,7 @@
  */
 #include "api_private.h"
 
-/* --- decode ------------------------------------------------------------------------------------
- */
+/* --- decode ----------------------------------------------------------------------------------- */
 static_assert((int) KN_API_OBJECT == (int) KN_CBOR_MAP && (int) KN_API_KEY == (int) KN_CBOR_KEY &&
                   (int) KN_API_NULL == (int) KN_CBOR_NULL &&
                   (int) KN_API_END == (int) KN_CBOR_DONE &&
@@ -86,8 +85,7 @@ static int check(struct kn_bytes body)
     return kn_api_check_tokens(&in);
 }
 
-/* --- encode ------------------------------------------------------------------------------------
- */
+/* --- encode ----------------------------------------------------------------------------------- */
 static void encode_map(struct kn_buf *dst, const struct kn_api_map *map)
 {
     kn_cbor_map(dst, map->count);

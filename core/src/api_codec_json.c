@@ -6,8 +6,7 @@
  */
 #include "api_private.h"
 
-/* --- decode ------------------------------------------------------------------------------------
- */
+/* --- decode ----------------------------------------------------------------------------------- */
 static_assert((int) KN_API_OBJECT == (int) KN_JSON_OBJECT &&
                   (int) KN_API_KEY == (int) KN_JSON_KEY &&
                   (int) KN_API_NULL == (int) KN_JSON_NULL && (int) KN_API_END == (int) KN_JSON_DONE,
@@ -66,8 +65,7 @@ static int check(struct kn_bytes body)
     return kn_api_check_tokens(&in);
 }
 
-/* --- encode ------------------------------------------------------------------------------------
- */
+/* --- encode ----------------------------------------------------------------------------------- */
 static void encode_map(struct kn_json_writer *w, const struct kn_api_map *map)
 {
     kn_json_object_begin(w);
@@ -145,8 +143,7 @@ int kn_api_encode_json(const struct kn_api_structure *structure, const void *src
     return dst->error;
 }
 
-/* --- an error ----------------------------------------------------------------------------------
- */
+/* --- an error --------------------------------------------------------------------------------- */
 static void fault(const char *type, const char *member, struct kn_str message, struct kn_buf *dst)
 {
     struct kn_json_writer w;

@@ -40,8 +40,7 @@ static void push(struct decoder *d, struct frame frame)
     d->stack[d->depth++] = frame;
 }
 
-/* --- type errors ---------------------------------------------------------------------------------
- */
+/* --- type errors ------------------------------------------------------------------------------ */
 static const char *type_name(const struct kn_api_shape *shape)
 {
     switch (shape->type) {
@@ -123,8 +122,7 @@ int kn_api_blob_problem(struct kn_api_decode *ctx, struct kn_str text)
     return -EBADMSG;
 }
 
-/* --- scalars -----------------------------------------------------------------------------------
- */
+/* --- scalars ---------------------------------------------------------------------------------- */
 static int decode_view(struct decoder *d, enum kn_api_token token, struct kn_api_blob *dst)
 {
     struct kn_str text;
@@ -242,8 +240,7 @@ static int decode_number(struct decoder *d, const struct kn_api_shape *shape, vo
     return 0;
 }
 
-/* --- containers ---------------------------------------------------------------------------------
- */
+/* --- containers ------------------------------------------------------------------------------- */
 static int open_structure(struct decoder *d, const struct kn_api_shape *shape, void *dst,
                           bool is_item)
 {

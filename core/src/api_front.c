@@ -20,8 +20,7 @@ static bool is_type(struct kn_str type, const struct kn_api_codec *codec)
     return kn_str_eq_nocase(type, kn_str_from(codec->content_type));
 }
 
-/* --- claims ------------------------------------------------------------------------------------
- */
+/* --- claims ----------------------------------------------------------------------------------- */
 /* A parameter of the query as it was sent; ptr NULL: it is not there. */
 static struct kn_str query_param(struct kn_str query, struct kn_str name)
 {
@@ -116,8 +115,7 @@ int kn_api_front_claims(struct kn_api_call_state *state)
     return in_query ? check_query(state) : check_header(state, authorization);
 }
 
-/* --- forms -------------------------------------------------------------------------------------
- */
+/* --- forms ------------------------------------------------------------------------------------ */
 static int raise_xml(struct kn_api_call_state *state)
 {
     bool missing = state->api->conf.keyring && is_unsigned(state);

@@ -135,17 +135,9 @@ bool kn_api_pattern_media_type(struct kn_str s)
 
 static bool is_word_char(uint32_t code) /* \p{L}\p{Z}\p{N} beyond ASCII */
 {
-    size_t low = 0, high = KN_ARRAY_LEN(kn_api_word_ranges);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (code > kn_api_word_ranges[middle].last)
-            low = middle + 1;
-        else if (code < kn_api_word_ranges[middle].first)
-            high = middle;
-        else
-            return true;
-    }
-    return false;
+    size_t at =
+        KN_BISECT(i, 0, KN_ARRAY_LEN(kn_api_word_ranges), kn_api_word_ranges[i].last < code);
+    return at < KN_ARRAY_LEN(kn_api_word_ranges) && kn_api_word_ranges[at].first <= code;
 }
 
 bool kn_api_pattern_tag(struct kn_str s)

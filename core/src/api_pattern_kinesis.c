@@ -64,8 +64,7 @@ bool kn_api_pattern_stream_id(struct kn_str s)
     return true;
 }
 
-/* --- ARNs --------------------------------------------------------------------------------------
- */
+/* --- ARNs ------------------------------------------------------------------------------------- */
 static bool has_at(struct kn_str s, size_t at, struct kn_str what)
 {
     return s.len >= what.len && at <= s.len - what.len &&

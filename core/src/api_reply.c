@@ -66,8 +66,7 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
     return h.count;
 }
 
-/* --- faults --------------------------------------------------------------------------------------
- */
+/* --- faults ----------------------------------------------------------------------------------- */
 /* The same faults of signatures have two names. */
 static const char *aws_name(const char *name)
 {
@@ -168,8 +167,7 @@ void kn_api_reply_answer(struct kn_api_call_state *state)
     kn_http_reply(state->call.req, 200, h.list, h.count, kn_buf_bytes(&state->answer));
 }
 
-/* --- without an operation ------------------------------------------------------------------------
- */
+/* --- without an operation --------------------------------------------------------------------- */
 void kn_api_reply_unknown(struct kn_http_req *req, bool cors)
 {
     char id[37];

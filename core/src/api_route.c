@@ -41,18 +41,9 @@ static int compare(const struct kn_api_operation *op, struct kn_str route, struc
 const struct kn_api_entry *kn_api_find(const struct kn_api *api, struct kn_str route,
                                        struct kn_str method)
 {
-    size_t low = 0, high = api->entry_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare(api->entries[middle].op, route, method);
-        if (order == 0)
-            return &api->entries[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    size_t at = KN_BISECT(i, 0, api->entry_count, compare(api->entries[i].op, route, method) < 0);
+    bool found = at < api->entry_count && compare(api->entries[at].op, route, method) == 0;
+    return found ? &api->entries[at] : NULL;
 }
 
 /* The tables are ours: what the engine relies on is asserted once, here. */

@@ -21,8 +21,7 @@ struct validator {
     size_t count;
 };
 
-/* --- where ---------------------------------------------------------------------------------------
- */
+/* --- where ------------------------------------------------------------------------------------ */
 static void append_name(struct kn_buf *dst, struct kn_str name, bool first)
 {
     char c = name.ptr[0];
@@ -57,8 +56,7 @@ static void append_path(const struct validator *v, const struct kn_api_event *e,
     }
 }
 
-/* --- what ----------------------------------------------------------------------------------------
- */
+/* --- what ------------------------------------------------------------------------------------- */
 static struct kn_str unknown_text(const struct validator *v, const void *at)
 {
     for (const struct kn_api_unknown_enum *u = v->unknown; u; u = u->next)
@@ -180,8 +178,7 @@ static bool violate(struct validator *v, const struct kn_api_event *e)
     return true;
 }
 
-/* --- constraints ---------------------------------------------------------------------------------
- */
+/* --- constraints ------------------------------------------------------------------------------ */
 static void append_enum_set(const struct kn_api_shape *shape, struct kn_buf *dst)
 {
     (void) kn_buf_append_text(dst, "Member must satisfy enum value set: [");

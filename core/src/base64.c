@@ -166,8 +166,7 @@ AVX2 static size_t encode_wider(const uint8_t *in, size_t len, char *dst)
 }
 #endif
 
-/* --- encoding ----------------------------------------------------------------------------------
- */
+/* --- encoding --------------------------------------------------------------------------------- */
 size_t kn_base64_text_len(size_t len)
 {
     return (len + 2) / 3 * 4;
@@ -219,8 +218,7 @@ int kn_base64_encode(struct kn_bytes in, bool url, struct kn_buf *dst)
     return 0;
 }
 
-/* --- decoding ----------------------------------------------------------------------------------
- */
+/* --- decoding --------------------------------------------------------------------------------- */
 static int plain_len(struct kn_str in, char pad, size_t *ret)
 {
     if (in.len % 4 != 0)

@@ -85,8 +85,7 @@ static int read_head(struct kn_reader *in, struct head *ret)
     return error ? -EBADMSG : 0;
 }
 
-/* --- strings -----------------------------------------------------------------------------------
- */
+/* --- strings ---------------------------------------------------------------------------------- */
 static int read_piece(struct kn_reader *in, const struct head *head, struct kn_bytes *ret)
 {
     if (head->value > kn_reader_left(in) || kn_read_bytes(in, (size_t) head->value, ret) < 0)
@@ -141,8 +140,7 @@ int kn_cbor_join(const struct kn_cbor_reader *r, struct kn_arena *arena, struct 
     return 0;
 }
 
-/* --- numbers -----------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 static double half_to_double(uint64_t bits)
 {
     int exponent = (int) (bits >> 10 & 31);
@@ -208,8 +206,7 @@ double kn_cbor_number_double(const struct kn_cbor_reader *r)
     return r->negative ? -1 - (double) r->magnitude : (double) r->magnitude;
 }
 
-/* --- structure ---------------------------------------------------------------------------------
- */
+/* --- structure -------------------------------------------------------------------------------- */
 static int open_container(struct kn_cbor_reader *r, const struct head *head)
 {
     bool is_map = head->major == MAJOR_MAP;

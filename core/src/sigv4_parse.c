@@ -40,8 +40,7 @@ static int single(const struct kn_sigv4_request *req, struct kn_str name, struct
     return 0;
 }
 
-/* --- Credential, SignedHeaders, Signature: the same in both forms ------------------------------
- */
+/* --- Credential, SignedHeaders, Signature: the same in both forms ----------------------------- */
 static int parse_credential(struct kn_str credential, struct kn_sigv4_auth *auth,
                             struct kn_sigv4_fault *fault)
 {
@@ -105,8 +104,7 @@ static int check_parts(struct kn_sigv4_auth *auth, struct kn_str credential,
     return 0;
 }
 
-/* --- Authorization header ----------------------------------------------------------------------
- */
+/* --- Authorization header --------------------------------------------------------------------- */
 static int parse_fields(struct kn_str fields, struct kn_sigv4_auth *auth,
                         struct kn_str *ret_credential, struct kn_sigv4_fault *fault)
 {
@@ -151,8 +149,7 @@ static int parse_header(const struct kn_sigv4_request *req, struct kn_str author
     return check_parts(auth, credential, fault);
 }
 
-/* --- presigned query ---------------------------------------------------------------------------
- */
+/* --- presigned query -------------------------------------------------------------------------- */
 enum {
     ALGORITHM,
     CREDENTIAL,
@@ -265,8 +262,7 @@ int kn_sigv4_parse(const struct kn_sigv4_request *req, struct kn_arena *arena,
     return error;
 }
 
-/* --- rules -------------------------------------------------------------------------------------
- */
+/* --- rules ------------------------------------------------------------------------------------ */
 static int check_time(const struct kn_sigv4_auth *auth, const struct kn_sigv4_policy *policy,
                       struct kn_sigv4_fault *fault)
 {

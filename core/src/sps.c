@@ -18,8 +18,7 @@ static uint8_t read_depth(struct kn_bits *b)
     return (uint8_t) (8 + kn_min_u64(kn_bits_ue(b), DEPTH_BITS_MAX));
 }
 
-/* --- H.264 -------------------------------------------------------------------------------------
- */
+/* --- H.264 ------------------------------------------------------------------------------------ */
 static bool has_chroma_format(uint32_t profile)
 {
     static const uint8_t profiles[] = {100, 110, 122, 244, 44,  83, 86,
@@ -167,8 +166,7 @@ int kn_sps_h264(struct kn_bytes sps, struct kn_sps *ret, struct kn_err *err)
     return 0;
 }
 
-/* --- H.265 -------------------------------------------------------------------------------------
- */
+/* --- H.265 ------------------------------------------------------------------------------------ */
 static void read_profile_tier_level(struct kn_bits *b, unsigned sub_layers_minus1,
                                     uint8_t general[12])
 {

@@ -31,8 +31,7 @@ struct datastream_consumers {
 KN_DEFINE_CLEANUP(struct datastream_stream *, datastream_stream_unref)
 KN_DEFINE_CLEANUP(struct datastream_settings *, datastream_settings_unref)
 
-/* --- counted values -----------------------------------------------------------------------------
- */
+/* --- counted values --------------------------------------------------------------------------- */
 struct datastream_consumer *datastream_consumer_ref(struct datastream_consumer *consumer)
 {
     unsigned before = atomic_fetch_add_explicit(&consumer->refs, 1, memory_order_relaxed);
@@ -79,8 +78,7 @@ static struct datastream_consumer *consumer_new(const struct storage_id *stream,
     return consumer;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 enum {
     PREFIX_BYTES = 3,
     ID_TEXT_BYTES = STORAGE_ID_TEXT_BYTES - 1,
@@ -115,37 +113,26 @@ static int put(struct datastream_consumers *consumers, const struct storage_id *
     return r;
 }
 
-/* --- in memory ----------------------------------------------------------------------------------
- */
+/* --- in memory -------------------------------------------------------------------------------- */
 static int compare(const struct datastream_consumer *consumer, const struct storage_id *stream,
                    struct kn_str name)
 {
-    int order = memcmp(&consumer->stream, stream, sizeof(*stream));
+    int order = storage_id_cmp(&consumer->stream, stream);
     return order ? order : kn_str_cmp(consumer->name, name);
 }
 
 static size_t place_locked(const struct datastream_consumers *consumers,
                            const struct storage_id *stream, struct kn_str name, bool *found)
 {
-    size_t low = 0, high = consumers->count;
-    *found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare(consumers->items[middle], stream, name);
-        *found |= order == 0;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    size_t at = KN_BISECT(i, 0, consumers->count, compare(consumers->items[i], stream, name) < 0);
+    *found = at < consumers->count && compare(consumers->items[at], stream, name) == 0;
+    return at;
 }
 
 static bool is_of(const struct datastream_consumers *consumers, size_t at,
                   const struct storage_id *stream)
 {
-    return at < consumers->count &&
-           memcmp(&consumers->items[at]->stream, stream, sizeof(*stream)) == 0;
+    return at < consumers->count && storage_id_cmp(&consumers->items[at]->stream, stream) == 0;
 }
 
 static size_t count_locked(const struct datastream_consumers *consumers,
@@ -212,8 +199,7 @@ size_t datastream_consumer_count(struct datastream_consumers *consumers,
     return count_locked(consumers, stream);
 }
 
-/* --- one after another under one name -----------------------------------------------------------
- */
+/* --- one after another under one name --------------------------------------------------------- */
 static void note_removed_locked(struct datastream_consumers *consumers,
                                 const struct datastream_consumer *consumer)
 {
@@ -240,8 +226,7 @@ static int64_t created_after(struct datastream_consumers *consumers, uint32_t na
     return now_ms;
 }
 
-/* --- changes ------------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 static int admit(struct datastream_consumers *consumers, struct datastream_stream *stream,
                  struct kn_str name, size_t max)
 {
@@ -381,8 +366,7 @@ int datastream_consumer_remove_all(struct datastream_consumers *consumers,
     return r;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 enum {
     PAGE = 64
 };
@@ -399,7 +383,7 @@ struct loading {
 static int by_id(const void *a, const void *b)
 {
     const struct datastream_stream *const *left = a, *const *right = b;
-    return memcmp(&(*left)->id, &(*right)->id, sizeof((*left)->id));
+    return storage_id_cmp(&(*left)->id, &(*right)->id);
 }
 
 static int list_streams(struct loading *l)
@@ -415,18 +399,8 @@ static int list_streams(struct loading *l)
 
 static bool has_stream(const struct loading *l, const struct storage_id *id)
 {
-    size_t low = 0, high = l->stream_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = memcmp(&l->streams[middle]->id, id, sizeof(*id));
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
+    size_t at = KN_BISECT(i, 0, l->stream_count, storage_id_cmp(&l->streams[i]->id, id) < 0);
+    return at < l->stream_count && storage_id_cmp(&l->streams[at]->id, id) == 0;
 }
 
 static int load(struct loading *l, const struct storage_id *stream, struct kn_str name,

@@ -121,8 +121,7 @@ void datastream_free(struct datastream *ds)
     free(ds);
 }
 
-/* --- the stream of a call -----------------------------------------------------------------------
- */
+/* --- the stream of a call --------------------------------------------------------------------- */
 int datastream_not_found(struct kn_api_call *call, struct kn_str name)
 {
     return kn_api_fault(call, "ResourceNotFoundException",
@@ -210,8 +209,7 @@ int datastream_tags_check(struct kn_api_call *call, size_t count)
                         DATASTREAM_TAGS_MAX);
 }
 
-/* --- shards -------------------------------------------------------------------------------------
- */
+/* --- shards ----------------------------------------------------------------------------------- */
 struct kn_str datastream_shard_id_text(struct kn_api_call *call, uint32_t index)
 {
     char text[DATASTREAM_SHARD_ID_BYTES];

@@ -46,8 +46,7 @@ int datastream_deleted_is(struct storage_meta *meta, const struct storage_id *id
     return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
-/* --- dropping -----------------------------------------------------------------------------------
- */
+/* --- dropping --------------------------------------------------------------------------------- */
 struct first { /* of those after a key */
     bool any;
     struct storage_id id;

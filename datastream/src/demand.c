@@ -27,19 +27,11 @@ uint32_t datastream_demand_least(int64_t warm_mibps)
 static const struct datastream_demand_shard *find(const struct datastream_demand *demand,
                                                   uint32_t shard)
 {
-    size_t low = 0, high = demand->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (demand->shards[middle].shard < shard)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < demand->count && demand->shards[low].shard == shard ? &demand->shards[low] : NULL;
+    size_t at = KN_BISECT(i, 0, demand->count, demand->shards[i].shard < shard);
+    return at < demand->count && demand->shards[at].shard == shard ? &demand->shards[at] : NULL;
 }
 
-/* --- what is to be done -------------------------------------------------------------------------
- */
+/* --- what is to be done ----------------------------------------------------------------------- */
 /* A map that is changed again and again, each time into a new one. */
 struct draft {
     const struct datastream_shard_map *first;
@@ -144,8 +136,7 @@ int datastream_demand_plan(const struct datastream_shard_map *map,
     return r < 0 ? r : -EALREADY;
 }
 
-/* --- what came in -------------------------------------------------------------------------------
- */
+/* --- what came in ----------------------------------------------------------------------------- */
 static uint32_t load_of(const struct datastream_demand_shard *before,
                         const struct storage_shard_ends *ends, int64_t now_ns)
 {
@@ -202,8 +193,7 @@ static int look_at_all(struct datastream *ds, struct datastream_stream *stream,
     return 0;
 }
 
-/* --- rounds -------------------------------------------------------------------------------------
- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 struct edit {
     const struct datastream_demand *demand; /* NULL: only what it is to have at least */
     struct datastream_demand_bounds bounds;

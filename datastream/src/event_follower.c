@@ -12,7 +12,7 @@ void datastream_event_follower_set(struct datastream_event_follower *f,
     storage_event_sink_of(stream, &sink);
     bool same = f->stream && kn_str_eq(sink.name, f->sink.name) &&
                 sink.after_seq == f->sink.after_seq && sink.bound == f->sink.bound &&
-                memcmp(&sink.id, &f->sink.id, sizeof(sink.id)) == 0;
+                storage_id_cmp(&sink.id, &f->sink.id) == 0;
     storage_stream_unref(f->stream);
     f->stream = stream;
     f->sink = sink;
@@ -29,8 +29,7 @@ void datastream_event_follower_free(struct datastream_event_follower *f)
     free(f);
 }
 
-/* --- where it stands ---------------------------------------------------------------------------
- */
+/* --- where it stands -------------------------------------------------------------------------- */
 /* The fragment before the first one of the data stream's life. */
 static int seq_before(struct datastream_event_follower *f, int64_t since_ms, uint64_t *ret)
 {
@@ -66,7 +65,7 @@ int datastream_event_follower_place(struct datastream_event_follower *f)
         return r;
     uint64_t seq = kn_max_u64(f->sink.after_seq, f->place.sent_seq), before = 0;
     /* Another one has the name by now: it has the fragments since it was made. */
-    if (f->sink.bound && memcmp(&f->sink.id, &f->place.target->id, sizeof(f->sink.id)) != 0) {
+    if (f->sink.bound && storage_id_cmp(&f->sink.id, &f->place.target->id) != 0) {
         r = seq_before(f, f->place.created_ms, &before);
         if (r < 0)
             return r;
@@ -80,8 +79,7 @@ int datastream_event_follower_place(struct datastream_event_follower *f)
     return 0;
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 /* As records that are put: how the data stream says that its records are encrypted. */
 static uint8_t encryption_of(struct datastream_event_follower *f)
 {

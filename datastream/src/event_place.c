@@ -102,8 +102,7 @@ bool datastream_event_place_holds(const struct datastream_event_place *place,
            place->index;
 }
 
-/* --- when shards are forgotten ------------------------------------------------------------------
- */
+/* --- when shards are forgotten ---------------------------------------------------------------- */
 static int pass_to_children(struct storage *storage, const struct datastream_stream *stream,
                             const struct datastream_shard_map *map, uint32_t parent)
 {

@@ -41,8 +41,7 @@ static struct datastream_event_sender *sender_of(struct storage_event_sender *ba
     return KN_CONTAINER_OF(base, struct datastream_event_sender, base);
 }
 
-/* --- due ---------------------------------------------------------------------------------------
- */
+/* --- due -------------------------------------------------------------------------------------- */
 static void push_locked(struct datastream_event_follower *f)
 {
     struct datastream_event_sender *sender = f->sender;
@@ -164,8 +163,7 @@ void datastream_event_sender_sent(struct datastream_event_follower *f, int resul
     kn_cond_broadcast(&sender->moved);
 }
 
-/* --- a step ------------------------------------------------------------------------------------
- */
+/* --- a step ----------------------------------------------------------------------------------- */
 static bool step_begin(struct datastream_event_follower *f)
 {
     struct datastream_event_sender *sender = f->sender;
@@ -238,8 +236,7 @@ static void step(struct datastream_event_follower *f)
         step_end(f, r);
 }
 
-/* --- which streams there are -------------------------------------------------------------------
- */
+/* --- which streams there are ------------------------------------------------------------------ */
 static struct datastream_event_follower **bucket_of(struct datastream_event_sender *sender,
                                                     const struct storage_id *id)
 {
@@ -251,7 +248,7 @@ static struct datastream_event_follower *find_locked(struct datastream_event_sen
                                                      const struct storage_id *id)
 {
     struct datastream_event_follower *f = *bucket_of(sender, id);
-    while (f && (f->removed || memcmp(&f->id, id, sizeof(*id)) != 0))
+    while (f && (f->removed || storage_id_cmp(&f->id, id) != 0))
         f = f->bucket_next;
     return f;
 }
@@ -379,8 +376,7 @@ static void scan(struct datastream_event_sender *sender)
     free_removed(sender);
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 /* Those whose time has come again; returns how long the next one has, in ns, at least 1. */
 static int64_t retry_locked(struct datastream_event_sender *sender)
 {
@@ -500,8 +496,7 @@ static void *sender_main(void *arg)
     return NULL;
 }
 
-/* --- as those see it who set where events go ---------------------------------------------------
- */
+/* --- as those see it who set where events go -------------------------------------------------- */
 static int op_find(struct storage_event_sender *base, struct kn_str name, struct storage_id *ret_id)
 {
     struct datastream *ds = sender_of(base)->conf.datastream;
@@ -556,7 +551,7 @@ static void op_resume(struct storage_event_sender *base, const struct storage_id
     struct datastream_event_sender *sender = sender_of(base);
     KN_LOCKED(&sender->lock);
     struct datastream_event_follower *f = *bucket_of(sender, stream);
-    while (f && (f->paused == 0 || memcmp(&f->id, stream, sizeof(*stream)) != 0))
+    while (f && (f->paused == 0 || storage_id_cmp(&f->id, stream) != 0))
         f = f->bucket_next;
     kn_assert(f); /* one that is paused stays */
     unpause_locked(f);
@@ -578,8 +573,7 @@ static void op_state(struct storage_event_sender *base, const struct storage_id 
             .behind_ms = f->oldest_ms ? kn_max_i64(0, now_ms - f->oldest_ms) : 0};
 }
 
-/* --- start and stop ----------------------------------------------------------------------------
- */
+/* --- start and stop --------------------------------------------------------------------------- */
 static void sender_free(struct datastream_event_sender *sender)
 {
     for (size_t i = 0; i < KN_ARRAY_LEN(sender->buckets); i++) {

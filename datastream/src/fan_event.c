@@ -81,8 +81,7 @@ int datastream_fan_event_exception(const char *type, struct kn_str message,
     return finish(event, ret);
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 /* Of no record: behind all before next. A shard's first one is before its record 0. */
 static struct kn_str continuation(struct kn_arena *arena, const struct datastream_shard *shard,
                                   uint64_t next, int64_t now_ms)

@@ -17,8 +17,7 @@ static void number_member(struct kn_json_writer *w, const char *key, int64_t val
     kn_json_i64(w, value);
 }
 
-/* --- tracks -------------------------------------------------------------------------------------
- */
+/* --- tracks ----------------------------------------------------------------------------------- */
 static const struct {
     const char *id, *name;
 } codecs[] = {
@@ -86,8 +85,7 @@ static void write_tracks(struct kn_json_writer *w, const struct datastream_fragm
     kn_json_array_end(w);
 }
 
-/* --- key frames --------------------------------------------------------------------------------
- */
+/* --- key frames ------------------------------------------------------------------------------- */
 /* Frames of audio are all marked as keys, which says nothing. */
 static bool is_video(const struct kn_mkv_header *header, uint8_t number)
 {
@@ -129,8 +127,7 @@ static void write_key_frames(struct kn_json_writer *w,
         number_member(w, "keyFramesLeftOut", (int64_t) count - DATASTREAM_EVENT_KEY_FRAMES_MAX);
 }
 
-/* --- links -------------------------------------------------------------------------------------
- */
+/* --- links ------------------------------------------------------------------------------------ */
 static void link_begin(struct kn_json_writer *w, const char *name, const char *path,
                        struct kn_str stream)
 {
@@ -185,8 +182,7 @@ static void write_links(struct kn_json_writer *w, const struct datastream_fragme
     kn_json_object_end(w);
 }
 
-/* --- all of it ---------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 static void write_tags(struct kn_json_writer *w, const struct datastream_fragment_event *event)
 {
     kn_json_key(w, "tags");
@@ -231,8 +227,7 @@ void datastream_fragment_event_write(const struct datastream_fragment_event *eve
     kn_json_object_end(&w);
 }
 
-/* --- a fragment's tags --------------------------------------------------------------------------
- */
+/* --- a fragment's tags ------------------------------------------------------------------------ */
 static bool is_own(const struct kn_mkv_tag *tag)
 {
     return !kn_str_starts_with(tag->name, KN_STR("AWS_KINESISVIDEO_"));

@@ -18,8 +18,7 @@ enum {
 static_assert((int) KEY_BYTES <= (int) STORAGE_META_KEY_BYTES_MAX, "keys fit");
 static const struct kn_str prefix = KN_STR_INIT("dl/");
 
-/* --- keys and records ---------------------------------------------------------------------------
- */
+/* --- keys and records ------------------------------------------------------------------------- */
 struct key {
     uint8_t bytes[KEY_BYTES];
     size_t len;
@@ -93,8 +92,7 @@ static int decode(struct kn_bytes record, struct datastream_lease *ret)
     return 0;
 }
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 struct listing {
     datastream_lease_fn *each;
     void *ctx;
@@ -161,8 +159,7 @@ static int count_applications(struct storage_meta *meta, const struct storage_id
     return 0;
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 static int admit(struct storage_meta *meta, const struct storage_id *stream,
                  struct kn_str application, size_t more)
 {
@@ -273,8 +270,7 @@ int datastream_lease_change_all(struct storage_meta *meta, const struct storage_
     return r;
 }
 
-/* --- streams that go ----------------------------------------------------------------------------
- */
+/* --- streams that go -------------------------------------------------------------------------- */
 static int remove_some(struct storage_meta *meta, const struct key *head, size_t *ret_count)
 {
     struct work *work = calloc(1, sizeof(*work));
@@ -318,7 +314,7 @@ struct looking {
 static int compare(void *ctx, struct datastream_stream *stream)
 {
     struct looking *looking = ctx;
-    looking->found |= memcmp(&stream->id, looking->stream, sizeof(stream->id)) == 0;
+    looking->found |= storage_id_cmp(&stream->id, looking->stream) == 0;
     return 0;
 }
 

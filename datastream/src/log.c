@@ -39,22 +39,14 @@ struct storage_id datastream_log_id_of(const struct storage_id *stream, uint32_t
     return id;
 }
 
-/* --- what is open -------------------------------------------------------------------------------
- */
+/* --- what is open ----------------------------------------------------------------------------- */
 static size_t place_locked(const struct datastream_logs *logs, uint32_t shard, bool *found)
 {
-    size_t low = 0, high = logs->count;
-    if (shard < high && logs->items[shard].shard == shard) /* all of them are open */
-        low = high = shard;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (logs->items[middle].shard < shard)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = low < logs->count && logs->items[low].shard == shard;
-    return low;
+    size_t at = shard;
+    if (at >= logs->count || logs->items[at].shard != shard) /* not all of them are open */
+        at = KN_BISECT(i, 0, logs->count, logs->items[i].shard < shard);
+    *found = at < logs->count && logs->items[at].shard == shard;
+    return at;
 }
 
 static struct storage_shard *find_locked(const struct datastream_logs *logs, uint32_t shard)

@@ -25,8 +25,7 @@ static uint32_t minute_of(const struct datastream *ds)
     return (uint32_t) (kn_wall_ms(ds->clock) / MINUTE_MS);
 }
 
-/* --- series -------------------------------------------------------------------------------------
- */
+/* --- series ----------------------------------------------------------------------------------- */
 /* Without memory for it a sample is not counted. */
 static void series_add(struct datastream_series **at, struct datastream_measuring *all,
                        uint32_t minute, double value)
@@ -63,8 +62,7 @@ static void list_expire(struct datastream_series **series, size_t count,
             kn_history_expire(&series[i]->history, &all->budget, minute);
 }
 
-/* --- how many shards and consumers --------------------------------------------------------------
- */
+/* --- how many shards and consumers ------------------------------------------------------------ */
 static bool measured_take(struct datastream_measuring *all)
 {
     if (atomic_fetch_add_explicit(&all->measured, 1, memory_order_relaxed) <
@@ -79,20 +77,12 @@ static void measured_give(struct datastream_measuring *all)
     atomic_fetch_sub_explicit(&all->measured, 1, memory_order_relaxed);
 }
 
-/* --- shards -------------------------------------------------------------------------------------
- */
+/* --- shards ----------------------------------------------------------------------------------- */
 static size_t place_locked(const struct datastream_measures *m, uint32_t shard, bool *found)
 {
-    size_t low = 0, high = m->shard_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->shards[middle].shard < shard)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = low < m->shard_count && m->shards[low].shard == shard;
-    return low;
+    size_t at = KN_BISECT(i, 0, m->shard_count, m->shards[i].shard < shard);
+    *found = at < m->shard_count && m->shards[at].shard == shard;
+    return at;
 }
 
 static bool reserve_locked(struct datastream_measures *m)
@@ -139,8 +129,7 @@ static void remove_shards_locked(struct datastream_measures *m)
     m->shard_cap = 0;
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 void datastream_measures_init(struct datastream_measures *m, int64_t shard_metrics)
 {
     kn_lock_init(&m->lock);
@@ -209,8 +198,7 @@ void datastream_measures_age(struct datastream *ds, struct datastream_stream *st
     datastream_consumer_unref(last);
 }
 
-/* --- samples ------------------------------------------------------------------------------------
- */
+/* --- samples ---------------------------------------------------------------------------------- */
 static void count_beyond(void)
 {
     kn_metric_add(kn_metric_series(&beyond, NULL), 1);

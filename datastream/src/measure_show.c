@@ -11,8 +11,7 @@ enum {
     AGE_MINUTES = 5, /* a gauge that nothing has told anything for so long is not shown */
 };
 
-/* --- /metrics -----------------------------------------------------------------------------------
- */
+/* --- /metrics --------------------------------------------------------------------------------- */
 struct writing {
     struct datastream *ds;
     struct kn_buf *out;
@@ -146,8 +145,7 @@ void datastream_measures_write(void *ctx, struct kn_buf *out)
     }
 }
 
-/* --- buckets of time ----------------------------------------------------------------------------
- */
+/* --- buckets of time -------------------------------------------------------------------------- */
 struct reading {
     const struct datastream_metric_query *query;
     struct kn_history_bucket *buckets;

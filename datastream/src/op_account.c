@@ -122,8 +122,7 @@ int datastream_op_DescribeLimits(struct datastream *ds,
     return 0;
 }
 
-/* --- commitment ---------------------------------------------------------------------------------
- */
+/* --- commitment ------------------------------------------------------------------------------- */
 static int show(struct kn_api_call *call, const struct datastream_commitment *commitment,
                 int64_t now_ms,
                 const struct datastream_MinimumThroughputBillingCommitmentOutput **ret)

@@ -10,8 +10,7 @@ enum {
     SECOND_MS = 1000,
 };
 
-/* --- whom a call means --------------------------------------------------------------------------
- */
+/* --- whom a call means ------------------------------------------------------------------------ */
 int datastream_no_consumer(struct kn_api_call *call, const struct datastream_stream *stream,
                            struct kn_str name)
 {
@@ -85,8 +84,7 @@ static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str s
                                 "ConsumerARN.");
 }
 
-/* --- showing ------------------------------------------------------------------------------------
- */
+/* --- showing ---------------------------------------------------------------------------------- */
 static struct kn_str arn_of(struct kn_api_call *call, const struct datastream_stream *stream,
                             const struct datastream_consumer *consumer)
 {
@@ -117,8 +115,7 @@ static int show(struct datastream *ds, struct kn_api_call *call,
     return ret->ConsumerName.ptr && ret->ConsumerARN.ptr ? 0 : -ENOMEM;
 }
 
-/* --- the operations -----------------------------------------------------------------------------
- */
+/* --- the operations --------------------------------------------------------------------------- */
 int datastream_op_RegisterStreamConsumer(struct datastream *ds,
                                          const struct datastream_RegisterStreamConsumer_in *in,
                                          struct datastream_RegisterStreamConsumer_out *out,
@@ -232,7 +229,7 @@ static int page_start(struct datastream *ds, const struct datastream_ListStreamC
         int r = datastream_page_token_read(ds, call, 'c', in->NextToken, &token);
         if (r < 0)
             return r;
-        if (memcmp(&token.stream, &stream->id, sizeof(stream->id)) != 0)
+        if (storage_id_cmp(&token.stream, &stream->id) != 0)
             return kn_api_fault(call, "InvalidArgumentException",
                                 "The NextToken is of another stream than StreamARN.");
     }

@@ -30,8 +30,7 @@ struct wanted {
     uint32_t after; /* index */
 };
 
-/* --- what is asked for --------------------------------------------------------------------------
- */
+/* --- what is asked for ------------------------------------------------------------------------ */
 static int missing(struct kn_api_call *call, const char *member,
                    enum datastream_ShardFilterType type)
 {
@@ -105,8 +104,7 @@ static int find_by_name(struct datastream *ds, struct kn_api_call *call,
     return r;
 }
 
-/* --- pages --------------------------------------------------------------------------------------
- */
+/* --- pages ------------------------------------------------------------------------------------ */
 static int read_after(struct kn_str text, struct wanted *ret)
 {
     struct kn_str kind, ms, after = kn_str_cut(text, ' ', &kind);
@@ -146,7 +144,7 @@ static int find_by_token(struct datastream *ds, struct kn_api_call *call,
     if (r < 0)
         return r;
     *ret = datastream_stream_find(ds->streams, token.name);
-    if (!*ret || memcmp(&(*ret)->id, &token.stream, sizeof(token.stream)) != 0)
+    if (!*ret || storage_id_cmp(&(*ret)->id, &token.stream) != 0)
         return datastream_not_found(call, token.name);
     if (read_after(token.after, wanted) < 0)
         return kn_api_fault(call, "InvalidArgumentException", "The NextToken is invalid.");

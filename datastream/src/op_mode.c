@@ -66,8 +66,7 @@ static int room_for_warm(const struct edit *edit)
                : datastream_room_for_shards(edit->ds, edit->call, least - shards->map.open_count);
 }
 
-/* --- mode ---------------------------------------------------------------------------------------
- */
+/* --- mode ------------------------------------------------------------------------------------- */
 /* The shards stay as they are. What is of on-demand mode alone ends with it. */
 static int change_mode(void *ctx, struct datastream_settings *draft)
 {
@@ -108,8 +107,7 @@ int datastream_op_UpdateStreamMode(struct datastream *ds,
     return run(&edit, (struct kn_str){NULL, 0}, in->StreamARN, change_mode, NULL);
 }
 
-/* --- warm throughput ----------------------------------------------------------------------------
- */
+/* --- warm throughput -------------------------------------------------------------------------- */
 static int change_warm(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;
@@ -154,8 +152,7 @@ int datastream_op_UpdateStreamWarmThroughput(
     return r == 0 && out->StreamName.ptr && out->StreamARN.ptr ? 0 : -ENOMEM;
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 static int change_record_size(void *ctx, struct datastream_settings *draft)
 {
     struct edit *edit = ctx;

@@ -11,8 +11,7 @@
 
 typedef struct datastream_PutRecordsRequestEntry entry;
 
-/* --- what is refused ----------------------------------------------------------------------------
- */
+/* --- what is refused -------------------------------------------------------------------------- */
 static int check_key(struct kn_api_call *call, const struct datastream_settings *settings,
                      const entry *e, const char *where)
 {
@@ -98,8 +97,7 @@ static int find(struct datastream *ds, struct kn_api_call *call, struct kn_str n
     return takes_records ? 0 : datastream_not_found(call, (*ret)->name);
 }
 
-/* --- what is answered ---------------------------------------------------------------------------
- */
+/* --- what is answered ------------------------------------------------------------------------- */
 static struct datastream_sequence sequence_of(const struct datastream_put_group *group)
 {
     return (struct datastream_sequence){.layout = 2,
@@ -205,8 +203,7 @@ static int put_records_done(struct kn_api_call *call, struct datastream_put *put
     return r;
 }
 
-/* --- the operations -----------------------------------------------------------------------------
- */
+/* --- the operations --------------------------------------------------------------------------- */
 int datastream_op_PutRecord(struct datastream *ds, const struct datastream_PutRecord_in *in,
                             struct datastream_PutRecord_out *out, struct kn_api_call *call)
 {

@@ -121,8 +121,7 @@ static int give_iterator(struct datastream *ds, struct kn_api_call *call, const 
     return ret->ptr ? 0 : -ENOMEM;
 }
 
-/* --- GetShardIterator ---------------------------------------------------------------------------
- */
+/* --- GetShardIterator ------------------------------------------------------------------------- */
 static int begin(struct datastream *ds, const struct datastream_GetShardIterator_in *in,
                  struct kn_api_call *call, struct place *place)
 {
@@ -160,8 +159,7 @@ int datastream_op_GetShardIterator(struct datastream *ds,
     return again_on_worker(call, r);
 }
 
-/* --- GetRecords ---------------------------------------------------------------------------------
- */
+/* --- GetRecords ------------------------------------------------------------------------------- */
 /* "Thu Jan 22 01:22:02 UTC 2015" */
 static void utc_text(int64_t ms, char *dst, size_t cap)
 {
@@ -289,7 +287,7 @@ int datastream_op_GetRecords(struct datastream *ds, const struct datastream_GetR
         r = dry_run(call, in->DryRun);
     if (r ==
         0) { /* to a stream of the same name made later, the place is before its first record */
-        bool is_same = memcmp(&place.stream->id, &iterator.stream, sizeof(iterator.stream)) == 0;
+        bool is_same = storage_id_cmp(&place.stream->id, &iterator.stream) == 0;
         r = read_page(ds, in, out, call, &place, is_same ? iterator.position : 0);
     }
     if (r == -ENOENT)

@@ -60,8 +60,7 @@ static int run(struct edit *edit, struct datastream_stream *stream, datastream_r
     return r < 0 ? r : datastream_updating(edit->ds, stream);
 }
 
-/* --- split --------------------------------------------------------------------------------------
- */
+/* --- split ------------------------------------------------------------------------------------ */
 static int outside(const struct edit *edit, const struct datastream_shard *row)
 {
     char id[DATASTREAM_SHARD_ID_BYTES], low[DATASTREAM_HASH_TEXT_BYTES],
@@ -131,8 +130,7 @@ int datastream_op_SplitShard(struct datastream *ds, const struct datastream_Spli
     return run(&edit, stream, split);
 }
 
-/* --- merge --------------------------------------------------------------------------------------
- */
+/* --- merge ------------------------------------------------------------------------------------ */
 static int not_adjacent(const struct edit *edit)
 {
     char a[DATASTREAM_SHARD_ID_BYTES], b[DATASTREAM_SHARD_ID_BYTES];
@@ -178,8 +176,7 @@ int datastream_op_MergeShards(struct datastream *ds, const struct datastream_Mer
     return r < 0 ? r : run(&edit, stream, merge);
 }
 
-/* --- scale --------------------------------------------------------------------------------------
- */
+/* --- scale ------------------------------------------------------------------------------------ */
 static int beyond(const struct edit *edit, const char *how)
 {
     return kn_api_fault(edit->call, "LimitExceededException",

@@ -108,8 +108,7 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
     return r;
 }
 
-/* --- deleting -----------------------------------------------------------------------------------
- */
+/* --- deleting --------------------------------------------------------------------------------- */
 static int set_deleting(void *ctx, struct datastream_settings *draft)
 {
     const struct datastream *ds = ctx;
@@ -143,8 +142,7 @@ int datastream_op_DeleteStream(struct datastream *ds, const struct datastream_De
     return r < 0 ? r : datastream_consumer_remove_all(ds->consumers, &stream->id);
 }
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 /* 1: it is shown; 0: it is gone. */
 static int show(struct datastream *ds, struct kn_api_call *call, struct datastream_stream *stream,
                 struct kn_str *name, struct datastream_StreamSummary *summary)

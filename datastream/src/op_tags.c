@@ -95,8 +95,7 @@ int datastream_op_UntagResource(struct datastream *ds, const struct datastream_U
     return run_resource(ds, in->ResourceARN, &edit);
 }
 
-/* --- listing ------------------------------------------------------------------------------------
- */
+/* --- listing ---------------------------------------------------------------------------------- */
 /* Up to max of them whose key is greater than after (ptr NULL: from the first on). */
 static int show(struct kn_api_call *call, const struct datastream_settings *settings,
                 struct kn_str after, size_t max, struct datastream_Tag_list *ret, bool *ret_more)

@@ -37,8 +37,7 @@ int datastream_position_shard(struct kn_api_call *call, struct datastream_stream
                         KN_STR_ARG(stream->name), call->identity->account);
 }
 
-/* --- by sequence number -------------------------------------------------------------------------
- */
+/* --- by sequence number ----------------------------------------------------------------------- */
 static int wrong_number(struct kn_api_call *call, const struct datastream_stream *stream,
                         const struct datastream_shard *shard,
                         const struct datastream_position *position, const char *why)
@@ -92,8 +91,7 @@ static int find_number(struct kn_api_call *call, const struct datastream_stream 
     return 0;
 }
 
-/* --- what was given -----------------------------------------------------------------------------
- */
+/* --- what was given --------------------------------------------------------------------------- */
 static int check_number(struct kn_api_call *call, const struct datastream_position *position,
                         bool needed)
 {

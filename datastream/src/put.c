@@ -11,8 +11,7 @@ enum {
 };
 static_assert((SLOTS & (SLOTS - 1)) == 0, "a mask");
 
-/* --- which shard --------------------------------------------------------------------------------
- */
+/* --- which shard ------------------------------------------------------------------------------ */
 struct grouping {
     const struct datastream_shard_map *map;
     struct datastream_hash spread; /* AUTO: where the next record goes */
@@ -82,8 +81,7 @@ static int group_all(struct datastream_put *put, struct datastream_settings *set
     return 0;
 }
 
-/* --- batches ------------------------------------------------------------------------------------
- */
+/* --- batches ---------------------------------------------------------------------------------- */
 static int open_logs(struct datastream_put *put, struct datastream_stream *stream)
 {
     for (size_t i = 0; i < put->group_count; i++) {
@@ -190,8 +188,7 @@ static int prepare(struct datastream_put *put, struct datastream_stream *stream,
     return r;
 }
 
-/* --- metrics ------------------------------------------------------------------------------------
- */
+/* --- metrics ---------------------------------------------------------------------------------- */
 struct outcome { /* of the records of a call, or of one of its shards */
     size_t count, bytes, in_count, in_bytes, throttled;
 };
@@ -270,8 +267,7 @@ static void measure(void *arg)
     datastream_stream_unref(KN_MOVE(put->measured));
 }
 
-/* --- the log ------------------------------------------------------------------------------------
- */
+/* --- the log ---------------------------------------------------------------------------------- */
 static void end_one(struct datastream_put *put)
 {
     struct datastream *ds = put->ds; /* the put may be gone once the call is resumed */

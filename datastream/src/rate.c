@@ -71,23 +71,16 @@ static int reserve_locked(struct datastream_rates *rates)
 /* Made when first asked for; NULL: no memory, and everything passes. */
 static struct datastream_shard_rate *of_locked(struct datastream_rates *rates, uint32_t shard)
 {
-    size_t low = 0, high = rates->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (rates->shards[middle].shard < shard)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < rates->count && rates->shards[low].shard == shard)
-        return &rates->shards[low];
+    size_t at = KN_BISECT(i, 0, rates->count, rates->shards[i].shard < shard);
+    if (at < rates->count && rates->shards[at].shard == shard)
+        return &rates->shards[at];
     if (reserve_locked(rates) < 0)
         return NULL;
-    memmove(rates->shards + low + 1, rates->shards + low,
-            (rates->count - low) * sizeof(*rates->shards));
-    rates->shards[low] = (struct datastream_shard_rate){.shard = shard};
+    memmove(rates->shards + at + 1, rates->shards + at,
+            (rates->count - at) * sizeof(*rates->shards));
+    rates->shards[at] = (struct datastream_shard_rate){.shard = shard};
     rates->count++;
-    return &rates->shards[low];
+    return &rates->shards[at];
 }
 
 bool datastream_rate_put(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,

@@ -24,8 +24,7 @@ static bool unlink_locked(struct datastream_consumer *consumer, struct datastrea
     return true;
 }
 
-/* --- seats that were left, where that is remembered ---------------------------------------------
- */
+/* --- seats that were left, where that is remembered ------------------------------------------- */
 /* Without memory the seat is free at once. */
 static void remember_locked(struct datastream_consumer *consumer,
                             const struct datastream_seat *seat)
@@ -71,8 +70,7 @@ void datastream_seats_left_free(struct datastream_seats_left *left)
     free(left);
 }
 
-/* --- seats --------------------------------------------------------------------------------------
- */
+/* --- seats ------------------------------------------------------------------------------------ */
 int datastream_seat_take(struct datastream_consumer *consumer, struct datastream_seat *seat,
                          int64_t takeover_ms)
 {

@@ -103,8 +103,7 @@ int datastream_settings_copy(const struct datastream_settings *settings,
     return r;
 }
 
-/* --- the record
- * --------------------------------------------------------------------------------------- */
+/* --- the record ------------------------------------------------------------------------------- */
 enum kind {
     NUMBER,
     FLAG,

@@ -92,15 +92,8 @@ const struct datastream_shard *datastream_shard_map_route(const struct datastrea
 /* -1: none */
 static ssize_t place_of(const struct datastream_shard_map *map, uint32_t index)
 {
-    size_t low = 0, high = map->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (map->rows[middle].index < index)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < map->count && map->rows[low].index == index ? (ssize_t) low : -1;
+    size_t at = KN_BISECT(i, 0, map->count, map->rows[i].index < index);
+    return at < map->count && map->rows[at].index == index ? (ssize_t) at : -1;
 }
 
 const struct datastream_shard *datastream_shard_map_find(const struct datastream_shard_map *map,
@@ -136,8 +129,7 @@ int datastream_shard_map_even(uint32_t count, int64_t now_ms, struct datastream_
     return 0;
 }
 
-/* --- changes, on a copy with room
- * ---------------------------------------------------------------------- */
+/* --- changes, on a copy with room ------------------------------------------------------------- */
 static void close_row(struct datastream_shard *row, int64_t now_ms)
 {
     row->closed_ms = kn_max_i64(now_ms, row->created_s * 1000);
@@ -285,8 +277,7 @@ int datastream_shard_map_forget(const struct datastream_shard_map *map, int64_t 
     return 0;
 }
 
-/* --- its record
- * ---------------------------------------------------------------------------------------- */
+/* --- its record ------------------------------------------------------------------------------- */
 /*
  * version u8 = 1, next_index, count, then for each row: step of the index, created_s, closed_ms,
  * parent + 1, adjacent + 1 as varints, start and end as 16 bytes each.

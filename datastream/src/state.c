@@ -72,8 +72,7 @@ void datastream_state_begin(const struct datastream *ds, enum datastream_state s
     draft->deleting = state == DATASTREAM_DELETING;
 }
 
-/* --- changes ------------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 struct gate {
     struct datastream *ds;
     struct kn_api_call *call;
@@ -130,8 +129,7 @@ int datastream_updating(struct datastream *ds, struct datastream_stream *stream)
                : 0;
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 int datastream_stream_bury(struct datastream *ds, struct datastream_stream *stream)
 {
     return datastream_stream_state(ds, stream) == DATASTREAM_GONE

@@ -18,8 +18,7 @@ struct datastream_streams {
     size_t count, cap;
 };
 
-/* --- counted values
- * ----------------------------------------------------------------------------------- */
+/* --- counted values --------------------------------------------------------------------------- */
 void datastream_shards_unref(struct datastream_shards *shards)
 {
     if (!shards || atomic_fetch_sub_explicit(&shards->refs, 1, memory_order_acq_rel) > 1)
@@ -81,12 +80,6 @@ struct datastream_shards *datastream_stream_shards(struct datastream_stream *str
 
 struct datastream_shards *datastream_stream_settled_shards(struct datastream_stream *stream)
 {
-    KN_LOCKED(&stream->change);
-    return datastream_stream_shards(stream);
-}
-
-struct datastream_shards *datastream_stream_shards_settled(struct datastream_stream *stream)
-{
     KN_LOCKED(&stream->change); /* a change that has published its map holds it until then */
     return datastream_stream_shards(stream);
 }
@@ -134,8 +127,7 @@ static struct datastream_stream *stream_new(const struct storage_id *id,
     return stream;
 }
 
-/* --- keys
- * --------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 enum {
     PREFIX_BYTES = 3,
     KEY_BYTES = PREFIX_BYTES + DATASTREAM_NAME_BYTES_MAX + 1,
@@ -193,23 +185,13 @@ static int remove_key(struct datastream_streams *streams, struct kn_bytes key)
     return r == -ENOENT ? 0 : r;
 }
 
-/* --- in memory
- * ---------------------------------------------------------------------------------------- */
+/* --- in memory -------------------------------------------------------------------------------- */
 static size_t place_locked(const struct datastream_streams *streams, struct kn_str name,
                            bool *found)
 {
-    size_t low = 0, high = streams->count;
-    *found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = kn_str_cmp(streams->by_name[middle]->name, name);
-        *found |= order == 0;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    size_t at = KN_BISECT(i, 0, streams->count, kn_str_cmp(streams->by_name[i]->name, name) < 0);
+    *found = at < streams->count && kn_str_cmp(streams->by_name[at]->name, name) == 0;
+    return at;
 }
 
 static int reserve_locked(struct datastream_streams *streams)
@@ -291,8 +273,7 @@ size_t datastream_stream_count(struct datastream_streams *streams)
     return streams->count;
 }
 
-/* --- changes
- * ------------------------------------------------------------------------------------------ */
+/* --- changes ---------------------------------------------------------------------------------- */
 /* The three keys, the one that makes it exist last. */
 static int store_new(struct datastream_streams *streams, struct datastream_stream *stream)
 {
@@ -463,8 +444,7 @@ int datastream_stream_remove(struct datastream_streams *streams, struct datastre
     return 0;
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 enum {
     PAGE = 256
 };

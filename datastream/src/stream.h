@@ -59,8 +59,6 @@ struct datastream_shards *datastream_stream_shards(struct datastream_stream *str
 /* The same once nobody appends by a map before it any more: what it says is closed may be closed.
  * Waits for a change under way. */
 struct datastream_shards *datastream_stream_settled_shards(struct datastream_stream *stream);
-/* The same map once nobody writes by an older one any more. Blocks. */
-struct datastream_shards *datastream_stream_shards_settled(struct datastream_stream *stream);
 void datastream_shards_unref(struct datastream_shards *shards);
 
 /* Whoever appends to a shard holds, from choosing it to the return of storage_shard_append, the map

@@ -30,8 +30,7 @@ enum {
     RETRY = 2, /* the end of the shard is not complete yet */
 };
 
-/* --- making events ------------------------------------------------------------------------------
- */
+/* --- making events ---------------------------------------------------------------------------- */
 static int make_end(struct datastream_subscription *s, struct datastream_fan_event **ret,
                     bool *ret_last)
 {
@@ -113,8 +112,7 @@ static int end_failed(struct datastream_subscription *s, int r)
                     KN_STR("The records could not be read. Subscribe again."));
 }
 
-/* --- when ---------------------------------------------------------------------------------------
- */
+/* --- when ------------------------------------------------------------------------------------- */
 static int64_t ms_since(const struct datastream_subscription *s, int64_t since_ns)
 {
     return (kn_mono_ns(s->ds->clock) - since_ns) / NS_PER_MS;
@@ -220,8 +218,7 @@ static ssize_t next(struct datastream_subscription *s, struct kn_http_req *req)
     }
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer ------------------------------------------------------------------------------- */
 static int on_head(struct kn_http_req *req, void **ctx)
 {
     struct datastream_subscription *s = *ctx;

@@ -28,8 +28,7 @@ static bool is_over(void *ctx)
     return ds->tend_stopping;
 }
 
-/* --- closed in the map, closed in the log -------------------------------------------------------
- */
+/* --- closed in the map, closed in the log ----------------------------------------------------- */
 struct closing { /* logs that are to be closed, a slice at a time */
     struct storage_shard *logs[CLOSED_TOGETHER];
     size_t count;
@@ -64,7 +63,7 @@ static int close_logs(struct datastream *ds, struct datastream_stream *stream,
                       const struct datastream_shard_map *before)
 {
     KN_CLEANUP(datastream_shards_unrefp)
-    struct datastream_shards *shards = datastream_stream_shards_settled(stream);
+    struct datastream_shards *shards = datastream_stream_settled_shards(stream);
     struct closing closing = {.count = 0};
     int result = 0, r;
     for (size_t i = 0; i < shards->map.count && !is_over(ds); i++) {
@@ -111,8 +110,7 @@ int datastream_reshard(struct datastream *ds, struct datastream_stream *stream,
     return 0;
 }
 
-/* --- behind retention ---------------------------------------------------------------------------
- */
+/* --- behind retention ------------------------------------------------------------------------- */
 static int forget(void *ctx, const struct datastream_shard_map *map,
                   struct datastream_shard_map *ret)
 {
@@ -167,8 +165,7 @@ static int forget_expired(struct datastream *ds, struct datastream_stream *strea
     return r < 0 ? r : datastream_stream_reshard(ds->streams, stream, forget, &before_ms);
 }
 
-/* --- rounds -------------------------------------------------------------------------------------
- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 static int tend(struct datastream *ds, struct datastream_stream *stream)
 {
     int r = forget_expired(ds, stream);

@@ -74,8 +74,7 @@ int datastream_view_get(struct datastream *ds, struct kn_str name, struct datast
     return 0;
 }
 
-/* --- shards -------------------------------------------------------------------------------------
- */
+/* --- shards ----------------------------------------------------------------------------------- */
 static double part_of_all(struct datastream_hash key)
 {
     return ldexp((double) key.high, -64) + ldexp((double) key.low, -128);
@@ -115,8 +114,7 @@ int datastream_view_shards(struct datastream *ds, struct kn_str name, uint32_t f
     return 0;
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 int datastream_view_records(struct datastream *ds, struct kn_str name, uint32_t shard,
                             const struct storage_shard_read *read,
                             struct datastream_shard_view *ret, struct storage_page *ret_page)

@@ -32,8 +32,7 @@ typedef struct {
 GType camera_access_get_type(void);
 G_DEFINE_TYPE(CameraAccess, camera_access, GST_TYPE_RTSP_AUTH)
 
-/* --- what the server says of a key -------------------------------------------------------------
- */
+/* --- what the server says of a key ------------------------------------------------------------ */
 struct verdict {
     bool exists, allowed;
     char ha1[MD5_TEXT_BYTES]; /* empty: there is no such key */
@@ -92,8 +91,7 @@ static int ask(const CameraAccess *access, const char *key, const char *action, 
     return r;
 }
 
-/* --- who says he is whom -----------------------------------------------------------------------
- */
+/* --- who says he is whom ---------------------------------------------------------------------- */
 struct claim {
     bool basic;
     const char *user, *password;                         /* Basic */
@@ -174,8 +172,7 @@ static bool proves(const struct claim *claim, const char *ha1, const char *nonce
     return same_md5(wanted, claim->response);
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 static void refuse(GstRTSPContext *ctx, GstRTSPStatusCode code, const struct camera_peer *peer,
                    bool stale)
 {
@@ -200,8 +197,7 @@ static void note(struct camera_peer *peer, const char *stream, const char *user,
     peer->refused = true;
 }
 
-/* --- letting in --------------------------------------------------------------------------------
- */
+/* --- letting in ------------------------------------------------------------------------------- */
 /* The first part of the path, when it may be a stream's name; freed by the caller. */
 static char *stream_of(const GstRTSPUrl *uri)
 {

@@ -58,8 +58,7 @@ static const char *state_name(enum state state)
     return names[state];
 }
 
-/* --- failing: from any thread to the main one --------------------------------------------------
- */
+/* --- failing: from any thread to the main one ------------------------------------------------- */
 static gboolean fail_on_main(gpointer arg);
 
 static void fail_locked(struct camera *c, enum camera_fault fault, const char *said)
@@ -74,8 +73,7 @@ static void fail_locked(struct camera *c, enum camera_fault fault, const char *s
     g_idle_add(fail_on_main, c);
 }
 
-/* --- what the source says ----------------------------------------------------------------------
- */
+/* --- what the source says --------------------------------------------------------------------- */
 static void recording_failed_locked(void *owner, const char *said)
 {
     fail_locked(owner, CAMERA_BROKEN, said);
@@ -119,8 +117,7 @@ static void on_failed(void *ctx, enum camera_fault fault, const char *said)
     g_mutex_unlock(&c->lock);
 }
 
-/* --- its life ----------------------------------------------------------------------------------
- */
+/* --- its life --------------------------------------------------------------------------------- */
 static const char *none_if_empty(const char *text)
 {
     return text && *text ? text : NULL;
@@ -308,8 +305,7 @@ bool camera_has(const struct camera *c, const struct camera_settings *settings)
            c->latency_ms == settings->latency_ms && c->timeout_ms == settings->timeout_ms;
 }
 
-/* --- status ------------------------------------------------------------------------------------
- */
+/* --- status ----------------------------------------------------------------------------------- */
 static void write_u64(struct kn_json_writer *w, const char *key, uint64_t value)
 {
     kn_json_key(w, key);

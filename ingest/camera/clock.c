@@ -33,8 +33,7 @@ static int64_t ticks_of(const struct camera_clock_stream *s, uint32_t time)
     return s->ticks + (int32_t) (time - s->last);
 }
 
-/* --- arrival -----------------------------------------------------------------------------------
- */
+/* --- arrival ---------------------------------------------------------------------------------- */
 /* A stream goes where it came, and those with it that then lie where they came. */
 static void correct(struct camera_clock *clock, struct camera_clock_stream *s)
 {
@@ -73,8 +72,7 @@ static void look_at_arrival(struct camera_clock *clock, struct camera_clock_stre
         correct(clock, s);
 }
 
-/* --- the camera's clock ------------------------------------------------------------------------
- */
+/* --- the camera's clock ----------------------------------------------------------------------- */
 static void believe_if_good(struct camera_clock *clock, const struct camera_clock_stream *s,
                             int64_t now_ms)
 {
@@ -160,8 +158,7 @@ static void begin(struct camera_clock *clock, struct camera_clock_stream *s, uin
         s->at_ms = s->own_ms + s->shift_ms;
 }
 
-/* --- frames ------------------------------------------------------------------------------------
- */
+/* --- frames ----------------------------------------------------------------------------------- */
 int64_t camera_clock_frame(struct camera_clock *clock, unsigned stream, uint32_t time,
                            int64_t now_ms)
 {

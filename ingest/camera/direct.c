@@ -72,8 +72,7 @@ struct camera_direct {
     int64_t now_ms, held_ms;
 };
 
-/* --- ends --------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 static void fail(struct camera_direct *d, enum camera_fault fault, const char *said)
 {
     if (d->step == OVER)
@@ -90,8 +89,7 @@ static void unable(struct camera_direct *d)
     d->ops.unable(d->ctx);
 }
 
-/* --- frames ------------------------------------------------------------------------------------
- */
+/* --- frames ----------------------------------------------------------------------------------- */
 static void give(struct camera_direct *d, struct stream *s, int64_t time_ms, bool key,
                  struct kn_bytes bytes)
 {
@@ -177,8 +175,7 @@ static void on_frame(void *ctx, uint32_t time, bool key, struct kn_bytes bytes)
         hold(d, s, time_ms, key, bytes);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 static void ask(struct camera_direct *d, const char *method, const char *url, const char *headers)
 {
     struct kn_buf *out = camera_link_out(d->link);
@@ -227,8 +224,7 @@ static void go_to(struct camera_direct *d, enum step step)
     ask_step(d);
 }
 
-/* --- what the camera offers --------------------------------------------------------------------
- */
+/* --- what the camera offers ------------------------------------------------------------------- */
 static char *text_of(struct kn_str s)
 {
     return g_strndup(s.ptr ? s.ptr : "", s.len);
@@ -320,8 +316,7 @@ static void on_set_up(struct camera_direct *d, const struct rtsp_message *answer
     go_to(d, d->set_up < d->count ? SETUP : PLAY);
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 static void on_refusal(struct camera_direct *d, const struct rtsp_message *answer)
 {
     static const char *const names[] = {[OPTIONS] = "OPTIONS",
@@ -394,8 +389,7 @@ static void on_request(struct camera_direct *d, const struct rtsp_message *reque
     camera_link_flush(d->link);
 }
 
-/* --- media -------------------------------------------------------------------------------------
- */
+/* --- media ------------------------------------------------------------------------------------ */
 static void on_rtcp(struct stream *s, struct kn_bytes packets)
 {
     struct camera_direct *d = s->direct;
@@ -440,8 +434,7 @@ static void report(struct camera_direct *d, const struct stream *s)
     (void) kn_buf_append(camera_link_out(d->link), bytes, sizeof bytes);
 }
 
-/* --- the connection ----------------------------------------------------------------------------
- */
+/* --- the connection --------------------------------------------------------------------------- */
 /* All that is whole. */
 static size_t on_bytes(void *ctx, struct kn_bytes in)
 {
@@ -489,8 +482,7 @@ static void on_lost(void *ctx, enum camera_fault fault, const char *said)
     fail(ctx, fault, said);
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 struct camera_direct *camera_direct_start(const struct camera_source_conf *conf,
                                           const struct camera_direct_ops *ops, void *ctx)
 {

@@ -34,8 +34,7 @@ struct camera_link {
     struct kn_buf out;
 };
 
-/* --- ends --------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 void camera_link_close(struct camera_link *link)
 {
     link->closed = true;
@@ -75,8 +74,7 @@ static void lose_connection(struct camera_link *link)
     lose(link, CAMERA_UNREACHABLE, "the camera does not answer, or has closed the connection");
 }
 
-/* --- out ---------------------------------------------------------------------------------------
- */
+/* --- out -------------------------------------------------------------------------------------- */
 struct kn_buf *camera_link_out(struct camera_link *link)
 {
     return &link->out;
@@ -119,8 +117,7 @@ void camera_link_flush(struct camera_link *link)
         wait_for(link);
 }
 
-/* --- in ----------------------------------------------------------------------------------------
- */
+/* --- in --------------------------------------------------------------------------------------- */
 /* As much as there is; 0: the connection is over. */
 static ssize_t receive(struct camera_link *link, uint8_t *dst, size_t cap)
 {
@@ -173,8 +170,7 @@ static void take_turn(struct camera_link *link)
         take_in(link, (size_t) SSL_pending(link->ssl));
 }
 
-/* --- the connection ----------------------------------------------------------------------------
- */
+/* --- the connection --------------------------------------------------------------------------- */
 static void shake_hands(struct camera_link *link)
 {
     int r = SSL_connect(link->ssl), why = r == 1 ? 0 : SSL_get_error(link->ssl, r);

@@ -26,8 +26,7 @@ enum {
     NUMBER_MAX = (1 << 30) - 1, /* all ones */
 };
 
-/* --- connections -------------------------------------------------------------------------------
- */
+/* --- connections ------------------------------------------------------------------------------ */
 static bool count_in(struct camera_listener *l, const char *address)
 {
     g_mutex_lock(&l->lock);
@@ -157,8 +156,7 @@ static gboolean somebody_comes(gint fd, GIOCondition condition, gpointer arg)
     return G_SOURCE_CONTINUE;
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 static GstRTSPStatusCode admit(void *ctx, GstRTSPContext *rtsp, struct camera_peer *peer)
 {
     GstRTSPMediaFactory *factory = NULL;
@@ -177,8 +175,7 @@ static GstRTSPStatusCode admit(void *ctx, GstRTSPContext *rtsp, struct camera_pe
     return GST_RTSP_STS_OK;
 }
 
-/* --- each second -------------------------------------------------------------------------------
- */
+/* --- each second ------------------------------------------------------------------------------ */
 static GstRTSPFilterResult look_at_client(GstRTSPServer *server, GstRTSPClient *client,
                                           gpointer arg)
 {
@@ -211,8 +208,7 @@ static gboolean tick(gpointer arg)
     return G_SOURCE_CONTINUE;
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 static int read_settings(struct kn_bytes packet, struct camera_listener_settings *ret)
 {
     struct kn_arena arena;

@@ -36,8 +36,7 @@ struct worker {
     struct kn_buf out;
 };
 
-/* --- what is said to the server ----------------------------------------------------------------
- */
+/* --- what is said to the server --------------------------------------------------------------- */
 /* A packet that does not fit now is left out: the next one says it all again. */
 static void say(void *ctx, struct camera *camera)
 {
@@ -50,8 +49,7 @@ static void say(void *ctx, struct camera *camera)
         (void) !send(STDIN_FILENO, worker->out.ptr, worker->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* --- what the server says ----------------------------------------------------------------------
- */
+/* --- what the server says --------------------------------------------------------------------- */
 struct order {
     struct camera_settings settings;
     struct kn_str drop;

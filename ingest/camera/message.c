@@ -11,8 +11,7 @@ enum {
     A_BYTES_MAX = 4096,
 };
 
-/* --- messages ----------------------------------------------------------------------------------
- */
+/* --- messages --------------------------------------------------------------------------------- */
 static struct kn_str without_cr(struct kn_str line)
 {
     if (line.len > 0 && line.ptr[line.len - 1] == '\r')
@@ -110,8 +109,7 @@ struct kn_str rtsp_parameter(struct kn_str value, char separator, struct kn_str 
     return (struct kn_str){NULL, 0};
 }
 
-/* --- challenges --------------------------------------------------------------------------------
- */
+/* --- challenges ------------------------------------------------------------------------------- */
 static void read_digest(struct kn_str value, struct rtsp_auth *ret)
 {
     struct kn_str algorithm = rtsp_parameter(value, ',', KN_STR("algorithm"));

@@ -21,8 +21,7 @@ enum {
     HEVC_PPS = 34,
 };
 
-/* --- kinds -------------------------------------------------------------------------------------
- */
+/* --- kinds ------------------------------------------------------------------------------------ */
 static struct nal_facts look_avc(struct kn_bytes nal)
 {
     unsigned kind = nal.ptr[0] & 31;
@@ -53,8 +52,7 @@ struct nal_facts nal_look(bool h265, struct kn_bytes nal)
                               .key = kind >= HEVC_IRAP_FIRST && kind <= HEVC_IRAP_LAST};
 }
 
-/* --- parameter sets ----------------------------------------------------------------------------
- */
+/* --- parameter sets --------------------------------------------------------------------------- */
 void nal_sets_init(struct nal_sets *sets, bool h265)
 {
     *sets = (struct nal_sets){.h265 = h265};

@@ -42,8 +42,7 @@ struct camera_player {
     uint64_t frames;
 };
 
-/* --- tracks ------------------------------------------------------------------------------------
- */
+/* --- tracks ----------------------------------------------------------------------------------- */
 static int outlet_set(struct outlet *o, const struct kn_mkv_track *track)
 {
     struct kn_bytes private = track->codec_private;
@@ -95,8 +94,7 @@ static int on_header(void *ctx, const struct kn_mkv_header *header)
     return code;
 }
 
-/* --- frames ------------------------------------------------------------------------------------
- */
+/* --- frames ----------------------------------------------------------------------------------- */
 /* When a frame is due, in ms since the first. Time that was not recorded is not waited for, nor is
  * a clock followed that was set back. */
 static int64_t due(struct camera_player *p, const struct camera_frame *frame, bool fragment_begins)
@@ -147,8 +145,7 @@ static int on_frame(void *ctx, const struct camera_frame *frame, bool fragment_b
     return gst_app_src_push_buffer(GST_APP_SRC(o->appsrc), buffer) == GST_FLOW_OK ? 0 : -ECANCELED;
 }
 
-/* --- its life ----------------------------------------------------------------------------------
- */
+/* --- its life --------------------------------------------------------------------------------- */
 static gpointer thread_main(gpointer arg)
 {
     static const struct camera_reader_ops ops = {on_header, on_frame};
@@ -225,8 +222,7 @@ static void player_free(gpointer arg)
     g_free(p);
 }
 
-/* --- the media ---------------------------------------------------------------------------------
- */
+/* --- the media -------------------------------------------------------------------------------- */
 typedef struct {
     GstRTSPMediaFactory parent;
     struct camera_player *player; /* until a media has it */
@@ -318,8 +314,7 @@ static void camera_player_factory_init(CameraPlayerFactory *factory)
     (void) factory;
 }
 
-/* --- a request ---------------------------------------------------------------------------------
- */
+/* --- a request -------------------------------------------------------------------------------- */
 /* "start=2026-11-28T10:00:00Z" of the query: ms, -1: there is none; -2: it is no time. */
 static int64_t start_of(const GstRTSPUrl *url)
 {

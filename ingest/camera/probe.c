@@ -71,8 +71,7 @@ static void on_failed(void *ctx, enum camera_fault fault, const char *said)
     g_main_loop_quit(p->loop);
 }
 
-/* --- the answer --------------------------------------------------------------------------------
- */
+/* --- the answer ------------------------------------------------------------------------------- */
 static void write_track(struct probe *p, const struct kn_mkv_track *track, struct kn_json_writer *w)
 {
     unsigned at = (unsigned) track->number;
@@ -129,8 +128,7 @@ static int answer(struct probe *p)
     return ok ? 0 : 1;
 }
 
-/* --- options -----------------------------------------------------------------------------------
- */
+/* --- options ---------------------------------------------------------------------------------- */
 struct options {
     struct camera_source_conf conf;
     unsigned seconds;

@@ -28,8 +28,7 @@ struct camera_push {
     char said[SAID_BYTES];
 };
 
-/* --- its life ----------------------------------------------------------------------------------
- */
+/* --- its life --------------------------------------------------------------------------------- */
 static void fail_locked(void *owner, const char *said)
 {
     struct camera_push *push = owner;
@@ -168,8 +167,7 @@ void camera_push_end_all(struct camera_listener *listener)
     g_mutex_unlock(&listener->lock);
 }
 
-/* --- the media ---------------------------------------------------------------------------------
- */
+/* --- the media -------------------------------------------------------------------------------- */
 typedef struct {
     GstRTSPMedia parent;
 } CameraPushMedia;

@@ -95,8 +95,7 @@ void camera_reader_stop(struct camera_reader *r)
     g_mutex_unlock(&r->lock);
 }
 
-/* --- a document --------------------------------------------------------------------------------
- */
+/* --- a document ------------------------------------------------------------------------------- */
 static int document_begin(struct camera_reader *r, uint64_t at)
 {
     kn_mkv_parser_free(r->parser);
@@ -214,8 +213,7 @@ static int parse(struct camera_reader *r)
     return 0;
 }
 
-/* --- an answer ---------------------------------------------------------------------------------
- */
+/* --- an answer -------------------------------------------------------------------------------- */
 static void write_question(const struct camera_reader *r, struct kn_buf *out)
 {
     struct kn_json_writer w;

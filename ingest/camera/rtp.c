@@ -20,8 +20,7 @@ enum {
     WAVE_MULAW = 7,
 };
 
-/* --- tracks of sound ---------------------------------------------------------------------------
- */
+/* --- tracks of sound -------------------------------------------------------------------------- */
 static void describe_audio(struct camera_rtp *rtp, const char *id, unsigned hz, unsigned channels)
 {
     rtp->track = (struct kn_mkv_track){.type = KN_MKV_AUDIO,
@@ -110,8 +109,7 @@ static int init_aac(struct camera_rtp *rtp, const struct camera_media *media)
     return r;
 }
 
-/* --- pictures ----------------------------------------------------------------------------------
- */
+/* --- pictures --------------------------------------------------------------------------------- */
 static bool is_picture(const struct camera_rtp *rtp)
 {
     return rtp->codec <= CAMERA_H265;
@@ -276,8 +274,7 @@ static void take_picture(struct camera_rtp *rtp, struct kn_bytes payload, bool m
         end_frame(rtp);
 }
 
-/* --- sound -------------------------------------------------------------------------------------
- */
+/* --- sound ------------------------------------------------------------------------------------ */
 /* RFC 3640, 3.3.6: sizes of the units, then the units. One that is larger than a packet comes in
  * several, the last of which has the marker. */
 static void take_aac(struct camera_rtp *rtp, struct kn_bytes payload, bool marker)
@@ -322,8 +319,7 @@ static void take_sound(struct camera_rtp *rtp, struct kn_bytes payload, bool mar
         rtp->ops->frame(rtp->ctx, rtp->time, true, payload);
 }
 
-/* --- packets -----------------------------------------------------------------------------------
- */
+/* --- packets ---------------------------------------------------------------------------------- */
 /* The payload, without what pads and extends it. */
 static bool read_head(const struct camera_rtp *rtp, struct kn_bytes packet, struct kn_bytes *ret)
 {
@@ -391,8 +387,7 @@ void camera_rtp_packet(struct camera_rtp *rtp, struct kn_bytes packet)
     }
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 /* Parameter sets of a=fmtp, with or without the padding of base64. */
 static void put_sprop(struct camera_rtp *rtp, struct kn_str list)
 {

@@ -94,8 +94,7 @@ static void fail(struct camera_source *s, enum camera_fault fault, const char *s
     g_mutex_unlock(&s->lock);
 }
 
-/* --- frames ------------------------------------------------------------------------------------
- */
+/* --- frames ----------------------------------------------------------------------------------- */
 static void give_header_locked(struct camera_source *s)
 {
     struct kn_mkv_header header = {.timestamp_scale_ns = 1000000};
@@ -277,8 +276,7 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
     return GST_FLOW_OK;
 }
 
-/* --- the pipeline ------------------------------------------------------------------------------
- */
+/* --- the pipeline ----------------------------------------------------------------------------- */
 void camera_left_out_add(char *list, size_t cap, const char *media, const char *encoding)
 {
     size_t len = strlen(list);
@@ -359,8 +357,7 @@ static bool attach(struct camera_source *s, GstPad *pad, const char *text, struc
     return ok;
 }
 
-/* --- the camera's clock ------------------------------------------------------------------------
- */
+/* --- the camera's clock ----------------------------------------------------------------------- */
 /* A packet, in order: its own time stands at its fifth byte (RFC 3550, 5.1). */
 static GstPadProbeReturn on_packet(GstPad *pad, GstPadProbeInfo *info, gpointer arg)
 {

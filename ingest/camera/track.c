@@ -14,8 +14,7 @@ enum {
     OPUS_HEAD_BYTES = 19,
 };
 
-/* --- chains ------------------------------------------------------------------------------------
- */
+/* --- chains ----------------------------------------------------------------------------------- */
 static const struct chain {
     const char *media, *encoding; /* of SDP's a=rtpmap */
     const char *text;
@@ -54,8 +53,7 @@ const char *camera_track_chain(const GstStructure *rtp)
     return NULL;
 }
 
-/* --- descriptions ------------------------------------------------------------------------------
- */
+/* --- descriptions ----------------------------------------------------------------------------- */
 void camera_track_init(struct camera_track *track)
 {
     *track = (struct camera_track){0};

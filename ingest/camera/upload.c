@@ -96,8 +96,7 @@ int camera_upload_send(struct camera_upload *u, struct kn_bytes head, struct kn_
     return u->out.error;
 }
 
-/* --- what the server says ----------------------------------------------------------------------
- */
+/* --- what the server says --------------------------------------------------------------------- */
 struct ack {
     char event[32], code[64];
     uint64_t timecode;

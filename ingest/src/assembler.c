@@ -296,8 +296,7 @@ void ingest_assembler_committed(struct ingest_assembler *a, const struct storage
     a->fault.ack.number = p.number;
 }
 
-/* --- events ------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static int lead_add(struct ingest_assembler *a, struct kn_bytes raw)
 {

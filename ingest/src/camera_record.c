@@ -45,8 +45,7 @@ static void done(struct kn_buf *plain)
     kn_buf_done(plain);
 }
 
-/* --- what is in them ---------------------------------------------------------------------------
- */
+/* --- what is in them -------------------------------------------------------------------------- */
 static void append_text(struct kn_buf *dst, const char *text)
 {
     kn_buf_append_varint(dst, strlen(text));
@@ -163,8 +162,7 @@ static int read_secret(struct kn_bytes record, struct ingest_camera_secret *ret)
                : 0;
 }
 
-/* --- in the catalogue --------------------------------------------------------------------------
- */
+/* --- in the catalogue ------------------------------------------------------------------------- */
 static int put_sealed(struct storage_meta *meta, const uint8_t key[KN_AEAD_KEY_BYTES],
                       struct kn_bytes at, struct kn_buf *plain)
 {

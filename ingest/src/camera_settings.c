@@ -12,8 +12,7 @@ const char *ingest_camera_transport_name(enum ingest_camera_transport transport)
     return names[transport];
 }
 
-/* --- URLs --------------------------------------------------------------------------------------
- */
+/* --- URLs ------------------------------------------------------------------------------------- */
 static int unescape(struct kn_str text, char *dst, size_t cap)
 {
     size_t len = 0;

@@ -47,8 +47,7 @@ int ingest_camera_fault(struct ingest *ingest, struct kn_api_call *call, int r)
     return r;
 }
 
-/* --- as it is shown ----------------------------------------------------------------------------
- */
+/* --- as it is shown --------------------------------------------------------------------------- */
 enum ingest_CameraTransport ingest_transport_shown(enum ingest_camera_transport transport)
 {
     static const enum ingest_CameraTransport transports[] = {

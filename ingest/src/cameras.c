@@ -73,20 +73,13 @@ struct ingest_cameras {
     size_t worker_count;
 };
 
-/* --- the list ----------------------------------------------------------------------------------
- */
+/* --- the list --------------------------------------------------------------------------------- */
 static size_t at_name_locked(const struct ingest_cameras *cs, struct kn_str name, bool *ret_found)
 {
-    size_t low = 0, high = cs->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (kn_str_cmp(kn_str_from(cs->cameras[mid]->view.name), name) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    *ret_found = low < cs->count && kn_str_eq(kn_str_from(cs->cameras[low]->view.name), name);
-    return low;
+    size_t at =
+        KN_BISECT(i, 0, cs->count, kn_str_cmp(kn_str_from(cs->cameras[i]->view.name), name) < 0);
+    *ret_found = at < cs->count && kn_str_eq(kn_str_from(cs->cameras[at]->view.name), name);
+    return at;
 }
 
 static struct camera *find_locked(const struct ingest_cameras *cs, struct kn_str name)
@@ -148,8 +141,7 @@ static void erase_locked(struct ingest_cameras *cs, size_t at)
     free(camera);
 }
 
-/* --- what workers are told ---------------------------------------------------------------------
- */
+/* --- what workers are told -------------------------------------------------------------------- */
 static void write_order(struct kn_json_writer *w, const struct ingest_cameras *cs,
                         const struct ingest_camera_view *view)
 {
@@ -211,8 +203,7 @@ static void wake(struct ingest_cameras *cs)
     (void) !write(cs->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
-/* --- what workers say --------------------------------------------------------------------------
- */
+/* --- what workers say ------------------------------------------------------------------------- */
 static void show_locked(struct camera *camera)
 {
     struct kn_str name = kn_str_from(camera->view.name);
@@ -324,8 +315,7 @@ static void listen_locked(struct ingest_cameras *cs, size_t worker)
     }
 }
 
-/* --- schedules ---------------------------------------------------------------------------------
- */
+/* --- schedules -------------------------------------------------------------------------------- */
 static void schedule_locked(struct camera *camera)
 {
     const struct ingest_camera_times *times = &camera->view.settings.times;
@@ -362,8 +352,7 @@ static void look_at_clock_locked(struct ingest_cameras *cs, struct camera *camer
         kn_log_info("camera_rests", "stream=%s next_ms=%" PRId64, view->name, view->next_ms);
 }
 
-/* --- the thread --------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 /* Workers that are needed run and know their cameras; returns how long that may rest, in ms. */
 static int tend_locked(struct ingest_cameras *cs)
 {
@@ -460,8 +449,7 @@ static void *main_of(void *arg)
     return NULL;
 }
 
-/* --- operations --------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------- */
 /* What a camera with a secret is to be connected to. */
 static int resolve(struct ingest_cameras *cs, struct ingest_camera_settings *settings)
 {
@@ -576,8 +564,7 @@ int ingest_cameras_next(struct ingest_cameras *cs, struct kn_str after,
     return 0;
 }
 
-/* --- secrets -----------------------------------------------------------------------------------
- */
+/* --- secrets ---------------------------------------------------------------------------------- */
 static bool has_secret(const struct camera *camera, struct kn_str name)
 {
     return kn_str_eq(ingest_camera_secret_name(kn_str_from(camera->view.settings.edge.secret_arn)),
@@ -654,8 +641,7 @@ int ingest_cameras_secret_list(struct ingest_cameras *cs, struct kn_str after, s
     return ingest_camera_secret_list(storage_meta_of(cs->storage), cs->key, after, most, each, ctx);
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
                        struct kn_clock *clock, struct ingest_cameras **ret)
 {

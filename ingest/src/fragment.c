@@ -45,8 +45,7 @@ static int fault(struct ingest_fragment *f, enum ingest_error error, struct kn_e
                    text);
 }
 
-/* --- the header --------------------------------------------------------------------------------
- */
+/* --- the header ------------------------------------------------------------------------------- */
 
 static uint32_t crc_add(uint32_t crc, const void *ptr, size_t len)
 {
@@ -109,8 +108,7 @@ int ingest_fragment_header(struct ingest_fragment *f, const struct kn_mkv_header
     return 0;
 }
 
-/* --- its start ---------------------------------------------------------------------------------
- */
+/* --- its start -------------------------------------------------------------------------------- */
 
 void ingest_fragment_reset(struct ingest_fragment *f)
 {
@@ -166,8 +164,7 @@ void ingest_fragment_opened(struct ingest_fragment *f, uint32_t cluster_offset)
     f->lead_tag_count = 0;
 }
 
-/* --- metadata ----------------------------------------------------------------------------------
- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 static bool is_end(struct kn_str name)
 {
@@ -246,8 +243,7 @@ int ingest_fragment_tags(struct ingest_fragment *f, const struct kn_mkv_event *e
     return 0;
 }
 
-/* --- frames ------------------------------------------------------------------------------------
- */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 static struct ingest_track *track_find(struct ingest_fragment *f, uint64_t number)
 {
@@ -332,8 +328,7 @@ bool ingest_fragment_frame(struct ingest_fragment *f, unsigned i, struct storage
     return true;
 }
 
-/* --- its end -----------------------------------------------------------------------------------
- */
+/* --- its end ---------------------------------------------------------------------------------- */
 
 /* The latest frame's own length: as said, else as the last two were apart. */
 static int64_t own_ns_of(const struct ingest_track *t)

@@ -11,8 +11,7 @@ enum {
     LIST_RESULTS_DEFAULT = 100
 };
 
-/* --- as it is shown ----------------------------------------------------------------------------
- */
+/* --- as it is shown --------------------------------------------------------------------------- */
 static struct kn_api_i64 number_of(uint64_t value)
 {
     return (struct kn_api_i64){true, (int64_t) value};
@@ -114,8 +113,7 @@ static int no_camera(struct kn_api_call *call, const struct storage_stream *stre
                         "The stream " KN_STR_FMT " has no camera.", KN_STR_ARG(stream->name));
 }
 
-/* --- operations --------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------- */
 struct put {
     struct ingest_camera_source source;
     struct ingest_camera_times times;

@@ -18,8 +18,7 @@ enum {
     BYTES_PER_MB = 1 << 20,
 };
 
-/* --- as it is shown ----------------------------------------------------------------------------
- */
+/* --- as it is shown --------------------------------------------------------------------------- */
 /* One that no edge configuration was given for belongs to a hub of ours. */
 static struct kn_str hub_of(struct kn_api_call *call, const struct ingest_camera_view *view)
 {
@@ -172,8 +171,7 @@ static int show_jobs(struct kn_api_call *call, const struct ingest_camera_view *
                : ingest_text_shown(call, kn_str_from(status->said), &recorder->JobStatusDetails);
 }
 
-/* --- StartEdgeConfigurationUpdate --------------------------------------------------------------
- */
+/* --- StartEdgeConfigurationUpdate ------------------------------------------------------------- */
 struct start {
     struct kn_api_call *call;
     const struct storage_stream *stream;
@@ -322,8 +320,7 @@ int ingest_op_StartEdgeConfigurationUpdate(struct ingest *ingest,
     return 0;
 }
 
-/* --- the others --------------------------------------------------------------------------------
- */
+/* --- the others ------------------------------------------------------------------------------- */
 static int no_config(struct kn_api_call *call, const struct storage_stream *stream)
 {
     return kn_api_fault(call, "StreamEdgeConfigurationNotFoundException",

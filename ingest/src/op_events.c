@@ -105,8 +105,7 @@ int ingest_op_DescribeFragmentEvents(struct ingest *ingest,
     return out->DataStreamName.ptr ? 0 : -ENOMEM;
 }
 
-/* --- as a tag -----------------------------------------------------------------------------------
- */
+/* --- as a tag --------------------------------------------------------------------------------- */
 static bool is_event_tag(struct kn_str key)
 {
     return kn_str_eq(key, KN_STR(STORAGE_EVENT_STREAM_TAG));

@@ -27,7 +27,7 @@ static int edit_tags(void *ctx, const struct storage_stream *now,
                      struct storage_stream_draft *draft)
 {
     const struct tag_edit *edit = ctx;
-    if (memcmp(&now->id, edit->id, sizeof now->id) != 0)
+    if (storage_id_cmp(&now->id, edit->id) != 0)
         return -ENOENT; /* another stream of that name by now */
     draft->keep_version = true;
     for (size_t i = 0; i < edit->put_count; i++) {

@@ -65,8 +65,7 @@ struct ingest_rtsp {
     bool started;
 };
 
-/* --- what it says ------------------------------------------------------------------------------
- */
+/* --- what it says ----------------------------------------------------------------------------- */
 struct message {
     struct kn_str event, stream, peer, key, said;
     uint64_t connections, pushes, viewers;
@@ -121,8 +120,7 @@ static void heard(struct kn_bytes packet)
     kn_arena_done(&arena);
 }
 
-/* --- the thread --------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 static void tell(struct ingest_rtsp *rtsp)
 {
     struct kn_buf out;
@@ -207,8 +205,7 @@ static void *main_of(void *arg)
     return NULL;
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_conf *given,
                     struct kn_clock *clock, struct ingest_rtsp **ret)
 {

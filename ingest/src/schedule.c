@@ -56,8 +56,7 @@ static void add(struct ingest_schedule_set *set, unsigned bit)
     set->bits[bit / 64] |= (uint64_t) 1 << bit % 64;
 }
 
-/* --- the language ------------------------------------------------------------------------------
- */
+/* --- the language ----------------------------------------------------------------------------- */
 static int bad(struct kn_err *err, const struct field *field, struct kn_str text, const char *why)
 {
     return kn_fail(
@@ -231,8 +230,7 @@ int ingest_schedule_parse(struct kn_str expression, uint32_t duration_s,
     return days_of(text, ret, err);
 }
 
-/* --- the calendar ------------------------------------------------------------------------------
- */
+/* --- the calendar ----------------------------------------------------------------------------- */
 static bool is_leap(unsigned year)
 {
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

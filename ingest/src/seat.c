@@ -77,7 +77,7 @@ static struct seat *find_locked(struct ingest_seats *seats, const struct storage
 {
     kn_lock_assert_held(&seats->lock);
     for (struct seat *s = *bucket_of(seats, stream); s; s = s->next)
-        if (memcmp(&s->stream, stream, sizeof *stream) == 0)
+        if (storage_id_cmp(&s->stream, stream) == 0)
             return s;
     return NULL;
 }

@@ -153,8 +153,7 @@ static void nudge(struct ingest_upload *u)
     kn_http_wake(u->sitter.ref, WAKE_PULL);
 }
 
-/* --- storage's threads -------------------------------------------------------------------------
- */
+/* --- storage's threads ------------------------------------------------------------------------ */
 
 static void on_committed(void *ctx, const struct storage_fragment *fragment, bool duplicate,
                          int result)
@@ -200,8 +199,7 @@ static const struct storage_writer_events writer_events = {
     .followed = on_followed,
 };
 
-/* --- ends --------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 /* Gives writer and seat to whoever comes next. */
 static void let_go(struct ingest_upload *u)
@@ -296,8 +294,7 @@ static void refuse(struct ingest_upload *u, int status, const char *name, const 
     close_now(u);
 }
 
-/* --- beginnings --------------------------------------------------------------------------------
- */
+/* --- beginnings ------------------------------------------------------------------------------- */
 
 static void answer(struct ingest_upload *u)
 {
@@ -366,8 +363,7 @@ static void open_writer(struct ingest_upload *u)
     resume(u);
 }
 
-/* --- time --------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void tick_waiting(struct ingest_upload *u, int64_t now)
 {
@@ -477,8 +473,7 @@ static void rearm(struct ingest_upload *u)
     kn_http_deadline(u->req, kn_max_i64(in_ms, 10));
 }
 
-/* --- the body ----------------------------------------------------------------------------------
- */
+/* --- the body --------------------------------------------------------------------------------- */
 
 /* Notes when commits were handed in, to tell how long PERSISTED took. */
 static void note_commits(struct ingest_upload *u)
@@ -606,8 +601,7 @@ static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
     return n;
 }
 
-/* --- what the HTTP engine calls ----------------------------------------------------------------
- */
+/* --- what the HTTP engine calls --------------------------------------------------------------- */
 
 static int on_head(struct kn_http_req *req, void **ctx)
 {

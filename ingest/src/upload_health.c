@@ -62,7 +62,7 @@ static struct entry *find_locked(struct ingest_healths *healths, const struct st
 {
     kn_lock_assert_held(&healths->lock);
     for (struct entry *e = *bucket_of(healths, stream); e; e = e->next)
-        if (memcmp(&e->stream, stream, sizeof *stream) == 0)
+        if (storage_id_cmp(&e->stream, stream) == 0)
             return e;
     return NULL;
 }

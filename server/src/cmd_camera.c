@@ -69,8 +69,7 @@ static int call_end(struct call *call, const char *path)
     return server_local_call(call->dir, path, kn_buf_str(&call->body), &call->answer, &call->err);
 }
 
-/* --- add, rm -----------------------------------------------------------------------------------
- */
+/* --- add, rm ---------------------------------------------------------------------------------- */
 static const char *password_of(const struct server_args *args)
 {
     const char *given = server_args_get(args, "password");
@@ -174,8 +173,7 @@ static enum server_exit drop(struct call *call, const struct server_args *args)
     return SERVER_EXIT_OK;
 }
 
-/* --- secrets -----------------------------------------------------------------------------------
- */
+/* --- secrets ---------------------------------------------------------------------------------- */
 static int secret_put(struct call *call, const struct server_args *args)
 {
     struct kn_buf arn;
@@ -202,8 +200,7 @@ static int secret_drop(struct call *call, const struct server_args *args)
     return code;
 }
 
-/* --- list, show --------------------------------------------------------------------------------
- */
+/* --- list, show ------------------------------------------------------------------------------- */
 /* The members of a camera that a line is made of, and where they go. */
 struct line {
     char name[257], state[16], url[200], fault[32], message[300], codec[64];
@@ -360,8 +357,7 @@ static enum server_exit show(struct call *call, const struct server_args *args)
     return SERVER_EXIT_OK;
 }
 
-/* --- probe -------------------------------------------------------------------------------------
- */
+/* --- probe ------------------------------------------------------------------------------------ */
 static enum server_exit probe(const struct server_config *config, const struct server_args *args)
 {
     char program[PATH_MAX];

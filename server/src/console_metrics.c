@@ -43,8 +43,7 @@ static int bad(struct console_call *call, const char *text)
     return -EINVAL;
 }
 
-/* --- what is asked for --------------------------------------------------------------------------
- */
+/* --- what is asked for ------------------------------------------------------------------------ */
 static int read_metric(struct console_call *call, struct question *q)
 {
     struct kn_str name = console_query_find(call, "MetricName");
@@ -111,8 +110,7 @@ static int read_times(struct console_call *call, struct question *q)
     return 0;
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer ------------------------------------------------------------------------------- */
 static double value_of(const struct kn_history_bucket *bucket, enum statistic what)
 {
     switch (what) {

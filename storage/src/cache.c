@@ -7,8 +7,7 @@
 
 #include "core/crypto.h"
 
-/* --- sealed chunks ------------------------------------------------------------------------------
- */
+/* --- sealed chunks ---------------------------------------------------------------------------- */
 static void unlink_locked(struct storage *storage, struct storage_chunk *chunk)
 {
     if (chunk->newer)
@@ -41,8 +40,8 @@ static struct storage_chunk *find_locked(struct storage *storage, const struct s
                                          uint64_t seq)
 {
     struct storage_chunk *chunk = storage->sealed_newest;
-    while (chunk && (chunk->index.head.name.seq != seq ||
-                     memcmp(&chunk->stream, stream, sizeof(*stream)) != 0))
+    while (chunk &&
+           (chunk->index.head.name.seq != seq || storage_id_cmp(&chunk->stream, stream) != 0))
         chunk = chunk->older;
     return chunk;
 }
@@ -100,8 +99,7 @@ void storage_sealed_clear(struct storage *storage)
     }
 }
 
-/* --- headers
- * --------------------------------------------------------------------------------------- */
+/* --- headers ---------------------------------------------------------------------------------- */
 int storage_header_new(struct kn_bytes bytes, struct storage_header **ret)
 {
     struct storage_header *header = malloc(sizeof(*header) + bytes.len);
@@ -132,8 +130,7 @@ static struct storage_cached_header *slot_locked(struct storage *storage,
 {
     for (size_t i = 0; i < STORAGE_HEADERS_CACHED; i++) {
         struct storage_cached_header *slot = &storage->headers[i];
-        if (slot->header && slot->hash == hash &&
-            memcmp(&slot->stream, stream, sizeof(*stream)) == 0)
+        if (slot->header && slot->hash == hash && storage_id_cmp(&slot->stream, stream) == 0)
             return slot;
     }
     return NULL;

@@ -32,43 +32,20 @@ struct kn_bytes storage_name_key(struct kn_str name, char dst[STORAGE_NAME_KEY_B
 }
 
 /* --- the index -------------------------------------------------------------------------------- */
-static int id_cmp(const struct storage_id *a, const struct storage_id *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes);
-}
-
 size_t storage_catalogue_at_name_locked(struct storage_catalogue *cat, struct kn_str name,
                                         bool *ret_found)
 {
-    size_t low = 0, high = cat->count;
-    *ret_found = false;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = kn_str_cmp(cat->by_name[mid]->name, name);
-        *ret_found |= order == 0;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    size_t at = KN_BISECT(i, 0, cat->count, kn_str_cmp(cat->by_name[i]->name, name) < 0);
+    *ret_found = at < cat->count && kn_str_cmp(cat->by_name[at]->name, name) == 0;
+    return at;
 }
 
 size_t storage_catalogue_at_id_locked(struct storage_catalogue *cat, const struct storage_id *id,
                                       bool *ret_found)
 {
-    size_t low = 0, high = cat->count;
-    *ret_found = false;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = id_cmp(&cat->by_id[mid]->id, id);
-        *ret_found |= order == 0;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    size_t at = KN_BISECT(i, 0, cat->count, storage_id_cmp(&cat->by_id[i]->id, id) < 0);
+    *ret_found = at < cat->count && storage_id_cmp(&cat->by_id[at]->id, id) == 0;
+    return at;
 }
 
 int storage_catalogue_reserve_locked(struct storage_catalogue *cat, size_t count)

@@ -53,8 +53,7 @@ static void line(struct check *c, bool problem, const char *fmt, ...)
     c->say(c->ctx, text);
 }
 
-/* --- what the catalogue names -------------------------------------------------------------------
- */
+/* --- what the catalogue names ----------------------------------------------------------------- */
 static int remember(struct check *c, const struct known *known)
 {
     if (c->count == c->cap) {
@@ -104,14 +103,13 @@ static int on_open(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64
 static int compare_known(const void *a, const void *b)
 {
     const struct known *x = a, *y = b;
-    int order = memcmp(&x->stream, &y->stream, sizeof(x->stream));
+    int order = storage_id_cmp(&x->stream, &y->stream);
     if (order == 0)
         order = x->name.seq < y->name.seq ? -1 : x->name.seq > y->name.seq;
     return order ? order : (int) x->open - (int) y->open; /* sealed first */
 }
 
-/* --- one chunk
- * ------------------------------------------------------------------------------------- */
+/* --- one chunk -------------------------------------------------------------------------------- */
 static void check_fragment(struct check *c, struct storage_chunk *chunk, uint32_t at,
                            const char *path, struct kn_buf *buf)
 {
@@ -170,7 +168,7 @@ static int open_sealed(struct check *c, const struct known *k, const char *path,
         return r;
     struct storage_chunk_row row;
     storage_chunk_row_of(chunk, &row);
-    if (memcmp(&chunk->stream, &k->stream, sizeof(k->stream)) != 0 || !same_row(&row, &k->row))
+    if (storage_id_cmp(&chunk->stream, &k->stream) != 0 || !same_row(&row, &k->row))
         line(c, true, "problem catalogue file=%s what=row differs from the chunk", path);
     *ret = KN_MOVE(chunk);
     return 0;
@@ -243,7 +241,7 @@ static int check_chunks(struct check *c)
     int r = 0;
     for (size_t i = 0; i < c->count && r == 0; i++) {
         const struct known *k = &c->list[i];
-        bool same_stream = i > 0 && memcmp(&k[-1].stream, &k->stream, sizeof(k->stream)) == 0;
+        bool same_stream = i > 0 && storage_id_cmp(&k[-1].stream, &k->stream) == 0;
         if (!same_stream) {
             c->result.streams++;
             c->last_seq = 0;
@@ -257,8 +255,7 @@ static int check_chunks(struct check *c)
     return r;
 }
 
-/* --- files nobody knows
- * ------------------------------------------------------------------------------ */
+/* --- files nobody knows ----------------------------------------------------------------------- */
 struct walk {
     struct check *c;
     const char *path;

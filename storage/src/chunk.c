@@ -427,7 +427,7 @@ int storage_chunk_load_sealed(struct storage_chunk *chunk, uint64_t footer_offse
     int r = read_footer(chunk, footer_offset, nowait);
     if (r < 0)
         return r;
-    if (memcmp(&chunk->index.head.stream, &chunk->stream, sizeof(chunk->stream)) != 0 ||
+    if (storage_id_cmp(&chunk->index.head.stream, &chunk->stream) != 0 ||
         chunk->index.head.name.seq != seq)
         return -EBADMSG;
     chunk->seed = storage_format_seed(chunk->index.head.id);

@@ -304,16 +304,9 @@ struct storage_keyring {
 
 static size_t at_id_locked(struct storage_keyring *ring, struct kn_str id, bool *ret_found)
 {
-    size_t low = 0, high = ring->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (kn_str_cmp(ring->entries[mid].key->id, id) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    *ret_found = low < ring->count && kn_str_eq(ring->entries[low].key->id, id);
-    return low;
+    size_t at = KN_BISECT(i, 0, ring->count, kn_str_cmp(ring->entries[i].key->id, id) < 0);
+    *ret_found = at < ring->count && kn_str_eq(ring->entries[at].key->id, id);
+    return at;
 }
 
 static struct kn_key *ref(struct kn_key *key)

@@ -115,42 +115,21 @@ int storage_cursor_chunk(struct storage_cursor *c, const struct storage_chunk_ro
 
 uint32_t storage_index_after_seq(const struct storage_index *index, uint64_t seq)
 {
-    uint32_t low = 0, high = index->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (storage_entry_seq(storage_index_entry(index, middle), &index->head) <= seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, index->count,
+                     storage_entry_seq(storage_index_entry(index, i), &index->head) <= seq);
 }
 
 uint32_t storage_index_at_server(const struct storage_index *index, int64_t ts_ms)
 {
-    uint32_t low = 0, high = index->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (storage_entry_server_ts(storage_index_entry(index, middle), &index->head) < ts_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, index->count,
+                     storage_entry_server_ts(storage_index_entry(index, i), &index->head) < ts_ms);
 }
 
 uint32_t storage_index_at_producer(const struct storage_index *index, int64_t ts_ms)
 {
     kn_assert(index->producer_ascends || index->count == 0);
-    uint32_t low = 0, high = index->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (storage_entry_producer_ts(storage_index_entry(index, middle)) < ts_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, index->count,
+                     storage_entry_producer_ts(storage_index_entry(index, i)) < ts_ms);
 }
 
 void storage_cursor_fragment(const struct storage_chunk *chunk, uint32_t at,

@@ -57,15 +57,7 @@ static void drop_sums(struct storage_directory *dir, const struct storage_chunk_
 /* First row whose chunk is not older than seq. */
 static size_t lower_bound(const struct storage_directory *dir, uint64_t seq)
 {
-    size_t low = 0, high = dir->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (dir->rows[middle].name.seq < seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, dir->count, dir->rows[i].name.seq < seq);
 }
 
 static bool ascends(const struct storage_directory *dir, size_t at)
@@ -157,29 +149,17 @@ uint64_t storage_row_last_seq(const struct storage_chunk_row *row)
 
 size_t storage_directory_after(const struct storage_directory *dir, uint64_t seq)
 {
-    size_t low = 0, high = dir->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (storage_row_last_seq(&dir->rows[middle]) <= seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, dir->count, storage_row_last_seq(&dir->rows[i]) <= seq);
+}
+
+static int64_t last_server_ts(const struct storage_chunk_row *row)
+{
+    return row->count ? row->last_server_ts_ms : row->name.server_ts_ms;
 }
 
 size_t storage_directory_at_server(const struct storage_directory *dir, int64_t ts_ms)
 {
-    size_t low = 0, high = dir->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct storage_chunk_row *row = &dir->rows[middle];
-        if ((row->count ? row->last_server_ts_ms : row->name.server_ts_ms) < ts_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, dir->count, last_server_ts(&dir->rows[i]) < ts_ms);
 }
 
 static void row_count(struct storage_chunk_row *row, const struct storage_fragment *f)

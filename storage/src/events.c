@@ -37,8 +37,7 @@ void storage_event_sink_of(const struct storage_stream *stream, struct storage_e
     ret->bound = true;
 }
 
-/* --- setting ------------------------------------------------------------------------------------
- */
+/* --- setting ---------------------------------------------------------------------------------- */
 struct edit {
     const struct storage_id *stream;
     struct storage_event_sink sink;
@@ -49,7 +48,7 @@ static int edit_sink(void *ctx, const struct storage_stream *now,
                      struct storage_stream_draft *draft)
 {
     struct edit *edit = ctx;
-    if (memcmp(&now->id, edit->stream, sizeof(now->id)) != 0)
+    if (storage_id_cmp(&now->id, edit->stream) != 0)
         return -ENOENT; /* another stream of that name by now */
     size_t at = 0;
     while (at < draft->tag_count &&
@@ -87,7 +86,7 @@ static bool is_set(const struct storage_event_sink *now, const struct storage_ev
     if (now->name.len == 0 || wanted->name.len == 0)
         return now->name.len == wanted->name.len;
     return kn_str_eq(now->name, wanted->name) && now->bound &&
-           memcmp(&now->id, &wanted->id, sizeof(now->id)) == 0;
+           storage_id_cmp(&now->id, &wanted->id) == 0;
 }
 
 int storage_events_set(struct storage *storage, struct storage_event_sender *sender,
@@ -123,8 +122,7 @@ void storage_events_hold(struct storage *storage, const struct storage_id *strea
         log->events_seq = seq;
 }
 
-/* --- gates --------------------------------------------------------------------------------------
- */
+/* --- gates ------------------------------------------------------------------------------------ */
 struct kn_gate *storage_streams_gate(struct storage *storage)
 {
     return &storage->streams_gate;

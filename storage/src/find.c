@@ -142,16 +142,9 @@ static size_t first_row(const struct storage_directory *dir, const struct bounds
         at = kn_max_u64(at, storage_directory_at_server(dir, b->from_ms));
     if (!dir->producer_ascends || b->producer_from_ms == INT64_MIN)
         return at;
-    size_t low = at, high = dir->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (dir->rows[middle].count > 0 &&
-            dir->rows[middle].producer_ts_ms_max < b->producer_from_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, at, dir->count,
+                     dir->rows[i].count > 0 &&
+                         dir->rows[i].producer_ts_ms_max < b->producer_from_ms);
 }
 
 static bool past(const struct storage_directory *dir, const struct storage_chunk_row *row,
@@ -323,8 +316,7 @@ int storage_find_number(struct storage *storage, const struct storage_id *stream
     return 0;
 }
 
-/* --- reading ahead ------------------------------------------------------------------------------
- */
+/* --- reading ahead ---------------------------------------------------------------------------- */
 
 struct ahead { /* a sealed chunk that is not open yet */
     struct storage_number name;
@@ -413,8 +405,7 @@ void storage_find_ahead(struct storage *storage, const struct storage_id *stream
     }
 }
 
-/* --- the one at a time ---------------------------------------------------------------------------
- */
+/* --- the one at a time ------------------------------------------------------------------------ */
 /* Whether f still covers the time when `next` (NULL: none) follows it. */
 static bool covers(const struct storage_fragment *f, const struct storage_fragment *next,
                    int64_t start_ms, int64_t next_start_ms, int64_t at_ms)
@@ -506,16 +497,8 @@ static void consider_chunk(const struct storage_chunk *chunk, int64_t floor_ts_m
 /* First row of an ascending directory whose fragments all start after the time. */
 static size_t first_row_later(const struct storage_directory *dir, int64_t at_ms)
 {
-    size_t low = 0, high = dir->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct storage_chunk_row *row = &dir->rows[middle];
-        if (row->count > 0 && row->producer_ts_ms_min <= at_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, dir->count,
+                     dir->rows[i].count > 0 && dir->rows[i].producer_ts_ms_min <= at_ms);
 }
 
 static bool row_spans(const struct storage_chunk_row *row, int64_t at_ms)
@@ -633,8 +616,7 @@ int storage_find_at(struct storage *storage, const struct storage_id *stream,
     return r;
 }
 
-/* --- duplicates
- * ------------------------------------------------------------------------------------- */
+/* --- duplicates ------------------------------------------------------------------------------- */
 static bool equal_in_chunk(const struct storage_chunk *chunk, const struct storage_arrival *a,
                            struct storage_fragment *ret)
 {

@@ -251,8 +251,7 @@ int64_t storage_entry_producer_ts(const uint8_t *entry)
     return (int64_t) storage_get_u64(entry + 12);
 }
 
-/* --- the index ---------------------------------------------------------------------------------
- */
+/* --- the index -------------------------------------------------------------------------------- */
 void storage_index_done(struct storage_index *index)
 {
     free(index->entries);

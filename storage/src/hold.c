@@ -98,29 +98,23 @@ void storage_holds_done(struct storage_holds *holds)
     kn_lock_done(&holds->change);
 }
 
+static int compare(const struct storage_held *held, const struct storage_id *stream,
+                   struct kn_str name)
+{
+    int order = storage_id_cmp(&held->stream, stream);
+    return order ? order : kn_str_cmp(held->hold.name, name);
+}
+
 /* The first that is not before (stream, name). */
 static size_t lower_bound_locked(const struct storage_holds *holds, const struct storage_id *stream,
                                  struct kn_str name)
 {
-    size_t low = 0, high = holds->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct storage_held *held = holds->items[middle];
-        int order = memcmp(held->stream.bytes, stream->bytes, sizeof(stream->bytes));
-        if (order == 0)
-            order = kn_str_cmp(held->hold.name, name);
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return KN_BISECT(i, 0, holds->count, compare(holds->items[i], stream, name) < 0);
 }
 
 static bool is_of(const struct storage_holds *holds, size_t at, const struct storage_id *stream)
 {
-    return at < holds->count &&
-           memcmp(holds->items[at]->stream.bytes, stream->bytes, sizeof(stream->bytes)) == 0;
+    return at < holds->count && storage_id_cmp(&holds->items[at]->stream, stream) == 0;
 }
 
 static size_t count_locked(const struct storage_holds *holds, const struct storage_id *stream,

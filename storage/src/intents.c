@@ -54,8 +54,7 @@ int storage_intent_fence(const struct storage_chunk *chunk, uint64_t trusted_upt
     return storage_meta_put(meta, name, (struct kn_bytes){value, sizeof(value)}, version, &version);
 }
 
-/* --- rounds -----------------------------------------------------------------------------------
- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 static size_t take_locked(struct storage_intents *in, struct storage_intents_round *round)
 {
     kn_lock_assert_held(&in->lock);

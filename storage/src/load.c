@@ -140,8 +140,7 @@ int storage_log_load_tail(struct storage_log *log)
     return r;
 }
 
-/* --- giving back -------------------------------------------------------------------------------
- */
+/* --- giving back ------------------------------------------------------------------------------ */
 /* Rows older than the newest, but for live ones, which are nowhere else. */
 static void shorten_locked(struct storage_log *log)
 {

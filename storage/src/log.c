@@ -75,8 +75,7 @@ void storage_log_run(struct storage_log *log)
     storage_io_add(&log->storage->io, log, true);
 }
 
-/* --- ends of chunks ----------------------------------------------------------------------------
- */
+/* --- ends of chunks --------------------------------------------------------------------------- */
 /* Once nothing is on its way into a closing chunk, it is sealed. */
 static void maybe_seal_locked(struct storage_log *log, struct storage_chunk *chunk)
 {
@@ -168,8 +167,7 @@ void storage_chunk_fail_locked(struct storage_log *log, struct storage_chunk *ch
     storage_chunk_close_locked(log, chunk); /* what is in it is good: room to seal is kept */
 }
 
-/* --- telling results ----------------------------------------------------------------------------
- */
+/* --- telling results -------------------------------------------------------------------------- */
 /* A durable fragment joins its chunk's index. Room was made before it was written. */
 static void make_visible_locked(struct storage_log *log, struct storage_arrival *a)
 {

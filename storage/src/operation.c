@@ -106,8 +106,7 @@ static void run_header(struct storage_log *log, struct storage_op *op)
     kn_lock_give(&log->lock);
 }
 
-/* --- parts ---------------------------------------------------------------------------------------
- */
+/* --- parts ------------------------------------------------------------------------------------ */
 struct gathered {
     struct iovec iov[IOV_MAX_OURS];
     int count;
@@ -196,8 +195,7 @@ static void run_write(struct storage_log *log, struct storage_op *op)
     storage_writers_wake(log);
 }
 
-/* --- commit
- * --------------------------------------------------------------------------------------- */
+/* --- commit ----------------------------------------------------------------------------------- */
 static int build_record_locked(struct storage_log *log, struct storage_arrival *a,
                                struct kn_buf *out)
 {
@@ -354,8 +352,7 @@ static void run_abandon(struct storage_log *log, struct storage_op *op)
     storage_writer_unpin(log, w);
 }
 
-/* --- the end of a chunk
- * ---------------------------------------------------------------------------- */
+/* --- the end of a chunk ----------------------------------------------------------------------- */
 static void run_seal(struct storage_log *log, struct storage_op *op)
 {
     struct storage_chunk *chunk = op->chunk;

@@ -140,8 +140,7 @@ ssize_t storage_read(struct storage *storage, const struct storage_id *stream,
     return read_file(chunk, f.offset + off, f.bytes - off, iov, iov_count, nowait);
 }
 
-/* --- headers
- * ---------------------------------------------------------------------------------------- */
+/* --- headers ---------------------------------------------------------------------------------- */
 static int read_all(struct storage_chunk *chunk, uint8_t *dst, size_t len, uint64_t off,
                     bool nowait)
 {
@@ -204,8 +203,7 @@ int storage_header_get(struct storage *storage, const struct storage_id *stream,
     return 0;
 }
 
-/* --- frames
- * ------------------------------------------------------------------------------------------ */
+/* --- frames ----------------------------------------------------------------------------------- */
 static int frames_of_arrival(struct storage_log *log, uint64_t seq, struct storage_frames **ret)
 {
     KN_LOCKED(&log->lock);
@@ -261,8 +259,7 @@ int storage_frames_get(struct storage *storage, const struct storage_id *stream,
     return read_record(chunk, &f, nowait, ret);
 }
 
-/* --- the tail and the sums
- * ------------------------------------------------------------------------- */
+/* --- the tail and the sums -------------------------------------------------------------------- */
 struct kn_gate *storage_tail_gate(struct storage *storage, const struct storage_id *stream)
 {
     struct storage_log *log = storage_log_of(storage, stream);

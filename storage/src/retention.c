@@ -28,8 +28,7 @@ struct round {
     uint64_t segments, segment_bytes; /* of shards, by the rule of space */
 };
 
-/* --- one stream's chunks in memory -------------------------------------------------------------
- */
+/* --- one stream's chunks in memory ------------------------------------------------------------ */
 void storage_log_trim_memory(struct storage_log *log, int64_t now_ms, struct storage_swept *total)
 {
     const struct storage_conf *conf = &log->storage->conf;
@@ -75,8 +74,7 @@ static void seal_aged(struct storage_log *log, int64_t now_ms)
         storage_chunk_close_locked(log, chunk);
 }
 
-/* --- the rules ----------------------------------------------------------------------------------
- */
+/* --- the rules -------------------------------------------------------------------------------- */
 /* As long as the slice took: uploads have the disk half of the time. */
 static void rest(struct storage *storage, int64_t since_ns)
 {
@@ -208,8 +206,7 @@ static void say(const struct round *round)
                     storage_rule_text[STORAGE_RULE_SPACE], round->segments, round->segment_bytes);
 }
 
-/* --- the oldest of all streams ------------------------------------------------------------------
- */
+/* --- the oldest of all streams ---------------------------------------------------------------- */
 struct front {
     int64_t end_ms;
     struct storage_log *log; /* NULL: a shard's */
@@ -355,8 +352,7 @@ static void watch_space(struct storage *storage)
     (void) storage_space_look(storage, &free_bytes);
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 static void keep_one(struct round *round, const struct storage_stream *stream, void *ctx)
 {
     (void) ctx;

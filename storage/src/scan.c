@@ -104,8 +104,7 @@ int storage_scan_payload(struct kn_file *file, const struct storage_fragment *f,
     return r;
 }
 
-/* --- the head -----------------------------------------------------------------------------------
- */
+/* --- the head --------------------------------------------------------------------------------- */
 static int read_head(struct storage_chunk *chunk)
 {
     uint8_t start[HEAD_READ_BYTES];
@@ -176,8 +175,7 @@ int storage_scan_footer(struct storage_chunk *chunk)
     return r;
 }
 
-/* --- finding a record backwards ------------------------------------------------------------------
- */
+/* --- finding a record backwards --------------------------------------------------------------- */
 struct search {
     struct kn_file *file;
     const struct storage_patient *patient; /* NULL: the disk refuses nothing, or it is an error */
@@ -234,8 +232,7 @@ static int find_before(struct search *s, uint64_t before, uint64_t size, struct 
     return -ENOENT;
 }
 
-/* --- the chain
- * ------------------------------------------------------------------------------------- */
+/* --- the chain -------------------------------------------------------------------------------- */
 struct link { /* what is needed of a sound record, so that it is read once */
     enum storage_record_kind kind;
     uint32_t offset, bytes, body_bytes;
@@ -508,8 +505,7 @@ int storage_scan_open_intent(struct storage *storage, const char *path, bool wri
     return r;
 }
 
-/* --- gaps
- * -------------------------------------------------------------------------------------------- */
+/* --- gaps ------------------------------------------------------------------------------------- */
 static int void_gap(struct storage_chunk *chunk, uint64_t from, uint64_t to)
 {
     if (to < from + STORAGE_VOID_BYTES_MAX)

@@ -29,7 +29,7 @@ struct storage_log *storage_log_peek(struct storage *storage, const struct stora
 {
     KN_LOCKED(&storage->lock);
     struct storage_log *log = storage->logs[bucket_of(id)];
-    while (log && memcmp(&log->id, id, sizeof(*id)) != 0)
+    while (log && storage_id_cmp(&log->id, id) != 0)
         log = log->bucket_next;
     return log;
 }
@@ -72,7 +72,7 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     storage_log_install_holds(log, room);
     kn_lock_take(&storage->lock);
     struct storage_log **bucket = &storage->logs[bucket_of(id)], *there = *bucket;
-    while (there && memcmp(&there->id, id, sizeof(*id)) != 0)
+    while (there && storage_id_cmp(&there->id, id) != 0)
         there = there->bucket_next;
     if (!there) {
         log->bucket_next = *bucket;
@@ -85,8 +85,7 @@ struct storage_log *storage_log_of(struct storage *storage, const struct storage
     return there;
 }
 
-/* --- work ----------------------------------------------------------------------------------------
- */
+/* --- work ------------------------------------------------------------------------------------- */
 void storage_work_begin(struct storage *storage)
 {
     storage->work++;
@@ -107,8 +106,7 @@ void storage_work_wait(struct storage *storage)
         kn_cond_wait(&storage->idle, &storage->lock);
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 int storage_folder_take(const char *dir, bool shared, int *ret_fd, struct kn_err *err)
 {
     char path[PATH_BYTES_MAX];
@@ -248,8 +246,7 @@ int storage_open(const char *dir, const struct storage_conf *conf, struct kn_fs 
     return 0;
 }
 
-/* --- closing
- * ----------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------- */
 static void seal_open_chunks(struct storage *storage)
 {
     for (size_t i = 0; i < STORAGE_LOG_BUCKETS; i++) {

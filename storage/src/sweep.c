@@ -45,8 +45,7 @@ struct slice {
     bool more;
 };
 
-/* --- choosing, under log.slow ------------------------------------------------------------------
- */
+/* --- choosing, under log.slow ----------------------------------------------------------------- */
 static bool is_behind(const struct storage_log *log, const struct storage_chunk_row *row)
 {
     return storage_row_last_seq(row) <= log->stored.trim_seq;
@@ -242,8 +241,7 @@ static int decide(struct slice *s)
     return r;
 }
 
-/* --- removing ----------------------------------------------------------------------------------
- */
+/* --- removing --------------------------------------------------------------------------------- */
 /* Or a power cut brings back a file that nobody knows. Goes with its last chunk; only after a good
  * flush, since a folder that is gone counts as one without files. */
 static void flush_day(struct storage *storage, const char *day, struct pick *from,

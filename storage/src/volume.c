@@ -25,8 +25,7 @@ static void path_of(const struct storage *storage, const char *name, char dst[PA
     snprintf(dst, PATH_BYTES_MAX, "%s/%s", storage->dir, name);
 }
 
-/* --- the ballast
- * --------------------------------------------------------------------------------------- */
+/* --- the ballast ------------------------------------------------------------------------------ */
 static int make_file(struct storage *storage, const char *path, uint64_t bytes)
 {
     struct kn_file *file;

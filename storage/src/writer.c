@@ -38,8 +38,7 @@ struct storage_writer {
     struct storage_op *end; /* made at open, so that closing cannot fail */
 };
 
-/* --- open and close
- * -------------------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------------- */
 static void freeze_locked(struct storage_log *log, struct storage_arrival *a);
 static void abort_arrival_locked(struct storage_log *log, struct storage_writer *w);
 
@@ -152,8 +151,7 @@ void storage_writer_tell(struct storage_arrival *a)
         w->events.committed(w->ctx, a->duplicate ? &a->stored : &a->fragment, a->duplicate, result);
 }
 
-/* --- waking
- * ------------------------------------------------------------------------------------------ */
+/* --- waking ----------------------------------------------------------------------------------- */
 static void wake_one(struct storage_log *log)
 {
     kn_lock_take(&log->lock);
@@ -190,8 +188,7 @@ void storage_writers_wake(struct storage_log *log)
     }
 }
 
-/* --- the header
- * ---------------------------------------------------------------------------------------- */
+/* --- the header ------------------------------------------------------------------------------- */
 int storage_writer_header(struct storage_writer *w, struct kn_bytes bytes,
                           const struct kn_mkv_header *parsed)
 {
@@ -219,8 +216,7 @@ int storage_writer_header(struct storage_writer *w, struct kn_bytes bytes,
     return 0;
 }
 
-/* --- choosing a chunk
- * ------------------------------------------------------------------------------------- */
+/* --- choosing a chunk ------------------------------------------------------------------------- */
 /* Uploads that began together would all need a new chunk at once: up to an eighth earlier, by
  * chance. */
 static uint64_t spread(const struct storage_chunk *chunk, uint64_t ms_max)
@@ -625,8 +621,7 @@ void storage_log_followed(struct kn_gate *gate)
         log->writer->events.followed(log->writer->ctx);
 }
 
-/* --- the end of a fragment
- * --------------------------------------------------------------------------------------- */
+/* --- the end of a fragment -------------------------------------------------------------------- */
 static int check_commit(const struct storage_arrival *a, const struct storage_commit *commit)
 {
     if (commit->cluster_offset > a->taken ||

@@ -57,8 +57,7 @@ static uint64_t max_rss_kib(void)
     return (uint64_t) u.ru_maxrss;
 }
 
-/* --- a disk that is believed to be durable -------------------------------------------------------
- */
+/* --- a disk that is believed to be durable ---------------------------------------------------- */
 static int lazy_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
 {
     int r = kn_fs_system()->ops->open(kn_fs_system(), path, flags, ret);
@@ -106,8 +105,7 @@ static struct storage *open_archive(const char *dir, struct kn_fs *fs, struct kn
     return folder_open(dir, &conf, fs, clock, report);
 }
 
-/* --- making -------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 static void on_committed(void *ctx, const struct storage_fragment *fragment, bool duplicate,
                          int result)
 {
@@ -257,8 +255,7 @@ static int make(const char *dir, const struct plan *plan)
     return 0;
 }
 
-/* --- opening and finding -------------------------------------------------------------------------
- */
+/* --- opening and finding ---------------------------------------------------------------------- */
 static int open_only(const char *dir)
 {
     struct storage_report report;

@@ -46,8 +46,7 @@ static const struct kn_api_operation *operation(const char *name)
     tool_die(name);
 }
 
-/* --- bodies ------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 static void put_body_json(struct kn_buf *body)
 {
     struct kn_json_writer w;
@@ -89,8 +88,7 @@ static void put_body_cbor(struct kn_buf *body)
     }
 }
 
-/* --- work --------------------------------------------------------------------------------------
- */
+/* --- work ------------------------------------------------------------------------------------- */
 static void decode_put(const struct kn_api_codec *codec, struct kn_bytes body)
 {
     static const struct kn_api_dialect dialect = {"", 10, "", ""};
@@ -139,8 +137,7 @@ static size_t encode_get(const struct kn_api_codec *codec, struct kn_buf *answer
     return answer->len;
 }
 
-/* --- rounds ------------------------------------------------------------------------------------
- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 static void bench_put(const char *name, const struct kn_api_codec *codec, struct kn_bytes body,
                       uint64_t rounds)
 {

@@ -82,8 +82,7 @@ void kds_refused(struct kn_bytes answer)
     exit(1);
 }
 
-/* --- subscribers --------------------------------------------------------------------------------
- */
+/* --- subscribers ------------------------------------------------------------------------------ */
 static void take_record(const char *text)
 {
     uint8_t plain[STAMP_BYTES];
@@ -230,8 +229,7 @@ static void subscribe(struct subscriber *s, const char *arn)
     kn_buf_done(&request);
 }
 
-/* --- requests one after the other ---------------------------------------------------------------
- */
+/* --- requests one after the other ------------------------------------------------------------- */
 static void talk(struct talker *t, const char *operation, struct kn_buf *body)
 {
     struct kn_buf request;
@@ -276,8 +274,7 @@ static bool answered(struct talker *t, struct kn_str *ret_body)
     return true;
 }
 
-/* --- the one who puts ---------------------------------------------------------------------------
- */
+/* --- the one who puts ------------------------------------------------------------------------- */
 /* Data of the records that are put: the time, and zeros. */
 struct kn_bytes kds_noise(void)
 {
@@ -323,8 +320,7 @@ static void putter_read(void)
     put_owed();
 }
 
-/* --- who polls ----------------------------------------------------------------------------------
- */
+/* --- who polls -------------------------------------------------------------------------------- */
 static void ask(const char *operation, const char *const *members, size_t count)
 {
     struct kn_buf body;
@@ -364,8 +360,7 @@ static void poller_read(void)
     ask("GetRecords", members, KN_ARRAY_LEN(members));
 }
 
-/* --- the run ------------------------------------------------------------------------------------
- */
+/* --- the run ---------------------------------------------------------------------------------- */
 static void watch(int epoll, int fd, uint64_t tag)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = tag};

@@ -56,8 +56,7 @@ static struct kn_str next_path(void)
     return paths[path_next++ % path_count];
 }
 
-/* --- paths -------------------------------------------------------------------------------------
- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 static void path_answered(struct http_client *conn)
 {
@@ -68,8 +67,7 @@ static void path_answered(struct http_client *conn)
         http_client_get(conn, next_path(), false);
 }
 
-/* --- viewers -----------------------------------------------------------------------------------
- */
+/* --- viewers ---------------------------------------------------------------------------------- */
 
 struct viewer {
     struct http_client conn;
@@ -183,8 +181,7 @@ static int64_t run_due(struct viewer *viewers)
     return next_ns;
 }
 
-/* --- running -----------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static void *open_all(void)
 {

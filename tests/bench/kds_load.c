@@ -53,8 +53,7 @@ static struct {
 static uint64_t sent_count;
 static bool ending;
 
-/* --- what protocols need ------------------------------------------------------------------------
- */
+/* --- what protocols need ---------------------------------------------------------------------- */
 int kds_connect(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -117,8 +116,7 @@ unsigned kds_shard(const struct kds_conn *c, unsigned put, unsigned record)
     return (c->index + put * kds_options.batch + record) % kds_options.shards;
 }
 
-/* --- connections --------------------------------------------------------------------------------
- */
+/* --- connections ------------------------------------------------------------------------------ */
 static void open_conn(struct kds_conn *c)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
@@ -225,8 +223,7 @@ static void run_until(int64_t end_ns)
     }
 }
 
-/* --- options ------------------------------------------------------------------------------------
- */
+/* --- options ---------------------------------------------------------------------------------- */
 static bool read_number(const char *name, const char *value)
 {
     struct {

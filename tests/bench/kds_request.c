@@ -22,8 +22,7 @@ enum {
     H2_FRAME_BYTES_MAX = 16384, /* RFC 9113, 6.5.2 */
 };
 
-/* --- bodies -------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 /* A hash key in the middle of the shard's range: the text of (2 × shard + 1) × 2^127 / shards, made
  * by long division of 2^127 into decimal digits. Exact enough: ranges are wide. */
 static void hash_key(unsigned shard, char ret[48])
@@ -77,8 +76,7 @@ void kds_put_body(const struct kds_conn *c, unsigned n, struct kn_buf *dst)
     tool_must(dst->error, "a body");
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 struct fields {
     struct kn_sigv4_header items[FIELDS_MAX];
     size_t count, signed_count;

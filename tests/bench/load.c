@@ -46,8 +46,7 @@ int load_connect(uint16_t port)
     return fd;
 }
 
-/* --- the schedule -------------------------------------------------------------------------------
- */
+/* --- the schedule ----------------------------------------------------------------------------- */
 static uint64_t video_ms(const struct load_camera *c)
 {
     return c->video * 1000 / load_options.fps;
@@ -131,8 +130,7 @@ static void flush_out(struct load_camera *c)
         (void) shutdown(c->fd, SHUT_WR);
 }
 
-/* --- the loop -----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 static void take_in(struct load_camera *c)
 {
     static uint8_t in[64 << 10];
@@ -235,8 +233,7 @@ static void open_cameras(int epoll, int64_t start)
     }
 }
 
-/* --- options ------------------------------------------------------------------------------------
- */
+/* --- options ---------------------------------------------------------------------------------- */
 static void read_options(int argc, char **argv)
 {
     struct load_options *o = &load_options;

@@ -52,8 +52,7 @@ static void message(struct kn_buf *out, const struct message *m, struct kn_bytes
     }
 }
 
-/* --- AMF0 ---------------------------------------------------------------------------------------
- */
+/* --- AMF0 ------------------------------------------------------------------------------------- */
 static void amf_key(struct kn_buf *out, const char *text)
 {
     size_t len = strlen(text);
@@ -129,8 +128,7 @@ static void send_codecs(struct load_camera *c)
                 CHUNK_BYTES);
 }
 
-/* --- the protocol -------------------------------------------------------------------------------
- */
+/* --- the protocol ----------------------------------------------------------------------------- */
 static void rtmp_open(struct load_camera *c)
 {
     static const uint8_t zeros[HANDSHAKE_BYTES];

@@ -74,8 +74,7 @@ static SSL_CTX *tls;
 static uint64_t sent_frames, sent_bytes, behind;
 static int64_t late_ns_max;
 
-/* --- the file becomes packets ------------------------------------------------------------------
- */
+/* --- the file becomes packets ----------------------------------------------------------------- */
 static void packet(const uint8_t *prefix, size_t prefix_len, struct kn_bytes payload, bool last)
 {
     uint8_t head[PACKET_HEAD] = {'$', 0};
@@ -163,8 +162,7 @@ static void read_media(const char *path)
         tool_must(-ENODATA, path);
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 static void over(struct session *s)
 {
     if (s->ssl)
@@ -258,8 +256,7 @@ static void send_frame(struct session *s)
     flush(s);
 }
 
-/* --- RTSP --------------------------------------------------------------------------------------
- */
+/* --- RTSP ------------------------------------------------------------------------------------- */
 static void describe(struct kn_buf *out, const char *cseq, const char *url)
 {
     char sdp[2048];
@@ -358,8 +355,7 @@ static void take_in(struct session *s)
     flush(s);
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 static void hear(void)
 {
     struct sockaddr_in at = {

@@ -46,8 +46,7 @@ static void must(int code, struct kn_err *err)
     exit(1);
 }
 
-/* --- answers that come later, from other threads ------------------------------------------------
- */
+/* --- answers that come later, from other threads ---------------------------------------------- */
 static struct kn_pool *later_pool;
 
 struct later {

@@ -90,8 +90,7 @@ static int step(struct sim_disk *d, enum sim_call call, uint32_t hash)
     return sim_plan_step(&d->plan, call, hash);
 }
 
-/* --- names ---------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 static struct entry *entry_of(struct sim_disk *d, const char *path, bool make)
 {
     struct entry *spare = NULL;
@@ -322,8 +321,7 @@ static int sim_space(struct kn_fs *fs, const char *path, struct kn_fs_space *ret
     return 0;
 }
 
-/* --- files ---------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 static void sim_close(struct kn_file *file)
 {
     struct sim_disk *d = file_of(file)->disk;

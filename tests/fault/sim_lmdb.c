@@ -158,8 +158,7 @@ int fsync(int fd)
     return 0;
 }
 
-/* --- the cut -------------------------------------------------------------------------------------
- */
+/* --- the cut ---------------------------------------------------------------------------------- */
 static void cut_sector(int fd, uint64_t at, uint64_t *random, enum sim_fate fate)
 {
     uint8_t bytes[SIM_LMDB_SECTOR_BYTES];

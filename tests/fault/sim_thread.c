@@ -91,8 +91,7 @@ static uint64_t next_random(void) /* splitmix64 */
     return z ^ (z >> 31);
 }
 
-/* --- who runs next -----------------------------------------------------------------------------
- */
+/* --- who runs next ---------------------------------------------------------------------------- */
 static bool can_run(struct thread *t)
 {
     switch (t->state) {
@@ -187,8 +186,7 @@ void sim_thread_pause(void)
         pass();
 }
 
-/* --- begin --------------------------------------------------------------------------------------
- */
+/* --- begin ------------------------------------------------------------------------------------ */
 void sim_thread_begin(uint64_t seed)
 {
     static const uint8_t biases[] = {2, 5, 20, 100}; /* from breathless to leisurely */
@@ -222,8 +220,7 @@ bool sim_thread_is_inside(void)
     return sim.on && inside > 0;
 }
 
-/* --- locks and conditions ------------------------------------------------------------------------
- */
+/* --- locks and conditions --------------------------------------------------------------------- */
 static void take(struct kn_lock *l)
 {
     struct thread *me = &sim.threads[self];
@@ -334,8 +331,7 @@ void __wrap_kn_cond_broadcast(struct kn_cond *c)
     }
 }
 
-/* --- threads -------------------------------------------------------------------------------------
- */
+/* --- threads ---------------------------------------------------------------------------------- */
 static void *thread_main(void *arg)
 {
     struct thread *me = arg;

@@ -63,8 +63,7 @@ static void advance(struct work *work, int64_t by_ms)
     kn_fake_clock_advance(&work->clock, by_ms);
 }
 
-/* --- what the storage tells
- * ----------------------------------------------------------------------- */
+/* --- what the storage tells ------------------------------------------------------------------- */
 static void on_committed(void *ctx, const struct storage_fragment *fragment, bool duplicate,
                          int result)
 {
@@ -131,8 +130,7 @@ static void settle(struct upload *up)
         kn_cond_wait(&up->moved, &up->lock);
 }
 
-/* --- uploads
- * --------------------------------------------------------------------------------------- */
+/* --- uploads ---------------------------------------------------------------------------------- */
 static void upload_close(struct upload *up)
 {
     if (!up)
@@ -363,8 +361,7 @@ static void step_fence(struct work *work, unsigned name)
     upload_close(up);
 }
 
-/* --- streams
- * ---------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 static int64_t kept_ms(uint32_t hours)
 {
     return hours ? (int64_t) hours * hour_ms : (int64_t) world_conf().memory_stream_ms_max;
@@ -544,8 +541,7 @@ static void step_trim(struct work *work, unsigned name)
         note_gone(work, name);
 }
 
-/* --- a life
- * --------------------------------------------------------------------------------------- */
+/* --- a life ----------------------------------------------------------------------------------- */
 static void close_uploads(struct work *work)
 {
     for (unsigned name = 0; name < WORLD_NAMES; name++) {

@@ -18,8 +18,7 @@ enum {
 };
 static const char temp_root[] = "/dev/shm";
 
-/* --- media ---------------------------------------------------------------------------------------
- */
+/* --- media ------------------------------------------------------------------------------------ */
 /* Every third has other Tracks, so its fragments need a chunk of their own; all have another app,
  * so their headers differ. Timecodes rise from one medium to the next. */
 struct capture world_media(unsigned media)
@@ -51,8 +50,7 @@ struct capture world_media(unsigned media)
     return capture;
 }
 
-/* --- processes
- * ------------------------------------------------------------------------------------ */
+/* --- processes -------------------------------------------------------------------------------- */
 void world_broken(struct world *w, const char *fmt, ...)
 {
     va_list args;
@@ -198,8 +196,7 @@ int world_judge(struct world *w)
     return in_child(w, JUDGE, NULL, w->notes->lives);
 }
 
-/* --- worlds
- * --------------------------------------------------------------------------------------- */
+/* --- worlds ----------------------------------------------------------------------------------- */
 static struct temp_dir folder(void)
 {
     struct temp_dir dir;

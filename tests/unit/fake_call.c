@@ -111,8 +111,7 @@ void fake_call_wake(struct fake_call *fake, uint32_t bits)
         fake->req.ops->wake(&fake->req, fake->req.ctx, bits);
 }
 
-/* --- core/http.h -------------------------------------------------------------------------------
- */
+/* --- core/http.h ------------------------------------------------------------------------------ */
 
 struct kn_str kn_http_header(struct kn_http_req *req, const char *lowercase)
 {
@@ -221,8 +220,7 @@ int kn_http_offload(struct kn_http_req *req, enum kn_http_lane lane, void (*job)
     return 0;
 }
 
-/* --- core/api.h --------------------------------------------------------------------------------
- */
+/* --- core/api.h ------------------------------------------------------------------------------- */
 
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...)
 {

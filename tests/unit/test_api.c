@@ -6,8 +6,7 @@
 
 #include <errno.h>
 
-/* --- routing -----------------------------------------------------------------------------------
- */
+/* --- routing ---------------------------------------------------------------------------------- */
 TEST(an_unknown_route_gets_corals_envelope)
 {
     static const char *const routes[] = {"/Echo", "/echo/", "/", "/echo2", "//echo"};
@@ -30,8 +29,7 @@ TEST(the_same_operations_cannot_be_added_twice)
     assert_int_equal(kn_api_add(api, &demo_api_service, &demo), -EEXIST);
 }
 
-/* --- decode and encode -------------------------------------------------------------------------
- */
+/* --- decode and encode ------------------------------------------------------------------------ */
 TEST(every_type_goes_in_and_comes_out)
 {
     static const char body[] =
@@ -107,8 +105,7 @@ TEST(a_wrong_type_is_a_serialization_error)
     }
 }
 
-/* --- constraints -------------------------------------------------------------------------------
- */
+/* --- constraints ------------------------------------------------------------------------------ */
 static void assert_violation(const char *body, const char *message)
 {
     char wanted[2048];
@@ -211,8 +208,7 @@ TEST(at_most_twenty_violations_are_told)
     kn_buf_done(&body);
 }
 
-/* --- handlers ------------------------------------------------------------------------------------
- */
+/* --- handlers --------------------------------------------------------------------------------- */
 TEST(a_fault_carries_its_status_and_its_own_spelling)
 {
     call("/echo", "{\"Kind\":\"FAULT\"}");
@@ -290,8 +286,7 @@ TEST(a_peer_that_leaves_during_a_job_leaks_nothing)
     assert_int_equal(key_refs, 0);
 }
 
-/* --- streams
- * --------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 TEST(an_upload_is_handed_over_at_its_head)
 {
     open_engine(false);
@@ -350,8 +345,7 @@ TEST(an_overloaded_upload_is_answered_504)
     assert_error(504, "ServiceUnavailable");
 }
 
-/* --- small things
- * ----------------------------------------------------------------------------------------- */
+/* --- small things ----------------------------------------------------------------------------- */
 TEST(an_error_outside_the_table_has_the_same_form)
 {
     fake_http_done(&req);

@@ -6,8 +6,7 @@
 
 #include <errno.h>
 
-/* --- who asks
- * ---------------------------------------------------------------------------------------- */
+/* --- who asks --------------------------------------------------------------------------------- */
 static void signed_call(const char *id, const char *secret, const char *path, const char *body)
 {
     open_engine(true);
@@ -129,8 +128,7 @@ TEST(a_signature_without_a_body_is_used_once_over_plain_http_from_afar)
     assert_int_equal(req.status, 200);
 }
 
-/* --- browsers
- * ------------------------------------------------------------------------------------------ */
+/* --- browsers --------------------------------------------------------------------------------- */
 TEST(a_preflight_is_answered_where_calls_are_signed)
 {
     open_engine(true);

@@ -27,8 +27,7 @@ static void assert_fault(const char *type, const char *message)
     assert_true(fake_http_answer_has(&req, "content-type: " JSON_TYPE "\n"));
 }
 
-/* --- types -------------------------------------------------------------------------------------
- */
+/* --- types ------------------------------------------------------------------------------------ */
 TEST(every_type_goes_in_and_comes_out_as_json)
 {
     static const char body[] =
@@ -178,8 +177,7 @@ TEST(an_operation_without_members_answers_nothing)
     assert_cbor(200, "");
 }
 
-/* --- wrong types -------------------------------------------------------------------------------
- */
+/* --- wrong types ------------------------------------------------------------------------------ */
 TEST(a_wrong_type_is_told_in_awss_words)
 {
     static const char number[] = "class com.amazon.coral.value.json.numbers.TruncatingBigNumber";
@@ -251,8 +249,7 @@ TEST(a_malformed_body_is_told_without_words)
                      "7653657269616c697a6174696f6e457863657074696f6e");
 }
 
-/* --- constraints -------------------------------------------------------------------------------
- */
+/* --- constraints ------------------------------------------------------------------------------ */
 #define AT(value, path) "Value " value " at '" path "' failed to satisfy constraint: "
 
 TEST(violations_are_validation_exceptions)
@@ -326,8 +323,7 @@ TEST(ten_violations_are_told)
     assert_non_null(memmem(req.answer.ptr, req.answer.len, "10 validation errors detected: ", 31));
 }
 
-/* --- errors ------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 TEST(operating_errors_become_faults_that_are_declared)
 {
     char body[40];
@@ -356,8 +352,7 @@ TEST(planned_and_refused_operations_check_their_input_first)
     assert_fault("InvalidArgumentException", "Not here.");
 }
 
-/* --- answers that come later -------------------------------------------------------------------
- */
+/* --- answers that come later ------------------------------------------------------------------ */
 static void begin_later(const char *body)
 {
     open_wire(false);

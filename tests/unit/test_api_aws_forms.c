@@ -29,8 +29,7 @@ static void assert_xml(int status, const char *name, const char *message)
 
 static const char undetermined[] = "Unable to determine service/operation name to be authorized";
 
-/* --- forms -------------------------------------------------------------------------------------
- */
+/* --- forms ------------------------------------------------------------------------------------ */
 TEST(other_methods_get_xml)
 {
     static const char *const methods[] = {"GET", "PUT", "DELETE", "OPTIONS"};
@@ -119,8 +118,7 @@ TEST(the_routes_of_other_protocols_are_left_alone)
     assert_true(fake_http_answer_has(&req, "content-type: application/json\n"));
 }
 
-/* --- signatures --------------------------------------------------------------------------------
- */
+/* --- signatures ------------------------------------------------------------------------------- */
 static void send_with(const char *authorization, const char *query, const char *body)
 {
     open_wire(true);
@@ -197,8 +195,7 @@ TEST(a_wrong_signature_is_400_here)
     assert_answer(200, "{}");
 }
 
-/* --- who may do what ---------------------------------------------------------------------------
- */
+/* --- who may do what -------------------------------------------------------------------------- */
 #define DATA_ARN "arn:aws:kinesis:us-east-1:000000000000:stream/"
 
 static bool is_denied(const char *operation, const char *body)
@@ -232,8 +229,7 @@ TEST(a_stream_inside_a_token_is_asked_for_by_the_handler)
     assert_true(is_denied("Read", "{\"Token\":\"ord-1\",\"StreamARN\":\"" DATA_ARN "pay-1\"}"));
 }
 
-/* --- browsers ----------------------------------------------------------------------------------
- */
+/* --- browsers --------------------------------------------------------------------------------- */
 TEST(cors_is_answered_to_an_origin)
 {
     open_wire(true);

@@ -78,8 +78,7 @@ TEST(threads_share_the_keys)
     kn_api_signing_keys_free(shared_keys);
 }
 
-/* --- replay -------------------------------------------------------------------------------------
- */
+/* --- replay ----------------------------------------------------------------------------------- */
 static struct kn_str signature_of(uint64_t n, char dst[KN_SHA256_HEX_BYTES])
 {
     uint8_t digest[KN_SHA256_BYTES];

@@ -19,8 +19,7 @@ enum {
 };
 #define BEGAN INT64_C(1795849862123)
 
-/* --- the plan -----------------------------------------------------------------------------------
- */
+/* --- the plan --------------------------------------------------------------------------------- */
 static const struct datastream_demand_bounds bounds = {4, 200, BEGAN};
 
 /* As if every open shard had the load that load_of(its place) says. */
@@ -121,8 +120,7 @@ TEST(an_idle_shard_between_others_stays)
     datastream_shard_map_done(&map);
 }
 
-/* --- a stream -----------------------------------------------------------------------------------
- */
+/* --- a stream --------------------------------------------------------------------------------- */
 static const struct kn_api_identity identity = {"aws", "us-east-1", "000000000000"};
 
 struct rig {

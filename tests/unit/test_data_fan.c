@@ -26,8 +26,7 @@ static struct datastream_fan_event *event_at(uint64_t from, size_t data_bytes)
     return event;
 }
 
-/* --- sharing ------------------------------------------------------------------------------------
- */
+/* --- sharing ---------------------------------------------------------------------------------- */
 struct rig {
     struct datastream_fans *fans;
     struct datastream_fan *fan;
@@ -121,8 +120,7 @@ TEST(an_event_that_is_being_sent_outlives_those_who_shared_it)
     datastream_fan_event_unref(sending);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 static struct datastream_sequence continuation_of(const struct datastream_fan_event *event)
 {
     static const char name[] = "\"ContinuationSequenceNumber\":\"";
@@ -167,8 +165,7 @@ TEST(a_continuation_of_an_empty_shard_lies_before_its_first_record)
     datastream_fan_event_unref(event);
 }
 
-/* --- seats --------------------------------------------------------------------------------------
- */
+/* --- seats ------------------------------------------------------------------------------------ */
 static struct datastream_seat seat_at(uint32_t index, int64_t since_ms)
 {
     return (struct datastream_seat){.shard = index, .since_ns = since_ms * 1000000};

@@ -123,8 +123,7 @@ TEST(open_logs_follow_the_streams_retention)
     stop(&rig);
 }
 
-/* --- what the thread that tends logs does, a round at a time ------------------------------------
- */
+/* --- what the thread that tends logs does, a round at a time ---------------------------------- */
 static int split(void *ctx, const struct datastream_shard_map *map,
                  struct datastream_shard_map *ret)
 {

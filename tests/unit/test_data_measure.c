@@ -225,8 +225,7 @@ TEST(an_age_that_nobody_has_told_for_minutes_is_not_shown)
     stop(&rig);
 }
 
-/* --- docs/metrics.md ----------------------------------------------------------------------------
- */
+/* --- docs/metrics.md -------------------------------------------------------------------------- */
 static const char *read_page(void)
 {
     static char text[32 << 10];

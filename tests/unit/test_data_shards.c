@@ -26,8 +26,7 @@ static struct datastream_hash hash(const char *text)
     return h;
 }
 
-/* --- hash keys
- * ---------------------------------------------------------------------------------------- */
+/* --- hash keys -------------------------------------------------------------------------------- */
 TEST(ranges_are_those_of_the_service)
 {
     struct datastream_hash_range r = datastream_hash_share(0, 1);
@@ -58,8 +57,7 @@ TEST(a_hash_key_has_128_bits)
     assert_int_equal(datastream_hash_parse(KN_STR("x"), &h), -EINVAL);
 }
 
-/* --- shard ids
- * ---------------------------------------------------------------------------------------- */
+/* --- shard ids -------------------------------------------------------------------------------- */
 static void shard_id_reads(const char *text, int64_t index)
 {
     uint32_t got = 0;
@@ -90,8 +88,7 @@ TEST(shard_ids_are_read_as_the_service_reads_them)
     assert_string_equal(text, "shardId--02147483648");
 }
 
-/* --- sequence numbers
- * --------------------------------------------------------------------------------- */
+/* --- sequence numbers ------------------------------------------------------------------------- */
 TEST(a_sequence_number_goes_both_ways_and_has_56_digits)
 {
     struct datastream_sequence in = {.layout = 2,
@@ -183,8 +180,7 @@ TEST(numbers_that_the_service_refuses_are_refused)
     assert_int_equal(s.shard, 5);
 }
 
-/* --- iterators
- * ---------------------------------------------------------------------------------------- */
+/* --- iterators -------------------------------------------------------------------------------- */
 static const uint8_t key[KN_AEAD_KEY_BYTES] = {1, 2, 3};
 
 static void iterator_goes_both_ways(size_t name_bytes)
@@ -244,8 +240,7 @@ TEST(a_changed_iterator_is_refused)
         datastream_iterator_parse(other, (struct kn_str){text, (size_t) len}, name, &it), -EINVAL);
 }
 
-/* --- the map
- * ------------------------------------------------------------------------------------------ */
+/* --- the map ---------------------------------------------------------------------------------- */
 /* What must hold of every map; that it survives its record. */
 static void check_map(const struct datastream_shard_map *map)
 {

@@ -164,8 +164,7 @@ static void upload(struct rig *rig, size_t count)
     rig_upload_done(&up);
 }
 
-/* --- what the data streams hold ----------------------------------------------------------------
- */
+/* --- what the data streams hold --------------------------------------------------------------- */
 struct seen {
     char numbers[SEEN_MAX][STORAGE_NUMBER_TEXT_BYTES];
     size_t count;
@@ -254,8 +253,7 @@ static void assert_complete(struct rig *rig, const struct seen *seen, size_t ski
     free(fragments);
 }
 
-/* --- waiting ----------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 struct waiting {
     struct kn_gate_waiter waiter;
     struct kn_lock lock;
@@ -320,8 +318,7 @@ static void await_all(struct rig *rig, const char *name)
     assert_int_equal(await_seq(rig, name, newest(rig)), newest(rig));
 }
 
-/* --- what holds ---------------------------------------------------------------------------------
- */
+/* --- what holds ------------------------------------------------------------------------------- */
 TEST(every_fragment_after_the_setting_has_one_event_in_order)
 {
     struct rig rig;

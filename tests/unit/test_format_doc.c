@@ -15,8 +15,7 @@ enum {
     BYTES_MAX = 4096
 };
 
-/* --- the chunk of the page, made by the product
- * ---------------------------------------------------- */
+/* --- the chunk of the page, made by the product ----------------------------------------------- */
 static void make_header(struct kn_buf *out)
 {
     struct kn_mkv_header h = {.timestamp_scale_ns = 1000000, .track_count = 1};
@@ -119,8 +118,7 @@ static size_t make_chunk(uint8_t dst[BYTES_MAX])
     return (size_t) bytes;
 }
 
-/* --- the page
- * ----------------------------------------------------------------------------------------- */
+/* --- the page --------------------------------------------------------------------------------- */
 /* Lines of "0000: 1a 45 …" between the fences after the heading. */
 static size_t read_page(uint8_t dst[BYTES_MAX])
 {
@@ -168,8 +166,7 @@ TEST(the_page_shows_the_bytes_that_the_code_makes)
     assert_true(same);
 }
 
-/* --- a reader made from the tables
- * ----------------------------------------------------------------------- */
+/* --- a reader made from the tables ------------------------------------------------------------ */
 static uint64_t le(const uint8_t *p, size_t n)
 {
     uint64_t v = 0;

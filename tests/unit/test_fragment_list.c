@@ -213,8 +213,7 @@ TEST(a_stream_without_retention_lists_nothing)
     done(f);
 }
 
-/* --- GetMediaForFragmentList -------------------------------------------------------------------
- */
+/* --- GetMediaForFragmentList ------------------------------------------------------------------ */
 
 static int ask(struct fixture *f, const struct kn_str *numbers, size_t count)
 {

@@ -20,8 +20,7 @@ enum {
 
 static char data_dir[] = "/tmp/kinema-hls-XXXXXX";
 
-/* --- a keyring of one ----------------------------------------------------------------------------
- */
+/* --- a keyring of one ------------------------------------------------------------------------- */
 
 static struct kn_key the_key = {.refs = 1, .id = KN_STR_INIT("AKIATEST")};
 static struct kn_key old_key = {.refs = 1, .id = KN_STR_INIT("AKIATEST"), .expires_ms = T0 - 1};
@@ -50,8 +49,7 @@ static void ring_unref(struct kn_keyring *ring, struct kn_key *key)
 static struct kn_keyring ring = {
     .find = ring_find, .find_blocking = ring_find_blocking, .unref = ring_unref};
 
-/* --- a server
- * -------------------------------------------------------------------------------------- */
+/* --- a server --------------------------------------------------------------------------------- */
 
 struct world {
     struct kn_fake_clock clock;
@@ -119,8 +117,7 @@ static void world_close(struct world *w)
     assert_ok(rmdir(data_dir));
 }
 
-/* --- asking
- * ---------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 struct answer {
     int status;
@@ -215,8 +212,7 @@ static void media_uris(struct world *w, const char *mode, char *playlist, char *
     free(a.all);
 }
 
-/* --- what holds
- * -------------------------------------------------------------------------------------- */
+/* --- what holds ------------------------------------------------------------------------------- */
 
 TEST(resources_have_their_types_and_let_any_page_play)
 {

@@ -38,8 +38,7 @@ static int64_t at(const char *text)
     return timegm(&tm);
 }
 
-/* --- the reference -----------------------------------------------------------------------------
- */
+/* --- the reference ---------------------------------------------------------------------------- */
 static int whole(const char *text)
 {
     return (int) strtoull(text, NULL, 10);
@@ -163,8 +162,7 @@ static size_t starts_of(const struct fields *f, int64_t from_s, int64_t *starts,
     return count;
 }
 
-/* --- expressions by chance ---------------------------------------------------------------------
- */
+/* --- expressions by chance -------------------------------------------------------------------- */
 static uint64_t state;
 
 static unsigned below(unsigned n)
@@ -309,8 +307,7 @@ TEST(windows_begin_when_a_reference_says_so)
     }
 }
 
-/* --- what is known of single ones --------------------------------------------------------------
- */
+/* --- what is known of single ones ------------------------------------------------------------- */
 TEST(examples_of_the_manual_mean_what_it_says)
 {
     static const struct {

@@ -569,8 +569,7 @@ TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
     }
 }
 
-/* --- journals that the disk refuses to read ----------------------------------------------------
- */
+/* --- journals that the disk refuses to read --------------------------------------------------- */
 static void refuse(uint64_t from, uint64_t to)
 {
     shard_disk_set_folder("/journal/0");

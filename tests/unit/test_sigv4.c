@@ -58,8 +58,7 @@ static int verify(const struct kn_sigv4_request *req, const struct rules *rules)
         assert_string_equal(fault.name, (wanted));                                                 \
     } while (0)
 
-/* --- real producers ----------------------------------------------------------------------------
- */
+/* --- real producers --------------------------------------------------------------------------- */
 static const struct rules wire_rules = {"testsecret", "kinesisvideo", NULL, 0, false};
 
 static void verify_wire(struct wire_request *wire, void *ctx)
@@ -120,8 +119,7 @@ TEST(no_tampered_request_of_the_captures_verifies)
     assert_int_equal(wire_each(tamper_with_wire, NULL), 60);
 }
 
-/* --- vector classes ------------------------------------------------------------------------------
- */
+/* --- vector classes --------------------------------------------------------------------------- */
 struct vector {
     const char *what, *method, *path, *query;
     struct kn_sigv4_header extra[3];
@@ -174,8 +172,7 @@ TEST(no_vector_verifies_with_another_method)
     }
 }
 
-/* --- a request that we sign, and then bend -------------------------------------------------------
- */
+/* --- a request that we sign, and then bend ---------------------------------------------------- */
 struct fixture {
     struct kn_sigv4_header headers[8];
     size_t count;

@@ -10,8 +10,7 @@
 #include "upload.h"
 #include "upload_health.h"
 
-/* --- the world around an upload -----------------------------------------------------------------
- */
+/* --- the world around an upload --------------------------------------------------------------- */
 struct kn_http_req {
     uint64_t ref;
     uint32_t bits; /* wake-ups to deliver */
@@ -160,8 +159,7 @@ void storage_writer_close(struct storage_writer *w, void (*closed)(void *ctx))
     closed_now++;
 }
 
-/* --- driving -------------------------------------------------------------------------------------
- */
+/* --- driving ---------------------------------------------------------------------------------- */
 static void world_start(void)
 {
     static struct storage_stream stream;
@@ -305,8 +303,7 @@ static struct kn_buf body_of(unsigned fragments, bool header)
     return b;
 }
 
-/* --- what holds
- * ------------------------------------------------------------------------------------- */
+/* --- what holds ------------------------------------------------------------------------------- */
 TEST(an_upload_goes_from_200_to_the_last_persisted)
 {
     world_start();

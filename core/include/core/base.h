@@ -35,6 +35,27 @@
 #define KN_CONTAINER_OF(ptr, type, member)                                                         \
     ((type *) (void *) ((char *) (ptr) -offsetof(type, member)))
 
+/*
+ * The one search in what is sorted: the first place in from ≤ i < to of which `is_before`, an
+ * expression of i, is false; `to` where there is none. It is true of all places up to some one and
+ * false from there on, and is asked log2(to − from) times.
+ *
+ *     size_t at = KN_BISECT(i, 0, count, rows[i].key < key);
+ *     bool found = at < count && rows[at].key == key;
+ */
+#define KN_BISECT(i, from, to, is_before)                                                          \
+    ({                                                                                             \
+        __typeof__((from) + (to)) kn_low_ = (from), kn_high_ = (to);                               \
+        while (kn_low_ < kn_high_) {                                                               \
+            __typeof__(kn_low_) i = kn_low_ + (kn_high_ - kn_low_) / 2;                            \
+            if (is_before)                                                                         \
+                kn_low_ = i + 1;                                                                   \
+            else                                                                                   \
+                kn_high_ = i;                                                                      \
+        }                                                                                          \
+        kn_low_;                                                                                   \
+    })
+
 #define KIB(n) ((uint64_t) (n) << 10)
 #define MIB(n) ((uint64_t) (n) << 20)
 #define GIB(n) ((uint64_t) (n) << 30)

@@ -87,8 +87,7 @@ static void write_stbl(struct writer *w, unsigned slot)
     end(w, stbl);
 }
 
-/* --- edit lists: what of a track is shown when
- * ----------------------------------------------------- */
+/* --- edit lists: what of a track is shown when ------------------------------------------------ */
 
 struct edit {
     uint64_t empty_ms, media_time, shown_ms;
@@ -148,8 +147,7 @@ static void write_edit(struct writer *w, const struct edit *edit)
     end(w, edts);
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static uint32_t shown_ms(const struct edit *edit)
 {

@@ -12,8 +12,7 @@ enum {
     TABLE_BYTES_MAX = 64 << 20, /* of one fragment */
 };
 
-/* --- which fragments ----------------------------------------------------------------------------
- */
+/* --- which fragments -------------------------------------------------------------------------- */
 
 struct pick {
     int64_t start_ms;
@@ -125,8 +124,7 @@ static int choose(struct playback_clip *clip, struct kn_err *err)
     return r < 0 ? r : clip->seqs ? 0 : -ENOMEM;
 }
 
-/* --- what is in them
- * ------------------------------------------------------------------------------ */
+/* --- what is in them -------------------------------------------------------------------------- */
 
 struct clip_table clip_table_of(const struct playback_clip *clip, unsigned slot,
                                 enum clip_table_kind kind)

@@ -184,8 +184,7 @@ static void answer(struct request *r)
         reply_text(r);
 }
 
-/* --- preparing it, on the loop or on a worker ----------------------------------------------------
- */
+/* --- preparing it, on the loop or on a worker ------------------------------------------------- */
 
 static int check_key(struct request *r, bool nowait)
 {

@@ -80,8 +80,7 @@ static void set_key(struct playback_cache_key *key, enum playback_cached_kind ki
     key->kind = kind;
 }
 
-/* --- lists --------------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 struct cached_list {
     struct playback_cached base;
@@ -207,8 +206,7 @@ int playback_sessions_list(struct playback *playback, const struct playback_sess
     return list_on_demand(playback, &in, ret, nowait);
 }
 
-/* --- fragments and segments
- * ----------------------------------------------------------------------- */
+/* --- fragments and segments ------------------------------------------------------------------- */
 
 static bool may_see(const struct playback_session *session, const struct storage_fragment *fragment)
 {
@@ -418,8 +416,7 @@ void playback_sessions_segment_warm(struct playback *playback,
     *rendered = warm;
 }
 
-/* --- init segments -----------------------------------------------------------------------------
- */
+/* --- init segments ---------------------------------------------------------------------------- */
 
 static void free_init(struct playback_cached *base)
 {

@@ -22,8 +22,7 @@ int playback_sessions_new(struct playback *playback, struct playback_sessions **
                           struct kn_err *err) KN_MUSTUSE;
 void playback_sessions_free(struct playback_sessions *sessions);
 
-/* --- what a session sees; all take nowait and may then return -EAGAIN; any thread --------------
- */
+/* --- what a session sees; all take nowait and may then return -EAGAIN; any thread ------------- */
 
 /* Tracks and header of a fragment. -EINVAL, -ENODATA, -EBADMSG as playback_tracks_choose. */
 struct playback_view {

@@ -46,8 +46,7 @@ struct playback_ts {
     bool finished;
 };
 
-/* --- the module --------------------------------------------------------------------------------
- */
+/* --- the module ------------------------------------------------------------------------------- */
 
 static pthread_once_t module_once = PTHREAD_ONCE_INIT;
 static const struct playback_ts_module *module_table;
@@ -90,8 +89,7 @@ static void load_module(void)
     }
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int64_t in_90k(int64_t time, uint32_t timescale)
 {
@@ -224,8 +222,7 @@ void playback_ts_free(struct playback_ts *ts)
     free(ts);
 }
 
-/* --- muxing ------------------------------------------------------------------------------------
- */
+/* --- muxing ----------------------------------------------------------------------------------- */
 
 /* The line whose next frame is decoded first; NULL when all are done. */
 static struct line *next_line(struct playback_ts *ts)

@@ -160,8 +160,7 @@ int storage_frames_get(struct storage *storage, const struct storage_id *stream,
                        bool nowait) KN_MUSTUSE;
 void storage_frames_free(struct storage_frames *frames);
 
-/* --- following the tail ------------------------------------------------------------------------
- */
+/* --- following the tail ----------------------------------------------------------------------- */
 /* Bumped at each begin, visible part, commit, abort and trim of the stream; lives as long as the
  * storage. NULL only when memory is out. */
 struct kn_gate *storage_tail_gate(struct storage *storage, const struct storage_id *stream);

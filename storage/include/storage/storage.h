@@ -10,6 +10,8 @@
 #ifndef STORAGE_STORAGE_H
 #define STORAGE_STORAGE_H
 
+#include <string.h>
+
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/conf.h"
@@ -73,6 +75,10 @@ struct storage_id {
 enum {
     STORAGE_ID_TEXT_BYTES = 33
 };
+static inline int storage_id_cmp(const struct storage_id *a, const struct storage_id *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
 void storage_id_text(const struct storage_id *id, char dst[STORAGE_ID_TEXT_BYTES]);
 
 /* --- verifying and showing: `kinema check` and `kinema dump` -------------------------------- */

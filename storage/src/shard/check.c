@@ -49,7 +49,7 @@ static void count_frame(struct walk *w, const char *path, const struct storage_s
                         const struct storage_shard_frame *frame, struct kn_bytes payload,
                         struct tally *t)
 {
-    if (memcmp(&frame->shard, &w->last_shard, sizeof(frame->shard)) != 0 ||
+    if (storage_id_cmp(&frame->shard, &w->last_shard) != 0 ||
         frame->kind != STORAGE_BATCH_RECORDS || frame->count == 0 || frame->first_index < t->next ||
         frame->arrival_ms < t->last_ms || frame->first_index + frame->count > row->next)
         line(w->c, true, "problem order file=%s at=%" PRIu64 " first=%" PRIu64, path, frame->at,
@@ -120,7 +120,7 @@ static int check_segment(struct walk *w, const struct storage_segment_row *row)
         return r == -ENOMEM ? r : 0;
     }
     if (f.is_journal || memcmp(f.id, row->id, sizeof(f.id)) != 0 || f.first != row->first ||
-        memcmp(&f.shard, &w->last_shard, sizeof(f.shard)) != 0)
+        storage_id_cmp(&f.shard, &w->last_shard) != 0)
         line(w->c, true, "problem segment file=%s what=its header is another one's", path);
     else
         r = read_frames(w, path, row, &f);

@@ -407,7 +407,7 @@ static int write_out(struct storage_shards *shards, struct slice *slice, uint64_
 static int compare_ids(const void *a, const void *b)
 {
     struct storage_shard *const *x = a, *const *y = b;
-    return memcmp(&(*x)->id, &(*y)->id, sizeof((*x)->id));
+    return storage_id_cmp(&(*x)->id, &(*y)->id);
 }
 
 static bool has_little(struct storage_shard *shard, uint64_t generation)

@@ -33,18 +33,11 @@ int storage_marks_add(struct storage_marks *marks, const struct storage_shard_fr
 uint64_t storage_marks_find(const struct storage_marks *marks, uint64_t index, int64_t ms,
                             struct storage_mark *ret_next)
 {
-    size_t low = 0, high = marks->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        const struct storage_mark *mark = &marks->items[mid];
-        if (mark->index <= index || mark->arrival_ms < ms)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    if (ret_next && low < marks->count)
-        *ret_next = marks->items[low];
-    return low > 0 ? marks->items[low - 1].at : 0;
+    size_t at = KN_BISECT(i, 0, marks->count,
+                          marks->items[i].index <= index || marks->items[i].arrival_ms < ms);
+    if (ret_next && at < marks->count)
+        *ret_next = marks->items[at];
+    return at > 0 ? marks->items[at - 1].at : 0;
 }
 
 void storage_marks_done(struct storage_marks *marks)

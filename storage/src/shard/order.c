@@ -14,7 +14,7 @@ static struct storage_shard_place *place_of(struct storage_shard_place *places, 
     uint64_t hash;
     memcpy(&hash, shard->bytes, sizeof(hash));
     size_t at = hash & (cap - 1);
-    while (places[at].used && memcmp(&places[at].shard, shard, sizeof(*shard)) != 0)
+    while (places[at].used && storage_id_cmp(&places[at].shard, shard) != 0)
         at = (at + 1) & (cap - 1);
     return &places[at];
 }

@@ -16,15 +16,7 @@ enum {
 /* They are sorted: the place of this one, or where it would be. */
 static size_t place_of(const struct storage_shards *shards, uint64_t number)
 {
-    size_t low = 0, high = shards->pack_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (shards->packs[mid].number < number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return KN_BISECT(i, 0, shards->pack_count, shards->packs[i].number < number);
 }
 
 static struct storage_pack_count *find_count(struct storage_shards *shards, uint64_t number)

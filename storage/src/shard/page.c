@@ -95,19 +95,16 @@ int storage_page_add(struct storage_page *page, const struct storage_shard_read 
 }
 
 /* --- from memory ------------------------------------------------------------------------------ */
+static bool ends_before(const struct storage_batch *batch, uint64_t index, int64_t ms)
+{
+    return batch->first_index + batch->count <= index || batch->arrival_ms < ms;
+}
+
 /* The first batch in memory that ends behind this index and did not arrive before that time. */
 static size_t tail_find_locked(struct storage_shard *shard, uint64_t index, int64_t ms)
 {
-    size_t low = 0, high = shard->tail_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        struct storage_batch *batch = shard->tail[shard->tail_at + mid];
-        if (batch->first_index + batch->count <= index || batch->arrival_ms < ms)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    struct storage_batch *const *tail = shard->tail + shard->tail_at;
+    return KN_BISECT(i, 0, shard->tail_count, ends_before(tail[i], index, ms));
 }
 
 /* References to as many batches as the page can take. */

@@ -66,7 +66,7 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
 static int compare_sources(const void *a, const void *b)
 {
     const struct storage_shard_source *x = a, *y = b;
-    return memcmp(&x->id, &y->id, sizeof(x->id));
+    return storage_id_cmp(&x->id, &y->id);
 }
 
 static int read_sources(struct kn_reader *in, struct storage_shard_row *row, uint32_t count)

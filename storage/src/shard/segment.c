@@ -97,9 +97,8 @@ int storage_segment_frame(const struct storage_segment *segment, const uint8_t *
     const struct storage_segment_row *row = &segment->row;
     if (storage_shard_frame_decode(src, segment->seed, at, ret) < 0 ||
         ret->payload_bytes > row->bytes - at - STORAGE_SHARD_FRAME_BYTES ||
-        memcmp(&ret->shard, &segment->shard, sizeof(ret->shard)) != 0 ||
-        ret->first_index < row->first || ret->first_index > row->next ||
-        ret->count > row->next - ret->first_index)
+        storage_id_cmp(&ret->shard, &segment->shard) != 0 || ret->first_index < row->first ||
+        ret->first_index > row->next || ret->count > row->next - ret->first_index)
         return -EBADMSG;
     return 0;
 }

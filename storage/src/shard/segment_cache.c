@@ -8,7 +8,7 @@
 static int compare(const struct storage_segment *segment, const struct storage_id *shard,
                    uint64_t first)
 {
-    int by_shard = memcmp(&segment->shard, shard, sizeof(*shard));
+    int by_shard = storage_id_cmp(&segment->shard, shard);
     if (by_shard != 0)
         return by_shard;
     return segment->row.first < first ? -1 : segment->row.first > first;
@@ -18,15 +18,7 @@ static int compare(const struct storage_segment *segment, const struct storage_i
 static size_t place_locked(struct storage_shards *shards, const struct storage_id *shard,
                            uint64_t first)
 {
-    size_t low = 0, high = shards->segment_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (compare(shards->segments[mid], shard, first) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return KN_BISECT(i, 0, shards->segment_count, compare(shards->segments[i], shard, first) < 0);
 }
 
 static void unlink_used_locked(struct storage_shards *shards, struct storage_segment *segment)
@@ -85,7 +77,7 @@ struct storage_segment *storage_segments_find(struct storage_shards *shards,
         at--;
     }
     struct storage_segment *s = shards->segments[at];
-    if (memcmp(&s->shard, shard, sizeof(*shard)) != 0 || index >= s->row.next)
+    if (storage_id_cmp(&s->shard, shard) != 0 || index >= s->row.next)
         return NULL;
     s->refs++;
     unlink_used_locked(shards, s);
@@ -98,21 +90,16 @@ struct storage_segment *storage_segments_find_ms(struct storage_shards *shards,
                                                  uint64_t oldest)
 {
     KN_LOCKED(&shards->segments_lock);
-    size_t first = place_locked(shards, shard, 0), low = first;
-    size_t high = place_locked(shards, shard, UINT64_MAX);
-    while (low < high) { /* the first that reaches so far */
-        size_t mid = low + (high - low) / 2;
-        if (shards->segments[mid]->row.last_ms < ms)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    if (low == shards->segment_count)
+    size_t first = place_locked(shards, shard, 0), end = place_locked(shards, shard, UINT64_MAX);
+    size_t at =
+        KN_BISECT(i, first, end,
+                  shards->segments[i]->row.last_ms < ms); /* of the first that reaches so far */
+    if (at == shards->segment_count)
         return NULL;
-    struct storage_segment *s = shards->segments[low];
-    if (memcmp(&s->shard, shard, sizeof(*shard)) != 0)
+    struct storage_segment *s = shards->segments[at];
+    if (storage_id_cmp(&s->shard, shard) != 0)
         return NULL;
-    bool follows = low > first && shards->segments[low - 1]->row.next == s->row.first;
+    bool follows = at > first && shards->segments[at - 1]->row.next == s->row.first;
     if (s->row.first_ms >= ms && !follows && s->row.first != oldest)
         return NULL; /* it may be in one before it */
     s->refs++;
@@ -165,7 +152,7 @@ void storage_segments_forget(struct storage_shards *shards, const struct storage
     kn_lock_take(&shards->segments_lock);
     size_t at = shard ? place_locked(shards, shard, 0) : 0;
     while (at < shards->segment_count &&
-           (!shard || memcmp(&shards->segments[at]->shard, shard, sizeof(*shard)) == 0))
+           (!shard || storage_id_cmp(&shards->segments[at]->shard, shard) == 0))
         remove_locked(shards, at, &gone);
     if (!shard) {
         free(shards->segments);

@@ -17,7 +17,7 @@ struct storage_shard *storage_shard_peek_locked(struct storage_shards *shards,
                                                 const struct storage_id *id)
 {
     struct storage_shard *shard = shards->buckets[bucket_of(id)];
-    while (shard && memcmp(&shard->id, id, sizeof(*id)) != 0)
+    while (shard && storage_id_cmp(&shard->id, id) != 0)
         shard = shard->bucket_next;
     return shard;
 }

@@ -17,7 +17,7 @@ static struct storage_sick_sector *find_locked(struct storage_sick *sick,
     for (size_t i = 0; i < sick->count; i++) {
         struct storage_sick_sector *s = &sick->sectors[i];
         if (s->at == at && s->first == segment->row.first &&
-            memcmp(&s->shard, &segment->shard, sizeof(s->shard)) == 0)
+            storage_id_cmp(&s->shard, &segment->shard) == 0)
             return s;
     }
     return NULL;

@@ -12,15 +12,7 @@
 /* Where it is, or would be. */
 static size_t place_of(const struct storage_shard *shard, const struct storage_id *id)
 {
-    size_t low = 0, high = shard->source_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (memcmp(&shard->sources[mid].id, id, sizeof(*id)) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return KN_BISECT(i, 0, shard->source_count, storage_id_cmp(&shard->sources[i].id, id) < 0);
 }
 
 static struct storage_shard_source *find_locked(struct storage_shard *shard,
@@ -28,7 +20,7 @@ static struct storage_shard_source *find_locked(struct storage_shard *shard,
 {
     kn_lock_assert_held(&shard->lock);
     size_t at = place_of(shard, id);
-    bool there = at < shard->source_count && memcmp(&shard->sources[at].id, id, sizeof(*id)) == 0;
+    bool there = at < shard->source_count && storage_id_cmp(&shard->sources[at].id, id) == 0;
     return there ? &shard->sources[at] : NULL;
 }
 
