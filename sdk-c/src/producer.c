@@ -135,6 +135,11 @@ void producer_close_fragment(struct kinema_producer *p, int with_end_tag)
     p->is_open = 0;
 }
 
+size_t producer_sendable(const struct kinema_producer *p)
+{
+    return p->ring.count - (p->offline && p->is_open);
+}
+
 /* --- frames ----------------------------------------------------------------------------------- */
 static int opens_fragment(const struct kinema_producer *p, const struct kinema_frame *frame)
 {
@@ -200,6 +205,10 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     opens = opens_fragment(p, frame);
     if (!opens && !p->is_open)
         return -ENODATA;
+    /* Offline it is sent, and makes room, only when it is whole; the next Cluster, which would end
+     * it too, may have to wait for that room. */
+    if (opens && p->is_open && p->offline)
+        producer_close_fragment(p, 1);
     code = make_room(p, MKV_CLUSTER_BYTES + MKV_BLOCK_BYTES + frame->len, opens);
     if (code == 0 && !opens && !p->is_open)
         code = -ENOBUFS; /* the open fragment itself had to go */
@@ -232,12 +241,12 @@ static void wake(struct kinema_producer *p)
 int kinema_producer_put_frame(struct kinema_producer *p, const struct kinema_frame *frame)
 {
     int code;
-    size_t waiting;
+    size_t before;
     (void) pthread_mutex_lock(&p->lock);
-    waiting = p->ring.count;
+    before = producer_sendable(p);
     code = put_frame_locked(p, frame);
-    if (waiting == 0 || p->offline) /* otherwise the helper looks again by itself */
-        wake(p);
+    if (p->offline ? producer_sendable(p) > before : before == 0)
+        wake(p); /* in real time the helper looks again by itself */
     (void) pthread_mutex_unlock(&p->lock);
     return code;
 }

@@ -95,6 +95,10 @@ void producer_cut(struct kinema_producer *p, const char *reason);
 void producer_pop(struct kinema_producer *p);
 /* Counts and tells a fragment that will not arrive. */
 void producer_lose(struct kinema_producer *p, const struct fragment *fragment, const char *reason);
+/* How many fragments may be sent, from the oldest on. Offline the open one is not: its source may
+ * be silent at any point, and a service that has waited for the rest keeps what it has; were the
+ * connection then to break, the whole of it would come as another one. */
+size_t producer_sendable(const struct kinema_producer *p);
 /* Closes the open fragment with its tags. */
 void producer_close_fragment(struct kinema_producer *p, int with_end_tag);
 

@@ -129,7 +129,7 @@ static size_t take_header(char *ptr, size_t size, size_t count, void *ctx)
 /* Steps over what needs no sending; the fragment that is next, or NULL. */
 static struct fragment *next_fragment(struct kinema_producer *p)
 {
-    while (p->send_index < p->ring.count) {
+    while (p->send_index < producer_sendable(p)) {
         struct fragment *fragment = ring_at(&p->ring, p->send_index);
         if (!fragment->skipped && (!fragment->whole || p->send_offset < fragment->len))
             return fragment;
@@ -150,7 +150,7 @@ static int body_ends(const struct kinema_producer *p, const struct fragment *nex
         return 1;
     if (producer_clock_ms() >= p->renew_at && !p->first_fragment)
         return 1;
-    return p->ring.count == 0 &&
+    return producer_sendable(p) == 0 &&
            (p->draining || producer_clock_ms() >= p->heard_at + SESSION_IDLE_MS);
 }
 

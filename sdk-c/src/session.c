@@ -205,7 +205,7 @@ static void start_next(struct kinema_producer *p, int64_t now)
         call = p->must_create ? CALL_CREATE : CALL_DESCRIBE;
     else if (!p->endpoint[0] || now - p->endpoint_at > ENDPOINT_MS)
         call = CALL_ENDPOINT;
-    else if (p->ring.count == 0)
+    else if (producer_sendable(p) == 0)
         return;
     code = request_start(p, call);
     if (code < 0)
@@ -215,7 +215,7 @@ static void start_next(struct kinema_producer *p, int64_t now)
 static uint64_t bytes_due(const struct kinema_producer *p)
 {
     uint64_t due = 0;
-    for (size_t i = p->send_index; i < p->ring.count && due < FLUSH_BYTES; i++)
+    for (size_t i = p->send_index; i < producer_sendable(p) && due < FLUSH_BYTES; i++)
         due += ring_at(&p->ring, i)->len - (i == p->send_index ? p->send_offset : 0);
     return due;
 }
@@ -229,7 +229,7 @@ static void go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
     if (!p->paused)
         return;
     due = bytes_due(p);
-    if (due == 0 && !ends && (p->ring.count > 0 || now < p->heard_at + SESSION_IDLE_MS))
+    if (due == 0 && !ends && (producer_sendable(p) > 0 || now < p->heard_at + SESSION_IDLE_MS))
         return;
     if (due < FLUSH_BYTES && !ends && !p->offline && now < p->flushed_at + p->flush_ms) {
         *wait_ms = p->flushed_at + p->flush_ms - now;

@@ -225,6 +225,36 @@ TEST(offline_nothing_is_dropped)
     kinema_credentials_free(provider);
 }
 
+TEST(offline_a_fragment_is_sent_when_it_is_whole_and_ended_by_its_tag)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    config.mode = KINEMA_OFFLINE;
+    struct kinema_producer *p = open_with(&config);
+    static const char kept[] = "{\"EventType\":\"PERSISTED\",\"FragmentTimecode\":1000}";
+
+    assert_ok(put(p, 1, true, 1000, 60000));
+    assert_ok(put(p, 1, false, 1040, 30000));
+    assert_int_equal(producer_sendable(p), 0);
+    /* The first makes room only when it is kept, so it is ended although the second must wait. */
+    assert_int_equal(put(p, 1, true, 2000, 60000), -EAGAIN);
+    assert_int_equal(producer_sendable(p), 1);
+    p->send_index = 1;
+    acks_take(p, kept, sizeof(kept) - 1);
+    assert_int_equal(p->ring.count, 0);
+    assert_ok(put(p, 1, true, 2000, 60000));
+    assert_ok(put(p, 1, true, 3000, 300));
+    assert_int_equal(producer_sendable(p), 1);
+    struct capture body = body_of(p);
+    assert_int_equal(body.fragment_count, 2);
+    assert_true(body.fragments[0].end_tag && !body.fragments[1].end_tag);
+    capture_done(&body);
+    assert_ok(kinema_producer_end_fragment(p));
+    assert_int_equal(producer_sendable(p), 2);
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
 TEST(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same)
 {
     struct temp_dir dir = temp_dir_new();
@@ -512,6 +542,7 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(clusters_blocks_and_tags_are_those_of_a_capture),
            TEST_OF(real_time_drops_whole_fragments_and_says_so),
            TEST_OF(offline_nothing_is_dropped),
+           TEST_OF(offline_a_fragment_is_sent_when_it_is_whole_and_ended_by_its_tag),
            TEST_OF(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same),
            TEST_OF(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again),
            TEST_OF(an_acknowledgement_has_a_ceiling_and_may_come_byte_by_byte),

@@ -63,7 +63,8 @@ struct kinema_track {
 /** What to do when the buffer is full. */
 enum kinema_mode {
     KINEMA_REALTIME, /**< the oldest whole fragments are dropped, and told */
-    KINEMA_OFFLINE   /**< kinema_producer_put_frame() says -EAGAIN until there is room */
+    KINEMA_OFFLINE /**< kinema_producer_put_frame() says -EAGAIN until there is room; a fragment is
+                      sent when it is whole, so that its source may pause at any point */
 };
 
 /** What is told to the caller. */
