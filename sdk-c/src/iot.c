@@ -5,6 +5,7 @@
  */
 #include "iot.h"
 
+#include "open_socket.h"
 #include "text.h"
 
 #include <errno.h>
@@ -140,6 +141,7 @@ int iot_call(struct iot *iot, CURL *easy, struct curl_slist **headers)
     (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) CALL_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "post.h"
 
+#include "open_socket.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -148,6 +150,7 @@ static void set_up(struct post *post, const struct post_request *request, const 
     (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEDATA, post);
     (void) curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);

@@ -3,6 +3,7 @@
  * Signed requests. PutMedia signs its head and the digest of an empty body, with the headers that
  * AWS's C producer signs; no chunk is signed (captured from Producer C 1.6.4 and kvssink 3.6.0).
  */
+#include "open_socket.h"
 #include "producer_private.h"
 #include "sigv4.h"
 
@@ -290,6 +291,7 @@ static int set_up(struct kinema_producer *p, enum call call, const char *url,
     (void) curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, p->headers);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);

@@ -43,7 +43,7 @@ static int feed(EVP_MD_CTX *ctx, const char *text)
 static int canonical(const struct sigv4_request *request, char dst[HEX_BYTES],
                      char names[NAMES_BYTES_MAX])
 {
-    uint8_t hash[HASH_BYTES];
+    uint8_t hash[HASH_BYTES] = {0};
     char body[HEX_BYTES];
     size_t used = 0;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -83,7 +83,7 @@ int sigv4_sign(const struct sigv4_request *request, const struct kinema_credenti
 {
     char digest[HEX_BYTES], names[NAMES_BYTES_MAX] = "", scope[128], text[512], day[9];
     char secret[4 + KINEMA_SECRET_BYTES_MAX + 1];
-    uint8_t signing[HASH_BYTES];
+    uint8_t signing[HASH_BYTES] = {0};
     int len, code = canonical(request, digest, names);
     memcpy(day, request->date, 8);
     day[8] = '\0';

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every socket, file, mutex and allocation call of the producer SDK and of libcurl under it fails,
+ * one after the other: the n-th for every n until a run passes untouched, once and for good. Over
+ * plain HTTP; OpenSSL signs. An upload either cannot be opened, or each frame that was taken
+ * arrives as it was, or is reported lost; what is reported PERSISTED is there; nothing leaks, and
+ * all comes to its end. When everything fails for good the world is mended after a while, and then
+ * the upload must come to its end.
+ *
+ * Under ./check only every few allocations are tried for good, a different few each time; --long
+ * tries all.
+ */
+#include "sdk_calls.h"
+#include "sdk_service.h"
+#include "temp_dir.h"
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/bytes.h"
+#include "kinema/producer.h"
+
+enum {
+    FRAGMENTS = 7,
+    FRAMES = 4,             /* of a fragment */
+    FRAME_BYTES = 4000,     /* more than the smallest buffer holds in all */
+    SPILL_BYTES = 32 << 10, /* little, so that putting frames has to wait as well */
+    OUTAGE_MS = 1000,       /* of the SDK's clock, as are the next two */
+    PUT_TRIES = 20000,      /* of 10 ms */
+    DRAIN_MS = 600 * 1000,
+    DRAIN_TRIES = 10,
+    FDS = 256,
+    RUN_S = 60, /* a run takes milliseconds; one that takes as long as this hangs */
+    RUNS_MAX = 5000
+};
+
+struct world {
+    struct sdk_service *service;
+    struct temp_dir dir;
+    char url[64], spill[128], keys[128];
+    uint32_t run;
+    /* of this run, by fragment */
+    unsigned put[FRAGMENTS], persisted[FRAGMENTS], lost[FRAGMENTS];
+    bool disarm_late; /* everything fails until the outage is over */
+};
+
+static void on_event(void *ctx, const struct kinema_event *event)
+{
+    struct world *w = ctx;
+    size_t place = (size_t) (event->time_ms / SDK_FRAGMENT_MS);
+    if (event->type == KINEMA_ACK_PERSISTED && place < FRAGMENTS)
+        w->persisted[place]++;
+    if (event->type == KINEMA_FRAGMENT_LOST && place < FRAGMENTS)
+        w->lost[place]++;
+}
+
+static void setup(struct world *w)
+{
+    *w = (struct world){.dir = temp_dir_new()};
+    snprintf(w->spill, sizeof w->spill, "%s/spill", w->dir.path);
+    snprintf(w->keys, sizeof w->keys, "%s/keys", w->dir.path);
+    FILE *file = fopen(w->keys, "w");
+    assert_non_null(file);
+    fputs("CREDENTIALS AKIDEXAMPLE 2040-01-01T00:00:00Z secret token\n", file);
+    fclose(file);
+    w->service = sdk_service_start(w->url, sizeof w->url);
+}
+
+static void teardown(struct world *w)
+{
+    sdk_service_stop(w->service);
+    temp_dir_remove(&w->dir);
+}
+
+static int descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < FDS; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void say_hang(int signal)
+{
+    static const char text[] = " has failed, and the upload hangs\n";
+    const char *struck = sdk_calls_struck();
+    (void) signal;
+    (void) !write(STDERR_FILENO, struck ? struck : "nothing", strlen(struck ? struck : "nothing"));
+    (void) !write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+/* --- one upload ------------------------------------------------------------------------------- */
+static void put_frame(struct world *w, struct kinema_producer *p, unsigned fragment, unsigned i)
+{
+    uint8_t bytes[FRAME_BYTES];
+    for (size_t at = 0; at < sizeof bytes; at += 4)
+        kn_put_u32be(bytes + at, w->run * SDK_FRAMES_MAX + fragment * FRAMES + i);
+    const struct kinema_frame frame = {.track = 1,
+                                       .key = i == 0,
+                                       .time_ms = fragment * SDK_FRAGMENT_MS + i * 40,
+                                       .data = bytes,
+                                       .len = sizeof bytes};
+    int code = -EAGAIN;
+    for (int tries = 0; code == -EAGAIN; tries++) {
+        code = kinema_producer_put_frame(p, &frame);
+        if (code == -EAGAIN)
+            assert_ok(kinema_producer_poll(p, 10));
+        if (w->disarm_late && tries > OUTAGE_MS / 10)
+            sdk_calls_disarm();
+        assert_true(tries < PUT_TRIES);
+    }
+    assert_ok(code);
+    w->put[fragment]++;
+}
+
+static int open_upload(struct world *w, struct kinema_credential_provider **keys,
+                       struct kinema_producer **ret)
+{
+    static const struct kinema_track track = {.type = KINEMA_VIDEO,
+                                              .codec_id = "V_MPEG4/ISO/AVC",
+                                              .codec_private = "\1\2\3\4",
+                                              .codec_private_len = 4};
+    int code = kinema_credentials_file(w->keys, keys);
+    if (code < 0)
+        return code;
+    const struct kinema_config config = {.stream = "yard",
+                                         .region = "us-east-1",
+                                         .endpoint = w->url,
+                                         .ca_file = "/nowhere",
+                                         .retention_hours = 24,
+                                         .credentials = *keys,
+                                         .tracks = &track,
+                                         .track_count = 1,
+                                         .mode = KINEMA_OFFLINE,
+                                         .buffer_bytes = KINEMA_BUFFER_BYTES_MIN,
+                                         .spill_path = w->spill,
+                                         .spill_bytes = SPILL_BYTES,
+                                         .ack_timeout_ms = 300 * 1000,
+                                         .on_event = on_event,
+                                         .ctx = w};
+    return kinema_producer_open(&config, ret);
+}
+
+static void upload(struct world *w, struct kinema_producer *p)
+{
+    struct kinema_stats stats;
+    for (unsigned fragment = 0; fragment < FRAGMENTS; fragment++) {
+        for (unsigned i = 0; i < FRAMES; i++)
+            put_frame(w, p, fragment, i);
+        assert_ok(kinema_producer_put_tag(p, "door", "open"));
+    }
+    int code = kinema_producer_drain(p, w->disarm_late ? OUTAGE_MS : DRAIN_MS);
+    if (w->disarm_late)
+        sdk_calls_disarm();
+    for (int tries = 0; code == -ETIMEDOUT && tries < DRAIN_TRIES; tries++)
+        code = kinema_producer_drain(p, DRAIN_MS);
+    assert_ok(code);
+    kinema_producer_stats(p, &stats);
+    assert_int_equal(stats.frames_put, FRAGMENTS * FRAMES);
+    assert_int_equal(stats.frames_persisted + stats.frames_lost, FRAGMENTS * FRAMES);
+    assert_int_equal(stats.fragments_waiting, 0);
+}
+
+static void judge(struct world *w, const char *struck, int64_t n)
+{
+    for (size_t i = 0; i < FRAGMENTS; i++) {
+        unsigned kept = sdk_service_kept(w->service, w->run, i);
+        bool good = (kept == 0 || kept == w->put[i]) &&
+                    (w->persisted[i] == 0 || kept == w->put[i]) &&
+                    (w->persisted[i] > 0 || w->lost[i] == 1 || w->put[i] == 0);
+        if (!good)
+            fail_msg("%s %lld: fragment %zu: %u frames were taken, %u are there; PERSISTED %u, "
+                     "lost %u times",
+                     struck ? struck : "nothing", (long long) n, i, w->put[i], kept,
+                     w->persisted[i], w->lost[i]);
+    }
+}
+
+/* Nothing failed: all is kept. */
+static void judge_whole(struct world *w)
+{
+    for (size_t i = 0; i < FRAGMENTS; i++) {
+        assert_int_equal(w->put[i], FRAMES);
+        assert_int_equal(w->persisted[i], 1);
+        assert_int_equal(w->lost[i], 0);
+    }
+}
+
+/* true: the call was reached, so that there may be a next one. */
+static bool run(struct world *w, enum sdk_kind kind, int64_t n, bool for_good)
+{
+    struct kinema_credential_provider *keys = NULL;
+    struct kinema_producer *p = NULL;
+    int64_t blocks = sdk_calls_blocks();
+    int fds = descriptors();
+    memset(w->put, 0, sizeof w->put);
+    memset(w->persisted, 0, sizeof w->persisted);
+    memset(w->lost, 0, sizeof w->lost);
+    w->disarm_late = for_good;
+    w->run++;
+
+    alarm(RUN_S);
+    sdk_calls_arm(kind, n, for_good);
+    int code = open_upload(w, &keys, &p);
+    if (code == 0)
+        upload(w, p);
+    kinema_producer_close(p);
+    kinema_credentials_free(keys);
+    sdk_calls_disarm();
+    alarm(0);
+
+    const char *struck = sdk_calls_struck();
+    judge(w, struck, n);
+    if (code < 0 && !struck)
+        fail_msg("it cannot be opened: %d", code);
+    if (sdk_calls_blocks() != blocks || descriptors() != fds)
+        fail_msg("%s %lld %s: %lld blocks and %d descriptors are left", struck ? struck : "nothing",
+                 (long long) n, for_good ? "for good" : "once",
+                 (long long) (sdk_calls_blocks() - blocks), descriptors() - fds);
+    return struck != NULL;
+}
+
+/* --- for every n ------------------------------------------------------------------------------ */
+static void sweep(enum sdk_kind kind, bool for_good, int64_t stride)
+{
+    struct world w;
+    int64_t n = -1, runs = 0;
+    setup(&w);
+    assert_false(run(&w, kind, n, for_good)); /* nothing fails; OpenSSL fills its own tables */
+    judge_whole(&w);
+    uint64_t seed = test_seed();
+    for (n = stride > 1 ? (int64_t) (test_random(&seed) % (uint64_t) stride) : 0;
+         run(&w, kind, n, for_good); n += stride, runs++)
+        assert_true(runs < RUNS_MAX);
+    printf("%lld calls failed %s\n", (long long) runs, for_good ? "for good" : "once");
+    assert_true(runs > 10);
+    teardown(&w);
+}
+
+static int64_t stride_of(int64_t usual)
+{
+    const char *is_long = getenv("KINEMA_LONG");
+    return is_long && *is_long ? 1 : usual;
+}
+
+TEST(a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told)
+{
+    sweep(SDK_CALLS, false, 1);
+}
+
+TEST(an_allocation_that_fails_once_costs_no_frame_that_is_not_told)
+{
+    sweep(SDK_MEMORY, false, stride_of(1));
+}
+
+TEST(sockets_and_files_that_fail_for_good_hang_nothing)
+{
+    sweep(SDK_CALLS, true, 1);
+}
+
+TEST(memory_that_is_out_for_good_hangs_nothing)
+{
+    sweep(SDK_MEMORY, true, stride_of(23));
+}
+
+TEST(without_a_thread_the_upload_goes_on_by_polling)
+{
+    struct world w;
+    struct kinema_credential_provider *keys;
+    struct kinema_producer *p;
+    setup(&w);
+    w.run = 1;
+    assert_ok(open_upload(&w, &keys, &p));
+    sdk_calls_arm(SDK_CALLS, 0, false);
+    assert_int_equal(kinema_producer_start(p), -EAGAIN);
+    assert_string_equal(sdk_calls_struck(), "pthread_create");
+    sdk_calls_disarm();
+    upload(&w, p);
+    kinema_producer_close(p);
+    kinema_credentials_free(keys);
+    judge(&w, NULL, 0);
+    judge_whole(&w);
+    teardown(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF(a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told),
+        TEST_OF(an_allocation_that_fails_once_costs_no_frame_that_is_not_told),
+        TEST_OF(sockets_and_files_that_fail_for_good_hang_nothing),
+        TEST_OF(memory_that_is_out_for_good_hangs_nothing),
+        TEST_OF(without_a_thread_the_upload_goes_on_by_polling),
+    };
+    sdk_calls_init();
+    (void) signal(SIGALRM, say_hang);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
