@@ -18,6 +18,7 @@
 
 #include "core/crypto.h"
 #include "core/http_server.h"
+#include "core/thread.h"
 
 enum {
     RECORD_PLAIN_BYTES = 16 << 10,  /* most that a record holds: RFC 8446, 5.1 */
@@ -26,9 +27,12 @@ enum {
 };
 
 struct kn_tls {
-    SSL_CTX *ctx;
-    BIO_METHOD *records; /* how OpenSSL hands its records to us */
-    bool h2, demands_clients;
+    struct kn_lock lock; /* a leaf, over the next two */
+    SSL_CTX *ctx;        /* of new connections; those that stand keep theirs */
+    int64_t expires_ms;
+    BIO_METHOD *records;                  /* how OpenSSL hands its records to us */
+    char *cert_path, *key_path, *ca_path; /* ca: NULL, nobody is asked for a certificate */
+    bool h2;
 };
 
 /* AWS's producers: libcurl and OpenSSL; TLS 1.2 at least (contracts/kvs-producer.md 2). */
@@ -62,10 +66,9 @@ static int fail_tls(struct kn_err *err, const char *what)
     return kn_fail(err, -EINVAL, "%s: %s", what, text);
 }
 
-static int set_up(struct kn_tls *tls, struct kn_err *err)
+static int set_up(SSL_CTX *ctx, struct kn_tls *tls, struct kn_err *err)
 {
     static char groups[] = "X25519:P-256:P-384"; /* the macro casts const away */
-    SSL_CTX *ctx = tls->ctx;
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_PRIORITIZE_CHACHA);
@@ -166,30 +169,6 @@ bool kn_http_tls_flush(struct kn_http_conn *conn)
 }
 
 /* --- settings ---------------------------------------------------------------------------- */
-int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
-               struct kn_err *err)
-{
-    struct kn_tls *tls = calloc(1, sizeof(*tls));
-    if (!tls)
-        return kn_fail(err, -ENOMEM, "no memory for TLS");
-    tls->h2 = h2;
-    tls->ctx = SSL_CTX_new(TLS_server_method());
-    tls->records = new_records();
-    int r = tls->ctx && tls->records ? set_up(tls, err) : fail_tls(err, "TLS");
-    if (r == 0 && SSL_CTX_use_certificate_chain_file(tls->ctx, cert_path) != 1)
-        r = fail_tls(err, cert_path);
-    if (r == 0 && SSL_CTX_use_PrivateKey_file(tls->ctx, key_path, SSL_FILETYPE_PEM) != 1)
-        r = fail_tls(err, key_path);
-    if (r == 0 && SSL_CTX_check_private_key(tls->ctx) != 1)
-        r = fail_tls(err, key_path);
-    if (r < 0) {
-        kn_tls_free(tls);
-        return r;
-    }
-    *ret = tls;
-    return 0;
-}
-
 /* Revocation is looked at only where lists were given: an authority without one is no error then.
  */
 static void heed_revocations(SSL_CTX *ctx)
@@ -201,21 +180,89 @@ static void heed_revocations(SSL_CTX *ctx)
             (void) X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 }
 
-int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err *err)
+static int demand_clients(SSL_CTX *ctx, const char *ca_path, struct kn_err *err)
 {
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_path);
-    if (!names || SSL_CTX_load_verify_locations(tls->ctx, ca_path, NULL) != 1) {
+    if (!names || SSL_CTX_load_verify_locations(ctx, ca_path, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
         return fail_tls(err, ca_path);
     }
-    heed_revocations(tls->ctx);
-    SSL_CTX_set_client_CA_list(tls->ctx, names);
-    SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_options(tls->ctx, SSL_OP_NO_TICKET); /* every connection proves it anew */
-    if (SSL_CTX_set_num_tickets(tls->ctx, 0) != 1)
-        return fail_tls(err, "TLS settings");
-    tls->demands_clients = true;
-    return 0;
+    heed_revocations(ctx);
+    SSL_CTX_set_client_CA_list(ctx, names);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET); /* every connection proves it anew */
+    return SSL_CTX_set_num_tickets(ctx, 0) == 1 ? 0 : fail_tls(err, "TLS settings");
+}
+
+static int64_t expiry_of(const SSL_CTX *ctx)
+{
+    struct tm tm;
+    const X509 *cert = SSL_CTX_get0_certificate(ctx);
+    if (!cert || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+        return 0;
+    return (int64_t) timegm(&tm) * 1000;
+}
+
+static int load(struct kn_tls *tls, SSL_CTX *ctx, struct kn_err *err)
+{
+    int r = set_up(ctx, tls, err);
+    if (r == 0 && SSL_CTX_use_certificate_chain_file(ctx, tls->cert_path) != 1)
+        r = fail_tls(err, tls->cert_path);
+    if (r == 0 && SSL_CTX_use_PrivateKey_file(ctx, tls->key_path, SSL_FILETYPE_PEM) != 1)
+        r = fail_tls(err, tls->key_path);
+    if (r == 0 && SSL_CTX_check_private_key(ctx) != 1)
+        r = fail_tls(err, tls->key_path);
+    return r == 0 && tls->ca_path ? demand_clients(ctx, tls->ca_path, err) : r;
+}
+
+int kn_tls_reload(struct kn_tls *tls, struct kn_err *err)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    int r = ctx ? load(tls, ctx, err) : fail_tls(err, "TLS");
+    if (r == 0) {
+        kn_lock_take(&tls->lock);
+        SSL_CTX *former = tls->ctx;
+        tls->ctx = ctx;
+        tls->expires_ms = expiry_of(ctx);
+        kn_lock_give(&tls->lock);
+        ctx = former; /* its connections hold on to it */
+    }
+    SSL_CTX_free(ctx);
+    return r;
+}
+
+int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
+               struct kn_err *err)
+{
+    struct kn_tls *tls = calloc(1, sizeof(*tls));
+    if (!tls)
+        return kn_fail(err, -ENOMEM, "no memory for TLS");
+    kn_lock_init(&tls->lock);
+    tls->h2 = h2;
+    tls->cert_path = strdup(cert_path);
+    tls->key_path = strdup(key_path);
+    tls->records = new_records();
+    int r = tls->cert_path && tls->key_path && tls->records
+                ? kn_tls_reload(tls, err)
+                : kn_fail(err, -ENOMEM, "no memory for TLS");
+    if (r < 0)
+        kn_tls_free(tls);
+    else
+        *ret = tls;
+    return r;
+}
+
+int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err *err)
+{
+    kn_assert(!tls->ca_path);
+    tls->ca_path = strdup(ca_path);
+    return tls->ca_path ? kn_tls_reload(tls, err) : kn_fail(err, -ENOMEM, "no memory for TLS");
+}
+
+int64_t kn_tls_expires_ms(struct kn_tls *tls)
+{
+    KN_LOCKED(&tls->lock);
+    return tls->expires_ms;
 }
 
 void kn_tls_free(struct kn_tls *tls)
@@ -224,15 +271,25 @@ void kn_tls_free(struct kn_tls *tls)
         return;
     SSL_CTX_free(tls->ctx);
     BIO_meth_free(tls->records);
+    free(tls->cert_path);
+    free(tls->key_path);
+    free(tls->ca_path);
+    kn_lock_done(&tls->lock);
     free(tls);
 }
 
 /* --- on a connection --------------------------------------------------------------------- */
+static SSL *new_session(struct kn_tls *tls)
+{
+    KN_LOCKED(&tls->lock);
+    return SSL_new(tls->ctx);
+}
+
 int kn_http_tls_attach(struct kn_http_conn *conn)
 {
-    const struct kn_tls *tls = conn->listener->tls;
+    struct kn_tls *tls = conn->listener->tls;
     BIO *in = BIO_new_socket(conn->fd, BIO_NOCLOSE), *out = BIO_new(tls->records);
-    conn->ssl = SSL_new(tls->ctx);
+    conn->ssl = new_session(tls);
     if (!conn->ssl || !in || !out || prepare_records(conn->loop) < 0) {
         BIO_free(in);
         BIO_free(out);
@@ -289,7 +346,7 @@ int kn_http_tls_handshake(struct kn_http_conn *conn)
     int result = SSL_do_handshake(conn->ssl);
     int r = result == 1 ? 0 : outcome(conn, result);
     int sent = send_records(conn); /* an alert too */
-    if (result == 1 && conn->listener->tls->demands_clients)
+    if (result == 1 && conn->listener->tls->ca_path)
         conn->client_name = common_name(SSL_get0_peer_certificate(conn->ssl));
     if (result == 1)
         return sent < 0 ? -EPROTO : 0;

@@ -60,7 +60,7 @@ static const struct kn_conf_key server_keys[] = {
          "credential provider; see docs/devices.md."),
     TEXT(iot_ca, "", "",
          "PEM file with the authorities that sign devices' certificates, and with their revocation "
-         "lists, if there are any. Read at the start."),
+         "lists, if there are any."),
     NUMBER(iot_key_ms, 1000, 12 * HOUR_MS, HOUR_MS, "ms",
            "How long a device's temporary key is good. AWS: 15 minutes to 12 hours."),
     TEXT(public_api_url, "", "",

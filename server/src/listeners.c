@@ -87,6 +87,54 @@ static int certificate_open(struct server_listeners *listeners,
     return code < 0 ? kn_fail_at(err, code, "iot_ca") : 0;
 }
 
+enum {
+    SOON_MS =
+        14 * 24 * 3600 * 1000 /* certificates of 90 days are renewed a month before they end */
+};
+
+void server_listeners_say_certificate(const struct server_listeners *listeners)
+{
+    if (!listeners->api_tls)
+        return;
+    int64_t expires_ms = kn_tls_expires_ms(listeners->api_tls);
+    char until[KN_TIME_TEXT_BYTES];
+    kn_time_iso8601(expires_ms, until);
+    kn_log_info("tls_certificate",
+                "path=" KN_LOG_QUOTED " until=%s said=\"clients must trust this\"",
+                kn_log_quote(kn_str_from(listeners->cert_path)), until);
+    if (expires_ms < kn_wall_ms(kn_clock_system()) + SOON_MS)
+        kn_log_warn("tls_certificate_expires",
+                    "path=" KN_LOG_QUOTED " until=%s said=\"renew it, then send SIGHUP\"",
+                    kn_log_quote(kn_str_from(listeners->cert_path)), until);
+}
+
+void server_listeners_reload(struct server_listeners *listeners)
+{
+    struct kn_tls *all[] = {listeners->api_tls, listeners->ingest_tls, listeners->iot_tls};
+    for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
+        struct kn_err err = {0};
+        if (!all[i] || kn_tls_reload(all[i], &err) == 0)
+            continue;
+        kn_log_error("tls_certificate_refused",
+                     "error=" KN_LOG_QUOTED " said=\"the one in use stays\"",
+                     kn_log_quote(kn_str_from(err.text)));
+        return; /* they have their files in common */
+    }
+    server_listeners_say_certificate(listeners);
+}
+
+void server_listeners_collect(const struct server_listeners *listeners, struct kn_buf *out)
+{
+    if (listeners->api_tls)
+        (void) kn_buf_printf(
+            out,
+            "# HELP kinema_tls_certificate_expires_seconds When the listeners' certificate ends, "
+            "in seconds since 1970.\n"
+            "# TYPE kinema_tls_certificate_expires_seconds gauge\n"
+            "kinema_tls_certificate_expires_seconds %" PRId64 "\n",
+            kn_tls_expires_ms(listeners->api_tls) / 1000);
+}
+
 /* --- listeners -------------------------------------------------------------------------------- */
 static int local_open(struct server_listeners *listeners, const struct server_settings *settings,
                       struct kn_http_server *http, struct kn_err *err)

@@ -32,6 +32,12 @@ struct server_listeners {
 int server_listeners_open(struct server_listeners *listeners,
                           const struct server_settings *settings, struct kn_http_server *http,
                           struct server_ports *ports, struct kn_err *err) KN_MUSTUSE;
+/* Says in the log which certificate the TLS listeners have, if there are any, and until when. */
+void server_listeners_say_certificate(const struct server_listeners *listeners);
+/* Reads certificate, key, authorities and their revocation lists again, for connections that come
+ * from now on, and says so; what cannot be read stays as it was. */
+void server_listeners_reload(struct server_listeners *listeners);
+void server_listeners_collect(const struct server_listeners *listeners, struct kn_buf *out);
 void server_listeners_done(struct server_listeners *listeners); /* after the server has stopped */
 
 /* The host part of "host:port". */

@@ -13,6 +13,7 @@
 #include "console.h"
 #include "folder.h"
 #include "listeners.h"
+#include "notify.h"
 #include "rtsp_access.h"
 
 #include <fcntl.h>
@@ -426,8 +427,6 @@ static void print_ready(const struct serve *s)
             bool plain = (unsigned char) *c > ' ' && *c != '%' && (unsigned char) *c < 127;
             (void) printf(plain ? "%c" : "%%%02X", plain ? *c : (unsigned char) *c);
         }
-        kn_log_info("tls_certificate", "path=" KN_LOG_QUOTED " said=\"clients must trust this\"",
-                    kn_log_quote(kn_str_from(s->listeners.cert_path)));
     }
     (void) printf("\n");
     (void) fflush(stdout);
@@ -443,6 +442,7 @@ static void collect_process(void *ctx, struct kn_buf *out)
                          "# HELP kinema_streams Streams in the catalogue.\n"
                          "# TYPE kinema_streams gauge\nkinema_streams %zu\n",
                          KINEMA_VERSION, storage_stream_count(s->storage));
+    server_listeners_collect(&s->listeners, out);
 }
 
 /* --- stopping --------------------------------------------------------------------------------- */
@@ -501,9 +501,12 @@ static void wait_for_end(struct serve *s)
 {
     int number = 0;
     pthread_t thread;
-    while (sigwait(&s->signals, &number) == 0)
-        if (number != SIGHUP) /* there is nothing to reload: closing the terminal is no reason */
-            break;
+    while (sigwait(&s->signals, &number) == 0 && number == SIGHUP) {
+        server_notify("RELOADING=1");
+        server_listeners_reload(&s->listeners);
+        server_notify("READY=1");
+    }
+    server_notify("STOPPING=1");
     kn_log_info("stopping", "signal=%s drain_ms=%" PRIu64, number == SIGINT ? "SIGINT" : "SIGTERM",
                 s->config->server.drain_ms);
     if (kn_thread_start(&thread, "second-signal", second_signal, &s->signals) == 0)
@@ -557,6 +560,8 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     }
     kn_metrics_collector(collect_process, s);
     print_ready(s);
+    server_listeners_say_certificate(&s->listeners);
+    server_notify("READY=1");
     kn_log_info("ready", "version=%s pid=%d", KINEMA_VERSION, (int) getpid());
     wait_for_end(s);
     close_all(s);
@@ -576,7 +581,8 @@ const struct server_command server_command_serve = {
              "  ready api=http://127.0.0.1:4566 ingest=http://127.0.0.1:4567 "
              "console=http://127.0.0.1:8080\n"
              "SIGTERM or SIGINT: uploads are drained and files sealed; a second signal ends it at "
-             "once.",
+             "once.\n"
+             "SIGHUP: certificates, keys and revocation lists are read again, for new connections.",
     .options = options,
     .option_count = KN_ARRAY_LEN(options),
     .settings = true,

@@ -37,8 +37,14 @@ struct kn_tls; /* certificate, key and context */
 int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
                struct kn_err *err) KN_MUSTUSE;
 void kn_tls_free(struct kn_tls *tls);
+/* Reads its files again: for connections that come from now on. On an error, which names the file,
+ * what was read before stays. One thread at a time, beside a server that runs. */
+int kn_tls_reload(struct kn_tls *tls, struct kn_err *err) KN_MUSTUSE;
+/* When the certificate stops being valid, ms since 1970; 0: it does not say. Any thread. */
+int64_t kn_tls_expires_ms(struct kn_tls *tls);
 /* From now on a handshake succeeds only with a client's certificate that one of the authorities in
- * the PEM file has signed, and that is not in the revocation lists there, if there are any. */
+ * the PEM file has signed, and that is not in the revocation lists there, if there are any. Once.
+ */
 int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err *err) KN_MUSTUSE;
 /* Makes a self-signed ECDSA certificate for localhost, 127.0.0.1, ::1 (10 years), unless both files
  * exist. Key mode 0600. */
