@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * v4l2-camera STREAM [DEVICE]: a camera of this machine into a stream, until it is told to end.
+ *
+ * Without DEVICE it is /dev/video0, or a test picture where there is none. The key comes from
+ * AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the endpoint from
+ * CONTROL_PLANE_URI (or AWS's of AWS_DEFAULT_REGION).
+ */
+#include "picture.h"
+#include "program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usual_device[] = "/dev/video0";
+
+static const char *find_device(const char *wanted)
+{
+    if (wanted)
+        return wanted;
+    if (access(usual_device, R_OK | W_OK) == 0)
+        return usual_device;
+    (void) fprintf(stderr, "no camera at %s: a test picture\n", usual_device);
+    return NULL;
+}
+
+/* The producer sends on a thread of its own, so a slow line never keeps the camera waiting. */
+static int record(struct kinema_producer *producer, struct picture *picture)
+{
+    struct kinema_frame frame;
+    int code = kinema_producer_start(producer);
+    while (code == 0 && !program_is_told_to_end()) {
+        code = picture_next(picture, &frame);
+        if (code == 0)
+            code = kinema_producer_put_frame(producer, &frame);
+        if (code == -EAGAIN || code == -ENODATA || code == -ENOBUFS)
+            code = 0; /* nothing yet, or left out until the next key frame: KINEMA_FRAGMENT_LOST */
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct kinema_credential_provider *keys = NULL;
+    struct kinema_producer *producer = NULL;
+    struct kinema_config config;
+    struct picture *picture;
+    int code;
+    if (argc < 2 || argc > 3) {
+        (void) fprintf(stderr, "v4l2-camera STREAM [DEVICE]\n");
+        return 2;
+    }
+    program_begin();
+    if (picture_open(find_device(argv[2]), &picture) < 0)
+        return EXIT_FAILURE;
+    config = program_config(argv[1], picture_track(picture));
+    code = kinema_credentials_environment(&keys);
+    config.credentials = keys;
+    if (code == 0)
+        code = kinema_producer_open(&config, &producer);
+    if (code == 0)
+        code = record(producer, picture);
+    if (code < 0)
+        (void) fprintf(stderr, "v4l2-camera: %s\n", strerror(-code));
+    if (producer && program_finish(producer) != EXIT_SUCCESS)
+        code = -EIO;
+    picture_close(picture);
+    kinema_credentials_free(keys);
+    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See program.h. */
+#include "program.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BUFFER_BYTES = 16 << 20,
+    DRAIN_MS = 60000
+};
+
+static volatile sig_atomic_t stopping;
+
+static void on_signal(int number)
+{
+    (void) number;
+    stopping = 1;
+}
+
+static void on_event(void *ctx, const struct kinema_event *event)
+{
+    static const char *const names[] = {"BUFFERING", "RECEIVED",  "PERSISTED",    "ERROR",
+                                        "IDLE",      "CONNECTED", "DISCONNECTED", "FAILED",
+                                        "PRESSURE",  "LOST",      "SPILL"};
+    (void) ctx;
+    (void) fprintf(stderr, "%s time=%lld frames=%llu %s%s\n", names[event->type],
+                   (long long) event->time_ms, (unsigned long long) event->frames,
+                   event->fragment_number, event->text);
+}
+
+static const char *env_or(const char *name, const char *fallback)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : fallback;
+}
+
+struct kinema_config program_config(const char *stream, const struct kinema_track *track)
+{
+    return (struct kinema_config){.stream = stream,
+                                  .region = env_or("AWS_DEFAULT_REGION", "us-east-1"),
+                                  .endpoint = env_or("CONTROL_PLANE_URI", NULL),
+                                  .retention_hours = 24,
+                                  .tracks = track,
+                                  .track_count = 1,
+                                  .mode = KINEMA_REALTIME,
+                                  .buffer_bytes = BUFFER_BYTES,
+                                  .on_event = on_event};
+}
+
+void program_begin(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    (void) sigaction(SIGINT, &action, NULL);
+    (void) sigaction(SIGTERM, &action, NULL);
+    (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int program_is_told_to_end(void)
+{
+    return stopping;
+}
+
+int program_finish(struct kinema_producer *producer)
+{
+    struct kinema_stats stats;
+    (void) kinema_producer_drain(producer, DRAIN_MS);
+    kinema_producer_stats(producer, &stats);
+    (void) printf("frames=%llu persisted=%llu fragments=%llu connections=%llu errors=%llu\n",
+                  (unsigned long long) stats.frames_put,
+                  (unsigned long long) stats.frames_persisted,
+                  (unsigned long long) stats.fragments_persisted,
+                  (unsigned long long) stats.connections, (unsigned long long) stats.errors);
+    kinema_producer_close(producer);
+    return stats.frames_persisted == stats.frames_put ? EXIT_SUCCESS : EXIT_FAILURE;
+}

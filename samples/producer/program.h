@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the programs of this folder have in common. */
+#ifndef SAMPLES_PRODUCER_PROGRAM_H
+#define SAMPLES_PRODUCER_PROGRAM_H
+
+#include <kinema/producer.h>
+
+/* CONTROL_PLANE_URI, or AWS's endpoint of AWS_DEFAULT_REGION; events are said on stderr; what the
+ * buffer of 16 MiB cannot hold is dropped, as a camera must. */
+struct kinema_config program_config(const char *stream, const struct kinema_track *track);
+/* From now on SIGINT and SIGTERM only make program_is_told_to_end() true. */
+void program_begin(void);
+int program_is_told_to_end(void);
+/* Sends what is left, says the counters, closes. The exit code: 0 when every frame is PERSISTED. */
+int program_finish(struct kinema_producer *producer);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * roll-over STREAM FILE: a camera whose key lies in a file that somebody replaces before the key
+ * expires: by rename, so that it is never half written. FILE holds one line:
+ *
+ *   CREDENTIALS <key id> 2030-01-01T00:00:00Z <secret> <token>
+ *
+ * 30 s before that time the connection ends at the border of a fragment, and the next one is signed
+ * with what the file holds by then. A frame is never sent twice for it, nor left out. The picture
+ * is a test picture; the endpoint as of v4l2-camera.
+ */
+#include "picture.h"
+#include "program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int record(struct kinema_producer *producer, struct picture *picture)
+{
+    struct kinema_frame frame;
+    int code = kinema_producer_start(producer);
+    while (code == 0 && !program_is_told_to_end()) {
+        code = picture_next(picture, &frame);
+        if (code == 0)
+            code = kinema_producer_put_frame(producer, &frame);
+        if (code == -EAGAIN || code == -ENODATA || code == -ENOBUFS)
+            code = 0;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct kinema_credential_provider *keys = NULL;
+    struct kinema_producer *producer = NULL;
+    struct kinema_credentials key;
+    struct kinema_config config;
+    struct picture *picture;
+    int code;
+    if (argc != 3) {
+        (void) fprintf(stderr, "roll-over STREAM FILE\n");
+        return 2;
+    }
+    program_begin();
+    if (picture_open(NULL, &picture) < 0)
+        return EXIT_FAILURE;
+    config = program_config(argv[1], picture_track(picture));
+    code = kinema_credentials_file(argv[2], &keys);
+    config.credentials = keys;
+    if (code == 0)
+        code = kinema_credentials_get(keys, &key); /* whether the file is well: said at once */
+    memset(&key, 0, sizeof(key));
+    if (code == 0)
+        code = kinema_producer_open(&config, &producer);
+    if (code == 0)
+        code = record(producer, picture);
+    if (code < 0)
+        (void) fprintf(stderr, "roll-over: %s\n", strerror(-code));
+    if (producer && program_finish(producer) != EXIT_SUCCESS)
+        code = -EIO;
+    picture_close(picture);
+    kinema_credentials_free(keys);
+    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
