@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/crypto.h"
 #include "core/metrics.h"
 
 enum {
@@ -549,6 +550,44 @@ TEST(a_journal_that_is_lost_is_said_and_the_next_is_read)
     shard_rig_teardown(&f);
 }
 
+static void no_line(void *ctx, const char *line)
+{
+    (void) ctx;
+    (void) line;
+}
+
+/* What its header says of the journal before it: one that is not there, of which so much counts. */
+static void say_before(const char *name, uint64_t bytes)
+{
+    uint8_t head[64];
+    int fd = open(name, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
+    kn_put_u64le(head + 32, 77);
+    kn_put_u64le(head + 40, bytes);
+    kn_put_u32le(head + 48, kn_crc32c(0, (struct kn_bytes){head, 48}));
+    assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+    assert_int_equal(pwrite(fd, head, sizeof(head), JOURNAL_COPY_AT), sizeof(head));
+    close(fd);
+}
+
+/* Its first flush failed; so a power cut may take its header, or not. */
+TEST(a_journal_in_which_nothing_counts_may_be_gone)
+{
+    for (uint64_t more = 0; more < 2; more++) {
+        struct shard_rig f = closed_journal();
+        struct storage_check_result result;
+        struct kn_err err = {0};
+        say_before(files.names[0], JOURNAL_HEAD_BYTES + more);
+
+        assert_ok(storage_check(f.dir.path, kn_fs_system(), no_line, NULL, &result, &err));
+        assert_int_equal(result.problems, more);
+        shard_rig_open(&f);
+
+        assert_int_equal(f.report.bad_frames, more);
+        shard_rig_teardown(&f);
+    }
+}
+
 TEST(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said)
 {
     bool seen[RECORDS], may_miss[RECORDS];
@@ -722,6 +761,7 @@ TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(a_torn_write_is_not_believed_behind_its_tear),
            TEST_OF(a_journal_is_read_by_the_copy_of_its_header),
            TEST_OF(a_journal_that_is_lost_is_said_and_the_next_is_read),
+           TEST_OF(a_journal_in_which_nothing_counts_may_be_gone),
            TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said),
            TEST_OF(a_start_passes_over_a_sector_of_a_journal_that_the_disk_refuses_and_says_so),
            TEST_OF(records_at_the_very_end_of_a_journal_that_the_disk_refuses_are_no_torn_write),

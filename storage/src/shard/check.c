@@ -231,7 +231,7 @@ static void check_chain(struct walk *w, const struct journal *journals, uint64_t
         }
         if (!next)
             return;
-        if (next->f.journal.before_generation > done)
+        if (storage_journal_lacks(&next->f.journal, done))
             line(w->c, true, "problem journal generation=%" PRIu64 " error=is gone",
                  next->f.journal.before_generation);
         done = next->f.journal.generation;

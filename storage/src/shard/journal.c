@@ -72,6 +72,11 @@ int storage_journal_head_read(struct kn_file *file, struct storage_journal_head 
     return r < 0 ? r : heads_decode(bytes, ret);
 }
 
+bool storage_journal_lacks(const struct storage_journal_head *head, uint64_t done)
+{
+    return head->before_generation > done && head->before_bytes > STORAGE_JOURNAL_HEAD_BYTES;
+}
+
 static int folder_path(const struct storage_shards *shards, char dst[STORAGE_SHARD_PATH_BYTES])
 {
     int n = snprintf(dst, STORAGE_SHARD_PATH_BYTES, "%s/journal", shards->storage->dir);
@@ -292,7 +297,7 @@ static int replay_all(struct storage_shards *shards, const struct storage_journa
     struct storage_journal *next;
     while ((next = next_journal(shards, heads, done))) {
         const struct storage_journal_head *head = &heads[next->slot];
-        if (head->before_generation > done) { /* its file or both its headers are gone */
+        if (storage_journal_lacks(head, done)) { /* its file or both its headers are gone */
             report->bad_frames++;
             report->bad_bytes += head->before_bytes;
             storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, head->before_generation, 0, 0);

@@ -236,6 +236,10 @@ struct storage_journal_head {
 };
 /* -ENODATA: neither of its two copies counts. */
 int storage_journal_head_read(struct kn_file *file, struct storage_journal_head *ret) KN_MUSTUSE;
+/* The journal before it is missing: a start knows all up to `done`, and something in it counts.
+ * (One whose first flush failed may be gone with its header, or not: the next one says that nothing
+ * in it counts.) */
+bool storage_journal_lacks(const struct storage_journal_head *head, uint64_t done);
 int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
                                uint64_t before_generation, uint64_t before_bytes) KN_MUSTUSE;
 int storage_held_path(const struct storage_shards *shards, unsigned slot,
