@@ -108,12 +108,16 @@ static int write_master(struct kn_buf *out, uint32_t id, size_t children_at)
     return 0;
 }
 
-static unsigned track_type_value(enum kn_mkv_track_type type)
+/* RFC 9559, 5.1.4.1.3; codec ids of metadata begin with D_, as WebM's D_WEBVTT/METADATA. */
+static unsigned track_type_value(const struct kn_mkv_track *t)
 {
     enum {
-        SUBTITLE = 17
+        SUBTITLE = 17,
+        METADATA = 33
     };
-    return type == KN_MKV_VIDEO ? 1 : type == KN_MKV_AUDIO ? 2 : SUBTITLE;
+    unsigned other =
+        kn_str_starts_with(kn_str_from(t->codec_id), KN_STR("D_")) ? METADATA : SUBTITLE;
+    return t->type == KN_MKV_VIDEO ? 1 : t->type == KN_MKV_AUDIO ? 2 : other;
 }
 
 static int write_track(struct kn_buf *out, const struct kn_mkv_track *t)
@@ -121,7 +125,7 @@ static int write_track(struct kn_buf *out, const struct kn_mkv_track *t)
     size_t at = out->len;
     kn_mkv_write_uint(out, MKV_TRACK_NUMBER, t->number);
     kn_mkv_write_uint(out, MKV_TRACK_UID, t->number);
-    kn_mkv_write_uint(out, MKV_TRACK_TYPE, track_type_value(t->type));
+    kn_mkv_write_uint(out, MKV_TRACK_TYPE, track_type_value(t));
     kn_mkv_write_string(out, MKV_CODEC_ID, kn_str_from(t->codec_id));
     if (t->default_duration_ns)
         kn_mkv_write_uint(out, MKV_DEFAULT_DURATION, t->default_duration_ns);

@@ -324,7 +324,7 @@ static void write_tracks(struct camera *c, struct kn_json_writer *w)
         if (track->type == KN_MKV_VIDEO) {
             write_u64(w, "width", track->pixel_width);
             write_u64(w, "height", track->pixel_height);
-        } else {
+        } else if (track->type == KN_MKV_AUDIO) {
             write_u64(w, "hz", (uint64_t) track->sampling_hz);
             write_u64(w, "channels", track->channels);
         }

@@ -168,7 +168,8 @@ static void on_frame(void *ctx, uint32_t time, bool key, struct kn_bytes bytes)
     struct stream *s = ctx;
     struct camera_direct *d = s->direct;
     int64_t time_ms = camera_clock_frame(&d->clock, s->number, time, d->now_ms);
-    d->heard_us = g_get_monotonic_time();
+    if (s->rtp.codec != CAMERA_METADATA)
+        d->heard_us = g_get_monotonic_time();
     if (d->started)
         give(d, s, time_ms, key, bytes);
     else
@@ -293,7 +294,10 @@ static void on_description(struct camera_direct *d, const struct rtsp_message *a
     d->play_url = camera_url_control(d->base, sdp.control);
     for (unsigned i = 0; i < sdp.count; i++)
         choose(d, &sdp.media[i]);
-    if (d->count == 0)
+    bool some = false;
+    for (unsigned i = 0; i < d->count; i++)
+        some |= d->streams[i].rtp.codec != CAMERA_METADATA;
+    if (!some)
         fail(d, CAMERA_UNSUPPORTED, "the camera offers no stream that can be stored");
     else
         go_to(d, SETUP);
@@ -395,12 +399,14 @@ static void on_rtcp(struct stream *s, struct kn_bytes packets)
     struct camera_direct *d = s->direct;
     struct kn_bytes one;
     struct camera_sender_report report;
+    bool metadata = s->rtp.codec == CAMERA_METADATA; /* comes late; says nothing of the pictures */
     while (d->step != OVER && camera_rtcp_next(&packets, &one)) {
         if (camera_rtcp_sender_report(one, &report)) {
             s->report_ntp = report.ntp;
             s->report_us = g_get_monotonic_time();
-            camera_clock_report(&d->clock, s->number, report.time, report.own_ms, d->now_ms);
-        } else if (one.ptr[1] == CAMERA_RTCP_BYE) {
+            if (!metadata)
+                camera_clock_report(&d->clock, s->number, report.time, report.own_ms, d->now_ms);
+        } else if (one.ptr[1] == CAMERA_RTCP_BYE && !metadata) {
             fail(d, CAMERA_ENDED, "the camera has ended the stream");
         }
     }

@@ -8,8 +8,11 @@ int camera_muxer_header(struct camera_muxer *m, const struct kn_mkv_header *head
 {
     *m = (struct camera_muxer){.starving = true, .last_ms = m->last_ms, .cuts = m->cuts};
     kn_assert(header->track_count <= KN_MKV_TRACKS_MAX);
-    for (unsigned i = 0; i < header->track_count; i++)
+    for (unsigned i = 0; i < header->track_count; i++) {
         m->video |= header->tracks[i].type == KN_MKV_VIDEO;
+        if (header->tracks[i].type == KN_MKV_OTHER)
+            m->metadata |= 1U << header->tracks[i].number;
+    }
     return kn_mkv_write_header(out, header, KN_STR("Kinema " KINEMA_VERSION));
 }
 
@@ -44,11 +47,36 @@ static int begin(struct camera_muxer *m, const struct camera_frame *frame, struc
     m->open = true;
     m->starving = false;
     m->bytes = 0;
+    m->metadata_bytes = 0;
+    m->metadata_frames = 0;
     return kn_mkv_write_cluster(out, (uint64_t) m->start_ms);
+}
+
+bool camera_muxer_is_metadata(const struct camera_muxer *m, unsigned track)
+{
+    return m->metadata >> track & 1;
+}
+
+static int metadata(struct camera_muxer *m, const struct camera_frame *frame, struct kn_buf *out)
+{
+    if (!m->open)
+        return -EAGAIN;
+    if (m->metadata_bytes + frame->bytes.len > CAMERA_METADATA_BYTES_MOST ||
+        m->metadata_frames >= CAMERA_METADATA_FRAMES_MOST)
+        return -EMSGSIZE;
+    int64_t most_ms = kn_min_i64(m->last_ms + CAMERA_METADATA_AHEAD_MS, m->start_ms + INT16_MAX);
+    int64_t time_ms = kn_max_i64(kn_min_i64(frame->time_ms, most_ms), m->start_ms);
+    m->bytes += frame->bytes.len;
+    m->metadata_bytes += frame->bytes.len;
+    m->metadata_frames++;
+    return kn_mkv_write_block_head(out, frame->track, (int16_t) (time_ms - m->start_ms), true,
+                                   frame->bytes.len);
 }
 
 int camera_muxer_frame(struct camera_muxer *m, const struct camera_frame *frame, struct kn_buf *out)
 {
+    if (camera_muxer_is_metadata(m, frame->track))
+        return metadata(m, frame, out);
     int r = 0;
     bool cut = m->open && frame->video == m->video && too_long(m, frame);
     if (cut && !frame->key)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "push.h"
 
+#include "document.h"
 #include "recording.h"
 #include "say.h"
 #include "source_announced.h"
@@ -303,7 +304,8 @@ static bool can_be_stored(const GstSDPMessage *sdp)
     bool good = false;
     for (guint i = 0; i < gst_sdp_message_medias_len(sdp) && !good; i++) {
         GstCaps *caps = caps_of(gst_sdp_message_get_media(sdp, i));
-        good = caps && camera_track_chain(gst_caps_get_structure(caps, 0));
+        const GstStructure *rtp = caps ? gst_caps_get_structure(caps, 0) : NULL;
+        good = rtp && camera_track_chain(rtp) && !camera_documents_are_of(rtp);
         if (caps)
             gst_caps_unref(caps);
     }

@@ -153,7 +153,10 @@ void camera_recording_frame(struct camera_recording *r, const struct camera_fram
     int code = camera_muxer_frame(&r->muxer, frame, &r->head);
     if (code == 0)
         code = camera_upload_send(&r->upload, kn_buf_bytes(&r->head), frame->bytes);
-    if (code == -ENOBUFS) { /* the disk is behind: whole groups of pictures are left out */
+    bool metadata = camera_muxer_is_metadata(&r->muxer, frame->track);
+    if (code == -EMSGSIZE || (code == -ENOBUFS && metadata)) {
+        r->lost++;                 /* and the pictures go on */
+    } else if (code == -ENOBUFS) { /* the disk is behind: whole groups of pictures are left out */
         r->lost++;
         camera_muxer_lost(&r->muxer);
     } else if (code < 0 && code != -EAGAIN) {
@@ -161,6 +164,7 @@ void camera_recording_frame(struct camera_recording *r, const struct camera_fram
     } else if (code == 0) {
         r->frames++;
         r->bytes += frame->bytes.len;
-        r->last_frame_ms = g_get_real_time() / 1000;
+        if (!metadata)
+            r->last_frame_ms = g_get_real_time() / 1000;
     }
 }

@@ -56,6 +56,13 @@ static void describe_opus(struct camera_rtp *rtp, struct kn_bytes payload)
     describe_audio(rtp, "A_OPUS", 48000, head[9]);
 }
 
+static void describe_metadata(struct camera_rtp *rtp)
+{
+    rtp->track = (struct kn_mkv_track){.type = KN_MKV_OTHER, .codec_id = CAMERA_METADATA_CODEC_ID};
+    rtp->described = true;
+    rtp->ops->described(rtp->ctx);
+}
+
 static uint32_t read_aac_hz(struct kn_bits *b)
 {
     static const uint32_t rates[] = {96000, 88200, 64000, 48000, 44100, 32000, 24000,
@@ -307,6 +314,23 @@ static void take_aac(struct camera_rtp *rtp, struct kn_bytes payload, bool marke
         forget_frame(rtp);
 }
 
+/* ONVIF's Streaming Specification, 5.1.2.1.1: the last packet of a document has the marker. */
+static void take_metadata(struct camera_rtp *rtp, uint32_t time, struct kn_bytes payload,
+                          bool marker)
+{
+    if (!rtp->begun)
+        rtp->time = time;
+    rtp->begun = true;
+    (void) kn_buf_append(&rtp->frame, payload.ptr, payload.len);
+    if (!marker)
+        return;
+    bool whole = !rtp->broken && rtp->frame.error == 0;
+    rtp->damaged += whole ? 0 : 1;
+    if (whole)
+        rtp->ops->frame(rtp->ctx, rtp->time, true, kn_buf_bytes(&rtp->frame));
+    forget_frame(rtp);
+}
+
 static void take_sound(struct camera_rtp *rtp, struct kn_bytes payload, bool marker)
 {
     if (rtp->codec == CAMERA_AAC) {
@@ -351,7 +375,7 @@ static bool in_order(struct camera_rtp *rtp, uint16_t sequence)
     }
     if (rtp->packets > 0 && ahead > 0) {
         rtp->lost += ahead < BACKWARDS ? ahead : 0;
-        rtp->broken |= rtp->begun;
+        rtp->broken |= rtp->begun || rtp->codec == CAMERA_METADATA; /* its start may be lost */
         rtp->in_fragment = false;
     }
     rtp->cycles = (uint16_t) (rtp->cycles + (rtp->packets > 0 && sequence < rtp->highest));
@@ -379,6 +403,8 @@ void camera_rtp_packet(struct camera_rtp *rtp, struct kn_bytes packet)
         rtp->time = time;
         rtp->begun = true;
         take_picture(rtp, payload, marker);
+    } else if (rtp->codec == CAMERA_METADATA) {
+        take_metadata(rtp, time, payload, marker);
     } else {
         if (rtp->time != time)
             forget_frame(rtp);
@@ -429,12 +455,13 @@ static int codec_of(const struct camera_media *media, enum camera_codec *ret)
         struct kn_str media, encoding;
         enum camera_codec codec;
     } known[] = {
-        {KN_STR_INIT("video"), KN_STR_INIT("H264"),          CAMERA_H264},
-        {KN_STR_INIT("video"), KN_STR_INIT("H265"),          CAMERA_H265},
-        {KN_STR_INIT("audio"), KN_STR_INIT("MPEG4-GENERIC"), CAMERA_AAC },
-        {KN_STR_INIT("audio"), KN_STR_INIT("PCMU"),          CAMERA_PCMU},
-        {KN_STR_INIT("audio"), KN_STR_INIT("PCMA"),          CAMERA_PCMA},
-        {KN_STR_INIT("audio"), KN_STR_INIT("OPUS"),          CAMERA_OPUS},
+        {KN_STR_INIT("video"),       KN_STR_INIT("H264"),                   CAMERA_H264    },
+        {KN_STR_INIT("video"),       KN_STR_INIT("H265"),                   CAMERA_H265    },
+        {KN_STR_INIT("audio"),       KN_STR_INIT("MPEG4-GENERIC"),          CAMERA_AAC     },
+        {KN_STR_INIT("audio"),       KN_STR_INIT("PCMU"),                   CAMERA_PCMU    },
+        {KN_STR_INIT("audio"),       KN_STR_INIT("PCMA"),                   CAMERA_PCMA    },
+        {KN_STR_INIT("audio"),       KN_STR_INIT("OPUS"),                   CAMERA_OPUS    },
+        {KN_STR_INIT("application"), KN_STR_INIT(CAMERA_METADATA_ENCODING), CAMERA_METADATA},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(known); i++) {
         if (kn_str_eq(media->media, known[i].media) &&
@@ -455,11 +482,14 @@ int camera_rtp_init(struct camera_rtp *rtp, const struct camera_media *media,
     if (r < 0 || media->hz == 0)
         return -ENOTSUP;
     kn_buf_init(&rtp->private, MEDIA_PRIVATE_BYTES_MAX);
-    kn_buf_init(&rtp->frame, CAMERA_RTP_FRAME_BYTES_MAX);
+    kn_buf_init(&rtp->frame, rtp->codec == CAMERA_METADATA ? CAMERA_RTP_DOCUMENT_BYTES_MAX
+                                                           : CAMERA_RTP_FRAME_BYTES_MAX);
     if (is_picture(rtp))
         r = init_picture(rtp, media);
     else if (rtp->codec == CAMERA_AAC)
         r = init_aac(rtp, media);
+    else if (rtp->codec == CAMERA_METADATA)
+        describe_metadata(rtp);
     else if (rtp->codec != CAMERA_OPUS)
         describe_g711(rtp, media->channels ? media->channels : 1);
     if (r < 0)

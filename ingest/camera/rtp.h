@@ -11,7 +11,8 @@
 #include "sdp.h"
 
 enum {
-    CAMERA_RTP_FRAME_BYTES_MAX = 8 << 20, /* a larger one is left out */
+    CAMERA_RTP_FRAME_BYTES_MAX = 8 << 20,    /* a larger one is left out … */
+    CAMERA_RTP_DOCUMENT_BYTES_MAX = 1 << 20, /* … and so is a document of metadata */
 };
 
 enum camera_codec {
@@ -21,7 +22,10 @@ enum camera_codec {
     CAMERA_PCMU,
     CAMERA_PCMA,
     CAMERA_OPUS,
+    CAMERA_METADATA, /* of ONVIF: documents */
 };
+#define CAMERA_METADATA_ENCODING "VND.ONVIF.METADATA"
+#define CAMERA_METADATA_CODEC_ID "D_ONVIF/METADATA"
 
 struct camera_rtp_ops {
     /* The track is described, for the first time or otherwise than before; what follows is its. */

@@ -5,6 +5,7 @@
  * frames are kept back until every chain knows its codec, for a moment at most, since the tracks
  * have to be known before the first frame is sent.
  */
+#include "document.h"
 #include "source_announced.h"
 #include "timing.h"
 #include "track.h"
@@ -27,7 +28,8 @@ struct stream {
     struct camera_source *source;
     guint number; /* rtspsrc's */
     struct camera_track track;
-    bool known; /* track holds what the sink's caps say */
+    bool known;                        /* track holds what the sink's caps say */
+    struct camera_documents *metadata; /* what its packets become; NULL: pictures, or sound */
 };
 
 struct held {
@@ -42,9 +44,9 @@ struct camera_source {
     GstElement *pipeline;
     GMutex lock; /* what follows */
     struct stream streams[STREAMS_MAX];
-    size_t count;
-    bool complete; /* no stream comes any more */
-    bool started;  /* a header was given out */
+    size_t count, media; /* media: those with pictures or sound */
+    bool complete;       /* no stream comes any more */
+    bool started;        /* a header was given out */
     bool stopped, failed;
     _Atomic bool untrusted; /* its certificate did not pass */
     GQueue held;            /* of struct held, until started */
@@ -255,11 +257,16 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
     GstSample *sample = gst_app_sink_pull_sample(sink);
     if (!sample)
         return GST_FLOW_EOS;
+    if (stream->metadata)
+        sample = camera_documents_take(stream->metadata, sample);
+    if (!sample)
+        return GST_FLOW_OK;
     g_mutex_lock(&s->lock);
     if (!s->failed && !s->stopped) {
-        s->heard_us = g_get_monotonic_time();
+        if (!stream->metadata)
+            s->heard_us = g_get_monotonic_time();
         GstCaps *before = g_object_get_data(G_OBJECT(sink), "caps");
-        if (before != gst_sample_get_caps(sample)) {
+        if (!stream->metadata && before != gst_sample_get_caps(sample)) {
             look_at_caps_locked(s, stream, sample);
             g_object_set_data_full(G_OBJECT(sink), "caps",
                                    gst_caps_ref(gst_sample_get_caps(sample)),
@@ -298,11 +305,20 @@ static struct stream *choose(struct camera_source *s, const GstStructure *rtp, g
 {
     struct stream *stream = NULL;
     g_mutex_lock(&s->lock);
-    if (camera_track_chain(rtp) && s->count < STREAMS_MAX) {
+    bool metadata = camera_documents_are_of(rtp);
+    struct camera_documents *documents = metadata ? camera_documents_new(rtp) : NULL;
+    if (camera_track_chain(rtp) && s->count < STREAMS_MAX && !documents == !metadata) {
         stream = &s->streams[s->count++];
         stream->source = s;
         stream->number = number;
+        stream->metadata = documents;
         camera_track_init(&stream->track);
+        if (documents)
+            stream->track.mkv = camera_documents_track(documents);
+        stream->known = metadata; /* nothing waits for the first document */
+        s->media += !metadata;
+    } else {
+        camera_documents_free(documents);
     }
     g_mutex_unlock(&s->lock);
     return stream;
@@ -396,7 +412,8 @@ static void on_report(GstElement *jitter, GstStructure *said, gpointer arg)
     GstBuffer *packets = value ? gst_value_get_buffer(value) : NULL;
     GstMapInfo map;
     (void) jitter;
-    if (!packets || !gst_buffer_map(packets, &map, GST_MAP_READ))
+    /* Documents come late, and their reports are no proof against the clock of the pictures. */
+    if (stream->metadata || !packets || !gst_buffer_map(packets, &map, GST_MAP_READ))
         return;
     g_mutex_lock(&s->lock);
     camera_timing_rtcp(&s->timing, (unsigned) (stream - s->streams),
@@ -455,7 +472,7 @@ static void on_no_more_pads(GstElement *rtsp, gpointer arg)
     (void) rtsp;
     g_mutex_lock(&s->lock);
     s->complete = true;
-    if (s->count == 0)
+    if (s->media == 0)
         fail_locked(s, CAMERA_UNSUPPORTED, "the camera offers no stream that can be stored");
     g_mutex_unlock(&s->lock);
 }
@@ -542,6 +559,9 @@ void camera_source_facts(struct camera_source *s, struct camera_facts *ret)
     *ret = (struct camera_facts){0};
     g_mutex_lock(&s->lock);
     camera_facts_clock(ret, &s->timing.clock);
+    for (size_t i = 0; i < s->count; i++)
+        ret->frames_damaged +=
+            s->streams[i].metadata ? camera_documents_damaged(s->streams[i].metadata) : 0;
     g_mutex_unlock(&s->lock);
 }
 
@@ -691,8 +711,10 @@ void camera_source_stop(struct camera_source *s)
         gst_object_unref(s->pipeline);
     }
     let_go_locked(s, false);
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++) {
         camera_track_done(&s->streams[i].track);
+        camera_documents_free(s->streams[i].metadata);
+    }
     g_queue_clear(&s->held);
     g_mutex_clear(&s->lock);
     g_free(s);

@@ -19,17 +19,18 @@ static const struct chain {
     const char *media, *encoding; /* of SDP's a=rtpmap */
     const char *text;
 } chains[] = {
-    {"video", "H264",
+    {"video",       "H264",
      "rtph264depay ! h264parse ! capsfilter caps=video/x-h264,stream-format=avc,alignment=au" },
-    {"video", "H265",
+    {"video",       "H265",
      "rtph265depay ! h265parse ! capsfilter caps=video/x-h265,stream-format=hvc1,alignment=au"},
-    {"audio", "MPEG4-GENERIC",
+    {"audio",       "MPEG4-GENERIC",
      "rtpmp4gdepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
-    {"audio", "MP4A-LATM",
+    {"audio",       "MP4A-LATM",
      "rtpmp4adepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
-    {"audio", "PCMU",          "rtppcmudepay"                                                 },
-    {"audio", "PCMA",          "rtppcmadepay"                                                 },
-    {"audio", "OPUS",          "rtpopusdepay ! opusparse"                                     },
+    {"audio",       "PCMU",               "rtppcmudepay"                                      },
+    {"audio",       "PCMA",               "rtppcmadepay"                                      },
+    {"audio",       "OPUS",               "rtpopusdepay ! opusparse"                          },
+    {"application", "VND.ONVIF.METADATA", "identity"                                          }, /* document.c */
 };
 
 /* Payload types that need no a=rtpmap: RFC 3551, table 4. */

@@ -336,6 +336,34 @@ static int64_t own_ns_of(const struct ingest_track *t)
     return t->last_own_ns ? t->last_own_ns : t->default_ns ? t->default_ns : t->delta_ns;
 }
 
+/* How far the frames reach: those of pictures and sound, if there are any, since what is said
+ * beside them may be seldom, and of no length. */
+struct reach {
+    bool any;
+    int64_t last_ns, end_ns, own_ns;
+};
+
+static struct reach reach_among(const struct ingest_fragment *f, bool others)
+{
+    struct reach reach = {false, INT64_MIN, INT64_MIN, 0};
+    for (unsigned i = 0; i < f->track_count; i++) {
+        const struct ingest_track *t = &f->tracks[i];
+        if (!t->frames || (t->type == KN_MKV_OTHER && !others))
+            continue;
+        reach.any = true;
+        reach.last_ns = kn_max_i64(reach.last_ns, ns_of(f, t->last));
+        reach.end_ns = kn_max_i64(reach.end_ns, ns_of(f, t->last) + own_ns_of(t));
+        reach.own_ns = kn_max_i64(reach.own_ns, own_ns_of(t));
+    }
+    return reach;
+}
+
+static struct reach reach_of(const struct ingest_fragment *f)
+{
+    struct reach reach = reach_among(f, false);
+    return reach.any ? reach : reach_among(f, true);
+}
+
 static uint32_t ms_of(int64_t ns)
 {
     return (uint32_t) ((kn_max_i64(ns, 0) + NS_PER_MS / 2) / NS_PER_MS);
@@ -343,43 +371,32 @@ static uint32_t ms_of(int64_t ns)
 
 int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, struct kn_err *err)
 {
-    int64_t last_ns = INT64_MIN, end_ns = INT64_MIN;
     for (unsigned i = 0; i < f->track_count; i++) {
         const struct ingest_track *t = &f->tracks[i];
         bool may_pause = t->type == KN_MKV_OTHER || (f->tracks_may_pause && f->frame_count);
         if (!t->frames && !may_pause)
             return fault(f, INGEST_FRAMES_MISSING_FOR_TRACK, err, NULL,
                          "no frame of track %" PRIu64 " (%s)", t->number, t->codec_id);
-        if (!t->frames)
-            continue;
-        last_ns = kn_max_i64(last_ns, ns_of(f, t->last));
-        end_ns = kn_max_i64(end_ns, ns_of(f, t->last) + own_ns_of(t));
     }
+    struct reach reach = reach_of(f);
     int64_t first_ns = ns_of(f, f->first);
     *ret = (struct storage_commit){
         .cluster_offset = f->cluster_offset,
         .cluster_bytes = (f->cluster_end ? f->cluster_end : f->bytes) - f->cluster_offset,
-        .duration_ms = f->frame_count ? ms_of(last_ns - first_ns) : 0,
-        .full_duration_ms = f->frame_count ? ms_of(end_ns - first_ns) : 0,
+        .duration_ms = f->frame_count ? ms_of(reach.last_ns - first_ns) : 0,
+        .full_duration_ms = f->frame_count ? ms_of(reach.end_ns - first_ns) : 0,
     };
     return 0;
 }
 
 void ingest_fragment_closed(struct ingest_fragment *f)
 {
-    int64_t last_ns = 0, end_ns = 0, own_ns = 0;
-    for (unsigned i = 0; i < f->track_count; i++) {
-        const struct ingest_track *t = &f->tracks[i];
-        if (!t->frames)
-            continue;
-        last_ns = kn_max_i64(last_ns, ns_of(f, t->last));
-        end_ns = kn_max_i64(end_ns, ns_of(f, t->last) + own_ns_of(t));
-        own_ns = kn_max_i64(own_ns, own_ns_of(t));
-    }
+    struct reach reach = reach_of(f);
+    int64_t last_ns = kn_max_i64(reach.last_ns, 0), end_ns = kn_max_i64(reach.end_ns, 0);
     *f->seam = (struct ingest_seam){
         .known = true,
         .end_ms = f->begin.producer_ts_ms + end_ns / NS_PER_MS,
-        .tolerance_ms = kn_max_i64(INGEST_SEAM_MS_MIN, own_ns / NS_PER_MS),
+        .tolerance_ms = kn_max_i64(INGEST_SEAM_MS_MIN, reach.own_ns / NS_PER_MS),
         .header = f->header,
     };
     f->has_previous = true;

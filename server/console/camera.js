@@ -26,6 +26,7 @@ const isVideo = track => track.width !== undefined;
 
 function describe(track, seconds) {
   if (!isVideo(track)) {
+    if (!track.hz) return [codec(track.codec)];
     const channels = {1: 'mono', 2: 'stereo'}[track.channels] || `${track.channels} channels`;
     return [codec(track.codec), `${rounded(track.hz / 1000, 1)} kHz`, channels];
   }

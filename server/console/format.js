@@ -46,7 +46,7 @@ export const moment = ms => `${dateYear.format(ms)} ${time.format(ms)}`;
 export function codec(id) {
   const names = {
     'V_MPEG4/ISO/AVC': 'H.264', 'V_MPEGH/ISO/HEVC': 'H.265', 'A_AAC': 'AAC', 'A_MS/ACM': 'G.711',
-    'A_OPUS': 'Opus', 'V_AV1': 'AV1', 'V_VP9': 'VP9', 'A_PCM/INT/LIT': 'PCM',
+    'A_OPUS': 'Opus', 'D_ONVIF/METADATA': 'ONVIF metadata', 'V_AV1': 'AV1', 'V_VP9': 'VP9', 'A_PCM/INT/LIT': 'PCM',
   };
   return names[id] || id.replace(/^[AV]_/, '');
 }

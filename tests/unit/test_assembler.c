@@ -66,6 +66,39 @@ TEST(durations_are_last_minus_first_and_full)
     rig_stop(&rig);
 }
 
+TEST(metadata_beside_pictures_does_not_lengthen_a_fragment)
+{
+    static const struct kn_mkv_header header = {
+        .timestamp_scale_ns = 1000000,
+        .track_count = 2,
+        .tracks = {{.number = 1,
+                    .type = KN_MKV_VIDEO,
+                    .codec_id = "V_MPEG4/ISO/AVC",
+                    .pixel_width = 640,
+                    .pixel_height = 360},
+                   {.number = 2, .type = KN_MKV_OTHER, .codec_id = "D_ONVIF/METADATA"}}
+    };
+    struct rig rig;
+    rig_start(&rig);
+    assert_ok(kn_mkv_write_header(&rig.in, &header, KN_STR("test")));
+    make_fragment(&rig.in, 5);
+    make_block(&rig.in, 2, 10, true, 10, '<');
+    make_block(&rig.in, 2, 70, true, 10, '<'); /* the next one may be hours away */
+    make_cluster(&rig.in, 125);
+    make_block(&rig.in, 1, 0, true, 10, 'k');
+    make_block(&rig.in, 1, 40, false, 10, 'p');
+    make_block(&rig.in, 2, 900, true, 10, '<');
+    assert_ok(rig_feed(&rig, 0));
+    assert_ok(rig_finish(&rig));
+
+    assert_int_equal(fake.fragments[0].frame_count, 5);
+    assert_int_equal(fake.fragments[0].commit.duration_ms, 80);
+    assert_int_equal(fake.fragments[0].commit.full_duration_ms, 120);
+    assert_int_equal(fake.fragments[1].commit.duration_ms, 40);
+    assert_int_equal(fake.fragments[1].commit.full_duration_ms, 80);
+    rig_stop(&rig);
+}
+
 TEST(b_frames_do_not_shorten_a_fragment)
 {
     struct rig rig;
@@ -485,6 +518,7 @@ TEST(files_of_ffmpeg_and_mkvmerge_are_taken_without_their_furniture)
 TESTS_MAIN(TEST_OF(each_cluster_becomes_a_fragment_with_its_acks_in_order),
            TEST_OF(frames_are_tabled_with_offset_size_time_and_key),
            TEST_OF(durations_are_last_minus_first_and_full),
+           TEST_OF(metadata_beside_pictures_does_not_lengthen_a_fragment),
            TEST_OF(b_frames_do_not_shorten_a_fragment),
            TEST_OF(block_groups_give_keys_and_durations),
            TEST_OF(each_lace_is_a_frame_with_a_time_of_its_own),

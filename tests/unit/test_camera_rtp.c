@@ -288,6 +288,38 @@ TEST(g711_by_its_number_alone_and_opus)
     camera_rtp_done(&rig.rtp);
 }
 
+TEST(onvif_metadata_are_documents_that_end_with_a_mark)
+{
+    struct rig rig;
+    assert_ok(setup(&rig, "m=application 0 RTP/AVP 96\na=rtpmap:96 vnd.onvif.metadata/90000\n"));
+    assert_true(rig.described == 1 && rig.rtp.track.type == KN_MKV_OTHER);
+    assert_string_equal(rig.rtp.track.codec_id, CAMERA_METADATA_CODEC_ID);
+    rig.time = 900;
+    packet_hex(&rig, "3c61", false);
+    rig.time = 901; /* cameras do not agree whether a document has one time */
+    packet_hex(&rig, "2f3e", true);
+    assert_frame(&rig, 0, 900, true, "3c612f3e");
+    packet_hex(&rig, "3c622f3e", true);
+    assert_frame(&rig, 1, 901, true, "3c622f3e");
+    rig.lose = true;
+    packet_hex(&rig, "3c63", false);
+    rig.lose = false;
+    packet_hex(&rig, "2f3e", true); /* the end of one whose start is lost */
+    packet_hex(&rig, "3c642f3e", true);
+    assert_int_equal(rig.count, 3);
+    assert_frame(&rig, 2, 901, true, "3c642f3e");
+    assert_int_equal(rig.rtp.damaged, 1);
+    uint8_t bytes[1400] = {'<'};
+    for (size_t sent = 0; sent <= CAMERA_RTP_DOCUMENT_BYTES_MAX; sent += sizeof bytes)
+        packet(&rig, (struct kn_bytes){bytes, sizeof bytes}, false);
+    packet_hex(&rig, "2f3e", true); /* of one that is too large */
+    packet_hex(&rig, "3c652f3e", true);
+    assert_int_equal(rig.count, 4);
+    assert_frame(&rig, 3, 901, true, "3c652f3e");
+    assert_int_equal(rig.rtp.damaged, 2);
+    camera_rtp_done(&rig.rtp);
+}
+
 TEST(what_is_not_known_is_refused)
 {
     struct rig rig;
@@ -323,5 +355,7 @@ TESTS_MAIN(TEST_OF(parameter_sets_move_to_the_description_and_units_get_lengths)
            TEST_OF(a_recovery_point_with_an_intra_picture_is_a_key_frame),
            TEST_OF(h265_in_units_of_two_bytes_head),
            TEST_OF(aac_in_several_units_and_in_several_packets),
-           TEST_OF(g711_by_its_number_alone_and_opus), TEST_OF(what_is_not_known_is_refused),
+           TEST_OF(g711_by_its_number_alone_and_opus),
+           TEST_OF(onvif_metadata_are_documents_that_end_with_a_mark),
+           TEST_OF(what_is_not_known_is_refused),
            TEST_OF(a_session_description_of_a_camera_is_read))

@@ -234,6 +234,23 @@ TEST(tracks_are_chosen_by_the_table_of_the_guide)
     }
 }
 
+TEST(a_cameras_metadata_is_passed_over_by_every_player_and_other_tracks_are_not)
+{
+    static const enum playback_container containers[] = {PLAYBACK_FMP4, PLAYBACK_TS, PLAYBACK_DASH,
+                                                         PLAYBACK_CLIP};
+    for (size_t i = 0; i < KN_ARRAY_LEN(containers); i++) {
+        struct sample samples[2];
+        struct kn_mkv_header header = header_of(samples, "V_MPEG4/ISO/AVC", "A_AAC");
+        struct playback_tracks tracks;
+        header.tracks[header.track_count++] = (struct kn_mkv_track){
+            .number = 3, .type = KN_MKV_OTHER, .codec_id = "D_ONVIF/METADATA"};
+        assert_ok(playback_tracks_choose(&header, containers[i], &tracks, NULL));
+        assert_int_equal(tracks.count, 2);
+        memcpy(header.tracks[2].codec_id, "S_TEXT/UTF8", sizeof "S_TEXT/UTF8");
+        assert_int_equal(playback_tracks_choose(&header, containers[i], &tracks, NULL), -EINVAL);
+    }
+}
+
 /* A WAVEFORMATEX of G.711: A-law 6, µ-law 7; mono, 8 kHz. */
 static const uint8_t wave[18] = {6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0};
 
@@ -332,6 +349,7 @@ TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how
            TEST_OF(a_missing_or_wrong_private_is_told_apart_from_an_unknown_codec),
            TEST_OF(every_cut_of_a_private_is_refused_or_read_without_overrun),
            TEST_OF(tracks_are_chosen_by_the_table_of_the_guide),
+           TEST_OF(a_cameras_metadata_is_passed_over_by_every_player_and_other_tracks_are_not),
            TEST_OF(g711_goes_where_the_guide_lets_it_go),
            TEST_OF(the_refusal_lists_the_codec_ids_as_the_service_does),
            TEST_OF(the_console_leaves_out_what_does_not_go_beside_the_picture),

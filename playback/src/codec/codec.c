@@ -66,6 +66,13 @@ static int unsupported(const struct kn_mkv_header *header, struct kn_err *err)
                    list);
 }
 
+/* What a camera says beside its pictures, which players do not ask for. */
+static bool is_metadata(const struct kn_mkv_track *track)
+{
+    return track->type == KN_MKV_OTHER &&
+           kn_str_starts_with(kn_str_from(track->codec_id), KN_STR("D_ONVIF/"));
+}
+
 static bool is_video_of(enum playback_codec codec, enum playback_container container)
 {
     return codec == PLAYBACK_H264 || (codec == PLAYBACK_H265 && container != PLAYBACK_TS);
@@ -93,6 +100,8 @@ int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_con
     const struct kn_mkv_track *video = NULL, *audio = NULL;
     for (unsigned i = 0; i < header->track_count; i++) {
         const struct kn_mkv_track *track = &header->tracks[i];
+        if (is_metadata(track))
+            continue;
         enum playback_codec codec = codec_of(track);
         const struct kn_mkv_track **slot = track->type == KN_MKV_VIDEO ? &video : &audio;
         bool fits = track->type == KN_MKV_VIDEO
