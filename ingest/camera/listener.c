@@ -19,7 +19,8 @@
 
 enum {
     LISTEN_FD = 3,
-    PACKET_BYTES_MAX = 8 << 10,
+    LISTEN_TLS_FD = 4,
+    PACKET_BYTES_MAX = 16 << 10,       /* with two paths */
     REQUEST_BODY_BYTES_MAX = 64 << 10, /* an announcement */
     ACCEPTS_A_TURN = 32,
     TURNED_AWAY_S = 10,         /* between two lines of the log about it */
@@ -84,10 +85,22 @@ static GstRTSPStatusCode on_teardown(GstRTSPClient *client, GstRTSPContext *ctx,
     return GST_RTSP_STS_OK;
 }
 
+/* Before a byte was read: the handshake is of the connection's own thread. */
+static bool encrypt(const struct camera_listener *l, GstRTSPClient *client)
+{
+    GstRTSPConnection *connection = gst_rtsp_client_get_connection(client); /* borrowed */
+    GTlsConnection *tls = connection ? gst_rtsp_connection_get_tls(connection, NULL) : NULL;
+    if (tls)
+        g_tls_connection_set_certificate(tls, l->certificate);
+    return tls != NULL;
+}
+
 static void on_connected(GstRTSPServer *server, GstRTSPClient *client, gpointer arg)
 {
     struct camera_listener *l = arg;
     (void) server;
+    if (l->coming->tls && !encrypt(l, client))
+        camera_peer_hang_up(l->coming);
     gst_rtsp_client_set_mount_points(client, l->coming->mounts);
     camera_peer_attach(camera_peer_ref(l->coming), client);
     g_signal_connect(client, "closed", G_CALLBACK(on_closed), l);
@@ -116,7 +129,7 @@ static void watch_over(int fd, unsigned idle_ms)
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void take(struct camera_listener *l, int fd)
+static void take(struct camera_listener *l, int fd, bool tls)
 {
     GSocket *socket = g_socket_new_from_fd(fd, NULL);
     GSocketAddress *at = socket ? g_socket_get_remote_address(socket, NULL) : NULL;
@@ -136,6 +149,7 @@ static void take(struct camera_listener *l, int fd)
     } else {
         watch_over(fd, l->settings.idle_ms);
         l->coming = camera_peer_new(address, fd);
+        l->coming->tls = tls;
         if (!gst_rtsp_server_transfer_connection(l->server, socket, address, port, NULL))
             count_out(l, address);
         camera_peer_unref(l->coming);
@@ -151,7 +165,7 @@ static gboolean somebody_comes(gint fd, GIOCondition condition, gpointer arg)
         int one = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (one < 0)
             break;
-        take(arg, one);
+        take(arg, one, fd == LISTEN_TLS_FD);
     }
     return G_SOURCE_CONTINUE;
 }
@@ -167,8 +181,9 @@ static GstRTSPStatusCode admit(void *ctx, GstRTSPContext *rtsp, struct camera_pe
         code = camera_player_prepare(ctx, rtsp, peer, &factory);
     if (code != GST_RTSP_STS_OK)
         return code;
-    gst_rtsp_media_factory_set_protocols(factory,
-                                         GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
+    /* Datagrams would go beside TLS, for everybody to read. */
+    gst_rtsp_media_factory_set_protocols(factory, GST_RTSP_LOWER_TRANS_TCP |
+                                                      (peer->tls ? 0 : GST_RTSP_LOWER_TRANS_UDP));
     char *path = g_strconcat("/", peer->stream, NULL);
     gst_rtsp_mount_points_add_factory(peer->mounts, path, factory);
     g_free(path);
@@ -215,6 +230,10 @@ static int read_settings(struct kn_bytes packet, struct camera_listener_settings
     uint64_t connections_max = 0, per_peer_max = 0, idle_ms = 0, latency_ms = 0;
     const struct kn_json_member members[] = {
         {"open",           .flag = &ret->open     },
+        {"plain",          .flag = &ret->plain    },
+        {"tls",            .flag = &ret->tls      },
+        {"certFile",       KN_JSON_TEXT(ret->cert)},
+        {"keyFile",        KN_JSON_TEXT(ret->key) },
         {"connectionsMax", .u64 = &connections_max},
         {"perPeerMax",     .u64 = &per_peer_max   },
         {"idleMs",         .u64 = &idle_ms        },
@@ -232,6 +251,16 @@ static int read_settings(struct kn_bytes packet, struct camera_listener_settings
     return 0;
 }
 
+/* The server has read both files; here a plugin of GIO's does (Debian: glib-networking). */
+static void load_certificate(struct camera_listener *l)
+{
+    GError *error = NULL;
+    l->certificate = g_tls_certificate_new_from_files(l->settings.cert, l->settings.key, &error);
+    if (!l->certificate)
+        camera_say("tls_unready", NULL, NULL, NULL, error ? error->message : "?");
+    g_clear_error(&error);
+}
+
 static void start(struct camera_listener *l)
 {
     l->server = camera_server_new();
@@ -247,7 +276,12 @@ static void start(struct camera_listener *l)
     gst_rtsp_session_pool_set_max_sessions(sessions, l->settings.connections_max);
     g_object_unref(sessions);
     g_signal_connect(l->server, "client-connected", G_CALLBACK(on_connected), l);
-    g_unix_fd_add(LISTEN_FD, G_IO_IN, somebody_comes, l);
+    if (l->settings.plain)
+        g_unix_fd_add(LISTEN_FD, G_IO_IN, somebody_comes, l);
+    if (l->settings.tls)
+        load_certificate(l);
+    if (l->certificate)
+        g_unix_fd_add(LISTEN_TLS_FD, G_IO_IN, somebody_comes, l);
     g_timeout_add(1000, tick, l);
 }
 

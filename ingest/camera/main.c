@@ -175,7 +175,7 @@ static int usage(FILE *to, int code)
           "       kinema-camera work --socket PATH\n"
           "           kinema serve starts it; standard input is its socket of orders\n"
           "       kinema-camera listen --socket PATH\n"
-          "           likewise; the RTSP listener, on descriptor 3\n",
+          "           likewise; the RTSP listener, on descriptors 3 and 4 (TLS)\n",
           to);
     return code;
 }

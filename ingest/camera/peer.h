@@ -14,6 +14,7 @@ enum {
 
 struct camera_peer {
     char *address;
+    bool tls;
     int fd;                                      /* one more descriptor of the connection */
     char nonce[2 * CAMERA_PEER_NONCE_BYTES + 1]; /* of Digest */
     gint64 heard_us; /* monotonic, of the last request; atomic. INT64_MAX: one is being obeyed */

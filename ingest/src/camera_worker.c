@@ -19,6 +19,7 @@ enum {
     RESTART_DOUBLINGS_MAX = 6, /* 16 s */
     STOP_MS = 2000,
     LISTEN_FD = 3,
+    LISTEN_TLS_FD = 4,
 };
 
 /* The server blocks signals in every thread, and ignores SIGPIPE: the child gets the usual. */
@@ -64,8 +65,10 @@ int ingest_camera_spawn(const struct ingest_camera_program *program, char *const
         return -r;
     if ((r = posix_spawnattr_init(&attr)) == 0) {
         r = files_of(&actions, program->dir, in_fd, out_fd);
-        if (r == 0 && program->mode) /* also when it is 3 already: it stays open then */
+        if (r == 0 && program->mode && program->listen_fd >= 0)
             r = posix_spawn_file_actions_adddup2(&actions, program->listen_fd, LISTEN_FD);
+        if (r == 0 && program->mode && program->listen_tls_fd >= 0)
+            r = posix_spawn_file_actions_adddup2(&actions, program->listen_tls_fd, LISTEN_TLS_FD);
         if (r == 0)
             r = attributes(&attr);
         if (r == 0)

@@ -27,7 +27,7 @@ struct ingest_camera_program {
     const char *path; /* kinema-camera */
     const char *dir;  /* the data folder, its working directory: kinema.sock lies there */
     const char *mode; /* "listen"; NULL: it talks to cameras */
-    int listen_fd;    /* of the former: its descriptor 3 */
+    int listen_fd, listen_tls_fd; /* of the former: its descriptors 3 and 4, none below; -1: none */
 };
 
 /* A process with its own group and the usual signals. in_fd -1: it reads nothing. -errno. */

@@ -17,7 +17,7 @@
 
 enum {
     LOOK_MS = 1000,
-    ORDER_BYTES_MAX = 1024,
+    ORDER_BYTES_MAX = 16 << 10, /* with two paths */
 };
 
 static struct kn_metric_family connections = {.kind = KN_GAUGE,
@@ -49,13 +49,14 @@ static const struct {
     {"left_out",    "rtsp_left_out",    true },
     {"refused",     "rtsp_refused",     true },
     {"turned_away", "rtsp_turned_away", true },
+    {"tls_unready", "rtsp_tls_unready", true },
 };
 
 struct ingest_rtsp {
     struct ingest_conf conf;
     bool open;
-    int fd;
-    char *program, *dir;
+    int fd, tls_fd;
+    char *program, *dir, *cert, *key;
     struct kn_clock *clock;
     struct ingest_camera_worker worker;
     bool told; /* the settings */
@@ -139,6 +140,14 @@ static void tell(struct ingest_rtsp *rtsp)
     kn_json_object_begin(&w);
     kn_json_key(&w, "open");
     kn_json_bool(&w, rtsp->open);
+    kn_json_key(&w, "plain");
+    kn_json_bool(&w, rtsp->fd >= 0);
+    kn_json_key(&w, "tls");
+    kn_json_bool(&w, rtsp->tls_fd >= 0);
+    kn_json_key(&w, "certFile");
+    kn_json_text(&w, rtsp->cert);
+    kn_json_key(&w, "keyFile");
+    kn_json_text(&w, rtsp->key);
     for (size_t i = 0; i < KN_ARRAY_LEN(numbers); i++) {
         kn_json_key(&w, numbers[i].name);
         kn_json_u64(&w, numbers[i].value);
@@ -151,8 +160,11 @@ static void tell(struct ingest_rtsp *rtsp)
 /* It runs and has its settings; how long that may rest, in ms. */
 static int tend(struct ingest_rtsp *rtsp)
 {
-    const struct ingest_camera_program program = {
-        .path = rtsp->program, .dir = rtsp->dir, .mode = "listen", .listen_fd = rtsp->fd};
+    const struct ingest_camera_program program = {.path = rtsp->program,
+                                                  .dir = rtsp->dir,
+                                                  .mode = "listen",
+                                                  .listen_fd = rtsp->fd,
+                                                  .listen_tls_fd = rtsp->tls_fd};
     int64_t now_ns = kn_mono_ns(rtsp->clock);
     if (!rtsp->worker.pid && rtsp->worker.restart_ns <= now_ns) {
         rtsp->told = false;
@@ -215,16 +227,20 @@ int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_con
     rtsp->conf = *conf;
     rtsp->open = given->open;
     rtsp->fd = given->fd;
+    rtsp->tls_fd = given->tls_fd;
     rtsp->clock = clock;
     rtsp->program = strdup(given->program);
     rtsp->dir = strdup(given->dir);
+    rtsp->cert = strdup(given->cert);
+    rtsp->key = strdup(given->key);
     rtsp->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = rtsp->program && rtsp->dir && rtsp->wake_fd >= 0 ? 0 : -ENOMEM;
+    bool texts = rtsp->program && rtsp->dir && rtsp->cert && rtsp->key;
+    int r = texts && rtsp->wake_fd >= 0 ? 0 : -ENOMEM;
     if (r == 0)
         r = kn_thread_start(&rtsp->thread, "rtsp", main_of, rtsp);
     rtsp->started = r == 0;
     if (r < 0) {
-        rtsp->fd = -1; /* the caller's still */
+        rtsp->fd = rtsp->tls_fd = -1; /* the caller's still */
         ingest_rtsp_free(rtsp);
         return r;
     }
@@ -245,6 +261,10 @@ void ingest_rtsp_free(struct ingest_rtsp *rtsp)
         close(rtsp->wake_fd);
     if (rtsp->fd >= 0)
         close(rtsp->fd);
+    if (rtsp->tls_fd >= 0)
+        close(rtsp->tls_fd);
+    free(rtsp->cert);
+    free(rtsp->key);
     free(rtsp->program);
     free(rtsp->dir);
     free(rtsp);

@@ -51,6 +51,7 @@ static const struct kn_conf_key server_keys[] = {
     TEXT(ingest_tls, "off", "", "The ingest listener over TLS, HTTP/1.1 only."),
     TEXT(rtsp, "off", "",
          "Address and port of the RTSP listener, for cameras that push and for players."),
+    TEXT(rtsp_tls, "off", "", "The RTSP listener over TLS: rtsps://."),
     TEXT(tls_cert, "", "",
          "PEM file with the certificate chain. Empty: a self-signed one for localhost is made in "
          "the data folder (tls/cert.pem)."),
@@ -198,6 +199,7 @@ static int check_addresses(const struct server_settings *s, struct kn_err *err)
         {"ingest_tls", s->ingest_tls},
         {"iot_tls",    s->iot_tls   },
         {"rtsp",       s->rtsp      },
+        {"rtsp_tls",   s->rtsp_tls  },
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
         if (server_address_is_off(rows[i].address))
@@ -235,7 +237,8 @@ static int check(const struct server_settings *s, struct kn_err *err)
     if (!server_address_is_off(s->rtsp) && !server_address_is_loopback(s->rtsp) &&
         !s->plain_ingest_anywhere)
         return kn_fail(err, -EINVAL,
-                       "rtsp: %s needs --plain-ingest-anywhere, since RTSP is not encrypted",
+                       "rtsp: %s needs --plain-ingest-anywhere, since RTSP is not encrypted; "
+                       "--rtsp-tls is the safe way",
                        s->rtsp);
     return check_addresses(s, err);
 }

@@ -22,7 +22,8 @@ enum server_limits {
 
 struct server_settings { /* every member is a row of config.c */
     char *data;
-    char *api, *ingest, *console, *api_tls, *ingest_tls, *rtsp; /* "off": no such listener */
+    char *api, *ingest, *console, *api_tls, *ingest_tls, *rtsp,
+        *rtsp_tls; /* "off": no such listener */
     char *tls_cert, *tls_key;
     char *iot_tls, *iot_ca; /* devices fetch keys there by certificate: iot.h */
     uint64_t iot_key_ms;

@@ -16,7 +16,7 @@
 #include "storage/meta.h"
 
 struct server_ports { /* 0: no such listener */
-    uint16_t api, api_tls, ingest, ingest_tls, console, iot, rtsp;
+    uint16_t api, api_tls, ingest, ingest_tls, console, iot, rtsp, rtsps;
 };
 
 struct server_console_conf {

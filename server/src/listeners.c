@@ -5,6 +5,8 @@
  */
 #include "listeners.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,9 +71,9 @@ static int certificate_paths(const struct server_settings *settings, char *cert,
 static int certificate_open(struct server_listeners *listeners,
                             const struct server_settings *settings, struct kn_err *err)
 {
-    char key[sizeof listeners->cert_path];
-    int code =
-        certificate_paths(settings, listeners->cert_path, key, sizeof listeners->cert_path, err);
+    const char *key = listeners->key_path;
+    int code = certificate_paths(settings, listeners->cert_path, listeners->key_path,
+                                 sizeof listeners->cert_path, err);
     if (code == 0)
         code = kn_tls_new(listeners->cert_path, key, true, &listeners->api_tls, err);
     /* libcurl offers HTTP/2 by ALPN and would take it, which AWS's producers cannot speak. */
@@ -151,25 +153,43 @@ static int local_open(struct server_listeners *listeners, const struct server_se
     return kn_http_server_listen(http, &listen, &none, err);
 }
 
+/* Away from the numbers that the process knows them by, so that neither takes the other's place. */
+static int rtsp_bind(const char *name, const char *address, uint16_t *ret_port, int *ret_fd,
+                     struct kn_err *err)
+{
+    enum {
+        FD_LEAST = 16
+    };
+    if (server_address_is_off(address))
+        return 0;
+    int low = kn_http_listen_bind(address, false, ret_port, err);
+    if (low < 0)
+        return kn_fail_at(err, low, name);
+    int fd = fcntl(low, F_DUPFD_CLOEXEC, FD_LEAST), code = fd < 0 ? -errno : 0;
+    close(low);
+    if (code < 0)
+        return kn_fail(err, code, "%s: %s", name, kn_errname(code));
+    *ret_fd = fd;
+    return 0;
+}
+
 static int rtsp_open(struct server_listeners *listeners, const struct server_settings *settings,
                      struct server_ports *ports, struct kn_err *err)
 {
-    if (server_address_is_off(settings->rtsp))
-        return 0;
-    int fd = kn_http_listen_bind(settings->rtsp, false, &ports->rtsp, err);
-    if (fd < 0)
-        return kn_fail_at(err, fd, "rtsp");
-    listeners->rtsp_fd = fd;
-    return 0;
+    int code = rtsp_bind("rtsp", settings->rtsp, &ports->rtsp, &listeners->rtsp_fd, err);
+    if (code == 0)
+        code =
+            rtsp_bind("rtsp_tls", settings->rtsp_tls, &ports->rtsps, &listeners->rtsp_tls_fd, err);
+    return code;
 }
 
 int server_listeners_open(struct server_listeners *listeners,
                           const struct server_settings *settings, struct kn_http_server *http,
                           struct server_ports *ports, struct kn_err *err)
 {
-    bool tls = !server_address_is_off(settings->api_tls) ||
-               !server_address_is_off(settings->ingest_tls) ||
-               !server_address_is_off(settings->iot_tls);
+    bool tls =
+        !server_address_is_off(settings->api_tls) || !server_address_is_off(settings->ingest_tls) ||
+        !server_address_is_off(settings->rtsp_tls) || !server_address_is_off(settings->iot_tls);
     int code = tls ? certificate_open(listeners, settings, err) : 0;
     if (code < 0)
         return code;
@@ -216,5 +236,7 @@ void server_listeners_done(struct server_listeners *listeners)
     listeners->api_tls = listeners->ingest_tls = listeners->iot_tls = NULL;
     if (listeners->rtsp_fd >= 0)
         close(listeners->rtsp_fd);
-    listeners->rtsp_fd = -1;
+    if (listeners->rtsp_tls_fd >= 0)
+        close(listeners->rtsp_tls_fd);
+    listeners->rtsp_fd = listeners->rtsp_tls_fd = -1;
 }

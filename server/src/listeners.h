@@ -24,8 +24,9 @@ struct server_listeners {
     struct server_door api_door, ingest_door, local_door;
     struct server_iot iot;
     struct kn_tls *api_tls, *ingest_tls, *iot_tls;
-    char cert_path[4096]; /* empty: no TLS listener */
-    int rtsp_fd;          /* listens, for the process that speaks RTSP; -1: none, or handed over */
+    char cert_path[4096], key_path[4096]; /* empty: no TLS listener */
+    /* Listen, for the process that speaks RTSP; -1: none, or handed over. */
+    int rtsp_fd, rtsp_tls_fd;
 };
 
 /* Loads or makes the certificate and binds; ports gets what was bound. err says which address. */

@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "rtsp_access.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -310,7 +311,7 @@ static int open_routes(struct serve *s, struct kn_err *err)
     if (code == 0)
         code = playback_add_routes(s->playback, s->api_router);
     s->rtsp_access = (struct server_rtsp_access){s->storage, keyring_of(s), s->clock};
-    if (code == 0 && s->ports.rtsp)
+    if (code == 0 && (s->ports.rtsp || s->ports.rtsps))
         code = kn_http_router_add(s->local_router, "POST", SERVER_RTSP_ACCESS_PATH,
                                   &server_rtsp_access_ops, &s->rtsp_access);
     if (code < 0)
@@ -385,18 +386,27 @@ static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
 
 static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
 {
-    char program[PATH_MAX];
-    if (s->listeners.rtsp_fd < 0)
+    char program[PATH_MAX], cert[PATH_MAX] = "", key[PATH_MAX] = "";
+    const struct server_listeners *l = &s->listeners;
+    if (l->rtsp_fd < 0 && l->rtsp_tls_fd < 0)
         return SERVER_EXIT_OK;
+    /* The process has another working directory. */
+    if (l->rtsp_tls_fd >= 0 && (!realpath(l->cert_path, cert) || !realpath(l->key_path, key))) {
+        (void) kn_fail(err, -errno, "rtsp_tls: the certificate: %s", kn_errname(errno));
+        return SERVER_EXIT_FAILED;
+    }
     const struct ingest_rtsp_conf conf = {.program = program,
                                           .dir = s->config->server.data,
-                                          .fd = s->listeners.rtsp_fd,
+                                          .fd = l->rtsp_fd,
+                                          .tls_fd = l->rtsp_tls_fd,
+                                          .cert = cert,
+                                          .key = key,
                                           .open = s->config->server.no_auth};
     int code = server_camera_program(&s->config->server, program, err);
     if (code == 0)
         code = ingest_rtsp_start(s->ingest, &conf, err);
     if (code == 0)
-        s->listeners.rtsp_fd = -1;
+        s->listeners.rtsp_fd = s->listeners.rtsp_tls_fd = -1;
     return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
@@ -420,6 +430,7 @@ static void print_ready(const struct serve *s)
     print_pair("ingest-tls", "https", settings->ingest_tls, s->ports.ingest_tls);
     print_pair("iot", "https", settings->iot_tls, s->ports.iot);
     print_pair("rtsp", "rtsp", settings->rtsp, s->ports.rtsp);
+    print_pair("rtsps", "rtsps", settings->rtsp_tls, s->ports.rtsps);
     if (*s->listeners.cert_path) {
         char path[PATH_MAX];
         (void) printf(" tls-cert=file://");
@@ -545,7 +556,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     if (server_args_has(args, "help-config"))
         return server_command_config.run(config, args);
     s->config = config;
-    s->listeners.rtsp_fd = -1;
+    s->listeners.rtsp_fd = s->listeners.rtsp_tls_fd = -1;
     s->clock = kn_clock_system();
     (void) umask(077);
     kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,

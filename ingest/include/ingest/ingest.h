@@ -68,8 +68,11 @@ void ingest_cameras_stop(struct ingest *ingest);
 struct ingest_rtsp_conf {
     const char *program; /* kinema-camera */
     const char *dir;     /* as above */
-    int fd;              /* a socket that listens; taken over by a start that succeeds */
-    bool open;           /* nobody is asked for an access key */
+    /* Sockets that listen, of RTSP and RTSPS; above the standard ones, -1: none. Taken over by a
+     * start that succeeds. */
+    int fd, tls_fd;
+    const char *cert, *key; /* PEM files of RTSPS, from the root */
+    bool open;              /* nobody is asked for an access key */
 };
 int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf,
                       struct kn_err *err) KN_MUSTUSE;
