@@ -50,6 +50,7 @@ enum ingest_camera_edge_flag {
     INGEST_CAMERA_EDGE_DELETE_OLDEST = 4,
     INGEST_CAMERA_EDGE_DELETE_AFTER_UPLOAD = 8,
     INGEST_CAMERA_EDGE_KEEP_AFTER_UPLOAD = 16,
+    INGEST_CAMERA_EDGE_DENY_NEW = 32,
 };
 
 /* What only StartEdgeConfigurationUpdate says, kept as it was said. hub empty: nothing was. */

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/thread.h"
+#include "storage/fragment.h"
 
 enum {
     CRASHES_MAX = 2, /* of its process, and a camera gets one of its own */
@@ -47,7 +48,8 @@ struct camera {
     unsigned crashes;
     bool said; /* its worker knows whether and how it is to be recorded */
     struct ingest_schedule schedule;
-    bool scheduled, open;        /* open: a window is, or there is no schedule */
+    bool scheduled, open;        /* open: a window is, or there is no schedule; and there is room */
+    bool full;                   /* its stream has as much as it may have, and keeps it */
     int64_t looked_s, changes_s; /* wall time of that, and until when it holds */
     int64_t heard_ms;
     uint64_t heard_bytes;
@@ -325,20 +327,44 @@ static void schedule_locked(struct camera *camera)
     camera->changes_s = 0; /* to be looked at */
 }
 
-/* Is a window open now? Its worker is to be told when that changes. */
+static bool is_full_locked(struct ingest_cameras *cs, const struct camera *camera)
+{
+    const struct ingest_camera_edge *edge = &camera->view.settings.edge;
+    struct storage_stream_stats stats;
+    if (!(edge->flags & INGEST_CAMERA_EDGE_DENY_NEW) || edge->size_mb == 0)
+        return false;
+    int r = storage_stream_stats(cs->storage, &camera->view.stream, &stats, true);
+    return r < 0 ? camera->full : stats.bytes >= (uint64_t) edge->size_mb << 20;
+}
+
+static void show_full_locked(struct ingest_cameras *cs, struct camera *camera)
+{
+    struct ingest_camera_status *status = &camera->view.status;
+    status->fault_ms = camera->view.heard_ms = kn_wall_ms(cs->clock);
+    snprintf(status->fault, sizeof status->fault, "full");
+    snprintf(status->said, sizeof status->said, "the stream has reached its %u MB, and keeps them",
+             camera->view.settings.edge.size_mb);
+    kn_log_warn("camera_full", "stream=%s", camera->view.name);
+}
+
+/* Is a window open now, and is there room? Its worker is to be told when that changes. */
 static void look_at_clock_locked(struct ingest_cameras *cs, struct camera *camera)
 {
     struct ingest_camera_view *view = &camera->view;
     int64_t now_s = kn_wall_ms(cs->clock) / 1000;
-    bool was_open = camera->open, first = camera->looked_s == 0;
-    if (now_s >= camera->looked_s && now_s < camera->changes_s)
+    bool was_open = camera->open, first = camera->looked_s == 0, full = is_full_locked(cs, camera);
+    if (full == camera->full && now_s >= camera->looked_s && now_s < camera->changes_s)
         return;
     camera->looked_s = now_s;
     camera->open = true;
+    camera->full = full;
     camera->changes_s = INT64_MAX;
     if (camera->scheduled)
         camera->open = ingest_schedule_open(&camera->schedule, now_s, &camera->changes_s);
     view->next_ms = camera->open || camera->changes_s == INT64_MAX ? 0 : camera->changes_s * 1000;
+    if (full && camera->open)
+        show_full_locked(cs, camera);
+    camera->open &= !full;
     struct kn_str name = kn_str_from(view->name);
     kn_metric_set(kn_metric_series(&due, &name), camera->open ? 1 : 0);
     if (camera->open == was_open && !first)

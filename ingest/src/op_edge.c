@@ -77,6 +77,8 @@ static int show_deletion(struct kn_api_call *call, const struct ingest_camera_ed
     size->MaxLocalMediaSizeInMB = given(edge->size_mb);
     if (edge->flags & INGEST_CAMERA_EDGE_DELETE_OLDEST)
         size->StrategyOnFullSize = OLDEST;
+    if (edge->flags & INGEST_CAMERA_EDGE_DENY_NEW)
+        size->StrategyOnFullSize = DENY;
     if (edge->flags & INGEST_CAMERA_EDGE_LOCAL_SIZE)
         deletion->LocalSizeConfig = size;
     *ret = deletion;
@@ -132,7 +134,8 @@ static int show(struct ingest *ingest, struct kn_api_call *call,
 
 static enum ingest_JobStatus job_status(const struct ingest_camera_status *status)
 {
-    static const char *const by_user[] = {"unauthorized", "untrusted", "not_found", "unsupported"};
+    static const char *const by_user[] = {"unauthorized", "untrusted", "not_found", "unsupported",
+                                          "full"};
     if (status->state == INGEST_CAMERA_RECORDING || status->last_frame_ms > status->fault_ms ||
         !*status->fault)
         return INGEST_JobStatus_SUCCESS;
@@ -188,10 +191,9 @@ static int edge_of(struct kn_api_call *call, const struct ingest_EdgeConfig *con
     struct ingest_camera_edge *edge = &ret->edge;
     if (config->RecorderConfig->MediaSourceConfig->MediaUriType == FILE_)
         return kn_api_fault(call, "InvalidArgumentException", "MediaUriType must be RTSP_URI.");
-    if (size && size->StrategyOnFullSize == DENY)
+    if (size && size->StrategyOnFullSize == DENY && size->MaxLocalMediaSizeInMB.v <= 0)
         return kn_api_fault(call, "InvalidArgumentException",
-                            "StrategyOnFullSize must be DELETE_OLDEST_MEDIA: recordings make room "
-                            "for newer ones here.");
+                            "DENY_NEW_MEDIA needs a MaxLocalMediaSizeInMB.");
     int r = ingest_times_of(call, config->RecorderConfig->ScheduleConfig,
                             "The ScheduleExpression of RecorderConfig", &ret->times);
     if (r == 0 && config->UploaderConfig)
@@ -205,7 +207,8 @@ static int edge_of(struct kn_api_call *call, const struct ingest_EdgeConfig *con
         (uint8_t) ((deletion ? INGEST_CAMERA_EDGE_DELETION : 0) |
                    (size ? INGEST_CAMERA_EDGE_LOCAL_SIZE : 0) |
                    (size && size->StrategyOnFullSize == OLDEST ? INGEST_CAMERA_EDGE_DELETE_OLDEST
-                                                               : 0));
+                                                               : 0) |
+                   (size && size->StrategyOnFullSize == DENY ? INGEST_CAMERA_EDGE_DENY_NEW : 0));
     if (deletion && deletion->DeleteAfterUpload.set)
         edge->flags |= deletion->DeleteAfterUpload.v ? INGEST_CAMERA_EDGE_DELETE_AFTER_UPLOAD
                                                      : INGEST_CAMERA_EDGE_KEEP_AFTER_UPLOAD;
@@ -240,7 +243,8 @@ static int edit(void *ctx, struct ingest_camera_settings *draft)
 
 struct retention {
     uint32_t hours;      /* 0: as it is */
-    struct kn_str bytes; /* empty: as it is */
+    struct kn_str bytes; /* empty: as it is … */
+    bool keeps;          /* … or none, since nothing is to make room */
 };
 
 static int edit_retention(void *ctx, const struct storage_stream *now,
@@ -250,7 +254,9 @@ static int edit_retention(void *ctx, const struct storage_stream *now,
     if (retention->hours > 0)
         draft->retention_hours = retention->hours;
     draft->keep_version = draft->retention_hours == now->retention_hours; /* as tags do */
-    return retention->bytes.len > 0 ? ingest_retention_bytes_set(draft, retention->bytes) : 0;
+    return retention->bytes.len > 0 || retention->keeps
+               ? ingest_retention_bytes_set(draft, retention->bytes)
+               : 0;
 }
 
 /* The device's disk is the stream's: its rules of age and bytes. What is not given stays. */
@@ -258,9 +264,10 @@ static int set_retention(struct ingest *ingest, const struct start *start)
 {
     char digits[24] = "";
     const struct ingest_camera_edge *edge = &start->edge;
-    if (edge->size_mb > 0)
+    bool keeps = edge->flags & INGEST_CAMERA_EDGE_DENY_NEW;
+    if (edge->size_mb > 0 && !keeps)
         snprintf(digits, sizeof digits, "%" PRIu64, (uint64_t) edge->size_mb * BYTES_PER_MB);
-    struct retention retention = {edge->retention_hours, kn_str_from(digits)};
+    struct retention retention = {edge->retention_hours, kn_str_from(digits), keeps};
     if (!edge->retention_hours && !edge->size_mb)
         return 0;
     int r = storage_stream_update(ingest->storage, start->stream->name, (struct kn_str){NULL, 0},

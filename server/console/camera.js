@@ -14,6 +14,7 @@ const FAULTS = {
   unsupported: ['It offers nothing that can be recorded', 'H.264, H.265, AAC, G.711 and Opus can. The camera’s own pages say what it sends.'],
   stalled: ['No picture came', 'It may be busy, or UDP may be blocked on the way: try the transport TCP.'],
   ended: ['The camera has ended the stream', 'It may allow no further viewer: close others, and try again.'],
+  full: ['The stream has as much as it may keep', 'It makes no room for newer pictures (DENY_NEW_MEDIA): raise its size, or let older ones go.'],
   broken: ['The camera could not be understood', 'Its stream may be damaged, or of a kind that is not known here.'],
 };
 

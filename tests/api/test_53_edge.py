@@ -7,6 +7,8 @@ import time
 
 import control
 import kinema
+import media
+import put_media
 import pytest
 import rtsp
 from test_52_cameras import add, assert_stored_as_sent, make_camera, remove  # noqa: F401
@@ -131,6 +133,36 @@ def test_a_secret_that_changes_connects_its_cameras_anew(server, make_camera):
     assert_stored_as_sent(server, stream, camera)
 
 
+def test_a_full_stream_that_denies_new_media_rests_and_keeps_what_it_has(server, make_camera):
+    camera, stream, name = make_camera(), server.create_stream(), kinema.new_name("secret")
+    secret(server, name, camera.url)
+    with media.open_upload(server, stream) as upload:  # 68 MB
+        upload.send(put_media.header())
+        for at in range(2):
+            blocks = [put_media.block(time, b"x" * (4 << 20), key=time == 0) for time in range(0, 680, 80)]
+            upload.send(put_media.cluster(1_700_000_000_000 + 1000 * at, b"".join(blocks)))
+        upload.finish()
+
+    def keep(megabytes):
+        strategy = {"MaxLocalMediaSizeInMB": megabytes, "StrategyOnFullSize": "DENY_NEW_MEDIA"}
+        assert start(server, stream, config(name, DeletionConfig={"LocalSizeConfig": strategy}))[0] == 200
+        return strategy
+
+    strategy = keep(64)
+    now = rtsp.until(server, stream, lambda camera: camera.get("Fault") == "full")
+    assert now["State"] == "RESTING"
+    shown = describe(server, stream)
+    assert shown["EdgeConfig"]["DeletionConfig"]["LocalSizeConfig"] == strategy
+    assert shown["EdgeAgentStatus"]["LastRecorderStatus"]["RecorderStatus"] == "USER_ERROR"
+    assert rtsp.call(server, "DescribeRetention", StreamName=stream)[1]["MaxBytes"] == 0, "nothing is deleted"
+    keep(2000)
+    rtsp.recorded(server, stream, 1)
+    keep(64)
+    rtsp.until(server, stream, lambda camera: camera["State"] == "RESTING" and camera.get("Fault") == "full")
+    remove(server, stream)
+    assert len(rtsp.stored(server, stream)[1]) >= 3
+
+
 def test_faults_are_the_ones_aws_documents(server, stream):
     secret(server, "fine", NOBODY)
     unkept = server.create_stream(hours=0)
@@ -152,7 +184,7 @@ def test_faults_are_the_ones_aws_documents(server, stream):
     file["RecorderConfig"]["MediaSourceConfig"]["MediaUriType"] = "FILE_URI"
     refused(file, "RTSP_URI")
     refused(config("fine", DeletionConfig={"LocalSizeConfig": {
-        "StrategyOnFullSize": "DENY_NEW_MEDIA"}}), "DELETE_OLDEST_MEDIA")
+        "StrategyOnFullSize": "DENY_NEW_MEDIA"}}), "MaxLocalMediaSizeInMB")
     _, kept = rtsp.call(server, "DescribeRetention", StreamName=stream)
     assert (kept["DataRetentionInHours"], kept["MaxBytes"]) == (24, 0), "nothing has changed"
     for path in ("/describeEdgeConfiguration", "/deleteEdgeConfiguration"):
