@@ -6,6 +6,7 @@
  */
 #include "cbor.h"
 #include "consumer_private.h"
+#include "text.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -26,7 +27,8 @@ enum {
     BACKOFF_MAX_MS = 5000,
     BODY_BYTES = ITERATOR_BYTES_MAX + 256,
     PAGE_LEFT = 1, /* its shard is another worker's by now */
-    PAGE_BAD = 2   /* it makes no sense */
+    PAGE_BAD = 2,  /* it makes no sense */
+    ERROR_TYPE_BYTES = 128
 };
 
 /* --- where a shard is read -------------------------------------------------------------------- */
@@ -38,30 +40,38 @@ static void back_off(struct shard *shard)
     shard->read_at = post_clock_ms() + shard->backoff_ms;
 }
 
-/* The error's name in an answer, without a namespace. */
-static int is_error(const struct post *post, const char *name)
+/* What a CBOR answer calls its error; "": it does not. */
+static void find_type(const struct post *post, char dst[ERROR_TYPE_BYTES])
 {
     const uint8_t *answer = (const uint8_t *) post->answer;
     struct cbor in = {answer, answer + post->answer_len};
     struct cbor_item item;
     struct cbor_group map;
-    char type[128];
-    if (post->status == 0 || post->answer_len == 0 || cbor_next(&in, &item) < 0 ||
-        cbor_open(&item, CBOR_MAP, &map) < 0)
-        return 0;
+    dst[0] = '\0';
+    if (post->answer_len == 0 || cbor_next(&in, &item) < 0 || cbor_open(&item, CBOR_MAP, &map) < 0)
+        return;
     while (cbor_member(&in, &map, &item) == 1) {
-        const char *plain;
-        if (!cbor_is(&item, "__type")) {
-            if (cbor_skip(&in) < 0)
-                return 0;
-            continue;
-        }
-        if (cbor_text(&in, type, sizeof(type)) < 0)
-            return 0;
-        plain = strchr(type, '#');
-        return strcmp(plain ? plain + 1 : type, name) == 0;
+        int found = cbor_is(&item, "__type");
+        if (found ? cbor_text(&in, dst, ERROR_TYPE_BYTES) < 0 || *dst : cbor_skip(&in) < 0)
+            return;
     }
-    return 0;
+}
+
+/* The error's name without a namespace: of the head, else of the body, which what stands before the
+ * service writes in JSON. */
+static int is_error(const struct post *post, const char *name)
+{
+    char type[ERROR_TYPE_BYTES];
+    const char *plain;
+    if (post->status == 0)
+        return 0;
+    if (post->fault[0])
+        (void) snprintf(type, sizeof(type), "%s", post->fault);
+    else if (post->answer_len == 0 ||
+             json_find(post->answer, post->answer_len, "__type", type, sizeof(type)) < 0)
+        find_type(post, type);
+    plain = strchr(type, '#');
+    return strcmp(plain ? plain + 1 : type, name) == 0;
 }
 
 static void read_failed(struct kinema_consumer *c, struct shard *shard, const char *call)
@@ -283,8 +293,8 @@ static int read_page(struct kinema_consumer *c, struct shard *shard)
     char next[ITERATOR_BYTES_MAX];
     uint64_t before = c->stats.records;
     int64_t behind_ms = 0;
-    int code;
-    if (!shard->iterator[0] && start_shard(c, shard) < 0)
+    int code, fresh = !shard->iterator[0];
+    if (fresh && start_shard(c, shard) < 0)
         return 0;
     cbor_put_head(&out, CBOR_MAP, 2);
     cbor_put_text(&out, "ShardIterator");
@@ -297,7 +307,9 @@ static int read_page(struct kinema_consumer *c, struct shard *shard)
                    is_error(&c->post, "ResourceNotFoundException");
         if (gone)
             shard->iterator[0] = '\0'; /* from where it was, or it is over */
-        else
+        if (gone && fresh)             /* another one will hardly be better */
+            back_off(shard);
+        else if (!gone)
             read_failed(c, shard, "GetRecords");
         return 0;
     }

@@ -443,12 +443,12 @@ static int start_endpoint(struct kinema_media *m)
                                                        .timeout_ms = CALL_TIMEOUT_MS});
 }
 
-static void back_off(struct kinema_media *m, int64_t now)
+static void back_off(struct kinema_media *m)
 {
     m->backoff_ms = m->backoff_ms ? 2 * m->backoff_ms : BACKOFF_FIRST_MS;
     if (m->backoff_ms > BACKOFF_MAX_MS)
         m->backoff_ms = BACKOFF_MAX_MS;
-    m->retry_at = now + m->backoff_ms;
+    m->retry_at = post_clock_ms() + m->backoff_ms; /* the call itself took a while */
 }
 
 /* What the service will say again, if it is asked the same. */
@@ -464,7 +464,7 @@ static int refusal_of(const struct post *post)
                : 0;
 }
 
-static int call_failed(struct kinema_media *m, int64_t now, const char *reason)
+static int call_failed(struct kinema_media *m, const char *reason)
 {
     char text[POST_ERROR_BYTES_MAX], message[160] = "";
     const struct post *post = &m->post;
@@ -480,10 +480,11 @@ static int call_failed(struct kinema_media *m, int64_t now, const char *reason)
                     : message[0]     ? message
                     : post->error[0] ? post->error
                                      : "refused");
-    m->endpoint[0] = '\0';
+    if (m->call == CALL_ENDPOINT || post->status == 0 || post->status == 403 || post->status == 404)
+        m->endpoint[0] = '\0'; /* it may be wrong by now; of one that is too busy it is not */
     m->call = CALL_NONE;
     post_stop(&m->post);
-    back_off(m, now);
+    back_off(m);
     code =
         tell(m, (struct kinema_media_event){
                     .type = KINEMA_MEDIA_CALL_FAILED, .text = text, .http_status = post->status});
@@ -496,9 +497,8 @@ static int start_next(struct kinema_media *m, int64_t now)
     m->call = !m->endpoint[0] || now - m->endpoint_at > ENDPOINT_MS ? CALL_ENDPOINT : CALL_MEDIA;
     m->heard_at = m->started_at = now;
     code = m->call == CALL_ENDPOINT ? start_endpoint(m) : start_media(m);
-    return code == 0
-               ? 0
-               : call_failed(m, now, code == -EACCES ? "there is no access key" : strerror(-code));
+    return code == 0 ? 0
+                     : call_failed(m, code == -EACCES ? "there is no access key" : strerror(-code));
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -520,7 +520,7 @@ static int disconnected(struct kinema_media *m, int64_t now, const char *reason,
         m->backoff_ms = 0;
         m->retry_at = now - m->started_at < ANSWER_MS ? now + AGAIN_MS : now;
     } else {
-        back_off(m, now);
+        back_off(m);
     }
     return code < 0 ? code
                     : tell(m, (struct kinema_media_event){.type = KINEMA_MEDIA_DISCONNECTED,
@@ -531,7 +531,7 @@ static int endpoint_came(struct kinema_media *m, int64_t now)
 {
     if (m->post.status != 200 || json_find(m->post.answer, m->post.answer_len, "DataEndpoint",
                                            m->endpoint, sizeof(m->endpoint)) < 0)
-        return call_failed(m, now, m->post.status == 200 ? "no DataEndpoint in the answer" : NULL);
+        return call_failed(m, m->post.status == 200 ? "no DataEndpoint in the answer" : NULL);
     m->endpoint_at = now;
     m->call = CALL_NONE;
     return 0;
@@ -544,7 +544,7 @@ static int step(struct kinema_media *m, int64_t now, unsigned wait_ms)
     if (over && m->call == CALL_ENDPOINT)
         return endpoint_came(m, now);
     if (over && m->post.status != 200)
-        return call_failed(m, now, NULL);
+        return call_failed(m, NULL);
     if (m->call != CALL_MEDIA)
         return 0;
     m->answer_over |= over;

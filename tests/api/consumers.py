@@ -18,11 +18,11 @@ LEASE_MS = 1500
 
 
 class Worker:
-    """One process; lines are taken apart as they come."""
+    """One process, under another if that is given; lines are taken apart as they come."""
 
-    def __init__(self, server, stream, *args, application="app", lease=LEASE_MS):
+    def __init__(self, server, stream, *args, application="app", lease=LEASE_MS, under=()):
         self.process = subprocess.Popen(
-            [str(part) for part in (BINARY, "--endpoint", server.api, "--stream", stream, "--application",
+            [str(part) for part in (*under, BINARY, "--endpoint", server.api, "--stream", stream, "--application",
                                     application, "--lease", lease, *args)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
             env={**kinema.clean_env(server.key.env()), "LSAN_OPTIONS": "print_suppressions=0"})

@@ -194,14 +194,15 @@ def answer_ended(stand_in, upload):
 
 
 def error_at(index, error_id, **more):
-    """Keeps what is before, then says an error of the fragment."""
+    """Keeps what is before, then says an error of the fragment; the producer ends the connection. Closed from here,
+    it would be reset, and the error be lost with it."""
     def behave(stand_in, upload):
         upload.start()
         for number, one in enumerate(upload.fragments()):
             if number == index:
                 upload.ack("ERROR", one.timecode, ErrorId=error_id, **more)
-                raise Gone
-            stand_in.keep(upload, one)
+            elif number < index:
+                stand_in.keep(upload, one)
         raise Gone
     return behave
 

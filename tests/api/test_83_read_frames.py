@@ -45,9 +45,9 @@ class Told:
         return [(int(track), int(re.search(r"len=(\d+)", rest)[1])) for track, rest in self.of("frame")]
 
 
-def start(server, stream, path, *args, endpoint=None):
-    return subprocess.Popen([str(part) for part in (BINARY, "--endpoint", endpoint or server.api, "--stream",
-                                                    stream, "--payload", path, *args)],
+def start(server, stream, path, *args, endpoint=None, under=()):
+    return subprocess.Popen([str(part) for part in (*under, BINARY, "--endpoint", endpoint or server.api,
+                                                    "--stream", stream, "--payload", path, *args)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={**kinema.clean_env(server.key.env()), "LSAN_OPTIONS": "print_suppressions=0"})
 
