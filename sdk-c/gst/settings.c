@@ -225,7 +225,7 @@ const char *sink_region(const struct sink_settings *settings)
 int sink_open_credentials(const struct sink_settings *s, struct kinema_credential_provider **ret)
 {
     struct kinema_credentials now;
-    int code;
+    int code, from_file;
     if (s->iot_certificate)
         return kinema_credentials_iot(
             &(struct kinema_iot){
@@ -236,14 +236,15 @@ int sink_open_credentials(const struct sink_settings *s, struct kinema_credentia
                 .key_file = gst_structure_get_string(s->iot_certificate, "key-path"),
                 .ca_file = gst_structure_get_string(s->iot_certificate, "ca-path")},
             ret);
-    if (s->credential_path && *s->credential_path)
-        return kinema_credentials_file(s->credential_path, ret);
     if (s->access_key && *s->access_key)
         return kinema_credentials_static(s->access_key, s->secret_key, s->session_token, ret);
-    code = kinema_credentials_environment(ret);
+    from_file = s->credential_path && *s->credential_path;
+    code = from_file ? kinema_credentials_file(s->credential_path, ret)
+                     : kinema_credentials_environment(ret);
     if (code == 0 && kinema_credentials_get(*ret, &now) < 0) {
         kinema_credentials_free(*ret);
-        return -ENOENT;
+        *ret = NULL;
+        return from_file ? -EINVAL : -ENOENT;
     }
     return code;
 }

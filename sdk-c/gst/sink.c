@@ -10,72 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    SLICE_MS = 200 /* how long a wait goes without looking whether it was ended */
-};
-
-struct sink_pad {
-    GstCollectData collect; /* first: GstCollectPads makes it */
-    struct sink_track track;
-    unsigned number;
-};
-
-struct sink_tag {
-    char *name, *value;
-    gboolean persist, fresh;
-};
-
 G_DEFINE_TYPE(KinemaSink, kinema_sink, GST_TYPE_ELEMENT)
 
-static void free_tag(gpointer ptr)
-{
-    struct sink_tag *tag = ptr;
-    g_free(tag->name);
-    g_free(tag->value);
-    g_free(tag);
-}
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-static GstFlowReturn flow_of(KinemaSink *sink)
-{
-    return sink->failed                       ? GST_FLOW_ERROR
-           : sink->stopping || sink->flushing ? GST_FLOW_FLUSHING
-                                              : GST_FLOW_OK;
-}
-
-static GstFlowReturn wait_for_playing(KinemaSink *sink, gboolean *ret_tracks_changed)
-{
-    GstFlowReturn flow;
-    g_mutex_lock(&sink->lock);
-    while ((flow = flow_of(sink)) == GST_FLOW_OK && !sink->playing)
-        g_cond_wait(&sink->changed, &sink->lock);
-    *ret_tracks_changed = sink->tracks_changed;
-    sink->tracks_changed = FALSE;
-    g_mutex_unlock(&sink->lock);
-    return flow;
-}
-
-/* Returns when there is other news than those seen, or after a while. */
-static void wait_for_news(KinemaSink *sink, guint64 seen)
-{
-    gint64 until = g_get_monotonic_time() + SLICE_MS * G_TIME_SPAN_MILLISECOND;
-    gboolean waits = TRUE;
-    g_mutex_lock(&sink->lock);
-    while (waits && sink->news == seen && flow_of(sink) == GST_FLOW_OK)
-        waits = g_cond_wait_until(&sink->changed, &sink->lock, until);
-    g_mutex_unlock(&sink->lock);
-}
-
-static GstFlowReturn look(KinemaSink *sink, guint64 *ret_news)
-{
-    GstFlowReturn flow;
-    g_mutex_lock(&sink->lock);
-    flow = flow_of(sink);
-    *ret_news = sink->news;
-    g_mutex_unlock(&sink->lock);
-    return flow;
-}
-
+/* --- events ----------------------------------------------------------------------------------- */
 static void set_flag(KinemaSink *sink, gboolean *flag, gboolean value)
 {
     g_mutex_lock(&sink->lock);
@@ -84,311 +21,6 @@ static void set_flag(KinemaSink *sink, gboolean *flag, gboolean value)
     g_mutex_unlock(&sink->lock);
 }
 
-/* --- the producer ----------------------------------------------------------------------------- */
-static void close_producer(KinemaSink *sink)
-{
-    kinema_producer_close(sink->producer);
-    sink->producer = NULL;
-    sink->fragments = 0;
-}
-
-/* Waits until all is kept; timeout_ms 0: as long as it takes. GST_FLOW_EOS: time is over. */
-static GstFlowReturn drain(KinemaSink *sink, gint64 timeout_ms)
-{
-    gint64 until = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
-    GstFlowReturn flow = GST_FLOW_OK;
-    guint64 news;
-    while (sink->producer && kinema_producer_drain(sink->producer, SLICE_MS) < 0 &&
-           (flow = look(sink, &news)) == GST_FLOW_OK)
-        if (timeout_ms > 0 && g_get_monotonic_time() >= until)
-            return GST_FLOW_EOS;
-    return flow;
-}
-
-static GstFlowReturn drain_or_fail(KinemaSink *sink)
-{
-    struct kinema_stats stats;
-    GstFlowReturn flow;
-    guint timeout_s;
-    GST_OBJECT_LOCK(sink);
-    timeout_s = sink->settings.eos_timeout_s;
-    GST_OBJECT_UNLOCK(sink);
-    flow = drain(sink, (gint64) timeout_s * 1000);
-    if (flow != GST_FLOW_EOS)
-        return flow;
-    kinema_producer_stats(sink->producer, &stats);
-    GST_ELEMENT_ERROR(sink, RESOURCE, WRITE,
-                      ("%" G_GSIZE_FORMAT " fragments are not confirmed after %u s.",
-                       stats.fragments_waiting, timeout_s),
-                      ("see the property eos-timeout"));
-    sink_fail(sink);
-    return GST_FLOW_ERROR;
-}
-
-/* Numbers the pads, video first, as AWS's producers do. */
-static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GString *media_type)
-{
-    size_t count = 0;
-    for (int type = KINEMA_VIDEO; type <= KINEMA_AUDIO; type++) {
-        for (GSList *one = sink->collect->data; one; one = one->next) {
-            struct sink_pad *pad = one->data;
-            if (!pad->track.private || (int) pad->track.track.type != type ||
-                count == KINEMA_TRACKS_MAX)
-                continue;
-            g_string_append_printf(media_type, "%s%s", count ? "," : "", pad->track.media_type);
-            tracks[count++] = pad->track.track;
-            pad->number = (unsigned) count;
-        }
-    }
-    return count;
-}
-
-static int open_with(KinemaSink *sink, const struct sink_settings *s)
-{
-    struct kinema_track tracks[KINEMA_TRACKS_MAX];
-    GString *media_type = g_string_new(NULL);
-    struct kinema_config config = {.stream = s->stream_name,
-                                   .region = sink_region(s),
-                                   .endpoint = s->endpoint,
-                                   .ca_file = s->ca_file,
-                                   .device_name = s->device_name,
-                                   .retention_hours = s->retention_hours,
-                                   .no_create = !s->allow_create,
-                                   .credentials = sink->credentials,
-                                   .tracks = tracks,
-                                   .buffer_bytes = (size_t) s->storage_mb << 20,
-                                   .spill_path = s->spill_file,
-                                   .spill_bytes = (uint64_t) s->spill_mb << 20,
-                                   .fragment_ms = s->fragment_ms,
-                                   .on_event = sink_tell,
-                                   .ctx = sink};
-    int code;
-    sink->offline = s->streaming == SINK_OFFLINE;
-    config.mode = sink->offline ? KINEMA_OFFLINE : KINEMA_REALTIME;
-    config.track_count = gather_tracks(sink, tracks, media_type);
-    config.media_type = s->content_type ? s->content_type : media_type->str;
-    code = kinema_producer_open(&config, &sink->producer);
-    g_string_free(media_type, TRUE);
-    return code;
-}
-
-static GstFlowReturn open_producer(KinemaSink *sink)
-{
-    int code;
-    GST_OBJECT_LOCK(sink);
-    code = open_with(sink, &sink->settings);
-    GST_OBJECT_UNLOCK(sink);
-    if (code == 0)
-        code = kinema_producer_start(sink->producer);
-    if (code == 0)
-        return GST_FLOW_OK;
-    close_producer(sink);
-    GST_ELEMENT_ERROR(sink, RESOURCE, SETTINGS,
-                      ("The producer cannot be opened: %s.", g_strerror(-code)),
-                      ("stream-name, endpoint, aws-region, content-type, spill-file"));
-    sink_fail(sink);
-    return GST_FLOW_ERROR;
-}
-
-/* --- metadata --------------------------------------------------------------------------------- */
-/* What is new goes to the open fragment, what persists to each. */
-static void put_tags(KinemaSink *sink)
-{
-    struct kinema_stats stats;
-    gboolean opened;
-    GQueue due = G_QUEUE_INIT;
-    kinema_producer_stats(sink->producer, &stats);
-    opened = stats.fragments_put != sink->fragments;
-    sink->fragments = stats.fragments_put;
-    g_mutex_lock(&sink->lock);
-    for (GList *one = sink->tags.head, *next; one; one = next) {
-        struct sink_tag *tag = one->data, *copy;
-        next = one->next;
-        if (!tag->fresh && !(tag->persist && opened))
-            continue;
-        tag->fresh = FALSE;
-        copy = tag;
-        if (tag->persist) {
-            copy = g_new0(struct sink_tag, 1);
-            copy->name = g_strdup(tag->name);
-            copy->value = g_strdup(tag->value);
-        } else {
-            g_queue_delete_link(&sink->tags, one);
-        }
-        g_queue_push_tail(&due, copy);
-    }
-    g_mutex_unlock(&sink->lock);
-    for (struct sink_tag *tag; (tag = g_queue_pop_head(&due)); free_tag(tag)) {
-        int code = kinema_producer_put_tag(sink->producer, tag->name, tag->value);
-        if (code < 0)
-            GST_ELEMENT_WARNING(sink, STREAM, FAILED,
-                                ("Metadata %s is left out: %s.", tag->name,
-                                 code == -ENOSPC ? "a fragment has ten at most" : "not allowed"),
-                                (NULL));
-    }
-}
-
-/* kvssink's event: name, value, persist. A value that persists is replaced by the next of its name,
- * and ended by an empty one. */
-static void take_metadata(KinemaSink *sink, const GstStructure *shape)
-{
-    const char *name = gst_structure_get_string(shape, "name");
-    const char *value = gst_structure_get_string(shape, "value");
-    struct sink_tag *tag;
-    gboolean persist = FALSE;
-    if (!name)
-        return;
-    (void) gst_structure_get_boolean(shape, "persist", &persist);
-    g_mutex_lock(&sink->lock);
-    for (GList *one = persist ? sink->tags.head : NULL, *next; one; one = next) {
-        tag = one->data;
-        next = one->next;
-        if (tag->persist && strcmp(tag->name, name) == 0) {
-            free_tag(tag);
-            g_queue_delete_link(&sink->tags, one);
-        }
-    }
-    if (!persist || (value && *value)) {
-        tag = g_new0(struct sink_tag, 1);
-        *tag = (struct sink_tag){g_strdup(name), g_strdup(value ? value : ""), persist, TRUE};
-        g_queue_push_tail(&sink->tags, tag);
-    }
-    g_mutex_unlock(&sink->lock);
-}
-
-/* --- frames ----------------------------------------------------------------------------------- */
-/* The first frame is of now, or of file-start-time; the others keep their distance from it. */
-static gint64 time_of(KinemaSink *sink, GstBuffer *buffer)
-{
-    GstClockTime stamp =
-        GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : GST_BUFFER_DTS(buffer);
-    gint64 ms = GST_CLOCK_TIME_IS_VALID(stamp) ? (gint64) GST_TIME_AS_MSECONDS(stamp) : 0;
-    if (sink->offset_ms == G_MININT64) {
-        GST_OBJECT_LOCK(sink);
-        if (sink->settings.original_pts)
-            sink->offset_ms = 0;
-        else if (sink->settings.file_start_s > 0)
-            sink->offset_ms = (gint64) sink->settings.file_start_s * 1000 - ms;
-        else
-            sink->offset_ms = g_get_real_time() / 1000 - ms;
-        GST_OBJECT_UNLOCK(sink);
-    }
-    return ms + sink->offset_ms;
-}
-
-/* What the producer said of a frame. */
-static GstFlowReturn judge(KinemaSink *sink, int code)
-{
-    if (code != -ERANGE)
-        sink->late_told = FALSE;
-    switch (code) {
-    case 0:
-        put_tags(sink);
-        return GST_FLOW_OK;
-    case -ENODATA: /* before the first key frame */
-    case -ENOBUFS: /* of a fragment whose loss was told */
-        return GST_FLOW_OK;
-    case -ERANGE:
-        if (!sink->late_told)
-            GST_ELEMENT_WARNING(sink, STREAM, FORMAT,
-                                ("Frames more than 32 s after their key frame are left out."),
-                                ("set a shorter distance of key frames"));
-        sink->late_told = TRUE;
-        return GST_FLOW_OK;
-    case -EMSGSIZE:
-        GST_ELEMENT_ERROR(sink, RESOURCE, NO_SPACE_LEFT, ("A frame is larger than storage-size."),
-                          (NULL));
-        break;
-    default:
-        GST_ELEMENT_ERROR(sink, STREAM, FAILED, ("A frame was refused: %s.", g_strerror(-code)),
-                          (NULL));
-        break;
-    }
-    sink_fail(sink);
-    return GST_FLOW_ERROR;
-}
-
-static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer *buffer)
-{
-    struct kinema_frame frame = {.track = pad->number, .time_ms = time_of(sink, buffer)};
-    GstFlowReturn flow;
-    GstMapInfo map;
-    guint64 news;
-    int code = -EAGAIN;
-    frame.key = pad->track.track.type == KINEMA_AUDIO ||
-                !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-    if (!gst_buffer_map(buffer, &map, GST_MAP_READ)) {
-        GST_ELEMENT_ERROR(sink, RESOURCE, READ, ("A frame's memory cannot be read."), (NULL));
-        sink_fail(sink);
-        return GST_FLOW_ERROR;
-    }
-    frame.data = map.data;
-    frame.len = map.size;
-    while ((flow = look(sink, &news)) == GST_FLOW_OK && code == -EAGAIN) {
-        code = kinema_producer_put_frame(sink->producer, &frame);
-        if (code == -EAGAIN) /* offline: the buffer is full */
-            wait_for_news(sink, news);
-    }
-    gst_buffer_unmap(buffer, &map);
-    return flow == GST_FLOW_OK ? judge(sink, code) : flow;
-}
-
-static GstFlowReturn finish(KinemaSink *sink)
-{
-    GstMessage *message;
-    GstFlowReturn flow = drain_or_fail(sink);
-    if (flow != GST_FLOW_OK)
-        return flow;
-    close_producer(sink);
-    message = gst_message_new_eos(GST_OBJECT(sink));
-    g_mutex_lock(&sink->lock);
-    if (sink->eos_seqnum != GST_SEQNUM_INVALID)
-        gst_message_set_seqnum(message, sink->eos_seqnum);
-    g_mutex_unlock(&sink->lock);
-    (void) gst_element_post_message(GST_ELEMENT(sink), message);
-    return GST_FLOW_EOS;
-}
-
-/* The oldest buffer of all pads; NULL: all are at their end. */
-static GstFlowReturn take_buffer(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                                 gpointer ctx)
-{
-    KinemaSink *sink = ctx;
-    gboolean tracks_changed;
-    GstFlowReturn flow = wait_for_playing(sink, &tracks_changed);
-    (void) collect;
-    if (flow == GST_FLOW_OK && !buffer)
-        return finish(sink);
-    if (flow == GST_FLOW_OK && tracks_changed && sink->producer) {
-        flow = drain_or_fail(sink); /* a header holds for a whole upload */
-        if (flow == GST_FLOW_OK)
-            close_producer(sink);
-    }
-    if (flow == GST_FLOW_OK && !sink->producer)
-        flow = open_producer(sink);
-    if (flow == GST_FLOW_OK)
-        flow = put(sink, (struct sink_pad *) data, buffer);
-    if (buffer)
-        gst_buffer_unref(buffer);
-    return flow;
-}
-
-/* Pads are compared by running time; timestamps that are times already stay as they are. */
-static GstFlowReturn clip(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                          GstBuffer **ret, gpointer ctx)
-{
-    KinemaSink *sink = ctx;
-    gboolean original;
-    GST_OBJECT_LOCK(sink);
-    original = sink->settings.original_pts;
-    GST_OBJECT_UNLOCK(sink);
-    if (!original)
-        return gst_collect_pads_clip_running_time(collect, data, buffer, ret, NULL);
-    *ret = buffer;
-    return GST_FLOW_OK;
-}
-
-/* --- events ----------------------------------------------------------------------------------- */
 static gboolean take_caps(KinemaSink *sink, struct sink_pad *pad, GstEvent *event)
 {
     struct sink_track track;
@@ -409,8 +41,8 @@ static gboolean take_caps(KinemaSink *sink, struct sink_pad *pad, GstEvent *even
     GST_COLLECT_PADS_STREAM_LOCK(sink->collect);
     sink_track_clear(&pad->track);
     pad->track = track;
+    pad->is_new = TRUE;
     GST_COLLECT_PADS_STREAM_UNLOCK(sink->collect);
-    set_flag(sink, &sink->tracks_changed, TRUE);
     return TRUE;
 }
 
@@ -441,12 +73,36 @@ static gboolean take_event(GstCollectPads *collect, GstCollectData *data, GstEve
         break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
         if (gst_event_has_name(event, "kvs-add-metadata"))
-            take_metadata(sink, gst_event_get_structure(event));
+            sink_take_metadata(sink, gst_event_get_structure(event));
         break;
     default:
         break;
     }
     return gst_collect_pads_event_default(collect, data, event, FALSE);
+}
+
+struct upstream {
+    GstEvent *event;
+    gboolean taken;
+};
+
+static gboolean push_upstream(GstElement *element, GstPad *pad, gpointer ctx)
+{
+    struct upstream *upstream = ctx;
+    (void) element;
+    upstream->taken |= gst_pad_push_event(pad, gst_event_ref(upstream->event));
+    return TRUE;
+}
+
+/* A pipeline is sought through its sinks; GstElement by itself knows of source pads only. */
+static gboolean send_event(GstElement *element, GstEvent *event)
+{
+    struct upstream upstream = {event, FALSE};
+    if (!GST_EVENT_IS_UPSTREAM(event))
+        return GST_ELEMENT_CLASS(kinema_sink_parent_class)->send_event(element, event);
+    (void) gst_element_foreach_sink_pad(element, push_upstream, &upstream);
+    gst_event_unref(event);
+    return upstream.taken;
 }
 
 /* --- pads and states -------------------------------------------------------------------------- */
@@ -532,10 +188,10 @@ static void end(KinemaSink *sink)
     GST_OBJECT_UNLOCK(sink);
     if (sink->producer && !failed && timeout_ms > 0)
         (void) kinema_producer_drain(sink->producer, timeout_ms);
-    close_producer(sink);
+    sink_close_producer(sink);
     kinema_credentials_free(sink->credentials);
     sink->credentials = NULL;
-    g_queue_clear_full(&sink->tags, free_tag);
+    sink_free_metadata(sink);
 }
 
 static GstStateChangeReturn change_state(GstElement *element, GstStateChange change)
@@ -577,6 +233,7 @@ static void kinema_sink_class_init(KinemaSinkClass *class)
     sink_install_properties(object_class);
     sink_install_signals(object_class);
     element_class->change_state = change_state;
+    element_class->send_event = send_event;
     element_class->request_new_pad = request_pad;
     element_class->release_pad = release_pad;
     gst_element_class_add_static_pad_template(element_class, &sink_video_template);
@@ -593,8 +250,8 @@ static void kinema_sink_init(KinemaSink *sink)
     g_cond_init(&sink->changed);
     g_queue_init(&sink->tags);
     sink->collect = gst_collect_pads_new();
-    gst_collect_pads_set_buffer_function(sink->collect, take_buffer, sink);
-    gst_collect_pads_set_clip_function(sink->collect, clip, sink);
+    gst_collect_pads_set_buffer_function(sink->collect, sink_take_buffer, sink);
+    gst_collect_pads_set_clip_function(sink->collect, sink_clip, sink);
     gst_collect_pads_set_event_function(sink->collect, take_event, sink);
     GST_OBJECT_FLAG_SET(sink, GST_ELEMENT_FLAG_SINK);
 }

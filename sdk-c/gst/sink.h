@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the element's files share: sink.c (pads, states, frames), settings.c (properties), track.c
- * (caps), tell.c (what the producer says goes to the bus). */
+/* What the element's files share: sink.c (pads, events, states), producer.c, frames.c, metadata.c,
+ * settings.c (properties), track.c (caps), tell.c (what the producer says goes to the bus). */
 #ifndef SDK_GST_SINK_H
 #define SDK_GST_SINK_H
 
@@ -32,6 +32,13 @@ struct sink_track {
     const char *media_type; /* static */
 };
 
+struct sink_pad {
+    GstCollectData collect; /* first: GstCollectPads makes it */
+    struct sink_track track;
+    unsigned number;
+    gboolean is_new; /* the producer does not know this track */
+};
+
 #define KINEMA_TYPE_SINK (kinema_sink_get_type())
 G_DECLARE_FINAL_TYPE(KinemaSink, kinema_sink, KINEMA, SINK, GstElement)
 
@@ -43,8 +50,8 @@ struct _KinemaSink {
     GMutex lock; /* of what follows, up to the blank line; never held in a call of the producer */
     GCond changed;
     guint64 news; /* counts what may have made room */
-    gboolean playing, stopping, flushing, failed, connected, tracks_changed;
-    GQueue tags; /* struct sink_tag */
+    gboolean playing, stopping, flushing, failed, connected;
+    GQueue tags; /* of metadata.c */
     guint32 eos_seqnum;
 
     /* of the streaming thread that is inside the collected function */
@@ -53,6 +60,28 @@ struct _KinemaSink {
     gint64 offset_ms; /* G_MININT64: the next frame says */
     guint64 fragments;
 };
+
+/* producer.c. GST_FLOW_ERROR: it was told, and nothing goes on. */
+GstFlowReturn sink_open_producer(KinemaSink *sink);
+void sink_close_producer(KinemaSink *sink);
+/* Waits until all is kept, for eos-timeout at most. */
+GstFlowReturn sink_drain(KinemaSink *sink);
+/* How things stand, and what news were seen up to now. */
+GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news);
+/* Returns when there is other news than those seen, or after a while. */
+void sink_wait_for_news(KinemaSink *sink, guint64 seen);
+GstFlowReturn sink_wait_for_playing(KinemaSink *sink);
+
+/* metadata.c */
+void sink_take_metadata(KinemaSink *sink, const GstStructure *shape);
+void sink_put_metadata(KinemaSink *sink); /* after each frame */
+void sink_free_metadata(KinemaSink *sink);
+
+/* frames.c: functions of GstCollectPads; ctx is the element */
+GstFlowReturn sink_take_buffer(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
+                               gpointer ctx);
+GstFlowReturn sink_clip(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
+                        GstBuffer **ret, gpointer ctx);
 
 /* settings.c */
 void sink_install_properties(GObjectClass *object_class);

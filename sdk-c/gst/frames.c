@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Buffers of all pads, the oldest first, become frames of the producer. */
+#include "sink.h"
+
+#include <errno.h>
+
+/* The first frame is of now, or of file-start-time; the others keep their distance from it. */
+static gint64 time_of(KinemaSink *sink, GstBuffer *buffer)
+{
+    GstClockTime stamp =
+        GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : GST_BUFFER_DTS(buffer);
+    gint64 ms = GST_CLOCK_TIME_IS_VALID(stamp) ? (gint64) GST_TIME_AS_MSECONDS(stamp) : 0;
+    if (sink->offset_ms == G_MININT64) {
+        GST_OBJECT_LOCK(sink);
+        if (sink->settings.original_pts)
+            sink->offset_ms = 0;
+        else if (sink->settings.file_start_s > 0)
+            sink->offset_ms = (gint64) sink->settings.file_start_s * 1000 - ms;
+        else
+            sink->offset_ms = g_get_real_time() / 1000 - ms;
+        GST_OBJECT_UNLOCK(sink);
+    }
+    return ms + sink->offset_ms;
+}
+
+/* What the producer said of a frame. */
+static GstFlowReturn judge(KinemaSink *sink, int code)
+{
+    if (code != -ERANGE)
+        sink->late_told = FALSE;
+    switch (code) {
+    case 0:
+        sink_put_metadata(sink);
+        return GST_FLOW_OK;
+    case -ENODATA: /* before the first key frame */
+    case -ENOBUFS: /* of a fragment whose loss was told */
+        return GST_FLOW_OK;
+    case -ERANGE:
+        if (!sink->late_told)
+            GST_ELEMENT_WARNING(sink, STREAM, FORMAT,
+                                ("Frames more than 32 s after their key frame are left out."),
+                                ("set a shorter distance of key frames"));
+        sink->late_told = TRUE;
+        return GST_FLOW_OK;
+    case -EMSGSIZE:
+        GST_ELEMENT_ERROR(sink, RESOURCE, NO_SPACE_LEFT, ("A frame is larger than storage-size."),
+                          (NULL));
+        break;
+    default:
+        GST_ELEMENT_ERROR(sink, STREAM, FAILED, ("A frame was refused: %s.", g_strerror(-code)),
+                          (NULL));
+        break;
+    }
+    sink_fail(sink);
+    return GST_FLOW_ERROR;
+}
+
+static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer *buffer)
+{
+    struct kinema_frame frame = {.track = pad->number, .time_ms = time_of(sink, buffer)};
+    GstFlowReturn flow;
+    GstMapInfo map;
+    guint64 news;
+    int code = -EAGAIN;
+    frame.key = pad->track.track.type == KINEMA_AUDIO ||
+                !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    if (!gst_buffer_map(buffer, &map, GST_MAP_READ)) {
+        GST_ELEMENT_ERROR(sink, RESOURCE, READ, ("A frame's memory cannot be read."), (NULL));
+        sink_fail(sink);
+        return GST_FLOW_ERROR;
+    }
+    frame.data = map.data;
+    frame.len = map.size;
+    while ((flow = sink_look(sink, &news)) == GST_FLOW_OK && code == -EAGAIN) {
+        code = kinema_producer_put_frame(sink->producer, &frame);
+        if (code == -EAGAIN) /* offline: the buffer is full */
+            sink_wait_for_news(sink, news);
+    }
+    gst_buffer_unmap(buffer, &map);
+    return flow == GST_FLOW_OK ? judge(sink, code) : flow;
+}
+
+static GstFlowReturn finish(KinemaSink *sink)
+{
+    GstMessage *message;
+    GstFlowReturn flow = sink_drain(sink);
+    if (flow != GST_FLOW_OK)
+        return flow;
+    sink_close_producer(sink);
+    message = gst_message_new_eos(GST_OBJECT(sink));
+    g_mutex_lock(&sink->lock);
+    if (sink->eos_seqnum != GST_SEQNUM_INVALID)
+        gst_message_set_seqnum(message, sink->eos_seqnum);
+    g_mutex_unlock(&sink->lock);
+    (void) gst_element_post_message(GST_ELEMENT(sink), message);
+    return GST_FLOW_EOS;
+}
+
+/* The oldest buffer of all pads; NULL: all are at their end. Those of other pads that are older
+ * than the first one of new caps still belong to the upload that there is. */
+GstFlowReturn sink_take_buffer(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
+                               gpointer ctx)
+{
+    KinemaSink *sink = ctx;
+    struct sink_pad *pad = (struct sink_pad *) data;
+    GstFlowReturn flow = sink_wait_for_playing(sink);
+    (void) collect;
+    if (flow == GST_FLOW_OK && !buffer)
+        return finish(sink);
+    if (flow == GST_FLOW_OK && pad->is_new && sink->producer) {
+        flow = sink_drain(sink); /* a header holds for a whole upload */
+        if (flow == GST_FLOW_OK)
+            sink_close_producer(sink);
+    }
+    if (flow == GST_FLOW_OK && !sink->producer)
+        flow = sink_open_producer(sink);
+    if (flow == GST_FLOW_OK)
+        flow = put(sink, pad, buffer);
+    if (buffer)
+        gst_buffer_unref(buffer);
+    return flow;
+}
+
+/* Pads are compared by running time; timestamps that are times already stay as they are. */
+GstFlowReturn sink_clip(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
+                        GstBuffer **ret, gpointer ctx)
+{
+    KinemaSink *sink = ctx;
+    gboolean original;
+    GST_OBJECT_LOCK(sink);
+    original = sink->settings.original_pts;
+    GST_OBJECT_UNLOCK(sink);
+    if (!original)
+        return gst_collect_pads_clip_running_time(collect, data, buffer, ret, NULL);
+    *ret = buffer;
+    return GST_FLOW_OK;
+}

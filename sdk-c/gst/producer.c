@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The producer of an element: opened with what the pads carry, waited for, closed. */
+#include "sink.h"
+
+#include <errno.h>
+
+enum {
+    SLICE_MS = 200 /* how long a wait goes without looking whether it was ended */
+};
+
+static GstFlowReturn flow_of(KinemaSink *sink)
+{
+    return sink->failed                       ? GST_FLOW_ERROR
+           : sink->stopping || sink->flushing ? GST_FLOW_FLUSHING
+                                              : GST_FLOW_OK;
+}
+
+GstFlowReturn sink_wait_for_playing(KinemaSink *sink)
+{
+    GstFlowReturn flow;
+    g_mutex_lock(&sink->lock);
+    while ((flow = flow_of(sink)) == GST_FLOW_OK && !sink->playing)
+        g_cond_wait(&sink->changed, &sink->lock);
+    g_mutex_unlock(&sink->lock);
+    return flow;
+}
+
+void sink_wait_for_news(KinemaSink *sink, guint64 seen)
+{
+    gint64 until = g_get_monotonic_time() + SLICE_MS * G_TIME_SPAN_MILLISECOND;
+    gboolean waits = TRUE;
+    g_mutex_lock(&sink->lock);
+    while (waits && sink->news == seen && flow_of(sink) == GST_FLOW_OK)
+        waits = g_cond_wait_until(&sink->changed, &sink->lock, until);
+    g_mutex_unlock(&sink->lock);
+}
+
+GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news)
+{
+    GstFlowReturn flow;
+    g_mutex_lock(&sink->lock);
+    flow = flow_of(sink);
+    *ret_news = sink->news;
+    g_mutex_unlock(&sink->lock);
+    return flow;
+}
+
+void sink_close_producer(KinemaSink *sink)
+{
+    kinema_producer_close(sink->producer);
+    sink->producer = NULL;
+    sink->fragments = 0;
+}
+
+/* Waits until all is kept; timeout_ms 0: as long as it takes. GST_FLOW_EOS: time is over. */
+static GstFlowReturn wait_until_kept(KinemaSink *sink, gint64 timeout_ms)
+{
+    gint64 until = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+    GstFlowReturn flow = GST_FLOW_OK;
+    guint64 news;
+    while (sink->producer && kinema_producer_drain(sink->producer, SLICE_MS) < 0 &&
+           (flow = sink_look(sink, &news)) == GST_FLOW_OK)
+        if (timeout_ms > 0 && g_get_monotonic_time() >= until)
+            return GST_FLOW_EOS;
+    return flow;
+}
+
+GstFlowReturn sink_drain(KinemaSink *sink)
+{
+    struct kinema_stats stats;
+    GstFlowReturn flow;
+    guint timeout_s;
+    GST_OBJECT_LOCK(sink);
+    timeout_s = sink->settings.eos_timeout_s;
+    GST_OBJECT_UNLOCK(sink);
+    flow = wait_until_kept(sink, (gint64) timeout_s * 1000);
+    if (flow != GST_FLOW_EOS)
+        return flow;
+    kinema_producer_stats(sink->producer, &stats);
+    GST_ELEMENT_ERROR(sink, RESOURCE, WRITE,
+                      ("%" G_GSIZE_FORMAT " fragments are not confirmed after %u s.",
+                       stats.fragments_waiting, timeout_s),
+                      ("see the property eos-timeout"));
+    sink_fail(sink);
+    return GST_FLOW_ERROR;
+}
+
+/* Numbers the pads, video first, as AWS's producers do; they are new to nobody then. */
+static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GString *media_type)
+{
+    size_t count = 0;
+    for (int type = KINEMA_VIDEO; type <= KINEMA_AUDIO; type++) {
+        for (GSList *one = sink->collect->data; one; one = one->next) {
+            struct sink_pad *pad = one->data;
+            pad->is_new = FALSE;
+            if (!pad->track.private || (int) pad->track.track.type != type ||
+                count == KINEMA_TRACKS_MAX)
+                continue;
+            g_string_append_printf(media_type, "%s%s", count ? "," : "", pad->track.media_type);
+            tracks[count++] = pad->track.track;
+            pad->number = (unsigned) count;
+        }
+    }
+    return count;
+}
+
+static int open_with(KinemaSink *sink, const struct sink_settings *s)
+{
+    struct kinema_track tracks[KINEMA_TRACKS_MAX];
+    GString *media_type = g_string_new(NULL);
+    struct kinema_config config = {.stream = s->stream_name,
+                                   .region = sink_region(s),
+                                   .endpoint = s->endpoint,
+                                   .ca_file = s->ca_file,
+                                   .device_name = s->device_name,
+                                   .retention_hours = s->retention_hours,
+                                   .no_create = !s->allow_create,
+                                   .credentials = sink->credentials,
+                                   .tracks = tracks,
+                                   .buffer_bytes = (size_t) s->storage_mb << 20,
+                                   .spill_path = s->spill_file,
+                                   .spill_bytes = (uint64_t) s->spill_mb << 20,
+                                   .fragment_ms = s->fragment_ms,
+                                   .on_event = sink_tell,
+                                   .ctx = sink};
+    int code;
+    sink->offline = s->streaming == SINK_OFFLINE;
+    config.mode = sink->offline ? KINEMA_OFFLINE : KINEMA_REALTIME;
+    config.track_count = gather_tracks(sink, tracks, media_type);
+    config.media_type = s->content_type ? s->content_type : media_type->str;
+    code = kinema_producer_open(&config, &sink->producer);
+    g_string_free(media_type, TRUE);
+    return code;
+}
+
+GstFlowReturn sink_open_producer(KinemaSink *sink)
+{
+    int code;
+    GST_OBJECT_LOCK(sink);
+    code = open_with(sink, &sink->settings);
+    GST_OBJECT_UNLOCK(sink);
+    if (code == 0)
+        code = kinema_producer_start(sink->producer);
+    if (code == 0)
+        return GST_FLOW_OK;
+    sink_close_producer(sink);
+    GST_ELEMENT_ERROR(sink, RESOURCE, SETTINGS,
+                      ("The producer cannot be opened: %s.", g_strerror(-code)),
+                      ("stream-name, endpoint, aws-region, content-type, spill-file"));
+    sink_fail(sink);
+    return GST_FLOW_ERROR;
+}

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program of GStreamer as users of kinemasink write one: gst_program.py PIPELINE [FRAME:NAME=VALUE:PERSIST …]
+
+The pipeline has a `kinemasink name=sink`; metadata goes before that frame (from 0) of its first pad. Prints the
+signal's acks, what the bus says and `end`, separated by tabs; takes `pause`, `play`, `again` (a flushing seek to
+the beginning) and `quit` from standard input. Ends at the end of that, or at an error."""
+
+import sys
+import threading
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import GLib, Gst  # noqa: E402
+
+
+def say(*words):
+    print("\t".join(str(word).replace("\n", " ") for word in words), flush=True)
+
+
+def on_ack(_, ack):
+    say("ack", ack.get_string("type"), ack.get_int64("timecode").value, ack.get_string("fragment-number"),
+        ack.get_uint("error-id").value)
+
+
+def add_metadata(pad, wanted):
+    """Pushed in the streaming thread, between two frames."""
+    count = 0
+
+    def before_frame(pad, _):
+        nonlocal count
+        for frame, name, value, persist in wanted:
+            if frame == count:
+                shape = Gst.Structure.new_empty("kvs-add-metadata")
+                shape.set_value("name", name)
+                shape.set_value("value", value)
+                shape.set_value("persist", persist)
+                pad.push_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_DOWNSTREAM, shape))
+        count += 1
+        return Gst.PadProbeReturn.OK
+
+    pad.add_probe(Gst.PadProbeType.BUFFER, before_frame)
+
+
+def metadata_of(words):
+    for word in words:
+        frame, rest = word.split(":", 1)
+        pair, persist = rest.rsplit(":", 1)
+        yield int(frame), *pair.split("=", 1), persist == "persist"
+
+
+class Program:
+    def __init__(self, pipeline, metadata):
+        self.pipeline = Gst.parse_launch(pipeline)
+        self.loop, self.code = GLib.MainLoop(), 0
+        sink = self.pipeline.get_by_name("sink")
+        sink.connect("fragment-ack", on_ack)
+        add_metadata(sink.sinkpads[0].get_peer(), list(metadata_of(metadata)))
+        self.pipeline.bus.add_signal_watch()
+        self.pipeline.bus.connect("message", self.on_message)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def on_message(self, _, message):
+        if message.type == Gst.MessageType.EOS:
+            say("end")
+        elif message.type == Gst.MessageType.WARNING:
+            say("warning", message.parse_warning()[0].message)
+        elif message.type == Gst.MessageType.ERROR:
+            say("error", message.parse_error()[0].message)
+            self.code = 1
+            self.loop.quit()
+
+    def listen(self):
+        for line in sys.stdin:
+            GLib.idle_add(self.obey, line.strip())
+        GLib.idle_add(self.loop.quit)
+
+    def obey(self, word):
+        if word in ("pause", "play"):
+            self.pipeline.set_state(Gst.State.PAUSED if word == "pause" else Gst.State.PLAYING)
+            self.pipeline.get_state(Gst.CLOCK_TIME_NONE)
+        elif word == "again":
+            assert self.pipeline.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
+        elif word == "quit":
+            self.loop.quit()
+        say("done", word)
+        return False
+
+    def run(self):
+        self.pipeline.set_state(Gst.State.PLAYING)
+        self.loop.run()
+        self.pipeline.set_state(Gst.State.NULL)
+        return self.code
+
+
+Gst.init(None)
+sys.exit(Program(sys.argv[1], sys.argv[2:]).run())

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kinemasink as programs use it: its signal, metadata, other caps in the middle, pauses and seeks, a full buffer
+with and without a file, and every way to give it a key."""
+
+import os
+import subprocess
+import sys
+import threading
+import types
+
+import pytest
+
+import certificates
+import kinema
+import media
+import mkv
+import stand_in
+from test_84_kinemasink import BOTH, DEMUX, DEMUX_BOTH, OFFLINE, START_MS, TIMEOUT_S, Launch, assert_stored, \
+    frames_of, gst, listed  # noqa: F401
+
+LONG = kinema.CAPTURES / "sink360_rollover_session1.mkv"  # more than the smallest storage-size holds
+SMALL, SMALLER = kinema.CAPTURES / "sink360_h264_abs.mkv", kinema.CAPTURES / "sink360_h264_scale10ms.mkv"
+ONE_MIB = "storage-size=1"
+
+
+class Program:
+    """gst_program.py; its lines are taken apart as they come."""
+
+    def __init__(self, gst, server, stream, pipeline, *properties, metadata=(), **options):
+        sink = ["kinemasink", "name=sink", f"stream-name={stream}", f"endpoint={server.api}",
+                "aws-region=us-east-1", *properties]
+        if ONE_MIB not in properties:
+            sink.append("storage-size=4")
+        self.process = subprocess.Popen(
+            [sys.executable, str(kinema.ROOT / "tests" / "api" / "gst_program.py"),
+             " ".join([*sink, pipeline]), *metadata], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env=kinema.clean_env({**gst, **server.key.env()}), **options)
+        self.lines, self.change = [], threading.Condition()
+        self.readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        self.errors = ""
+        for one in self.readers:
+            one.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.change:
+                self.lines.append(line.rstrip("\n").split("\t"))
+                self.change.notify_all()
+
+    def _read_errors(self):
+        self.errors = self.process.stderr.read()
+
+    def of(self, what):
+        return [rest for first, *rest in self.lines if first == what]
+
+    def wait(self, holds):
+        with self.change:
+            assert self.change.wait_for(lambda: holds(self), TIMEOUT_S), (self.lines[-20:], self.errors)
+
+    def tell(self, word):
+        count = len(self.of("done"))
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        if word != "quit":
+            self.wait(lambda p: len(p.of("done")) > count)
+
+    def finish(self, ends=1, code=0):
+        if code == 0:
+            self.wait(lambda p: len(p.of("end")) >= ends)
+            self.tell("quit")
+        assert self.process.wait(TIMEOUT_S) == code, (self.lines, self.errors)
+        for one in self.readers:
+            one.join(TIMEOUT_S)
+        assert not kinema.DISASTER.search(self.errors), self.errors
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def source(file, demux=DEMUX):
+    return f"filesrc location={file} ! {demux}"
+
+
+# --- the signal --------------------------------------------------------------------------------
+def test_the_signal_tells_each_fragments_way(gst, server, stream_name):
+    with Program(gst, server, stream_name, source(BOTH, DEMUX_BOTH), *OFFLINE) as program:
+        program.finish()
+    documents = assert_stored(server, stream_name, BOTH, (1, 2))
+    for kind in ("buffering", "received", "persisted"):
+        assert [(int(timecode), number, error) for what, timecode, number, error in program.of("ack")
+                if what == kind] == [(one.timecode, one.number, "0") for one in documents]
+    with Program(gst, server, kinema.new_name(), source(SMALLER), *OFFLINE, "fragment-acks=false") as program:
+        assert not program.finish().of("ack")
+
+
+def test_a_fragment_that_is_refused_is_said_and_given_up_alone(gst, stream_name):
+    with stand_in.StandIn([stand_in.error_at(1, 4006, ErrorCode="INVALID_MKV_DATA")]) as service:
+        with Program(gst, types.SimpleNamespace(api=service.url, key=KEY), stream_name, source(BOTH, DEMUX_BOTH),
+                     *OFFLINE) as program:
+            program.finish()
+        wrong, = [rest for rest in program.of("ack") if rest[0] == "error"]
+        assert wrong[3] == "4006" and "error 4006 of a fragment: INVALID_MKV_DATA" in str(program.of("warning"))
+        sent = mkv.capture(BOTH).fragments
+        assert frames_of(service.persisted, 1) == frames_of([sent[0], *sent[2:]], 1)
+
+
+KEY = kinema.Key({"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret"})
+
+
+# --- metadata ----------------------------------------------------------------------------------
+def metadata_of(document):
+    data, at, found = document.cluster, 0, []
+    while at < len(data):
+        ident, size, head = mkv.element(data, at)
+        if ident == mkv.TAGS:
+            found += [one for one in mkv.tags(data[at + head:at + head + size]) if not one[0].startswith("AWS_")]
+        at += head + (0 if ident == mkv.CLUSTER else size)
+    return found
+
+
+def test_metadata_goes_into_its_fragment_or_into_each_until_it_ends(gst, server, stream_name):
+    counts = [len([f for f in one.frames if f.track == 1]) for one in mkv.capture(SMALL).fragments]
+    assert len(counts) >= 4
+    second, third, fourth = sum(counts[:1]), sum(counts[:2]), sum(counts[:3])
+    metadata = [f"{second}:door=open:persist", f"{second + 3}:car=red:once", f"{third}:door=ajar:persist",
+                f"{third}:AWS_mine=1:once", f"{fourth}:door=:persist", f"{fourth + 1}:last=1:once"]
+    with Program(gst, server, stream_name, source(SMALL), *OFFLINE, metadata=metadata) as program:
+        program.finish()
+    documents = assert_stored(server, stream_name, SMALL, (1,))
+    found = [metadata_of(one) for one in documents]
+    assert found[:4] == [[], [("door", "open"), ("car", "red")], [("door", "ajar")], [("last", "1")]]
+    assert not any(found[4:])
+    assert "Metadata AWS_mine is left out: not allowed." in str(program.of("warning"))
+
+
+# --- caps, pauses, seeks -----------------------------------------------------------------------
+def test_another_size_in_mid_stream_begins_another_upload_and_costs_no_frame(gst, server, stream_name):
+    Launch(gst, server, stream_name,
+           f"filesrc location={SMALL} ! matroskademux name=a a.video_0 ! queue ! c.sink_0 "
+           f"filesrc location={SMALLER} ! matroskademux name=b b.video_0 ! queue ! c.sink_1 "
+           "concat name=c ! sink.video_0", *OFFLINE).finish()
+    documents = media.get_documents(server, stream_name)
+    first, second = (mkv.capture(file).fragments for file in (SMALL, SMALLER))
+    assert frames_of(documents, 1) == frames_of([*first, *second], 1)
+    widths = [int.from_bytes(one.header[at + 2:at + 4], "big") for one in documents
+              for at in [one.header.index(b"\xb0\x82")]]
+    assert widths == [640] * len(first) + [320] * len(second)
+    timecodes = [one.timecode for one in documents]
+    assert timecodes == sorted(set(timecodes)) and timecodes[0] == START_MS
+    assert len(listed(server, stream_name)) == len(documents)
+
+
+def test_sound_that_is_older_than_the_new_picture_goes_with_the_old_one(gst, server, stream_name):
+    def demux(name, file):
+        return f"filesrc location={file} ! matroskademux name={name} "
+
+    Launch(gst, server, stream_name,
+           f"{demux('a', BOTH)} a.video_0 ! queue ! v.sink_0 a.audio_0 ! queue ! s.sink_0 "
+           f"{demux('b', SMALLER)} b.video_0 ! queue ! v.sink_1 {demux('c', BOTH)} c.audio_0 ! queue ! s.sink_1 "
+           "concat name=v ! sink.video_0 concat name=s ! sink.audio_0", *OFFLINE).finish()
+    documents = media.get_documents(server, stream_name)
+    both, smaller = (mkv.capture(file).fragments for file in (BOTH, SMALLER))
+    assert frames_of(documents, 1) == frames_of([*both, *smaller], 1)
+    assert frames_of(documents, 2) == 2 * frames_of(both, 2)
+
+
+@pytest.fixture
+def pipe():
+    """(descriptor to read, what writes to it)"""
+    ours, theirs = os.pipe()
+    with open(theirs, "wb", buffering=0) as writer:
+        yield ours, writer
+
+
+def test_a_pause_costs_no_frame(gst, server, stream_name, pipe):
+    ours, writer = pipe
+    data = BOTH.read_bytes()
+    with Program(gst, server, stream_name, f"fdsrc fd={ours} ! {DEMUX_BOTH}", *OFFLINE,
+                 pass_fds=[ours]) as program:
+        os.close(ours)
+        writer.write(data[:len(data) // 2])
+        program.wait(lambda p: "persisted" in str(p.of("ack")))
+        program.tell("pause")
+        rest = threading.Thread(target=lambda: (writer.write(data[len(data) // 2:]), writer.close()))
+        rest.start()
+        program.tell("play")
+        rest.join(TIMEOUT_S)
+        program.finish()
+    assert_stored(server, stream_name, BOTH, (1, 2))
+
+
+def test_a_seek_back_records_it_again_from_now(gst, server, stream_name):
+    with Program(gst, server, stream_name, source(SMALLER), "streaming-type=offline") as program:
+        program.wait(lambda p: p.of("end"))
+        program.tell("again")
+        program.finish(ends=2)
+    documents = media.get_documents(server, stream_name)
+    assert frames_of(documents, 1) == 2 * frames_of(mkv.capture(SMALLER).fragments, 1)
+
+
+# --- a full buffer -----------------------------------------------------------------------------
+def busy_until(go):
+    """Takes nothing before that, so that nothing dropped can have been sent."""
+    def behave(service, upload):
+        if not go.is_set():
+            upload.refuse(503)
+        stand_in.kept(service, upload)
+    return behave
+
+
+class Held:
+    """A service that is busy until it is let go, and kinemasink with a MiB of memory before it."""
+
+    def __init__(self, gst, stream, *properties):
+        self.go = threading.Event()
+        self.service = stand_in.StandIn([busy_until(self.go)] * 50)
+        self.program = Program(gst, types.SimpleNamespace(api=self.service.url, key=KEY), stream, source(LONG),
+                               ONE_MIB, *properties)
+
+    def __enter__(self):
+        self.program.__enter__()
+        return self
+
+    def __exit__(self, *args):
+        self.go.set()
+        self.program.__exit__(*args)
+        self.service.__exit__(*args)
+
+    def said(self, text):
+        return [line for line, in self.program.of("warning") if text in line]
+
+
+def all_frames():
+    return frames_of(mkv.capture(LONG).fragments, 1)
+
+
+def kept_frames(service):
+    """Of each fragment once: one may have been sent twice when its acks came too late."""
+    return frames_of({one.timecode: one for one in service.persisted}.values(), 1)
+
+
+def test_in_real_time_the_oldest_are_dropped_and_said(gst, stream_name):
+    with Held(gst, stream_name) as one:
+        one.program.wait(lambda p: one.said("frames were dropped"))
+        one.go.set()
+        one.program.finish()
+        frames, kept = all_frames(), kept_frames(one.service)
+        lost = sum(int(line.split()[0]) for line in one.said("frames were dropped"))
+        assert one.said("More than 4/5 of the buffer wait to be sent.")
+        assert set(kept) <= set(frames) and kept[-1] == frames[-1]
+        assert len(kept) + lost >= len(frames) > len(kept)
+
+
+@pytest.mark.parametrize("offline", [False, True], ids=["realtime", "offline"])
+def test_what_memory_cannot_hold_goes_to_the_spill_file(gst, stream_name, tmp_path, offline):
+    path = tmp_path / "spill"
+    with Held(gst, stream_name, f"spill-file={path}", "spill-size=16", *(OFFLINE if offline else ())) as one:
+        kinema.wait_for(lambda: path.exists() and path.stat().st_size)
+        one.go.set()
+        one.program.finish()
+        assert kept_frames(one.service) == all_frames() and not one.said("dropped")
+
+
+def test_a_spill_file_that_is_full_or_cannot_be_made_is_said(gst, stream_name):
+    with Held(gst, stream_name, "spill-file=/dev/full") as one:
+        one.program.wait(lambda p: one.said("frames were dropped"))
+        one.go.set()
+        one.program.finish()
+        assert one.said("The spill file cannot be used.") and kept_frames(one.service)[-1] == all_frames()[-1]
+    with Held(gst, stream_name, "spill-file=/nowhere/at/all") as one:
+        one.program.finish(code=1)
+        assert "The producer cannot be opened: No such file or directory." in str(one.program.of("error"))
+
+
+# --- keys --------------------------------------------------------------------------------------
+def launch_file(gst, server, stream, *properties):
+    return Launch(gst, server, stream, source(BOTH, DEMUX_BOTH), *OFFLINE, *properties, env={})
+
+
+def test_a_key_by_properties_with_and_without_a_session(gst, server, stream_name):
+    plain = server.create_key("--allow", "kinesisvideo:*")
+    session = server.create_key("--allow", "kinesisvideo:*", "--session", "--expires-in", 1)
+    for number, key in enumerate((plain, session)):
+        launch_file(gst, server, f"{stream_name}{number}", f"access-key={key.id}", f"secret-key={key.secret}",
+                    *([f"session-token={key.token}"] if key.token else [])).finish()
+        assert_stored(server, f"{stream_name}{number}", BOTH, (1, 2))
+    assert "access-key and secret-key are set together." in launch_file(
+        gst, server, stream_name, f"access-key={plain.id}").finish(255)
+
+
+def test_a_key_in_a_file_is_followed_when_it_is_replaced(gst, make_server, stream_name, tmp_path):
+    server = make_server()
+    keys = [server.create_key("--allow", "kinesisvideo:*") for _ in range(2)]
+    path = tmp_path / "key"
+
+    def write(key):
+        (tmp_path / "new").write_text(f"CREDENTIALS {key.id} {key.secret}")
+        os.rename(tmp_path / "new", path)
+
+    write(keys[0])
+    data = BOTH.read_bytes()
+    with Launch(gst, server, stream_name, f"fdsrc ! {DEMUX_BOTH}", *OFFLINE, f"credential-path={path}", env={},
+                stdin=subprocess.PIPE) as launch:
+        launch.process.stdin.write(data[:len(data) // 2])
+        launch.process.stdin.flush()
+        kinema.wait_for(lambda: listed(server, stream_name))
+        write(keys[1])
+        kinema.run("credentials", "revoke", keys[0].id, "--data", server.data)
+        server.restart()
+        launch.process.stdin.write(data[len(data) // 2:])
+        launch.finish()
+    assert_stored(server, stream_name, BOTH, (1, 2))
+
+
+def test_a_file_without_a_key_and_one_that_is_not_there_are_said(gst, server, stream_name, tmp_path):
+    (tmp_path / "junk").write_text("nothing of that kind")
+    for path in (tmp_path / "junk", tmp_path / "none"):
+        assert "The access key or certificate cannot be used as it is given." in launch_file(
+            gst, server, stream_name, f"credential-path={path}").finish(255)
+
+
+def test_a_certificate_gets_its_key(gst, tmp_path):
+    authority = certificates.Authority(tmp_path)
+    certificate, key = authority.device("yard")
+    with kinema.Server(args=["--iot-tls", "127.0.0.1:0", "--iot-ca", authority.path]) as server:
+        role = server.create_key("--allow", "kinesisvideo:*", "--stream", "${credentials-iot:ThingName}").id
+        host = server.endpoints["iot"].split("//")[1]
+        shape = f"iot-certificate,endpoint={host},cert-path={certificate},key-path={key}," \
+            f"ca-path={server.certificate},role-aliases={role}"
+        launch_file(gst, server, "yard", f'iot-certificate="{shape},iot-thing-name=yard"').finish()
+        assert_stored(server, "yard", BOTH, (1, 2))
+        assert "The server refused the access key (HTTP 401)." in launch_file(
+            gst, server, "gate", f'iot-certificate="{shape},iot-thing-name=yard"').finish(1)
