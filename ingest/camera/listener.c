@@ -251,13 +251,21 @@ static int read_settings(struct kn_bytes packet, struct camera_listener_settings
     return 0;
 }
 
-/* The server has read both files; here a plugin of GIO's does (Debian: glib-networking). */
-static void load_certificate(struct camera_listener *l)
+/* The server has read both files; here a plugin of GIO's does (Debian: glib-networking). What
+ * cannot be read stays as it was. */
+static void serve_tls(struct camera_listener *l)
 {
     GError *error = NULL;
-    l->certificate = g_tls_certificate_new_from_files(l->settings.cert, l->settings.key, &error);
-    if (!l->certificate)
+    GTlsCertificate *read =
+        g_tls_certificate_new_from_files(l->settings.cert, l->settings.key, &error);
+    if (!read)
         camera_say("tls_unready", NULL, NULL, NULL, error ? error->message : "?");
+    else if (!l->certificate)
+        g_unix_fd_add(LISTEN_TLS_FD, G_IO_IN, somebody_comes, l);
+    if (read) {
+        g_clear_object(&l->certificate);
+        l->certificate = read;
+    }
     g_clear_error(&error);
 }
 
@@ -279,13 +287,11 @@ static void start(struct camera_listener *l)
     if (l->settings.plain)
         g_unix_fd_add(LISTEN_FD, G_IO_IN, somebody_comes, l);
     if (l->settings.tls)
-        load_certificate(l);
-    if (l->certificate)
-        g_unix_fd_add(LISTEN_TLS_FD, G_IO_IN, somebody_comes, l);
+        serve_tls(l);
     g_timeout_add(1000, tick, l);
 }
 
-/* The server speaks once, then only by its end. */
+/* The server speaks once, and again when certificates are to be read anew; then by its end. */
 static gboolean packet_came(gint fd, GIOCondition condition, gpointer arg)
 {
     static uint8_t bytes[PACKET_BYTES_MAX];
@@ -298,7 +304,9 @@ static gboolean packet_came(gint fd, GIOCondition condition, gpointer arg)
         camera_push_end_all(l);
         _exit(0);
     }
-    if (l->server || read_settings((struct kn_bytes){bytes, (size_t) n}, &l->settings) < 0)
+    if (l->server && l->settings.tls)
+        serve_tls(l);
+    else if (l->server || read_settings((struct kn_bytes){bytes, (size_t) n}, &l->settings) < 0)
         g_printerr("kinema-camera: a packet that is no order\n");
     else
         start(l);

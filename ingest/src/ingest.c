@@ -72,6 +72,11 @@ int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf
     return r < 0 ? kn_fail(err, r, "the RTSP listener cannot be started: %s", kn_errname(r)) : 0;
 }
 
+void ingest_rtsp_reload(struct ingest *ingest)
+{
+    ingest_rtsp_read_again(ingest->rtsp);
+}
+
 void ingest_rtsp_stop(struct ingest *ingest)
 {
     ingest_rtsp_free(ingest->rtsp);

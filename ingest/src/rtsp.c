@@ -59,7 +59,8 @@ struct ingest_rtsp {
     char *program, *dir, *cert, *key;
     struct kn_clock *clock;
     struct ingest_camera_worker worker;
-    bool told; /* the settings */
+    bool told;          /* the settings */
+    atomic_bool reload; /* they are to be told again */
     int wake_fd;
     atomic_bool stopping;
     pthread_t thread;
@@ -176,7 +177,7 @@ static int tend(struct ingest_rtsp *rtsp)
     if (!rtsp->worker.pid)
         return (int) kn_max_i64(
             kn_min_i64((rtsp->worker.restart_ns - now_ns) / 1000000 + 1, LOOK_MS), 1);
-    if (!rtsp->told)
+    if (atomic_exchange(&rtsp->reload, false) || !rtsp->told)
         tell(rtsp);
     return LOOK_MS;
 }
@@ -210,6 +211,8 @@ static void *main_of(void *arg)
             {.fd = rtsp->worker.pid ? rtsp->worker.fd : -1, .events = POLLIN},
         };
         (void) poll(fds, KN_ARRAY_LEN(fds), wait_ms);
+        if (fds[0].revents)
+            (void) !read(rtsp->wake_fd, &(uint64_t){0}, sizeof(uint64_t));
         if (fds[1].fd >= 0 && fds[1].revents)
             listen_to(rtsp);
     }
@@ -246,6 +249,14 @@ int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_con
     }
     *ret = rtsp;
     return 0;
+}
+
+void ingest_rtsp_read_again(struct ingest_rtsp *rtsp)
+{
+    if (!rtsp || rtsp->tls_fd < 0)
+        return;
+    atomic_store(&rtsp->reload, true);
+    (void) !write(rtsp->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 void ingest_rtsp_free(struct ingest_rtsp *rtsp)

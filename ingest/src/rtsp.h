@@ -12,6 +12,7 @@
 struct ingest_rtsp;
 int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_conf *rtsp,
                     struct kn_clock *clock, struct ingest_rtsp **ret) KN_MUSTUSE;
+void ingest_rtsp_read_again(struct ingest_rtsp *rtsp); /* its certificate; NULL is fine */
 void ingest_rtsp_free(
     struct ingest_rtsp *rtsp); /* its uploads end in order; blocks; NULL is fine */
 

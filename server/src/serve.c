@@ -515,6 +515,7 @@ static void wait_for_end(struct serve *s)
     while (sigwait(&s->signals, &number) == 0 && number == SIGHUP) {
         server_notify("RELOADING=1");
         server_listeners_reload(&s->listeners);
+        ingest_rtsp_reload(s->ingest);
         server_notify("READY=1");
     }
     server_notify("STOPPING=1");

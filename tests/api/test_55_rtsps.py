@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RTSPS on the listener: pushed and read as without TLS, with the server's certificate, and nothing beside it."""
 
+import signal
 import socket
 
 import kinema
@@ -8,7 +9,8 @@ import pytest
 import rtsp
 import rtsp_peer
 from rtsp_peer import Raw
-from test_54_rtsp import FRAMES, stored, units
+from test_54_rtsp import stored, units
+from test_85_operations import issue, shown
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,22 @@ def test_who_speaks_no_tls_is_not_answered(server):
             pass
     assert b"RTSP/1.0" not in said
     assert Raw(server).ask("OPTIONS", "x")[0] == 200
+
+
+def test_a_renewed_certificate_is_shown_after_a_hangup(make_server, tmp_path):
+    issue(tmp_path, "before")
+    server = make_server(args=["--rtsp-tls", "127.0.0.1:0", "--tls-cert", tmp_path / "cert.pem",
+                               "--tls-key", tmp_path / "key.pem"])
+    before = (tmp_path / "cert.pem").read_text()
+    assert shown(server, "rtsps") == before
+    issue(tmp_path, "after")
+    after = (tmp_path / "cert.pem").read_text()
+    server.signal(signal.SIGHUP)
+    rtsp_peer.wait_until("the old one is still shown", lambda: shown(server, "rtsps") == after)
+    (tmp_path / "cert.pem").write_text("nothing")
+    server.signal(signal.SIGHUP)
+    server.wait_log("rtsp_tls_unready")
+    assert shown(server, "rtsps") == after != before, "the one in use stays"
 
 
 def test_both_listeners_serve_beside_each_other(make_server, film):

@@ -76,7 +76,8 @@ struct ingest_rtsp_conf {
 };
 int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf,
                       struct kn_err *err) KN_MUSTUSE;
-void ingest_rtsp_stop(struct ingest *ingest); /* before the listener stops; blocks */
+void ingest_rtsp_reload(struct ingest *ingest); /* the certificate, for new connections */
+void ingest_rtsp_stop(struct ingest *ingest);   /* before the listener stops; blocks */
 
 /* Generated operations; ctx is the struct ingest. */
 extern const struct kn_api_service ingest_api_service;
