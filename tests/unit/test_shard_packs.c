@@ -248,6 +248,91 @@ TEST(a_pack_is_dumped_and_its_damage_found)
     shard_rig_teardown(&f);
 }
 
+/* --- rows of shards --------------------------------------------------------------------------- */
+static uint64_t next_by_row(struct shard_rig *f, unsigned number)
+{
+    struct storage_shard_row row;
+    uint64_t version;
+    struct storage_id id = {
+        {9, (uint8_t) number}
+    };
+    assert_ok(storage_shard_row_get(storage_meta_of(f->storage), &id, &row, &version));
+    free(row.sources);
+    return row.next;
+}
+
+/* Checkpoints leave a shard's row as it is where its newest segment says the same. */
+TEST(a_shard_whose_segments_are_all_gone_goes_on_where_it_was)
+{
+    struct shard_rig f = packed(3);
+    struct storage_shard_ends before, after;
+    struct storage_shard *shard = open_little(&f, 1, retention_of(1));
+    storage_shard_ends(shard, &before);
+    storage_shard_unref(shard);
+    assert_int_equal(before.next, 3 * RECORDS);
+    assert_int_equal(next_by_row(&f, 1), RECORDS);
+
+    shard_clock.wall_ms += 5000;
+    retire(&f);
+    assert_int_equal(next_by_row(&f, 1), 3 * RECORDS);
+    assert_int_equal(next_by_row(&f, 2), RECORDS);
+    for (int i = 0; i < 2; i++) {
+        shard_rig_reopen(&f);
+        shard = open_little(&f, 1, retention_of(1));
+        storage_shard_ends(shard, &after);
+        assert_int_equal(after.oldest, 3 * RECORDS + (uint64_t) i);
+        assert_int_equal(after.records_in, before.records_in + (uint64_t) i);
+        assert_true(i == 0 ? after.bytes_in == before.bytes_in : after.bytes_in > before.bytes_in);
+        assert_int_equal(shard_rig_append_to(&f, shard, after.next, 1), 3 * RECORDS + (uint64_t) i);
+        fill_journals(&f);
+        shard_clock.wall_ms += 5000;
+        storage_shard_unref(shard);
+        retire(&f);
+    }
+    shard_rig_teardown(&f);
+}
+
+TEST(closing_a_shard_later_counts_all_that_it_had)
+{
+    struct shard_rig f = packed(3);
+    struct storage_shard_ends before, after;
+    struct storage_shard *shard = open_little(&f, 1, retention_of(1));
+    uint64_t end;
+    storage_shard_ends(shard, &before);
+    assert_ok(storage_shard_close(shard, &end));
+    storage_shard_unref(shard);
+    fill_journals(&f);
+    shard_clock.wall_ms += 5000;
+    retire(&f);
+    shard_rig_reopen(&f);
+    shard = open_little(&f, 1, retention_of(1));
+    storage_shard_ends(shard, &after);
+    assert_true(after.closed);
+    assert_int_equal(after.oldest, 3 * RECORDS);
+    assert_int_equal(after.records_in, before.records_in);
+    assert_int_equal(after.bytes_in, before.bytes_in);
+    storage_shard_unref(shard);
+    shard_rig_teardown(&f);
+}
+
+TEST(indexes_that_damage_may_have_taken_follow_the_newest_segment)
+{
+    struct shard_rig f = packed(3);
+    shard_rig_reopen(&f);
+    assert_int_equal(next_by_row(&f, 1), RECORDS);
+    assert_ok(storage_shards_leap(f.storage->shards, 4));
+    for (int i = 0; i < 2; i++) {
+        struct storage_shard *shard = open_little(&f, 1, retention_of(1));
+        struct storage_shard_ends ends;
+        storage_shard_ends(shard, &ends);
+        assert_int_equal(ends.next, 3 * RECORDS + 4);
+        storage_shard_unref(shard);
+        shard_rig_reopen(&f);
+    }
+    shard_rig_teardown(&f);
+}
+
+/* --- when a checkpoint begins ----------------------------------------------------------------- */
 static uint64_t newest_journal(struct shard_rig *f)
 {
     struct storage_shards *shards = f->storage->shards;
@@ -287,4 +372,7 @@ TESTS_MAIN(TEST_OF(shards_with_little_share_files_and_are_read_from_them),
            TEST_OF(what_cannot_go_to_a_pack_goes_to_files_of_its_own),
            TEST_OF(a_pack_that_was_not_finished_is_removed),
            TEST_OF(a_pack_is_dumped_and_its_damage_found),
+           TEST_OF(a_shard_whose_segments_are_all_gone_goes_on_where_it_was),
+           TEST_OF(closing_a_shard_later_counts_all_that_it_had),
+           TEST_OF(indexes_that_damage_may_have_taken_follow_the_newest_segment),
            TEST_OF(a_full_journal_of_many_shards_does_not_wait_for_ever))

@@ -189,33 +189,64 @@ static void write_and_flush(struct storage_shards *shards, struct slice *slice)
     }
 }
 
+/* Where it only says what the newest segment's row says it is not written: with many shards it is
+ * half of what a checkpoint costs. */
+static bool needs_shard_row(const struct storage_outgoing *out)
+{
+    struct storage_shard *shard = out->shard;
+    if (!out->any_records || out->closes || !shard->has_row || shard->shards->leap > 0 ||
+        (shard->is_told && shard->retention_ms != shard->retention_stored_ms))
+        return true;
+    KN_LOCKED(&shard->lock);
+    return shard->sources_version != shard->sources_stored;
+}
+
+/* Without records of its own the row says what segments say. */
+static int raise_to_newest(struct storage_shards *shards, const struct storage_outgoing *out,
+                           struct storage_shard_row *row)
+{
+    struct storage_segment_row newest;
+    uint64_t version;
+    int r = out->any_records ? -ENOENT
+                             : storage_segment_row_at(shards->storage->meta, &out->shard->id,
+                                                      UINT64_MAX, &newest, &version);
+    if (r == 0)
+        storage_shard_row_raise(row, &newest);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int add_shard_row(struct storage_shards *shards, struct slice *slice,
                          struct storage_outgoing *out, struct kn_buf *value)
 {
     struct storage_shard *shard = out->shard;
-    struct storage_shard_row row = {.next = 0}, old;
+    struct storage_shard_row row = {.next = 0}, old = {.next = 0};
     uint64_t version = 0;
     int r = storage_shard_row_get(shards->storage->meta, &shard->id, &old, &version);
     if (r < 0 && r != -ENOENT)
         return r;
-    if (r == 0)
-        free(old.sources);
+    free(old.sources);
+    bool had = r == 0;
+    r = raise_to_newest(shards, out, &old);
+    if (r < 0)
+        return r;
     kn_lock_take(&shard->lock);
-    row.closed = out->closes || (r == 0 && old.closed);
-    row.retention_ms = shard->is_told || r < 0 ? shard->retention_ms : old.retention_ms;
-    shard->retention_stored_ms = row.retention_ms;
+    row.closed = out->closes || old.closed;
+    row.retention_ms = shard->is_told || !had ? shard->retention_ms : old.retention_ms;
     row.next = out->any_records ? out->row.next : shard->flushed;
-    row.give = kn_max_u64(r == 0 ? old.give : 0, shards->leap > 0 ? shard->next : 0);
+    row.give = kn_max_u64(old.give, shards->leap > 0 ? shard->next : 0);
     row.newest_ms = out->any_records ? out->row.last_ms : shard->flushed_ms;
     if (out->any_records) {
         row.bytes = out->row.bytes_before + out->row.data_bytes;
         row.records = out->row.records_before + out->row.records;
-    } else if (r == 0) {
+    } else {
         row.bytes = old.bytes;
         row.records = old.records;
     }
     row.sources = shard->sources;
     row.source_count = shard->source_count;
+    out->shard_row = true;
+    out->retention_ms = row.retention_ms;
+    out->sources_version = shard->sources_version;
     r = storage_shard_row_encode(&row, value);
     kn_lock_give(&shard->lock);
     if (r < 0)
@@ -251,7 +282,8 @@ static int record(struct storage_shards *shards, struct slice *slice)
             add_sealed(shards, slice, out);
             continue;
         }
-        out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
+        if (needs_shard_row(out))
+            out->result = add_shard_row(shards, slice, out, &slice->shard_rows[i]);
         if (out->result < 0)
             continue;
         if (out->seals_before)
@@ -414,6 +446,8 @@ static bool has_little(struct storage_shard *shard, uint64_t generation)
 {
     uint64_t bytes = 0;
     KN_LOCKED(&shard->lock);
+    if (shard->tail_bytes <= shard->shards->conf.pack_bytes_max) /* without a look at each */
+        return true;
     storage_shard_tail_fetch_locked(shard);
     for (size_t i = 0; i < shard->tail_count && bytes <= shard->shards->conf.pack_bytes_max; i++) {
         const struct storage_batch *batch = shard->tail[shard->tail_at + i];

@@ -20,6 +20,9 @@ struct storage_outgoing {
     struct storage_segment_row row; /* as it will be */
     uint64_t version;               /* of the row in the catalogue; 0: none */
     uint64_t write_at;
+    bool shard_row; /* the shard's own row is written too, with this retention and its sources */
+    int64_t retention_ms;
+    uint64_t sources_version;
     struct kn_file *file;
     bool direct; /* it is opened so: much is to be written */
     int result;

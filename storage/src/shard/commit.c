@@ -15,6 +15,7 @@
 
 enum {
     ROUND_BATCHES_MAX = 500, /* two vectors each, below IOV_MAX */
+    STEPS_AHEAD = 4,         /* of many shards each is far away: it is fetched before its turn */
 };
 
 struct round {
@@ -89,10 +90,21 @@ static void add_frame(struct storage_journal *journal, struct round *round,
     round->bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
 }
 
+/* Into the processor's cache. */
+static void fetch_shard(const struct storage_shard *shard)
+{
+    __builtin_prefetch(&shard->lock);
+    __builtin_prefetch(&shard->assigned_ms);
+    __builtin_prefetch(&shard->tail);
+}
+
 /* Takes from the list what fits into the journal, in order. */
 static void gather(struct storage_shards *shards, struct storage_batch **list, struct round *round)
 {
     struct storage_journal *journal = shards->active;
+    struct storage_batch *ahead = *list;
+    for (unsigned i = 0; ahead && i < STEPS_AHEAD; i++)
+        ahead = ahead->next;
     round->count = 0;
     round->iov_count = 0;
     round->bytes = 0;
@@ -102,6 +114,10 @@ static void gather(struct storage_shards *shards, struct storage_batch **list, s
         if (STORAGE_SHARD_FRAME_BYTES + batch->len > room)
             break;
         *list = batch->next;
+        if (ahead) {
+            fetch_shard(ahead->shard);
+            ahead = ahead->next;
+        }
         batch->result = assign(shards, batch);
         if (batch->result == 0)
             add_frame(journal, round, batch);
@@ -160,12 +176,9 @@ static void settle(struct storage_batch *batch, int result)
 
 static void answer_all(struct round *round, int result)
 {
-    enum {
-        STEPS = 4, /* of many shards each is far away: it is fetched a few steps before its turn */
-    };
     for (size_t i = 0; i < round->count; i++) {
-        if (i + STEPS < round->count)
-            __builtin_prefetch(&round->batches[i + STEPS]->shard->lock);
+        if (i + STEPS_AHEAD < round->count)
+            fetch_shard(round->batches[i + STEPS_AHEAD]->shard);
         if (round->batches[i]->result == 0)
             settle(round->batches[i], result);
         answer(round->batches[i]);

@@ -106,6 +106,19 @@ static bool skip_written(struct storage_outgoing *out, const struct storage_segm
     return out->frame_bytes > 0;
 }
 
+/* With its version, 0 when it is not needed: nothing is added to what lies in a pack. -ENOENT. */
+static int newest_row(struct storage_outgoing *out, struct storage_segment_row *ret)
+{
+    struct storage_shard *shard = out->shard;
+    bool known = shard->newest_known && out->batches[0]->first_index >= shard->newest.next;
+    shard->newest_known = false; /* until this checkpoint has succeeded */
+    if (!known)
+        return storage_segment_row_at(shard->shards->storage->meta, &shard->id, UINT64_MAX, ret,
+                                      &out->version);
+    *ret = shard->newest;
+    return 0;
+}
+
 int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *shard,
                           uint64_t generation, bool packed)
 {
@@ -113,8 +126,7 @@ int storage_outgoing_plan(struct storage_outgoing *out, struct storage_shard *sh
     if (r < 0 || !out->any_records)
         return r;
     struct storage_segment_row newest;
-    r = storage_segment_row_at(shard->shards->storage->meta, &shard->id, UINT64_MAX, &newest,
-                               &out->version);
+    r = newest_row(out, &newest);
     if (r < 0 && r != -ENOENT)
         return r;
     bool left = r < 0 || skip_written(out, &newest);
@@ -307,8 +319,11 @@ int storage_outgoing_write(struct storage_outgoing *out)
 /* --- done ------------------------------------------------------------------------------------- */
 static void forget_locked(struct storage_shard *shard, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        storage_batch_free(shard->tail[shard->tail_at + i]);
+    for (size_t i = 0; i < count; i++) {
+        struct storage_batch *batch = shard->tail[shard->tail_at + i];
+        shard->tail_bytes -= STORAGE_SHARD_FRAME_BYTES + batch->len;
+        storage_batch_free(batch);
+    }
     shard->tail_at += count;
     shard->tail_count -= count;
     if (shard->tail_count > 0 || shard->pending > 0)
@@ -349,9 +364,24 @@ static void mark_locked(struct storage_outgoing *out, struct storage_marks *ret_
     shard->marks_end = r == 0 ? at : 0;
 }
 
+/* What the catalogue knows now. */
+static void note_rows(const struct storage_outgoing *out)
+{
+    struct storage_shard *shard = out->shard;
+    if (out->shard_row) {
+        shard->has_row = true;
+        shard->retention_stored_ms = out->retention_ms;
+        shard->sources_stored = out->sources_version;
+    }
+    shard->newest_known |= out->any_records && out->packed;
+    if (shard->newest_known && out->any_records)
+        shard->newest = out->row;
+}
+
 void storage_outgoing_publish(struct storage_outgoing *out)
 {
     struct storage_shard *shard = out->shard;
+    note_rows(out);
     struct storage_marks sealed = {.count = 0};
     kn_lock_take(&shard->lock);
     shard->fenced &= !out->is_new;

@@ -95,15 +95,36 @@ static int remove_segments(struct storage_shards *shards, const struct storage_i
 }
 
 /* --- retention -------------------------------------------------------------------------------- */
-/* A row of the shard itself must know what the last segment's row would have said. */
-static bool may_lose(struct storage_shard *shard, const struct storage_segment_row *row)
+/* The shard's own row says what the row of its newest segment did. */
+static int tell_own_row(struct storage_shard *shard, const struct storage_segment_row *newest)
 {
+    struct storage_meta *meta = shard->shards->storage->meta;
     struct storage_shard_row own;
     uint64_t version;
-    if (storage_shard_row_get(shard->shards->storage->meta, &shard->id, &own, &version) < 0)
-        return false;
+    int r = storage_shard_row_get(meta, &shard->id, &own, &version);
+    if (r < 0)
+        return r;
+    bool knows = own.next >= newest->next && own.newest_ms >= newest->last_ms;
+    char key[STORAGE_SHARD_KEY_BYTES];
+    struct kn_buf value;
+    kn_buf_init(&value, STORAGE_META_VALUE_BYTES_MAX);
+    storage_shard_row_raise(&own, newest);
+    if (!knows)
+        r = storage_shard_row_encode(&own, &value);
+    if (r == 0 && !knows)
+        r = storage_meta_put(meta, storage_shard_key(&shard->id, key), kn_buf_bytes(&value),
+                             version, &version);
+    kn_buf_done(&value);
     free(own.sources);
-    return own.next >= row->next && own.newest_ms >= row->last_ms;
+    return r;
+}
+
+/* So many of the oldest: a newer one stays, or the shard's own row says what the last one did. */
+static bool may_lose(struct storage_shard *shard, const struct segments *segments, size_t count)
+{
+    if (count < segments->count && segments->rows[count].next > segments->rows[count].first)
+        return true;
+    return tell_own_row(shard, &segments->rows[count - 1]) == 0;
 }
 
 static void choose(struct storage_shard *shard, struct segments *segments)
@@ -113,7 +134,7 @@ static void choose(struct storage_shard *shard, struct segments *segments)
     while (count < segments->count && segments->rows[count].next > segments->rows[count].first &&
            segments->rows[count].last_ms < horizon)
         count++;
-    if (count > 0 && !may_lose(shard, &segments->rows[count - 1]))
+    if (count > 0 && !may_lose(shard, segments, count))
         count--;
     segments->count = count;
 }
@@ -148,6 +169,7 @@ static int remove_first(struct storage_shard *shard, struct segments *segments, 
 {
     if (segments->count == 0)
         return 0;
+    shard->newest_known = false;
     tell_readers(shard, segments, segments->count < all ? &segments->rows[segments->count] : NULL);
     storage_segments_forget(shard->shards, &shard->id);
     int r = remove_segments(shard->shards, &shard->id, segments);
@@ -205,7 +227,7 @@ static void choose_for_space(struct storage_shard *shard, struct segments *segme
            is_done(shard->shards, &segments->rows[count]) &&
            segments->rows[count].last_ms < before_ms)
         taken += segments->rows[count++].bytes;
-    if (count > 0 && !may_lose(shard, &segments->rows[count - 1]))
+    if (count > 0 && !may_lose(shard, segments, count))
         count--;
     segments->count = count;
 }
@@ -362,6 +384,7 @@ static void forget_memory(struct storage_shard *shard)
     bool any = shard->tail_count > 0;
     for (; shard->tail_count > 0; shard->tail_count--)
         storage_batch_free(shard->tail[shard->tail_at++]);
+    shard->tail_bytes = 0;
     kn_lock_give(&shard->lock);
     if (any)
         storage_shard_unref(shard); /* the caller has another */

@@ -63,6 +63,16 @@ int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf 
     return dst->error;
 }
 
+void storage_shard_row_raise(struct storage_shard_row *row,
+                             const struct storage_segment_row *segment)
+{
+    bool counts = segment->next > segment->first; /* else it is an intent */
+    row->next = kn_max_u64(row->next, segment->next);
+    row->newest_ms = counts ? kn_max_i64(row->newest_ms, segment->last_ms) : row->newest_ms;
+    row->bytes = kn_max_u64(row->bytes, segment->bytes_before + segment->data_bytes);
+    row->records = kn_max_u64(row->records, segment->records_before + segment->records);
+}
+
 static int compare_sources(const void *a, const void *b)
 {
     const struct storage_shard_source *x = a, *y = b;

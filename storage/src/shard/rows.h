@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the catalogue knows of shards. "w/<shard>": state, and counters up to its newest segment.
+ * What the catalogue knows of shards. "w/<shard>": state, and counters; they may be behind those of
+ * its newest segment, which count then.
  * "x/<shard><first>": a segment; the number is written as its complement, so that keys run from the
  * newest to the oldest and the segment of an index is the first at or behind its key.
  * "xp/<number>": a pack (pack.h).
@@ -41,6 +42,10 @@ struct storage_segment_row {
 };
 
 struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_SHARD_KEY_BYTES]);
+/* Raises what the shard's row says to what its newest segment's says: with each checkpoint only the
+ * latter is written, and who removes that one last brings the shard's own up to it. */
+void storage_shard_row_raise(struct storage_shard_row *row,
+                             const struct storage_segment_row *segment);
 int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf *dst) KN_MUSTUSE;
 int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret) KN_MUSTUSE;
 /* -ENOENT. */

@@ -101,6 +101,7 @@ static int load_rows(struct storage_meta *meta, struct storage_shard *shard)
         return r;
     if (r == -ENOENT)
         row.give = shard->shards->leap;
+    shard->has_row = r == 0;
     shard->closed = shard->closing = row.closed;
     shard->retention_ms = shard->retention_stored_ms = r == 0 ? row.retention_ms : INT64_MAX;
     shard->flushed = shard->told = row.next;
@@ -242,6 +243,7 @@ void storage_shard_tail_push_locked(struct storage_shard *shard, struct storage_
     if (shard->tail_count == 0)
         storage_shard_ref(shard);
     shard->tail[shard->tail_at + shard->tail_count++] = batch;
+    shard->tail_bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
 }
 
 void storage_shard_tail_fetch_locked(const struct storage_shard *shard)

@@ -69,9 +69,13 @@ struct storage_shard {
     _Atomic int64_t retention_ms;
     _Atomic bool is_told;        /* by its owner, not by its row */
     int64_t retention_stored_ms; /* guarded by the round: what its row says */
+    bool has_row;                /* guarded by the round */
+    uint64_t sources_stored;     /* guarded by the round: the version of them that its row has */
     _Atomic int64_t trim_ms;     /* what arrived before it is not read; in the catalogue: trim.c */
     _Atomic bool trim_asked;     /* it is found behind */
-    bool fenced; /* guarded by the round: its newest segment is given up after a failure */
+    bool fenced;       /* guarded by the round: its newest segment is given up after a failure */
+    bool newest_known; /* guarded by the round: its newest segment lies in a pack, and is … */
+    struct storage_segment_row newest;
     uint64_t retired_round; /* guarded by shards.lock: the last that looked at it */
     struct kn_gate gate;
     struct kn_lock lock;
@@ -93,9 +97,11 @@ struct storage_shard {
     int stuck;                   /* why its files cannot be written: the last checkpoint's error */
     struct storage_batch **tail; /* by index: from tail_at, tail_count of them */
     size_t tail_at, tail_count, tail_cap;
-    size_t pending; /* batches that have their indexes and are not flushed yet */
+    uint64_t tail_bytes; /* of its frames */
+    size_t pending;      /* batches that have their indexes and are not flushed yet */
     struct storage_shard_source *sources;
     size_t source_count, source_cap; /* sorted by id */
+    uint64_t sources_version;        /* grows with each change of them */
     bool sources_full_said;
 };
 

@@ -52,6 +52,7 @@ static int insert_locked(struct storage_shard *shard, const struct storage_shard
             (shard->source_count - at) * sizeof(*source));
     shard->sources[at] = *source;
     shard->source_count++;
+    shard->sources_version++;
     return 0;
 }
 
@@ -60,6 +61,7 @@ static int learn_one_locked(struct storage_shard *shard, struct storage_shard_so
 {
     struct storage_shard_source *have = find_locked(shard, &source.id);
     if (have) {
+        shard->sources_version += !room_only;
         have->seq = room_only ? have->seq : kn_max_u64(have->seq, source.seq);
         return 0;
     }
@@ -111,5 +113,6 @@ void storage_shard_source_gone(struct storage_shard *shard, const struct storage
     size_t at = (size_t) (have - shard->sources);
     memmove(have, have + 1, (shard->source_count - at - 1) * sizeof(*have));
     shard->source_count--;
+    shard->sources_version++;
     shard->sources_full_said = false;
 }
