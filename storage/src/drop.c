@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deleting all that a stream has stored, once it is marked so: chunks with their keys, slice by
  * slice, then the numbers. Idempotent, so that a crash only means doing it again. */
-#include "log.h"
+#include "sums.h"
 
 static int remove_chunk(struct storage_log *log, const struct storage_number *name, char family)
 {
@@ -111,6 +111,8 @@ int storage_log_drop(struct storage *storage, const struct storage_id *id)
     if (r < 0)
         return r;
     char key[STORAGE_CHUNK_KEY_BYTES];
-    r = storage_meta_remove(storage->meta, storage_numbers_key(id, key), 0);
+    r = storage_meta_remove(storage->meta, storage_sums_key(id, key), 0);
+    if (r == 0 || r == -ENOENT)
+        r = storage_meta_remove(storage->meta, storage_numbers_key(id, key), 0);
     return r == -ENOENT ? 0 : r;
 }

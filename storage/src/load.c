@@ -7,11 +7,7 @@
  */
 #include "log.h"
 
-enum {
-    TAIL_ROWS = 160, /* a day of full chunks and some; 23 KB */
-};
-
-static_assert((int) TAIL_ROWS <= (int) STORAGE_META_LAST_MAX, "one list reads the tail");
+static_assert((int) STORAGE_TAIL_ROWS <= (int) STORAGE_META_LAST_MAX, "one list reads the tail");
 
 struct load {
     struct storage_directory directory;
@@ -100,9 +96,29 @@ static void set_tail_locked(struct storage_log *log, uint64_t seq)
     }
 }
 
+/* Sums that were known before any row was: those read now are no longer in the catalogue only. */
+static void warm_locked(struct storage_log *log, const struct storage_directory *tail)
+{
+    struct storage_cold *cold = &log->cold;
+    if (!cold->known)
+        return;
+    if (cold->chunks < tail->count || cold->fragments < tail->fragments ||
+        cold->bytes < tail->bytes || cold->kept_count < tail->kept_count ||
+        cold->kept_bytes < tail->kept_bytes) {
+        *cold = (struct storage_cold){.known = false}; /* they are not the sums of these rows */
+        return;
+    }
+    cold->chunks -= tail->count;
+    cold->fragments -= tail->fragments;
+    cold->bytes -= tail->bytes;
+    cold->kept_count -= tail->kept_count;
+    cold->kept_bytes -= tail->kept_bytes;
+}
+
 static int install(struct storage_log *log, struct load *load, bool whole)
 {
     KN_LOCKED(&log->lock);
+    struct storage_directory tail = load->directory; /* its sums */
     int r = join_locked(log, load);
     if (r < 0)
         return r;
@@ -110,10 +126,12 @@ static int install(struct storage_log *log, struct load *load, bool whole)
         number_locked(log);
     log->loaded = whole;
     log->used = ++log->storage->uses;
-    if (whole)
+    if (whole) {
         log->cold = (struct storage_cold){.known = true};
-    else
+    } else {
+        warm_locked(log, &tail);
         set_tail_locked(log, load->first_seq);
+    }
     return 0;
 }
 
@@ -133,9 +151,9 @@ int storage_log_load_tail(struct storage_log *log)
     int r = storage_numbers_read(log);
     if (r == 0)
         r = storage_meta_list_last(log->storage->meta, storage_chunk_prefix('c', &log->id, prefix),
-                                   TAIL_ROWS, load_row, &load);
+                                   STORAGE_TAIL_ROWS, load_row, &load);
     if (r >= 0)
-        r = install(log, &load, load.seen < TAIL_ROWS);
+        r = install(log, &load, load.seen < STORAGE_TAIL_ROWS);
     storage_directory_done(&load.directory);
     return r;
 }
@@ -146,7 +164,7 @@ static void shorten_locked(struct storage_log *log)
 {
     struct storage_directory *dir = &log->directory;
     struct storage_cold *cold = &log->cold;
-    size_t end = dir->count - TAIL_ROWS;
+    size_t end = dir->count - STORAGE_TAIL_ROWS;
     struct storage_directory before = *dir;
     uint64_t tail_seq = dir->rows[end].name.seq;
     int64_t oldest_ms = dir->rows[0].first_server_ts_ms;
@@ -173,7 +191,7 @@ static void shorten_locked(struct storage_log *log)
 static uint64_t bytes_of(struct storage_log *log)
 {
     KN_LOCKED(&log->lock);
-    return log->loaded && log->directory.count > TAIL_ROWS
+    return log->loaded && log->directory.count > STORAGE_TAIL_ROWS
                ? log->directory.cap * sizeof(*log->directory.rows)
                : 0;
 }
@@ -201,7 +219,7 @@ static struct storage_log *find_oldest(struct storage_log **logs, size_t count,
     for (size_t i = 0; i < count; i++) {
         KN_LOCKED(&logs[i]->lock);
         if (logs[i] != but && logs[i]->loaded && logs[i]->cursors == 0 &&
-            logs[i]->directory.count > TAIL_ROWS && logs[i]->used < used) {
+            logs[i]->directory.count > STORAGE_TAIL_ROWS && logs[i]->used < used) {
             used = logs[i]->used;
             oldest = logs[i];
         }
@@ -225,7 +243,7 @@ static void limit_memory(struct storage *storage, struct storage_log *just_read)
         if (!log)
             break; /* one may be larger than the limit: it stays until another is read */
         KN_LOCKED(&log->lock);
-        if (!log->loaded || log->cursors > 0 || log->directory.count <= TAIL_ROWS)
+        if (!log->loaded || log->cursors > 0 || log->directory.count <= STORAGE_TAIL_ROWS)
             continue;
         bytes -= kn_min_u64(bytes, log->directory.cap * sizeof(*log->directory.rows));
         shorten_locked(log);
@@ -247,7 +265,7 @@ int storage_log_load(struct storage_log *log)
     if (r >= 0)
         r = install(log, &load, true);
     storage_directory_done(&load.directory);
-    if (r == 0 && load.seen > TAIL_ROWS)
+    if (r == 0 && load.seen > STORAGE_TAIL_ROWS)
         limit_memory(log->storage, log);
     return r;
 }

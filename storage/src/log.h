@@ -21,6 +21,7 @@
 enum {
     STORAGE_NUMBER_BLOCK = 1000, /* rules: numbers are reserved in blocks */
     STORAGE_NUMBER_LOW = 250,    /* with fewer left the next block is fetched */
+    STORAGE_TAIL_ROWS = 160,     /* newest rows that are read first: a day of full chunks; 23 KB */
 };
 
 enum storage_arrival_state {

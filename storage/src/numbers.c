@@ -4,7 +4,7 @@
  * never used again, the horizon only grows): value "q/<stream id>" of the catalogue. log.slow is
  * held over each change, so they follow one another.
  */
-#include "log.h"
+#include "sums.h"
 
 int storage_numbers_read(struct storage_log *log)
 {
@@ -28,6 +28,7 @@ int storage_numbers_read(struct storage_log *log)
     log->stored = n;
     log->stored_version = version;
     log->stored_read = true;
+    storage_sums_recall(log);
     return 0;
 }
 

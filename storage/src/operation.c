@@ -8,6 +8,7 @@
 #include "operation.h"
 
 #include "storage_metrics.h"
+#include "sums.h"
 #include "sweep.h"
 
 enum {
@@ -389,7 +390,9 @@ static void run_sealed(struct storage_log *log, struct storage_op *op)
     storage_chunk_row_of(chunk, &row);
     uint64_t version;
     kn_lock_take(&log->slow);
-    int r = storage_numbers_read(log);
+    int r = storage_clean_mark_ensure_gone(log->storage);
+    if (r == 0)
+        r = storage_numbers_read(log);
     if (r == 0) {
         /* One that a failed flush left open may be sealed when the horizon has passed it. */
         row.kept =

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "storage_internal.h"
 #include "storage_metrics.h"
+#include "sums.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,7 +18,6 @@
 enum {
     PATH_BYTES_MAX = 4096
 };
-static const char clean_key[] = "v/clean"; /* there while no server has the folder */
 
 /* --- logs ------------------------------------------------------------------------------------- */
 static size_t bucket_of(const struct storage_id *id) /* ids are random */
@@ -137,20 +137,6 @@ static int make_chunks_folder(struct storage *storage, struct kn_err *err)
     return r < 0 ? kn_fail(err, r, "%s: %s", path, kn_errname(r)) : 0;
 }
 
-static bool take_clean_mark(struct storage *storage)
-{
-    return storage_meta_remove(storage->meta, kn_bytes_of(kn_str_from(clean_key)), 0) == 0;
-}
-
-static void set_clean_mark(struct storage *storage)
-{
-    uint64_t version;
-    /* Without it the next start says that this one did not end in order: true enough. */
-    int r = storage_meta_put(storage->meta, kn_bytes_of(kn_str_from(clean_key)),
-                             (struct kn_bytes){NULL, 0}, 0, &version);
-    (void) r;
-}
-
 static int drop_stream(void *ctx, const struct storage_id *id)
 {
     return storage_log_drop(ctx, id);
@@ -197,7 +183,7 @@ static int open_all(struct storage *storage, struct storage_report *report, stru
     if (r < 0)
         return r;
     storage->meta = storage_catalogue_meta(storage->catalogue);
-    report->clean = take_clean_mark(storage);
+    report->clean = storage_clean_mark_take(storage) == 0;
     r = start_threads(storage, err);
     if (r == 0)
         r = storage_recover(storage, report, err);
@@ -290,16 +276,15 @@ void storage_close(struct storage *storage)
         storage_intents_stop(&storage->intents);
     if (storage->committer.storage)
         storage_committer_stop(&storage->committer);
+    if (storage->catalogue && !storage->failed)
+        storage_clean_end(storage);
     storage_sealed_clear(storage);
     free_logs(storage);
     storage_headers_clear(storage);
     if (storage->blocks.bytes_max > 0)
         storage_block_pool_done(&storage->blocks);
-    if (storage->catalogue) {
-        if (!storage->failed)
-            set_clean_mark(storage);
+    if (storage->catalogue)
         storage_catalogue_close(storage->catalogue);
-    }
     if (storage->lock_fd >= 0)
         close(storage->lock_fd);
     kn_gate_done(&storage->streams_gate);

@@ -19,7 +19,8 @@ struct storage_shards;
 
 enum {
     STORAGE_LOG_BUCKETS = 1024,
-    STORAGE_HEADERS_CACHED = 256
+    STORAGE_HEADERS_CACHED = 256,
+    STORAGE_END_BYTES = 16, /* identity of a clean end */
 };
 
 struct storage_cached_header { /* guarded by storage.lock */
@@ -71,10 +72,12 @@ struct storage {
     bool keeper_stopping;
     int64_t refused_since_ns; /* the start's: since when the disk refuses to read; 0: it does not */
     bool failed;              /* opening did not succeed: no mark of a clean end */
-    bool ballast;             /* the keeper's: the file is there */
-    bool watches;             /* there is a rule of space */
-    bool exhausted;           /* the keeper's: short of space, and nothing may go */
-    bool full_said;           /* the keeper's: the log says that the volume is full */
+    uint8_t last_end[STORAGE_END_BYTES]; /* the clean end before this start; zeros: none (sums.h) */
+    _Atomic bool mark_left;              /* its mark is still there */
+    bool ballast;                        /* the keeper's: the file is there */
+    bool watches;                        /* there is a rule of space */
+    bool exhausted;                      /* the keeper's: short of space, and nothing may go */
+    bool full_said;                      /* the keeper's: the log says that the volume is full */
 };
 
 /* The log of a stream; made when absent. NULL: no memory. */

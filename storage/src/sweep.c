@@ -13,6 +13,8 @@
  */
 #include "sweep.h"
 
+#include "sums.h"
+
 #include "storage/events.h"
 
 enum {
@@ -43,6 +45,8 @@ struct slice {
     uint64_t taken_bytes;
     uint64_t passed_seq; /* name of the last row that needs no second look */
     bool more;
+    bool next_known; /* begin of the first row behind it */
+    int64_t next_start_ms;
 };
 
 /* --- choosing, under log.slow ----------------------------------------------------------------- */
@@ -87,6 +91,8 @@ static int choose(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_
         return -EBADMSG;
     if (s->visits++ == VISITS_MAX || s->count == s->max) {
         s->more = true;
+        s->next_known = !is_behind(s->log, &pick.row) && pick.row.count > 0;
+        s->next_start_ms = pick.row.first_server_ts_ms;
         return -ECANCELED;
     }
     bool behind = is_behind(s->log, &pick.row);
@@ -180,17 +186,25 @@ static int raise_horizon(struct slice *s)
     return r;
 }
 
+struct hidden {       /* of rows that are not in memory */
+    bool oldest;      /* the oldest is among those that go */
+    int64_t stays_ms; /* of the first that stays */
+};
+
 /* The sums of a row that is not in memory. */
-static void hide_cold_locked(struct storage_log *log, const struct pick *pick)
+static void hide_cold_locked(struct storage_log *log, const struct pick *pick,
+                             struct hidden *hidden)
 {
     struct storage_cold *cold = &log->cold;
     if (log->loaded || !cold->known || pick->leftover)
         return;
     if (pick->fate == STAYS) {
+        hidden->stays_ms = kn_min_i64(hidden->stays_ms, pick->row.first_server_ts_ms);
         cold->kept_count++;
         cold->kept_bytes += pick->row.bytes;
         return;
     }
+    hidden->oldest |= pick->row.first_server_ts_ms <= cold->oldest_ms;
     cold->chunks -= kn_min_u64(cold->chunks, 1);
     cold->fragments -= kn_min_u64(cold->fragments, pick->row.count);
     cold->bytes -= kn_min_u64(cold->bytes, pick->row.bytes);
@@ -200,29 +214,45 @@ static void hide_cold_locked(struct storage_log *log, const struct pick *pick)
     }
 }
 
+/* Which of those that are not in memory is the oldest now. Those kept are the oldest. */
+static void find_oldest_locked(const struct slice *s, const struct hidden *hidden, bool kept_before)
+{
+    const struct storage_log *log = s->log;
+    struct storage_cold *cold = &s->log->cold;
+    if (cold->kept_count > 0 && !kept_before)
+        cold->oldest_ms = hidden->stays_ms;
+    else if (cold->kept_count == 0 && (log->front_known || s->next_known))
+        cold->oldest_ms = log->front_known ? log->front_start_ms : s->next_start_ms;
+    else if (hidden->oldest)
+        cold->known = false; /* which is seldom; all are counted again */
+}
+
 static void hide(struct slice *s)
 {
     struct storage_log *log = s->log;
     struct storage_directory *dir = &log->directory;
+    struct hidden hidden = {.stays_ms = INT64_MAX};
     KN_LOCKED(&log->lock);
+    bool kept_before = log->cold.kept_count > 0;
     for (size_t i = 0; i < s->count; i++) {
         struct storage_chunk_row *row = storage_directory_find(dir, s->picks[i].row.name.seq);
         if (!row)
-            hide_cold_locked(log, &s->picks[i]);
+            hide_cold_locked(log, &s->picks[i], &hidden);
         else if (s->picks[i].fate == STAYS)
             storage_directory_keep(dir, row);
         else
             storage_directory_remove(dir, (size_t) (row - dir->rows), 1);
     }
-    if (log->front_known && log->cold.kept_count == 0)
-        log->cold.oldest_ms = log->front_start_ms;
+    find_oldest_locked(s, &hidden, kept_before);
 }
 
 static int decide(struct slice *s)
 {
     struct storage_log *log = s->log;
     KN_LOCKED(&log->slow);
-    int r = storage_numbers_read(log);
+    int r = storage_clean_mark_ensure_gone(log->storage);
+    if (r == 0)
+        r = storage_numbers_read(log);
     if (r == 0)
         r = choose_all(s);
     if (r < 0) {

@@ -149,6 +149,10 @@ int main(int argc, char **argv)
            tail_mb = anonymous_mb(), load_ms = stats_ms(storage, 0, 1), whole_mb = anonymous_mb(),
            look_us = look(storage, rows), all_ms = stats_ms(storage, 0, streams),
            all_mb = anonymous_mb(), again_ms = stats_ms(storage, 0, streams);
+    storage_close(storage);
+    double recalled_open_ms;
+    storage = open_folder(argv[1], &recalled_open_ms);
+    double recalled_ms = stats_ms(storage, 0, streams);
     fake_clock.wall_ms += (int64_t) STORAGE_RETENTION_HOURS_MAX * 3600 * 1000 -
                           (int64_t) rows * ARCHIVE_CHUNK_MS +
                           (int64_t) (rows / 100) * ARCHIVE_CHUNK_MS; /* a hundredth is too old */
@@ -156,12 +160,13 @@ int main(int argc, char **argv)
     printf("{\"streams\": %u, \"rows\": %" PRIu64 ", \"made_s\": %.1f, \"open_ms\": %.1f, "
            "\"idle_round_ms\": %.2f, \"newest_us_a_stream\": %.1f, \"tail_kb_a_stream\": %.1f, "
            "\"load_ms\": %.1f, \"whole_mb\": %.1f, \"look_us\": %.2f, \"sums_ms_a_stream\": %.1f, "
-           "\"most_mb\": %.1f, \"sums_again_us_a_stream\": %.1f, \"trimmed\": %" PRIu64
+           "\"most_mb\": %.1f, \"sums_again_us_a_stream\": %.1f, "
+           "\"sums_after_restart_us_a_stream\": %.1f, \"trimmed\": %" PRIu64
            ", \"trim_rows_a_s\": %.0f}\n",
            streams, rows, made_ms / 1e3, open_ms, quiet_ms, tail_ms * 1e3 / streams,
            (tail_mb - idle_mb) * 1024 / streams, load_ms, whole_mb - tail_mb, look_us,
-           all_ms / streams, all_mb, again_ms * 1e3 / streams, rows / 100 * streams,
-           (double) (rows / 100 * streams) / trim_ms * 1e3);
+           all_ms / streams, all_mb, again_ms * 1e3 / streams, recalled_ms * 1e3 / streams,
+           rows / 100 * streams, (double) (rows / 100 * streams) / trim_ms * 1e3);
     storage_close(storage);
     return 0;
 }

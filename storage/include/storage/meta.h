@@ -6,9 +6,9 @@
  * server. Durable when a function returns. All block: never on an event loop. Any thread.
  *
  * Key families: "s/<id>" stream, "n/<name>" name → id, "k/<access key id>" key,
- * "c/<stream id><first seq>" chunk, "q/<id>" reserved numbers and trim horizon,
- * "h/<stream id><hold name>" legal hold, "v/<stream id>" camera, "vs/<name>" a camera's secret,
- * "ki/token" key of issued tokens.
+ * "c/<stream id><first seq>" chunk, "cs/<stream id>" sums of its chunks, "q/<id>" reserved numbers
+ * and trim horizon, "h/<stream id><hold name>" legal hold, "v/<stream id>" camera, "vs/<name>" a
+ * camera's secret, "ki/token" key of issued tokens.
  */
 #ifndef STORAGE_META_H
 #define STORAGE_META_H
