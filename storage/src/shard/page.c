@@ -103,8 +103,8 @@ static bool ends_before(const struct storage_batch *batch, uint64_t index, int64
 /* The first batch in memory that ends behind this index and did not arrive before that time. */
 static size_t tail_find_locked(struct storage_shard *shard, uint64_t index, int64_t ms)
 {
-    struct storage_batch *const *tail = shard->tail + shard->tail_at;
-    return KN_BISECT(i, 0, shard->tail_count, ends_before(tail[i], index, ms));
+    return KN_BISECT(i, 0, shard->tail_count,
+                     ends_before(shard->tail[shard->tail_at + i], index, ms));
 }
 
 /* References to as many batches as the page can take. */
