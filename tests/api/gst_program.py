@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program of GStreamer as users of kinemasink write one: gst_program.py PIPELINE [FRAME:NAME=VALUE:PERSIST …]
+"""A program of GStreamer as users of kinemasink write one: gst_program.py PIPELINE [gap:MS] [FRAME:NAME=VALUE:PERSIST …]
 
-The pipeline has a `kinemasink name=sink`; metadata goes before that frame (from 0) of its first pad. Prints the
+The pipeline has a `kinemasink name=sink`; metadata goes before that frame (from 0) of its first pad, and what
+follows that pad's second caps is MS later. Prints the
 signal's acks, what the bus says and `end`, separated by tabs; takes `pause`, `play`, `again` (a flushing seek to
 the beginning) and `quit` from standard input. Ends at the end of that, or at an error."""
 
@@ -42,6 +43,21 @@ def add_metadata(pad, wanted):
     pad.add_probe(Gst.PadProbeType.BUFFER, before_frame)
 
 
+def add_gap(pad, ms):
+    """Before what follows the pad's second caps."""
+    count = 0
+
+    def before_event(pad, info):
+        nonlocal count
+        if info.get_event().type == Gst.EventType.CAPS:
+            count += 1
+            if count == 2:
+                pad.set_offset(ms * Gst.MSECOND)
+        return Gst.PadProbeReturn.OK
+
+    pad.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, before_event)
+
+
 def metadata_of(words):
     for word in words:
         frame, rest = word.split(":", 1)
@@ -50,12 +66,17 @@ def metadata_of(words):
 
 
 class Program:
-    def __init__(self, pipeline, metadata):
+    def __init__(self, pipeline, words):
         self.pipeline = Gst.parse_launch(pipeline)
         self.loop, self.code = GLib.MainLoop(), 0
         sink = self.pipeline.get_by_name("sink")
         sink.connect("fragment-ack", on_ack)
-        add_metadata(sink.sinkpads[0].get_peer(), list(metadata_of(metadata)))
+        pad = sink.sinkpads[0].get_peer()
+        for word in words[:1]:
+            if word.startswith("gap:"):
+                add_gap(pad, int(word[4:]))
+                words = words[1:]
+        add_metadata(pad, list(metadata_of(words)))
         self.pipeline.bus.add_signal_watch()
         self.pipeline.bus.connect("message", self.on_message)
         threading.Thread(target=self.listen, daemon=True).start()

@@ -159,10 +159,11 @@ def test_sound_that_is_older_than_the_new_picture_goes_with_the_old_one(gst, ser
     def demux(name, file):
         return f"filesrc location={file} ! matroskademux name={name} "
 
-    Launch(gst, server, stream_name,
-           f"{demux('a', BOTH)} a.video_0 ! queue ! v.sink_0 a.audio_0 ! queue ! s.sink_0 "
-           f"{demux('b', SMALLER)} b.video_0 ! queue ! v.sink_1 {demux('c', BOTH)} c.audio_0 ! queue ! s.sink_1 "
-           "concat name=v ! sink.video_0 concat name=s ! sink.audio_0", *OFFLINE).finish()
+    pipeline = f"{demux('a', BOTH)} a.video_0 ! queue ! v.sink_0 a.audio_0 ! queue ! s.sink_0 " \
+        f"{demux('b', SMALLER)} b.video_0 ! queue ! v.sink_1 {demux('c', BOTH)} c.audio_0 ! queue ! s.sink_1 " \
+        "concat name=v ! sink.video_0 concat name=s ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline, *OFFLINE, metadata=["gap:500"]) as program:
+        program.finish()
     documents = media.get_documents(server, stream_name)
     both, smaller = (mkv.capture(file).fragments for file in (BOTH, SMALLER))
     assert frames_of(documents, 1) == frames_of([*both, *smaller], 1)
