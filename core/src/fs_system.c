@@ -3,11 +3,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "core/fs.h"
+
+enum {
+    PATH_BYTES_MAX = 4096
+};
 
 struct system_file {
     struct kn_file file;
@@ -262,6 +268,76 @@ static int sys_size(struct kn_file *file, uint64_t *ret)
     return 0;
 }
 
+/* Since 5.8 syncfs tells of writes that failed since the descriptor was opened (errseq of the super
+ * block, syncfs(2)); before, it told of none. */
+static bool syncfs_tells(void)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+
+    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) /* NOLINT */
+        return false;
+    return major > 5 || (major == 5 && minor >= 8);
+}
+
+/* A line of /proc/self/mountinfo, proc_pid_mountinfo(5): id, parent, device, which folder of the
+ * file system, where it is mounted, options, optional fields, "-", kind, … A folder that is bound
+ * into a container is a mount too, but not its file system's root. */
+static bool is_root_of(const char *line, const char *path)
+{
+    char root[PATH_BYTES_MAX], point[PATH_BYTES_MAX];
+    const char *kind = strstr(line, " - ");
+
+    if (!kind || sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2)
+        return false;
+    return strcmp(point, path) == 0 && strcmp(root, "/") == 0 &&
+           (strncmp(kind, " - ext4 ", 8) == 0 || strncmp(kind, " - xfs ", 7) == 0);
+}
+
+static bool is_own_volume(const char *path)
+{
+    char *whole = realpath(path, NULL);
+    FILE *mounts = whole ? fopen("/proc/self/mountinfo", "re") : NULL;
+    char *line = NULL;
+    size_t room = 0;
+    bool own = false;
+
+    while (mounts && !own && getline(&line, &room, mounts) > 0)
+        own = is_root_of(line, whole);
+    free(line);
+    if (mounts)
+        (void) fclose(mounts);
+    free(whole);
+    return own;
+}
+
+static int sys_open_volume(struct kn_fs *fs, const char *path, bool *ret_own, struct kn_file **ret)
+{
+    struct system_file *f;
+
+    if (!syncfs_tells())
+        return -EOPNOTSUPP;
+    f = malloc(sizeof *f);
+    if (!f)
+        return -ENOMEM;
+    *f = (struct system_file){.file.fs = fs};
+    f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->fd < 0) {
+        int r = -errno;
+
+        free(f);
+        return r;
+    }
+    *ret_own = is_own_volume(path);
+    *ret = &f->file;
+    return 0;
+}
+
+static int sys_sync_volume(struct kn_file *volume)
+{
+    return result(syncfs(fd_of(volume)));
+}
+
 struct kn_fs *kn_fs_system(void)
 {
     static const struct kn_fs_ops ops = {
@@ -283,6 +359,8 @@ struct kn_fs *kn_fs_system(void)
         .settle = sys_settle,
         .size = sys_size,
         .fd = fd_of,
+        .open_volume = sys_open_volume,
+        .sync_volume = sys_sync_volume,
     };
     static struct kn_fs fs = {.ops = &ops};
 

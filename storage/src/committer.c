@@ -8,6 +8,8 @@
 #include "log.h"
 #include "storage_metrics.h"
 
+#include "core/log.h"
+
 enum {
     BATCH_MAX = 512,
     MANY = 8, /* chunks that wait */
@@ -53,11 +55,31 @@ static void snapshot(struct storage *storage, struct storage_commit_round *round
     }
 }
 
+/* Once the flush of a volume has failed there is no other: it may have been another round's file
+ * that failed, whose pages are clean now and of which the volume does not tell again. */
+static void sync_files(struct storage_committer *c, struct storage_commit_round *round)
+{
+    if (!storage_flush_volume_wants(&c->volume, round->count)) {
+        storage_flush_team_sync(&c->team, round->files, round->results, round->count);
+        return;
+    }
+    int r = storage_flush_volume_sync(&c->volume, round->files, round->results, round->count);
+    storage_metrics_flush_volume();
+    if (r == 0)
+        return;
+    storage_flush_volume_close(&c->volume);
+    kn_log_error(
+        "flush_volume_failed",
+        "error=%s chunks=%zu said=\"they are given up; each is flushed by itself until the "
+        "next start\"",
+        kn_errname(r), round->count);
+}
+
 static void flush(struct storage *storage, struct storage_commit_round *round)
 {
     snapshot(storage, round);
     int64_t start_ns = kn_mono_ns(storage->clock);
-    storage_flush_team_sync(&storage->committer.team, round->files, round->results, round->count);
+    sync_files(&storage->committer, round);
     storage_metrics_flush(kn_mono_ns(storage->clock) - start_ns, round->count);
     for (size_t i = 0; i < round->count; i++) {
         storage_log_flushed(round->logs[i], round->chunks[i], round->tails[i], round->footers[i],
@@ -120,6 +142,7 @@ int storage_committer_start(struct storage_committer *c, struct storage *storage
                      : -ENOMEM;
     if (r < 0)
         return r;
+    storage_flush_volume_open(&c->volume, storage->dir, storage->fs, &storage->conf);
     r = kn_thread_start(&c->thread, "storage-flush", committer_main, c);
     c->started = r == 0;
     if (r < 0)
@@ -137,6 +160,7 @@ void storage_committer_stop(struct storage_committer *c)
         pthread_join(c->thread, NULL);
         storage_flush_team_stop(&c->team);
     }
+    storage_flush_volume_close(&c->volume);
     free(c->round);
     kn_cond_done(&c->wake);
     kn_lock_done(&c->lock);

@@ -10,6 +10,7 @@
 #define STORAGE_SRC_COMMITTER_H
 
 #include "flush_team.h"
+#include "flush_volume.h"
 
 #include "core/fs.h"
 #include "core/thread.h"
@@ -37,6 +38,7 @@ struct storage_committer {
     pthread_t thread;
     struct storage *storage;
     struct storage_flush_team team;
+    struct storage_flush_volume volume; /* the thread's, once it runs */
     struct storage_commit_round *round; /* the thread's, made at start */
 };
 

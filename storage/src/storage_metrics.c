@@ -32,6 +32,11 @@ static struct kn_metric_family families[] = {
      NULL,                                                                                                                                                   0,
      NULL                                                                                                                                                                                    },
     {KN_COUNTER,
+     "kinema_storage_volume_flushes_total",           "Group flushes that were one call for the volume.",
+     {0},
+     NULL,                                                                                                                                                   0,
+     NULL                                                                                                                                                                                    },
+    {KN_COUNTER,
      "kinema_storage_fenced_chunks_total",            "Chunks given up after a failed write or flush.",
      {0},
      NULL,                                                                                                                                                   0,
@@ -121,6 +126,7 @@ enum family {
     WRITTEN_BYTES,
     FLUSH_SECONDS,
     FLUSHED_FILES,
+    VOLUME_FLUSHES,
     FENCED,
     DUPLICATES,
     TRIMMED_CHUNKS,
@@ -167,6 +173,11 @@ void storage_metrics_flush(int64_t took_ns, size_t files)
 {
     kn_metric_observe(metric(FLUSH_SECONDS), (double) took_ns / 1e9);
     kn_metric_add(metric(FLUSHED_FILES), (int64_t) files);
+}
+
+void storage_metrics_flush_volume(void)
+{
+    kn_metric_add(metric(VOLUME_FLUSHES), 1);
 }
 
 void storage_metrics_fenced(void)

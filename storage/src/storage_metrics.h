@@ -21,6 +21,7 @@ extern const char *const storage_rule_text[STORAGE_RULES];
 void storage_metrics_commit(uint64_t fragment_bytes);
 void storage_metrics_written(uint64_t bytes);
 void storage_metrics_flush(int64_t took_ns, size_t files);
+void storage_metrics_flush_volume(void);
 void storage_metrics_fenced(void);
 void storage_metrics_duplicate(void);
 void storage_metrics_trimmed(enum storage_rule rule, uint64_t chunks, uint64_t fragments,

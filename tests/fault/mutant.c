@@ -16,24 +16,30 @@ static const struct {
     const char *name;
     unsigned lies;
 } mutants[MUTANT_COUNT] = {
-    [MUTANT_NONE] = {"none",                                              SIM_HONEST      },
-    [MUTANT_NO_DATA_FLUSH] = {"no flush of data",                                  SIM_NO_DATA_SYNC},
-    [MUTANT_NO_FOLDER_FLUSH] = {"no flush of folders",                               SIM_NO_DIR_SYNC },
-    [MUTANT_NO_CATALOGUE_FLUSH] = {"no flush of the catalogue",                         SIM_HONEST      },
-    [MUTANT_NO_CHECKSUM] = {"no checksums",                                      SIM_HONEST      },
-    [MUTANT_ACK_BEFORE_FLUSH] = {"acknowledged before the flush",                     SIM_HONEST      },
-    [MUTANT_ROW_BEFORE_FOOTER] = {"index before data: row before the footer's flush",  SIM_HONEST      },
-    [MUTANT_NO_INTENT] = {"file without an intent",                            SIM_HONEST      },
-    [MUTANT_NUMBERS_NOT_RESERVED] = {"numbers used before they are reserved",             SIM_HONEST      },
-    [MUTANT_HORIZON_NOT_STORED] = {"trim order: files go before the horizon is stored", SIM_HONEST      },
-    [MUTANT_ROW_BEFORE_UNLINK] = {"trim order: row goes before its file",              SIM_LATE_UNLINK },
-    [MUTANT_FLUSH_TRIED_AGAIN] = {"a failed flush tried again and believed",           SIM_SYNC_AGAIN  },
-    [MUTANT_FENCE_NOT_STORED] = {"fence of a failed chunk not stored",                SIM_KEEPS_CACHE },
-    [MUTANT_DURABLE_TOO_FAR] = {"records claim more was flushed than was",           SIM_HONEST      },
-    [MUTANT_TAIL_NOT_CUT] = {"torn tail not cut",                                 SIM_NO_TRUNCATE },
-    [MUTANT_DELETED_STREAM_KEPT] = {"chunks of a deleted stream kept",                   SIM_HONEST      },
-    [MUTANT_HOLDS_NOT_READ] = {"legal holds not read at start",                     SIM_HONEST      },
-    [MUTANT_HOLDS_NOT_ASKED] = {"retention does not ask for legal holds",            SIM_HONEST      },
+    [MUTANT_NONE] = {"none",                                                 SIM_HONEST              },
+    [MUTANT_NO_DATA_FLUSH] = {"no flush of data",                                     SIM_NO_DATA_SYNC        },
+    [MUTANT_NO_FOLDER_FLUSH] = {"no flush of folders",                                  SIM_NO_DIR_SYNC         },
+    [MUTANT_NO_CATALOGUE_FLUSH] = {"no flush of the catalogue",                            SIM_HONEST              },
+    [MUTANT_NO_CHECKSUM] = {"no checksums",                                         SIM_HONEST              },
+    [MUTANT_ACK_BEFORE_FLUSH] = {"acknowledged before the flush",                        SIM_HONEST              },
+    [MUTANT_ROW_BEFORE_FOOTER] = {"index before data: row before the footer's flush",     SIM_HONEST              },
+    [MUTANT_NO_INTENT] = {"file without an intent",                               SIM_HONEST              },
+    [MUTANT_NUMBERS_NOT_RESERVED] = {"numbers used before they are reserved",                SIM_HONEST              },
+    [MUTANT_HORIZON_NOT_STORED] = {"trim order: files go before the horizon is stored",    SIM_HONEST              },
+    [MUTANT_ROW_BEFORE_UNLINK] = {"trim order: row goes before its file",                 SIM_LATE_UNLINK         },
+    [MUTANT_FLUSH_TRIED_AGAIN] = {"a failed flush tried again and believed",              SIM_SYNC_AGAIN          },
+    [MUTANT_FENCE_NOT_STORED] = {"fence of a failed chunk not stored",                   SIM_KEEPS_CACHE         },
+    [MUTANT_DURABLE_TOO_FAR] = {"records claim more was flushed than was",              SIM_HONEST              },
+    [MUTANT_TAIL_NOT_CUT] = {"torn tail not cut",                                    SIM_NO_TRUNCATE         },
+    [MUTANT_DELETED_STREAM_KEPT] = {"chunks of a deleted stream kept",                      SIM_HONEST              },
+    [MUTANT_HOLDS_NOT_READ] = {"legal holds not read at start",                        SIM_HONEST              },
+    [MUTANT_NO_VOLUME_FLUSH] = {"no flush of the volume",                               SIM_NO_VOLUME_SYNC      },
+    [MUTANT_VOLUME_FLUSH_DENIED] = {"acknowledged though the flush of the volume failed",
+                     SIM_VOLUME_SYNC_DENIES                                                          },
+    [MUTANT_VOLUME_FLUSHED_AGAIN] = {"volume flushed, and believed, after its flush failed",
+                     SIM_HONEST                                                                      },
+    [MUTANT_DISK_KEEPS_CACHE] = {"no flush of a file after the volume's",                SIM_NO_SYNC_AFTER_VOLUME},
+    [MUTANT_HOLDS_NOT_ASKED] = {"retention does not ask for legal holds",               SIM_HONEST              },
 };
 
 uint32_t __real_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
@@ -63,6 +69,8 @@ int __real_storage_holds_load(struct storage_holds *holds, struct storage_meta *
                               struct kn_err *err);
 int __wrap_storage_holds_load(struct storage_holds *holds, struct storage_meta *meta,
                               struct kn_err *err);
+void __real_storage_flush_volume_close(struct storage_flush_volume *v);
+void __wrap_storage_flush_volume_close(struct storage_flush_volume *v);
 bool __real_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row);
 bool __wrap_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row);
 
@@ -169,4 +177,11 @@ int __wrap_storage_holds_load(struct storage_holds *holds, struct storage_meta *
 bool __wrap_storage_log_holds(const struct storage_log *log, const struct storage_chunk_row *row)
 {
     return now != MUTANT_HOLDS_NOT_ASKED && __real_storage_log_holds(log, row);
+}
+
+/* At the end too: the process ends with it. */
+void __wrap_storage_flush_volume_close(struct storage_flush_volume *v)
+{
+    if (now != MUTANT_VOLUME_FLUSHED_AGAIN)
+        __real_storage_flush_volume_close(v);
 }

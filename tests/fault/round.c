@@ -9,6 +9,7 @@ enum {
     LIVES_MAX = 3,
     STEPS_MIN = 10,
     STEPS_SPREAD = 50,
+    FAILS_EARLY = 8,
 };
 
 static const struct {
@@ -19,6 +20,8 @@ static const struct {
     {SIM_SYNC,             -EIO,    40  },
     {SIM_SYNC,             -EIO,    40  },
     {SIM_SYNC,             -EIO,    10  },
+    {SIM_SYNC_VOLUME,      -EIO,    40  },
+    {SIM_SYNC_VOLUME,      -EIO,    10  },
     {SIM_WRITE,            -EIO,    70  },
     {SIM_WRITE,            -ENOSPC, 70  },
     {SIM_ALLOCATE,         -ENOSPC, 20  },
@@ -48,6 +51,11 @@ static void tell(struct round_result *ret, const char *fmt, ...)
 static bool arrange(struct world *w, uint64_t *state, uint64_t calls_max, struct round_result *ret)
 {
     struct sim_plan *plan = sim_disk_plan(w->disk);
+    if (w->fails) {
+        w->notes->may_leak = true;
+        sim_plan_fail(plan, (int64_t) (test_random(state) % FAILS_EARLY), w->fails, -EIO, false);
+        return true;
+    }
     uint64_t what = test_random(state) % 8;
     uint64_t at = test_random(state), kinds = test_random(state);
     if (what < 4 || what == 5) {

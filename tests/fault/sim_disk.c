@@ -30,6 +30,10 @@ struct inode {
     uint64_t size, durable_size;
     uint64_t touched;                    /* no byte at or after this was ever written */
     uint64_t dirty[FILE_BYTES_MAX / 64]; /* a bit a byte: written and not flushed */
+    /* Of the volume's flush: in the disk's own cache, and the size there. */
+    uint64_t staged[FILE_BYTES_MAX / 64];
+    uint64_t staged_size;
+    bool lost; /* the volume's flush has lost bytes of it, and nobody was told */
     uint8_t cache[FILE_BYTES_MAX];
     uint8_t disk[FILE_BYTES_MAX];
 };
@@ -52,6 +56,8 @@ struct sim_disk {
     char late[LATE_MAX][PATH_BYTES_MAX]; /* SIM_LATE_UNLINK: what is due */
     unsigned late_count;
     uint64_t free_bytes;
+    bool volume_synced;     /* and no file since */
+    uint64_t volume_random; /* what becomes of each file where that fails */
     struct inode inodes[INODES_MAX];
 };
 
@@ -128,10 +134,12 @@ static int new_inode(struct sim_disk *d, bool is_dir)
         memset(inode->cache, 0, inode->touched);
         memset(inode->disk, 0, inode->touched);
         memset(inode->dirty, 0, (inode->touched + 63) / 64 * sizeof(inode->dirty[0]));
+        memset(inode->staged, 0, (inode->touched + 63) / 64 * sizeof(inode->staged[0]));
         inode->used = true;
+        inode->lost = false;
         inode->is_dir = is_dir;
         inode->opens = 0;
-        inode->size = inode->durable_size = inode->touched = 0;
+        inode->size = inode->durable_size = inode->staged_size = inode->touched = 0;
         return i;
     }
     return -ENOSPC;
@@ -325,7 +333,7 @@ static int sim_space(struct kn_fs *fs, const char *path, struct kn_fs_space *ret
 static void sim_close(struct kn_file *file)
 {
     struct sim_disk *d = file_of(file)->disk;
-    {
+    if (file_of(file)->inode >= 0) {
         LOCKED(d);
         inode_of(file)->opens--;
         collect(d);
@@ -436,28 +444,130 @@ static void clean(struct inode *inode)
     memset(inode->dirty, 0, (inode->touched + 63) / 64 * sizeof(inode->dirty[0]));
 }
 
+/* Bytes that are in the file's cache go where they last. */
+static void keep(struct inode *inode, uint64_t *bits)
+{
+    for (uint64_t i = 0; i < (inode->touched + 63) / 64; i++) {
+        if (bits[i] == UINT64_MAX)
+            memcpy(inode->disk + i * 64, inode->cache + i * 64, 64);
+        for (uint64_t b = 0; bits[i] != UINT64_MAX && b < 64; b++) {
+            if (bits[i] >> b & 1)
+                inode->disk[i * 64 + b] = inode->cache[i * 64 + b];
+        }
+        bits[i] = 0;
+    }
+}
+
+/* The disk empties its own cache. */
+static void keep_staged(struct sim_disk *d)
+{
+    for (int i = 0; i < INODES_MAX; i++) {
+        struct inode *inode = &d->inodes[i];
+        if (!inode->used || inode->is_dir)
+            continue;
+        keep(inode, inode->staged);
+        inode->durable_size = inode->staged_size;
+    }
+}
+
 static int sim_sync(struct kn_file *file)
 {
     struct sim_disk *d = file_of(file)->disk;
     LOCKED(d);
     struct inode *inode = inode_of(file);
     int r = step(d, SIM_SYNC, (uint32_t) inode->size);
+    if (r == 0 && inode->lost)
+        r = -EIO;
+    inode->lost = false;
+    bool after_volume = d->volume_synced;
+    d->volume_synced = false;
     if (r < 0) { /* the kernel marks the pages clean all the same */
         clean(inode);
         return d->lies & SIM_SYNC_AGAIN ? 0 : r;
     }
-    if (d->lies & SIM_NO_DATA_SYNC)
+    if ((d->lies & SIM_NO_DATA_SYNC) || (after_volume && (d->lies & SIM_NO_SYNC_AFTER_VOLUME)))
         return 0;
+    keep(inode, inode->dirty);
+    inode->staged_size = inode->size;
+    keep_staged(d);
+    return 0;
+}
+
+/* What syncfs does with one file. */
+static void stage(struct inode *inode)
+{
+    for (uint64_t i = 0; i < (inode->touched + 63) / 64; i++)
+        inode->staged[i] |= inode->dirty[i];
+    clean(inode);
+    inode->staged_size = inode->size;
+}
+
+static bool has_dirty(const struct inode *inode)
+{
     for (uint64_t i = 0; i < (inode->touched + 63) / 64; i++) {
-        if (inode->dirty[i] == UINT64_MAX)
-            memcpy(inode->disk + i * 64, inode->cache + i * 64, 64);
-        for (uint64_t b = 0; inode->dirty[i] != UINT64_MAX && b < 64; b++) {
-            if (inode->dirty[i] >> b & 1)
-                inode->disk[i * 64 + b] = inode->cache[i * 64 + b];
+        if (inode->dirty[i])
+            return true;
+    }
+    return false;
+}
+
+/* One that fails: any file may be the one. */
+static void stage_some(struct sim_disk *d)
+{
+    for (int i = 0; i < INODES_MAX; i++) {
+        struct inode *inode = &d->inodes[i];
+        if (!inode->used || inode->is_dir || !has_dirty(inode))
+            continue;
+        switch (sim_disk_coin(&d->volume_random) % 4) {
+        case 0:
+            break;
+        case 1:
+            stage(inode);
+            break;
+        default:
+            clean(inode);
+            inode->lost = true;
+            break;
         }
     }
-    clean(inode);
-    inode->durable_size = inode->size;
+}
+
+static int sim_sync_volume(struct kn_file *volume)
+{
+    struct sim_disk *d = file_of(volume)->disk;
+    LOCKED(d);
+    int r = step(d, SIM_SYNC_VOLUME, 0);
+    d->volume_synced = true;
+    if (r < 0) {
+        stage_some(d);
+        return d->lies & SIM_VOLUME_SYNC_DENIES ? 0 : r;
+    }
+    if (d->lies & (SIM_NO_VOLUME_SYNC | SIM_NO_DATA_SYNC))
+        return 0;
+    for (int i = 0; i < INODES_MAX; i++) {
+        if (d->inodes[i].used && !d->inodes[i].is_dir)
+            stage(&d->inodes[i]);
+    }
+    for (int i = 0; i < d->entry_count && !(d->lies & SIM_NO_DIR_SYNC); i++) {
+        d->entries[i].durable = d->entries[i].now;
+        d->entries[i].tied = -1;
+    }
+    collect(d);
+    return 0;
+}
+
+/* Its inode is none of the table's. */
+static int sim_open_volume(struct kn_fs *fs, const char *path, bool *ret_own, struct kn_file **ret)
+{
+    struct sim_disk *d = disk_of(fs);
+    LOCKED(d);
+    int r = step(d, SIM_OPEN, sim_hash_text(path));
+    struct sim_file *file = r == 0 ? calloc(1, sizeof(*file)) : NULL;
+    if (!file)
+        return r < 0 ? r : -ENOMEM;
+    *file = (struct sim_file){.base = {fs}, .disk = d, .inode = -1};
+    *ret_own = false;
+    *ret = &file->base;
     return 0;
 }
 
@@ -508,6 +618,8 @@ static const struct kn_fs_ops sim_ops = {
     .settle = sim_settle,
     .size = sim_size,
     .fd = sim_fd,
+    .open_volume = sim_open_volume,
+    .sync_volume = sim_sync_volume,
 };
 
 /* --- the machine around it
@@ -536,6 +648,7 @@ void sim_disk_wipe(struct sim_disk *d)
     sim_lmdb_wipe(&d->lmdb);
     d->plan.trace_count = d->plan.trace_hash = 0;
     d->plan.seen = 0;
+    d->volume_random = 1;
     sim_disk_process_ended(d);
 }
 
@@ -584,6 +697,7 @@ void sim_disk_process_ended(struct sim_disk *d)
     for (int i = 0; i < INODES_MAX; i++)
         d->inodes[i].opens = 0;
     d->late_count = 0;
+    d->volume_synced = false;
     collect(d);
     sim_plan_clear(&d->plan);
 }
@@ -636,10 +750,12 @@ static void cut_inode(struct inode *inode, uint64_t *random, enum sim_fate fate)
         }
     }
     clean(inode);
+    memset(inode->staged, 0, (inode->touched + 63) / 64 * sizeof(inode->staged[0]));
+    inode->lost = false;
     cut_size(inode, random, fate);
     if (inode->touched > inode->durable_size)
         memset(inode->disk + inode->durable_size, 0, inode->touched - inode->durable_size);
-    inode->size = inode->durable_size;
+    inode->size = inode->staged_size = inode->durable_size;
     memcpy(inode->cache, inode->disk, inode->touched);
 }
 

@@ -10,6 +10,11 @@
  * failed sync leaves the bytes in the cache and forgets that they were dirty, as Linux does: they
  * read well until the cut, and no later sync writes them.
  *
+ * sync_volume is that for all files and folders, except that the disk keeps files' bytes and sizes
+ * in its own cache until the next sync of any file. Where it fails each dirty file may have been
+ * left alone, or written, or be one whose bytes were lost: its own sync tells of that once, and
+ * sync_volume never again.
+ *
  * It lives in shared memory so that the process under test can be a child that dies at a chosen
  * call with all its threads. LMDB's file is on the real disk and has its own cache: sim_lmdb.h.
  */
@@ -23,12 +28,15 @@
 
 enum sim_lie { /* mutants of the code under test, played by the disk */
     SIM_HONEST = 0,
-    SIM_NO_DATA_SYNC = 1, /* as if the code never flushed files */
-    SIM_NO_DIR_SYNC = 2,  /* as if it never flushed folders */
-    SIM_LATE_UNLINK = 4,  /* files go when sim_disk_unlink_late says so */
-    SIM_NO_TRUNCATE = 8,  /* files are never cut */
-    SIM_SYNC_AGAIN = 16,  /* a failed flush is tried again, and that one "succeeds" */
-    SIM_KEEPS_CACHE = 32, /* asked to forget what it caches, it does not: that is advice only */
+    SIM_NO_DATA_SYNC = 1,    /* as if the code never flushed files */
+    SIM_NO_DIR_SYNC = 2,     /* as if it never flushed folders */
+    SIM_LATE_UNLINK = 4,     /* files go when sim_disk_unlink_late says so */
+    SIM_NO_TRUNCATE = 8,     /* files are never cut */
+    SIM_SYNC_AGAIN = 16,     /* a failed flush is tried again, and that one "succeeds" */
+    SIM_KEEPS_CACHE = 32,    /* asked to forget what it caches, it does not: that is advice only */
+    SIM_NO_VOLUME_SYNC = 64, /* as if the code never flushed the volume */
+    SIM_VOLUME_SYNC_DENIES = 128,   /* the flush of the volume fails and says that it did not */
+    SIM_NO_SYNC_AFTER_VOLUME = 256, /* as if no file were flushed after the volume */
 };
 
 struct sim_disk;

@@ -11,7 +11,7 @@ const char *sim_call_name(enum sim_call call)
     static const char *const names[SIM_KINDS] = {
         "open",  "mkdir",    "rename",     "unlink",    "rmdir",      "sync_dir",
         "write", "allocate", "truncate",   "sync",      "sync_start", "read",
-        "list",  "size",     "LMDB write", "LMDB sync", "memory",
+        "list",  "size",     "LMDB write", "LMDB sync", "memory",     "sync_volume",
     };
     for (unsigned i = 0; i < SIM_KINDS; i++) {
         if (call == 1u << i)

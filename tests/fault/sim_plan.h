@@ -27,10 +27,11 @@ enum sim_call {
     SIM_LMDB_WRITE = 1 << 14,
     SIM_LMDB_SYNC = 1 << 15,
     SIM_MEMORY = 1 << 16, /* an allocation, or the start of a thread */
+    SIM_SYNC_VOLUME = 1 << 17,
 };
 enum {
     SIM_LOOKS = SIM_READ | SIM_LIST | SIM_SIZE | SIM_MEMORY, /* change nothing on a disk */
-    SIM_KINDS = 17,
+    SIM_KINDS = 18,
 };
 const char *sim_call_name(enum sim_call call);
 

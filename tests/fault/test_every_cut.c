@@ -38,9 +38,10 @@ static void must(struct world *w, int64_t at, enum ending ending, const char *wh
 }
 
 /* Every place of a life; returns how many there are. */
-static int64_t cut_everywhere(const struct world_work *work, int64_t stride)
+static int64_t cut_everywhere(const struct world_work *work, int64_t stride, enum world_flush flush)
 {
     struct world w = world_new();
+    w.flush = flush;
     for (int64_t at = 0;; at += stride) {
         for (enum ending ending = KILLED; ending < ENDINGS; ending++) {
             world_fresh(&w);
@@ -61,6 +62,7 @@ static int64_t cut_everywhere(const struct world_work *work, int64_t stride)
 static int64_t cut_recovery_everywhere(const struct world_work *work)
 {
     struct world w = world_new();
+    w.flush = WORLD_FLUSH_FILES;
     for (int64_t at = 0;; at++) {
         int cuts = 0;
         for (enum ending ending = KILLED; ending < ENDINGS; ending++) {
@@ -85,13 +87,16 @@ static int64_t cut_recovery_everywhere(const struct world_work *work)
 TEST(a_small_life_may_be_cut_anywhere)
 {
     struct world_work work = {.seed = 5, .steps = 5, .small = true, .close = true};
-    print_message("%" PRId64 " places\n", cut_everywhere(&work, 1));
+    for (enum world_flush flush = WORLD_FLUSH_FILES; flush <= WORLD_FLUSH_VOLUME; flush++)
+        print_message("%" PRId64 " places\n", cut_everywhere(&work, 1, flush));
 }
 
 TEST(a_life_with_retention_and_deletion_may_be_cut_anywhere)
 {
     struct world_work work = {.seed = 11, .steps = 26, .close = true};
-    print_message("%" PRId64 " places\n", cut_everywhere(&work, round_is_long() ? 1 : 5));
+    for (enum world_flush flush = WORLD_FLUSH_FILES; flush <= WORLD_FLUSH_VOLUME; flush++)
+        print_message("%" PRId64 " places\n",
+                      cut_everywhere(&work, round_is_long() ? 1 : 5 * (int64_t) flush, flush));
 }
 
 TEST(a_recovery_may_be_cut_anywhere)

@@ -15,6 +15,7 @@ enum {
     STEPS = 40,
     SEEDS_MAX = 500,
 };
+static enum world_flush flush = WORLD_FLUSH_FILES;
 static uint64_t seed; /* its work makes every kind of call but rename: no file is renamed */
 
 struct sweep {
@@ -88,6 +89,7 @@ static int64_t sweep_recovery(struct world *w, const struct sweep *sweep)
 static void sweep_all(unsigned kinds, int error, int64_t stride)
 {
     struct world w = world_new();
+    w.flush = flush;
     int64_t places[4];
     for (int i = 0; i < 4; i++) {
         struct sweep sweep = {.kinds = kinds,
@@ -108,12 +110,22 @@ TEST(a_failing_flush_is_never_acknowledged)
     sweep_all(SIM_SYNC_START, -EIO, 1);
 }
 
+TEST(a_failing_flush_of_the_volume_is_never_acknowledged)
+{
+    flush = WORLD_FLUSH_VOLUME;
+    sweep_all(SIM_SYNC_VOLUME, -EIO, 1);
+    sweep_all(SIM_SYNC, -EIO, 1);
+    sweep_all(SIM_WRITE, -EIO, 1);
+    flush = WORLD_FLUSH_FILES;
+}
+
 /* The kernel shows bytes in its cache that the disk does not hold, and the process ends before it
  * could store how far the chunk may be believed. Recovery must not believe what it reads. */
-TEST(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed)
+static void kill_after(enum sim_call call, enum world_flush how)
 {
     struct world w = world_new();
-    struct sweep sweep = {.kinds = SIM_SYNC, .error = -EIO, .stride = 1};
+    w.flush = how;
+    struct sweep sweep = {.kinds = call, .error = -EIO, .stride = 1};
     struct world_work work = {.seed = seed, .steps = STEPS, .close = true};
     bool struck = true;
     int64_t n = 0;
@@ -134,6 +146,16 @@ TEST(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed)
     }
     print_message("%" PRId64 " places\n", n);
     world_done(&w);
+}
+
+TEST(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed)
+{
+    kill_after(SIM_SYNC, WORLD_FLUSH_FILES);
+}
+
+TEST(a_failed_flush_of_the_volume_followed_by_a_kill_leaves_nothing_to_be_believed)
+{
+    kill_after(SIM_SYNC_VOLUME, WORLD_FLUSH_VOLUME);
 }
 
 TEST(a_failing_flush_of_a_folder_loses_nothing_acknowledged)
@@ -187,9 +209,13 @@ TEST(there_is_work_that_makes_every_kind_of_call)
     unsigned all = ((1u << SIM_KINDS) - 1) & ~(unsigned) SIM_RENAME;
     for (seed = 1; seed < SEEDS_MAX; seed++) {
         struct world_work work = {.seed = seed, .steps = STEPS, .close = true};
-        world_fresh(&w);
-        assert_int_equal(world_live(&w, &work), 0);
-        if ((sim_disk_plan(w.disk)->seen & all) == all)
+        unsigned seen = 0;
+        for (w.flush = WORLD_FLUSH_FILES; w.flush <= WORLD_FLUSH_VOLUME; w.flush++) {
+            world_fresh(&w);
+            assert_int_equal(world_live(&w, &work), 0);
+            seen |= sim_disk_plan(w.disk)->seen;
+        }
+        if ((seen & all) == all)
             break;
     }
     print_message("seed %" PRIu64 "\n", seed);
@@ -199,7 +225,9 @@ TEST(there_is_work_that_makes_every_kind_of_call)
 
 TESTS_MAIN(TEST_OF(there_is_work_that_makes_every_kind_of_call),
            TEST_OF(a_failing_flush_is_never_acknowledged),
+           TEST_OF(a_failing_flush_of_the_volume_is_never_acknowledged),
            TEST_OF(a_failed_flush_followed_by_a_kill_leaves_nothing_to_be_believed),
+           TEST_OF(a_failed_flush_of_the_volume_followed_by_a_kill_leaves_nothing_to_be_believed),
            TEST_OF(a_failing_flush_of_a_folder_loses_nothing_acknowledged),
            TEST_OF(a_failing_write_loses_nothing_acknowledged),
            TEST_OF(a_full_disk_loses_nothing_acknowledged),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who watches the watchmen: engines with a fault built in (mutant.h) go through the same rounds as
- * the real one in test_power_cut.c, and each must be caught. The list is printed.
+ * the real one in test_power_cut.c, and each must be caught; those about the flush of a volume
+ * where every group is flushed so, and two of them where it fails. The list is printed.
  */
 #include "round.h"
 
@@ -37,7 +38,11 @@ static void expect_killed(enum mutant mutant)
     struct world w = world_new();
     struct round_result result = {0};
     uint64_t tries = 0, first = round_first_seed(1);
+    bool of_volume = mutant >= MUTANT_NO_VOLUME_FLUSH;
     w.mutant = mutant;
+    w.flush = of_volume ? WORLD_FLUSH_VOLUME : WORLD_FLUSH_FILES;
+    if (mutant == MUTANT_VOLUME_FLUSH_DENIED || mutant == MUTANT_VOLUME_FLUSHED_AGAIN)
+        w.fails = SIM_SYNC_VOLUME;
     while (tries < TRIES_MAX && round_run(&w, first + tries, &result))
         tries++;
     bool caught = tries < TRIES_MAX;

@@ -64,6 +64,21 @@ def test_a_call_that_fails_once(busy, what, said):
     end(server, crew)
 
 
+def test_a_flush_of_the_volume_that_fails_is_the_last_of_it(loop, make_server, chance):
+    server = make_server(data=loop("ext4").data, args=(*OPTIONS, *faults.NO_FLOOR, "--flush-volume", "yes",
+                                                       "--flush-volume-files-min", 1))
+    crew = cameras.start(server, 4, seed=chance.random())
+    for camera in crew:
+        camera.wait_acked(2)
+    with faults.Injector(server, "syncfs:error=EIO:when=1"):
+        server.wait_log("flush_volume_failed error=EIO")
+    flushes = faults.metrics(server)["kinema_storage_volume_flushes_total"]
+    acked = [len(camera.acked) for camera in crew]
+    faults.wait_until(lambda: all(len(c.acked) > n for c, n in zip(crew, acked)), "all go on")
+    assert faults.metrics(server)["kinema_storage_volume_flushes_total"] == flushes
+    end(server, crew)
+
+
 def change_until_it_fails(client, stream, name):
     """Tags a stream; the tags that were made. Others write meanwhile, so which try fails is open."""
     made = {}

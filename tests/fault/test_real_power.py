@@ -9,10 +9,13 @@ import cameras
 import faults
 import kinema
 import pytest
+import volumes
 
 CAMERAS = 4
 OPTIONS = (*faults.CHUNKS_SHORT, *faults.NO_FLOOR, "--retention-interval-ms", 100)
 KINDS = pytest.mark.parametrize("kind", ["ext4", "xfs"])
+BY_VOLUME = ("--flush-volume", "yes", "--flush-volume-files-min", 1)
+FLUSHES = pytest.mark.parametrize("flush", [("--flush-volume", "no"), BY_VOLUME], ids=["files", "volume"])
 
 
 def cut(server, volume, flush, linger_s=0.0):
@@ -35,10 +38,15 @@ def cut(server, volume, flush, linger_s=0.0):
     volume.power_up()
 
 
+def volume_flushes(server):
+    return faults.metrics(server).get("kinema_storage_volume_flushes_total", 0)
+
+
 @KINDS
-def test_a_power_cut_loses_nothing_acknowledged(loop, make_server, chance, long, kind):
+@FLUSHES
+def test_a_power_cut_loses_nothing_acknowledged(loop, make_server, chance, long, kind, flush):
     volume = loop(kind)
-    server = make_server(data=volume.data, args=OPTIONS)
+    server = make_server(data=volume.data, args=OPTIONS + flush)
     crew = cameras.start(server, CAMERAS, seed=chance.random())
     for number in range(40 if long else 4):
         threading.Event().wait(chance.uniform(0.05, 1.5))
@@ -52,6 +60,10 @@ def test_a_power_cut_loses_nothing_acknowledged(loop, make_server, chance, long,
         assert faults.metrics(server)["kinema_storage_recovered_bad_records"] == 0
     for camera in crew:
         camera.wait_acked(11)
+    if flush == BY_VOLUME:
+        faults.wait_until(lambda: volume_flushes(server) > 0, "a flush of the volume")
+    else:
+        assert volume_flushes(server) == 0
     cameras.stop(crew)
     count = cameras.check_all(server, crew)
     assert count > 40, "hardly anything was acknowledged: no proof"
@@ -63,7 +75,7 @@ def test_a_power_cut_loses_nothing_acknowledged(loop, make_server, chance, long,
 def test_the_first_fragment_of_a_new_stream_survives_a_cut(loop, make_server, chance, long, kind):
     """Its folders, its file and its name in the catalogue are all younger than a second."""
     volume = loop(kind)
-    server = make_server(data=volume.data, args=OPTIONS)
+    server = make_server(data=volume.data, args=(*OPTIONS, *chance.choice([(), BY_VOLUME])))
     all_of_them = []
     for number in range(20 if long else 3):
         crew = cameras.start(server, 3, seed=chance.random(), window=1)
@@ -86,7 +98,7 @@ def test_the_first_fragment_of_a_new_stream_survives_a_cut(loop, make_server, ch
 def test_a_cut_while_the_server_ends_loses_nothing(loop, make_server, chance, long, kind):
     """SIGTERM seals what is open; the power goes meanwhile."""
     volume = loop(kind)
-    server = make_server(data=volume.data, args=(*OPTIONS, "--drain-ms", 500))
+    server = make_server(data=volume.data, args=(*OPTIONS, "--drain-ms", 500, *chance.choice([(), BY_VOLUME])))
     crew = cameras.start(server, CAMERAS, seed=chance.random())
     for number in range(20 if long else 2):
         for camera in crew:
@@ -175,3 +187,27 @@ def test_deleting_a_stream_goes_on_after_a_cut(loop, make_server, chance, long, 
     server.stop()
     assert "data_folder_unknown_files" not in server.log()
     assert kinema.run("check", "--data", volume.data).returncode == 0
+
+
+@KINDS
+def test_only_a_volume_of_our_own_is_flushed_whole(loop, make_server, kind):
+    volume = loop(kind)
+    bound = volume.home / "bound"
+    for folder in (bound, volume.data):
+        folder.mkdir()
+    volumes.run("mount", "--bind", volume.data, bound)
+    try:
+        for data, says in ((bound, "on=no why=volume_may_be_shared"), (volume.data, "on=no why=volume_may"),
+                           (volume.path, "on=yes files_min=1 why=own_volume")):
+            server = make_server(data=data, args=(*OPTIONS, "--flush-volume-files-min", 1))
+            server.wait_log("flush_volume " + says)
+            crew = cameras.start(server, 2, seed=1)
+            for camera in crew:
+                camera.wait_acked(2)
+            cameras.stop(crew)
+            assert (volume_flushes(server) > 0) == (data == volume.path)
+            cameras.check_all(server, crew)
+            server.stop()
+    finally:
+        volumes.run("umount", "-l", bound)
+        bound.rmdir()

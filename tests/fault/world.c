@@ -64,6 +64,8 @@ void world_begin_process(struct world *w, uint64_t seed)
 {
     static const uint64_t lingers_ms[] = {0, 1, 50};
     w->linger_ms = lingers_ms[seed % KN_ARRAY_LEN(lingers_ms)];
+    w->flush_volume = w->flush == WORLD_FLUSH_BY_SEED ? seed / KN_ARRAY_LEN(lingers_ms) % 2 != 0
+                                                      : w->flush == WORLD_FLUSH_VOLUME;
     kn_log_setup(open("/dev/null", O_WRONLY | O_CLOEXEC), KN_LOG_ERROR, KN_LOG_TEXT);
     mutant_set(w->mutant, w->disk);
     sim_memory_begin(sim_disk_plan(w->disk));
@@ -92,6 +94,8 @@ int world_open(struct world *w, struct kn_fake_clock *clock, struct storage **re
     struct kn_err err = {0};
     conf = world_conf();
     conf.linger_ms = w->linger_ms;
+    conf.flush_volume = w->flush_volume ? STORAGE_FLUSH_VOLUME_YES : STORAGE_FLUSH_VOLUME_NO;
+    conf.flush_volume_files_min = 1;
     kn_fake_clock_init(clock, w->notes->wall_ms);
     sim_thread_enter();
     int r = storage_open(w->dir.path, &conf, sim_disk_fs(w->disk), &clock->clock, ret, ret_report,

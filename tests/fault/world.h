@@ -69,12 +69,21 @@ struct world_notes { /* shared between the processes */
     char failure[400];
 };
 
+enum world_flush { /* how groups of chunks are flushed */
+    WORLD_FLUSH_BY_SEED,
+    WORLD_FLUSH_FILES,
+    WORLD_FLUSH_VOLUME,
+};
+
 struct world {
     struct temp_dir dir;
     struct sim_disk *disk;
     struct world_notes *notes;
     enum mutant mutant;
+    enum world_flush flush;
+    unsigned fails; /* in each life of a round a call of these kinds does, once; 0: as it comes */
     uint64_t linger_ms; /* of this process */
+    bool flush_volume;  /* likewise */
 };
 
 struct world world_new(void);

@@ -61,6 +61,15 @@ struct kn_fs_ops {
     int (*settle)(struct kn_file *file);
     int (*size)(struct kn_file *file, uint64_t *ret);
     int (*fd)(struct kn_file *file); /* for sendfile; -1 when there is none */
+
+    /* The volume that a folder is on, as a file that is good for sync_volume and close alone;
+     * own: nobody else is likely to use it. -EOPNOTSUPP: the kernel does not tell sync_volume of
+     * failed writes. */
+    int (*open_volume)(struct kn_fs *fs, const char *path, bool *ret_own, struct kn_file **ret);
+    /* Writes what is dirty of every file and folder of it. An error that befell any of them since
+     * the volume was opened, or since the last call, is told, once. What the disk itself caches
+     * stays there until the sync of a file. */
+    int (*sync_volume)(struct kn_file *volume);
 };
 
 struct kn_fs {

@@ -20,9 +20,18 @@
 
 struct storage;
 
+enum storage_flush_volume_choice { /* are groups of many chunks flushed by one call for the volume?
+                                    */
+    STORAGE_FLUSH_VOLUME_AUTO,     /* when the data folder is a volume of its own */
+    STORAGE_FLUSH_VOLUME_YES,
+    STORAGE_FLUSH_VOLUME_NO,
+};
+
 struct storage_conf { /* every member is a row of storage_conf_keys */
     uint64_t io_threads;
     uint64_t flush_threads; /* flush chunks side by side */
+    int flush_volume;       /* enum storage_flush_volume_choice */
+    uint64_t flush_volume_files_min;
     uint64_t chunk_bytes_max;
     uint64_t chunk_ms_max;
     uint64_t part_bytes;       /* gathered before a write: 256 KiB */
