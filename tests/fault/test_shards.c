@@ -629,6 +629,49 @@ static void end(struct world *w, uint64_t *state, char *story)
         sim_disk_power_cut(w->disk, w->dir.path, seed, SIM_FATE_RANDOM);
 }
 
+/* Another block of each journal, and of what is held, is bad: one of the two in which its header
+ * lies. */
+struct spoiling {
+    struct world *w;
+    uint64_t state;
+};
+
+static int spoil_header(void *ctx, const char *name, bool is_dir)
+{
+    struct spoiling *s = ctx;
+    struct kn_fs *fs = sim_disk_fs(s->w->disk);
+    uint8_t bad[STORAGE_JOURNAL_HEAD_BYTES];
+    struct iovec iov = {bad, sizeof(bad)};
+    struct kn_file *file;
+    char path[300];
+    uint64_t size;
+    assert_false(is_dir);
+    memset(bad, 0x5a, sizeof(bad));
+    snprintf(path, sizeof(path), "%s/journal/%.100s", s->w->dir.path, name);
+    assert_ok(fs->ops->open(fs, path, KN_FS_WRITE, &file));
+    assert_ok(fs->ops->size(file, &size));
+    bool first = test_random(&s->state) % 2;
+    if (size >= 2 * STORAGE_JOURNAL_COPY_BYTES) { /* one that is made whole */
+        assert_ok(kn_file_write_all(file, &iov, 1, first ? 0 : size - STORAGE_JOURNAL_COPY_BYTES));
+        assert_ok(fs->ops->sync(file));
+    }
+    fs->ops->close(file);
+    return 0;
+}
+
+static void spoil_headers(struct world *w, uint64_t seed, char *story)
+{
+    struct spoiling s = {w, seed * 0x9E3779B97F4A7C15u + 77};
+    char path[300];
+    if (test_random(&s.state) % 3 > 0)
+        return;
+    say(story, " headers spoilt;");
+    snprintf(path, sizeof(path), "%s/journal", w->dir.path);
+    int r = sim_disk_fs(w->disk)->ops->list(sim_disk_fs(w->disk), path, spoil_header, &s);
+    assert_true(r == 0 || r == -ENOENT);
+    sim_disk_process_ended(w->disk);
+}
+
 static bool is_fine(int status, bool fails)
 {
     return status == 0 || status == SIM_EXIT_CUT || (status == SIM_EXIT_CLOSED && fails);
@@ -663,6 +706,7 @@ static const char *one_round(struct world *w, uint64_t seed, char *story, int *r
         if (!is_fine(*ret_status, notes->injected))
             return "the workload";
         end(w, &state, story);
+        spoil_headers(w, seed * 8 + life, story);
         if (test_random(&state) % 2) {
             bool fails = arrange(w, &state, 30, story);
             *ret_status = in_child(w, REOPEN, seed * 8 + life, 0, false);

@@ -89,7 +89,7 @@ static void replay(struct storage_shards *shards, uint8_t flags)
     struct storage_shards_report report = {0};
     if (open_input(NULL, "", 0, &journal.file) < 0)
         return;
-    if (storage_journal_head_read(journal.file, &head) == 0) {
+    if (storage_journal_head_read(journal.file, 0, &head) == 0) {
         journal.generation = head.generation;
         journal.seed = storage_shard_frame_seed(head.id, head.generation);
         uint64_t until = flags & NEWEST ? UINT64_MAX : input.len;
@@ -173,7 +173,9 @@ static size_t put_head(uint8_t *bytes, size_t len, bool segment)
     } else if (!segment && len >= STORAGE_JOURNAL_HEAD_BYTES) {
         struct kn_file *file;
         kn_assert(storage_memory_file_new(&file) == 0);
-        kn_assert(storage_journal_head_write(file, id, 1, 0, 0) == 0);
+        struct storage_journal_head first = {.generation = 1};
+        memcpy(first.id, id, sizeof(first.id));
+        kn_assert(storage_journal_head_write(file, 0, &first) == 0);
         uint64_t head = 0;
         kn_assert(file->fs->ops->size(file, &head) == 0 && head <= STORAGE_JOURNAL_HEAD_BYTES);
         kn_assert(kn_file_read_all(file, bytes, head, 0) == 0);

@@ -540,6 +540,7 @@ TEST(a_journal_that_is_lost_is_said_and_the_next_is_read)
     shard_disk.no_checkpoints = false;
     spoil(files.names[0], 30, 1);
     spoil(files.names[0], JOURNAL_COPY_AT + 30, 1);
+    spoil(files.names[0], KIB(256) + 30, 1);
     double said = damage("journal");
 
     shard_rig_open(&f);
@@ -692,10 +693,50 @@ TEST(records_at_the_very_end_of_a_journal_that_the_disk_refuses_are_no_torn_writ
     shard_rig_teardown(&f);
 }
 
-TEST(a_journal_whose_header_the_disk_refuses_is_said_and_set_aside)
+TEST(a_sick_sector_at_either_copy_of_a_header_costs_nothing)
+{
+    for (unsigned copy = 0; copy < 2; copy++) {
+        struct shard_rig f = closed_journal();
+        bool seen[RECORDS];
+        double said = damage("journal");
+        refuse(copy * MIB(1), copy * MIB(1) + 4096);
+
+        shard_rig_open(&f);
+
+        assert_int_equal(f.report.bad_frames, 0);
+        assert_true(damage("journal") == said);
+        assert_int_equal(read_all(&f, 100, seen), RECORDS);
+        wait_set_aside(&f);
+        get_well();
+        assert_int_equal(shard_rig_append(&f, RECORDS, 1), RECORDS);
+        shard_rig_reopen(&f);
+        assert_int_equal(f.report.bad_frames, 0);
+        shard_rig_teardown(&f);
+    }
+}
+
+/* Its size tells: a record's bytes may lie where a copy would. */
+TEST(a_journal_of_before_the_copy_is_read)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    assert_ok(truncate(files.names[0], MIB(1)));
+
+    shard_rig_open(&f);
+
+    assert_int_equal(f.report.bad_frames, 0);
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    assert_int_equal(shard_rig_append(&f, RECORDS, 1), RECORDS);
+    shard_rig_reopen(&f);
+    assert_int_equal(f.report.bad_frames, 0);
+    shard_rig_teardown(&f);
+}
+
+TEST(a_journal_whose_headers_are_both_gone_is_said_and_set_aside)
 {
     struct shard_rig f = closed_journal();
     double said = damage("journal");
+    spoil(files.names[0], MIB(1) + 30, 1);
     refuse(0, 4096);
 
     shard_rig_open(&f);
@@ -765,6 +806,8 @@ TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said),
            TEST_OF(a_start_passes_over_a_sector_of_a_journal_that_the_disk_refuses_and_says_so),
            TEST_OF(records_at_the_very_end_of_a_journal_that_the_disk_refuses_are_no_torn_write),
-           TEST_OF(a_journal_whose_header_the_disk_refuses_is_said_and_set_aside),
+           TEST_OF(a_sick_sector_at_either_copy_of_a_header_costs_nothing),
+           TEST_OF(a_journal_of_before_the_copy_is_read),
+           TEST_OF(a_journal_whose_headers_are_both_gone_is_said_and_set_aside),
            TEST_OF(what_the_disk_refuses_for_a_moment_costs_nothing),
            TEST_OF(a_start_on_a_disk_that_refuses_all_of_a_journal_ends_and_changes_nothing))

@@ -643,7 +643,7 @@ static void recycle_locked(struct storage_shards *shards, uint64_t generation)
         struct storage_journal *journal = &shards->journals[i];
         if (journal->state != STORAGE_JOURNAL_FULL || journal->generation > generation)
             continue;
-        bool again = !journal->broken && journal->capacity == shards->conf.journal_bytes;
+        bool again = !journal->broken && journal->copied;
         journal->state = again ? STORAGE_JOURNAL_FREE : STORAGE_JOURNAL_ABSENT;
     }
 }

@@ -47,6 +47,19 @@ int storage_held_remove(struct storage_shards *shards, unsigned slot)
     return fs->ops->sync_dir(fs, folder);
 }
 
+/* The header, twice, and a byte behind the copy's block. */
+static int write_heads(struct kn_file *file, const uint8_t id[16], uint64_t generation,
+                       uint64_t bytes)
+{
+    struct storage_journal_head head = {.generation = generation, .before_bytes = bytes};
+    uint64_t copy_at = storage_held_copy_at(bytes);
+    uint8_t zero = 0;
+    struct iovec end = {&zero, 1};
+    memcpy(head.id, id, sizeof(head.id));
+    int r = storage_journal_head_write(file, copy_at, &head);
+    return r < 0 ? r : kn_file_write_all(file, &end, 1, copy_at + STORAGE_JOURNAL_COPY_BYTES - 1);
+}
+
 int storage_held_write(struct storage_shards *shards, struct storage_shard *const *stuck,
                        size_t count, uint64_t generation, unsigned slot)
 {
@@ -65,7 +78,7 @@ int storage_held_write(struct storage_shards *shards, struct storage_shard *cons
     kn_random(id, sizeof(id));
     r = write_shards(file, stuck, count, generation, storage_shard_frame_seed(id, generation), &at);
     if (r == 0)
-        r = storage_journal_head_write(file, id, generation, 0, at);
+        r = write_heads(file, id, generation, at);
     if (r == 0)
         r = fs->ops->sync(file);
     fs->ops->close(file);

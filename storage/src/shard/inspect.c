@@ -18,7 +18,7 @@ int storage_shard_file_open(struct kn_fs *fs, const char *path, uint64_t place,
     r = f.file->fs->ops->size(f.file, &f.end);
     f.end -= kn_min_u64(place, f.end);
     if (r == 0)
-        r = place > 0 ? -ENODATA : storage_journal_head_read(f.file, &f.journal);
+        r = place > 0 ? -ENODATA : storage_journal_head_read(f.file, 0, &f.journal);
     f.is_journal = r == 0;
     if (r == 0)
         f.seed = storage_shard_frame_seed(f.journal.id, f.journal.generation);
@@ -26,6 +26,13 @@ int storage_shard_file_open(struct kn_fs *fs, const char *path, uint64_t place,
         r = storage_segment_head_read(f.file, place, &f.shard, f.id, &f.first);
         f.seed = storage_shard_frame_seed(f.id, f.first);
         f.at = STORAGE_SEGMENT_HEAD_BYTES;
+    }
+    if (r == -ENODATA && place == 0 && f.end > STORAGE_JOURNAL_COPY_BYTES) { /* by its copy */
+        r = storage_journal_head_read(f.file, f.end - STORAGE_JOURNAL_COPY_BYTES, &f.journal);
+        f.is_journal = r == 0;
+        f.at = STORAGE_JOURNAL_HEAD_BYTES;
+        if (r == 0)
+            f.seed = storage_shard_frame_seed(f.journal.id, f.journal.generation);
     }
     if (r < 0) {
         storage_shard_file_close(&f);

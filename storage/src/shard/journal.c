@@ -65,11 +65,17 @@ static int heads_decode(const uint8_t src[HEADS_BYTES], struct storage_journal_h
     return 0;
 }
 
-int storage_journal_head_read(struct kn_file *file, struct storage_journal_head *ret)
+int storage_journal_head_read(struct kn_file *file, uint64_t copy_at,
+                              struct storage_journal_head *ret)
 {
     uint8_t bytes[HEADS_BYTES];
     int r = kn_file_read_all(file, bytes, sizeof(bytes), 0);
-    return r < 0 ? r : heads_decode(bytes, ret);
+    if (r == 0)
+        r = heads_decode(bytes, ret);
+    if (r != -ENODATA || copy_at == 0)
+        return r;
+    r = kn_file_read_all(file, bytes, HEAD_BYTES, copy_at);
+    return r < 0 ? r : head_decode(bytes, ret);
 }
 
 bool storage_journal_lacks(const struct storage_journal_head *head, uint64_t done)
@@ -123,7 +129,7 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
     r = fs->ops->open(fs, path, KN_FS_WRITE | KN_FS_CREATE | KN_FS_EXCLUSIVE, &file);
     if (r < 0)
         return r;
-    r = write_zeros(file, shards->conf.journal_bytes);
+    r = write_zeros(file, shards->conf.journal_bytes + STORAGE_JOURNAL_COPY_BYTES);
     if (r == 0)
         r = fs->ops->sync_dir(fs, folder);
     if (r < 0) {
@@ -133,6 +139,7 @@ int storage_journal_make(struct storage_shards *shards, struct storage_journal *
     }
     journal->file = file;
     journal->capacity = shards->conf.journal_bytes;
+    journal->copied = true;
     journal->broken = journal->sick = false;
     return 0;
 }
@@ -164,29 +171,39 @@ int storage_journal_set_aside(struct storage_shards *shards, struct storage_jour
     return fs->ops->sync_dir(fs, folder);
 }
 
-int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
-                               uint64_t before_generation, uint64_t before_bytes)
+int storage_journal_head_write(struct kn_file *file, uint64_t copy_at,
+                               const struct storage_journal_head *head)
 {
-    struct storage_journal_head head = {.generation = generation,
-                                        .before_generation = before_generation,
-                                        .before_bytes = before_bytes};
     uint8_t bytes[HEADS_BYTES] = {0};
-    memcpy(head.id, id, sizeof(head.id));
-    head_encode(&head, bytes);
-    head_encode(&head, bytes + HEAD_COPY_AT);
-    struct iovec iov = {bytes, sizeof(bytes)};
-    return kn_file_write_all(file, &iov, 1, 0);
+    head_encode(head, bytes);
+    head_encode(head, bytes + HEAD_COPY_AT);
+    struct iovec iov = {bytes, sizeof(bytes)}, copy = {bytes, HEAD_BYTES};
+    int r = kn_file_write_all(file, &iov, 1, 0);
+    if (r == 0 && copy_at > 0)
+        r = kn_file_write_all(file, &copy, 1, copy_at);
+    return r;
+}
+
+static uint64_t place_of_copy(const struct storage_shards *shards,
+                              const struct storage_journal *journal)
+{
+    return journal->copied ? shards->conf.journal_bytes : 0;
 }
 
 int storage_journal_begin(struct storage_shards *shards, struct storage_journal *journal,
                           uint64_t generation)
 {
+    struct storage_journal_head head = {.generation = generation,
+                                        .before_generation = shards->before_generation,
+                                        .before_bytes = shards->before_bytes};
     journal->generation = generation;
     journal->tail = STORAGE_JOURNAL_HEAD_BYTES;
     kn_random(journal->id, sizeof(journal->id));
+    memcpy(head.id, journal->id, sizeof(head.id));
     journal->seed = storage_shard_frame_seed(journal->id, generation);
-    return storage_journal_head_write(journal->file, journal->id, generation,
-                                      shards->before_generation, shards->before_bytes);
+    if (journal->copied)
+        journal->capacity = shards->conf.journal_bytes; /* until then all that is there is read */
+    return storage_journal_head_write(journal->file, place_of_copy(shards, journal), &head);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -199,6 +216,16 @@ static int headless(struct storage_shards *shards, struct storage_journal *journ
     report->bad_bytes += journal->capacity;
     storage_shard_damaged(STORAGE_SHARD_IN_JOURNAL, NULL, 0, 0, journal->capacity);
     return storage_journal_set_aside(shards, journal);
+}
+
+/* Those of before the copy have frames up to the end of the file, where a record's bytes might look
+ * like one. They are read, and made anew before they are used again. */
+static int measure(struct storage_shards *shards, struct storage_journal *journal)
+{
+    int r = journal->file->fs->ops->size(journal->file, &journal->capacity);
+    journal->copied =
+        r == 0 && journal->capacity == shards->conf.journal_bytes + STORAGE_JOURNAL_COPY_BYTES;
+    return r;
 }
 
 /* A damaged header is that of a journal that has not been flushed yet: nothing in it counts. */
@@ -215,15 +242,16 @@ static int look(struct storage_shards *shards, struct storage_journal *journal,
         return r == -ENOENT ? 0 : r;
     r = fs->ops->settle(journal->file);
     if (r == 0)
-        r = fs->ops->size(journal->file, &journal->capacity);
+        r = measure(shards, journal);
     if (r < 0)
         return r;
     struct storage_patient patient;
     storage_patient_init(&patient, shards->storage, journal->file, path);
-    r = storage_journal_head_read(&patient.file, ret);
+    r = storage_journal_head_read(&patient.file, place_of_copy(shards, journal), ret);
     if (r == -ENODATA && storage_patient_gave_up(&patient, 0, HEADS_BYTES))
         return headless(shards, journal, report);
-    journal->broken = r == -ENODATA && journal->capacity != shards->conf.journal_bytes;
+    journal->sick = patient.refused > 0;
+    journal->broken = journal->sick || (r == -ENODATA && !journal->copied);
     if (r == 0) {
         journal->generation = ret->generation;
         memcpy(journal->id, ret->id, sizeof(ret->id));
@@ -284,7 +312,7 @@ static int replay_patiently(struct storage_shards *shards, struct storage_journa
     r = storage_journal_replay(shards, journal, until, each, report);
     journal->file = file;
     journal->patient = NULL;
-    journal->sick = patient.refused > 0;
+    journal->sick |= patient.refused > 0;
     journal->broken |= journal->sick;
     return r;
 }
@@ -323,8 +351,11 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
         struct storage_journal *journal = &shards->journals[i];
         *journal = (struct storage_journal){.slot = i};
         r = look(shards, journal, &heads[i], report);
-        journal->state =
-            journal->file && !journal->broken ? STORAGE_JOURNAL_FREE : STORAGE_JOURNAL_ABSENT;
+        if (r == 0 && journal->sick && heads[i].generation <= checkpointed)
+            r = storage_journal_set_aside(shards, journal); /* there is nothing to take from it */
+        journal->state = journal->file && journal->copied && !journal->broken
+                             ? STORAGE_JOURNAL_FREE
+                             : STORAGE_JOURNAL_ABSENT;
         shards->generation = kn_max_u64(shards->generation, heads[i].generation);
     }
     if (r == 0)
@@ -340,6 +371,24 @@ int storage_held_path(const struct storage_shards *shards, unsigned slot,
     int n =
         snprintf(dst, STORAGE_SHARD_PATH_BYTES, "%s/journal/held.%u", shards->storage->dir, slot);
     return n < 0 || n >= STORAGE_SHARD_PATH_BYTES ? -EMSGSIZE : 0;
+}
+
+uint64_t storage_held_copy_at(uint64_t bytes)
+{
+    uint64_t at = (bytes + STORAGE_JOURNAL_HEAD_BYTES - 1) / STORAGE_JOURNAL_HEAD_BYTES *
+                  STORAGE_JOURNAL_HEAD_BYTES;
+    return kn_max_u64(at, STORAGE_JOURNAL_COPY_BYTES);
+}
+
+/* A copy that does not lie where it belongs is a record's bytes, in a file of before the copy. */
+static int held_head(struct kn_file *file, uint64_t size, struct storage_journal_head *ret)
+{
+    int r = storage_journal_head_read(file, 0, ret);
+    if (r != -ENODATA || size < 2 * STORAGE_JOURNAL_COPY_BYTES)
+        return r;
+    uint64_t at = size - STORAGE_JOURNAL_COPY_BYTES;
+    r = storage_journal_head_read(file, at, ret);
+    return r == 0 && at != storage_held_copy_at(ret->before_bytes) ? -ENODATA : r;
 }
 
 /* Its header says how long it is, so what is missing is damage. Its batches are older than every
@@ -363,7 +412,7 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     held.patient = &patient;
     held.file = &patient.file;
     if (r == 0)
-        r = storage_journal_head_read(held.file, &head);
+        r = held_head(held.file, held.capacity, &head);
     if (r == 0) {
         held.seed = storage_shard_frame_seed(head.id, head.generation);
         r = storage_journal_replay(shards, &held, head.before_bytes, each, report);

@@ -23,6 +23,9 @@ enum {
     STORAGE_SHARD_BUCKETS = 4096,
     STORAGE_JOURNALS_MAX = 64,
     STORAGE_JOURNAL_HEAD_BYTES = 4096, /* frames begin here; the header is one sector */
+    /* Behind all frames, with the header once more at its beginning: in a block of its own, however
+     * large the disk's are. Its last byte tells that the disk reads at all (patient.h). */
+    STORAGE_JOURNAL_COPY_BYTES = 64 << 10,
     STORAGE_SHARD_PATH_BYTES = 4096,
 };
 
@@ -116,7 +119,8 @@ struct storage_journal {
     enum storage_journal_state state; /* guarded by shards.lock */
     unsigned slot;
     struct kn_file *file;
-    uint64_t capacity;
+    uint64_t capacity; /* where frames end */
+    bool copied;       /* behind them is room for the header once more */
     uint64_t generation;
     uint8_t id[16];
     uint32_t seed;
@@ -240,14 +244,17 @@ struct storage_journal_head {
     uint64_t generation;
     uint64_t before_generation, before_bytes; /* of the one before: 0, 0 when there is none */
 };
-/* -ENODATA: neither of its two copies counts. */
-int storage_journal_head_read(struct kn_file *file, struct storage_journal_head *ret) KN_MUSTUSE;
+/* copy_at: where it lies once more, 0: nowhere. -ENODATA: it counts nowhere. */
+int storage_journal_head_read(struct kn_file *file, uint64_t copy_at,
+                              struct storage_journal_head *ret) KN_MUSTUSE;
 /* The journal before it is missing: a start knows all up to `done`, and something in it counts.
  * (One whose first flush failed may be gone with its header, or not: the next one says that nothing
  * in it counts.) */
 bool storage_journal_lacks(const struct storage_journal_head *head, uint64_t done);
-int storage_journal_head_write(struct kn_file *file, const uint8_t id[16], uint64_t generation,
-                               uint64_t before_generation, uint64_t before_bytes) KN_MUSTUSE;
+int storage_journal_head_write(struct kn_file *file, uint64_t copy_at,
+                               const struct storage_journal_head *head) KN_MUSTUSE;
+/* Of a file of what is held with so many bytes of header and frames. */
+uint64_t storage_held_copy_at(uint64_t bytes);
 int storage_held_path(const struct storage_shards *shards, unsigned slot,
                       char dst[STORAGE_SHARD_PATH_BYTES]) KN_MUSTUSE;
 
