@@ -69,6 +69,7 @@ class Worker:
         self._over()
 
     def stop(self):
+        self.wait(lambda w: w.name, "ready to be stopped in order")
         self.process.send_signal(signal.SIGTERM)
         return self.finish()
 
