@@ -4,6 +4,7 @@ docs/devices.md."""
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 
@@ -13,6 +14,21 @@ import kinema
 def openssl(*args, cwd):
     done = subprocess.run(["openssl", *map(str, args)], cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def issue(folder, name, days=90):
+    """A certificate for this machine, over the pair that lay there before."""
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days,
+            "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "new.key",
+            "-out", "new.pem", cwd=folder)
+    os.replace(folder / "new.key", folder / "key.pem")
+    os.replace(folder / "new.pem", folder / "cert.pem")
+
+
+def shown(server, listener="api-tls"):
+    """The PEM of the certificate that a new connection is shown."""
+    host, port = server.endpoints[listener].split("//")[1].split(":")
+    return ssl.get_server_certificate((host, int(port)), timeout=30)
 
 
 class Authority:

@@ -8,9 +8,9 @@ import kinema
 import pytest
 import rtsp
 import rtsp_peer
+from certificates import issue, shown
 from rtsp_peer import Raw
 from test_54_rtsp import stored, units
-from test_85_operations import issue, shown
 
 
 @pytest.fixture(scope="module")

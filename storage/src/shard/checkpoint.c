@@ -201,20 +201,6 @@ static bool needs_shard_row(const struct storage_outgoing *out)
     return shard->sources_version != shard->sources_stored;
 }
 
-/* Without records of its own the row says what segments say. */
-static int raise_to_newest(struct storage_shards *shards, const struct storage_outgoing *out,
-                           struct storage_shard_row *row)
-{
-    struct storage_segment_row newest;
-    uint64_t version;
-    int r = out->any_records ? -ENOENT
-                             : storage_segment_row_at(shards->storage->meta, &out->shard->id,
-                                                      UINT64_MAX, &newest, &version);
-    if (r == 0)
-        storage_shard_row_raise(row, &newest);
-    return r == -ENOENT ? 0 : r;
-}
-
 static int add_shard_row(struct storage_shards *shards, struct slice *slice,
                          struct storage_outgoing *out, struct kn_buf *value)
 {
@@ -226,7 +212,10 @@ static int add_shard_row(struct storage_shards *shards, struct slice *slice,
         return r;
     free(old.sources);
     bool had = r == 0;
-    r = raise_to_newest(shards, out, &old);
+    /* Without records of its own it says what segments say. */
+    r = out->any_records
+            ? 0
+            : storage_shard_row_raise_to_newest(shards->storage->meta, &shard->id, &old);
     if (r < 0)
         return r;
     kn_lock_take(&shard->lock);

@@ -32,18 +32,6 @@ static uint64_t next_of(struct storage_shards *shards, const struct storage_id *
     return next;
 }
 
-/* Its row need not know of its newest segment. */
-static int raise_to_newest(struct storage_meta *meta, const struct storage_id *id,
-                           struct storage_shard_row *row)
-{
-    struct storage_segment_row newest;
-    uint64_t version;
-    int r = storage_segment_row_at(meta, id, UINT64_MAX, &newest, &version);
-    if (r == 0)
-        storage_shard_row_raise(row, &newest);
-    return r == -ENOENT ? 0 : r;
-}
-
 static int take_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
 {
     struct leap *leap = ctx;
@@ -58,7 +46,7 @@ static int take_row(void *ctx, struct kn_bytes key, struct kn_bytes value, uint6
     if (r < 0)
         return r;
     if (!row.closed)
-        r = raise_to_newest(leap->shards->storage->meta, &id, &row);
+        r = storage_shard_row_raise_to_newest(leap->shards->storage->meta, &id, &row);
     if (!row.closed && r == 0) {
         uint64_t next = kn_max_u64(next_of(leap->shards, &id), kn_max_u64(row.next, row.give));
         row.give = next + leap->shards->leap;

@@ -243,6 +243,17 @@ int storage_segment_row_at(struct storage_meta *meta, const struct storage_id *i
     return r;
 }
 
+int storage_shard_row_raise_to_newest(struct storage_meta *meta, const struct storage_id *shard,
+                                      struct storage_shard_row *row)
+{
+    struct storage_segment_row newest;
+    uint64_t version;
+    int r = storage_segment_row_at(meta, shard, UINT64_MAX, &newest, &version);
+    if (r == 0)
+        storage_shard_row_raise(row, &newest);
+    return r == -ENOENT ? 0 : r;
+}
+
 int storage_segment_row_oldest(struct storage_meta *meta, const struct storage_id *id,
                                struct storage_segment_row *ret)
 {

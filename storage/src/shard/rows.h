@@ -46,6 +46,9 @@ struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_
  * latter is written, and who removes that one last brings the shard's own up to it. */
 void storage_shard_row_raise(struct storage_shard_row *row,
                              const struct storage_segment_row *segment);
+/* The same where that row is still to be read; there may be none. */
+int storage_shard_row_raise_to_newest(struct storage_meta *meta, const struct storage_id *shard,
+                                      struct storage_shard_row *row) KN_MUSTUSE;
 int storage_shard_row_encode(const struct storage_shard_row *row, struct kn_buf *dst) KN_MUSTUSE;
 int storage_shard_row_decode(struct kn_bytes src, struct storage_shard_row *ret) KN_MUSTUSE;
 /* -ENOENT. */

@@ -91,9 +91,8 @@ struct storage_segment *storage_segments_find_ms(struct storage_shards *shards,
 {
     KN_LOCKED(&shards->segments_lock);
     size_t first = place_locked(shards, shard, 0), end = place_locked(shards, shard, UINT64_MAX);
-    size_t at =
-        KN_BISECT(i, first, end,
-                  shards->segments[i]->row.last_ms < ms); /* of the first that reaches so far */
+    /* The first that reaches so far. */
+    size_t at = KN_BISECT(i, first, end, shards->segments[i]->row.last_ms < ms);
     if (at == shards->segment_count)
         return NULL;
     struct storage_segment *s = shards->segments[at];

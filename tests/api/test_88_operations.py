@@ -16,24 +16,9 @@ import hls
 import kinema
 import media
 import mkv
-from certificates import Authority, ask, openssl
+from certificates import Authority, ask, issue, openssl, shown
 
 BUILD = pathlib.Path(os.environ.get("KINEMA_BUILD", pathlib.Path(kinema.BINARY).parent)).resolve()
-
-
-def issue(folder, name, days=90):
-    """A certificate for this machine, over the pair that lay there before."""
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days,
-            "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "new.key",
-            "-out", "new.pem", cwd=folder)
-    os.replace(folder / "new.key", folder / "key.pem")
-    os.replace(folder / "new.pem", folder / "cert.pem")
-
-
-def shown(server, listener="api-tls"):
-    """The PEM of the certificate that a new connection is shown."""
-    host, port = server.endpoints[listener].split("//")[1].split(":")
-    return ssl.get_server_certificate((host, int(port)), timeout=30)
 
 
 def speak(connection):
