@@ -200,6 +200,7 @@ class Bench:
         self.number, self.quick = number, quick
         self.stack = contextlib.ExitStack()
         self.parent = folder
+        self.keeps_folders = False  # set: data folders stay until all rounds of the row have ended
         self.kept = kept or self.folder()
 
     def __enter__(self):
@@ -210,6 +211,8 @@ class Bench:
 
     def folder(self):
         """A temporary folder on the file system that is measured."""
+        if self.keeps_folders:
+            return pathlib.Path(tempfile.mkdtemp(dir=self.kept))
         path = pathlib.Path(tempfile.mkdtemp(prefix="kinema-bench-", dir=self.parent))
         self.stack.callback(shutil.rmtree, path, ignore_errors=True)
         return path
