@@ -4,13 +4,17 @@
 #include "clock.h"
 #include "link.h"
 #include "message.h"
+#include "mikey.h"
 #include "rtcp.h"
 #include "rtp.h"
+#include "srtp.h"
 #include "url.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
+
+static const uint32_t own_ssrc = 0x4b494e45; /* of our receiver reports */
 
 enum {
     STREAMS_MAX = 3, /* as PutMedia takes tracks */
@@ -36,9 +40,11 @@ struct stream {
     struct camera_direct *direct;
     unsigned number, channel;
     char *control;
+    char *transport, *key_mgmt; /* of its SETUP; key_mgmt: our key, where a camera wants it */
     struct camera_rtp rtp;
-    unsigned mkv_number; /* 0: not in the header */
-    uint32_t report_ntp; /* middle of the last sender report's time */
+    struct camera_srtp *srtp; /* NULL: it is not encrypted */
+    unsigned mkv_number;      /* 0: not in the header */
+    uint32_t report_ntp;      /* middle of the last sender report's time */
     gint64 report_us;
 };
 
@@ -193,7 +199,8 @@ static void ask(struct camera_direct *d, const char *method, const char *url, co
 
 static void ask_step(struct camera_direct *d)
 {
-    char headers[160];
+    const struct stream *s = &d->streams[d->set_up];
+    char *headers;
     switch (d->step) {
     case OPTIONS:
         ask(d, "OPTIONS", d->url, "");
@@ -202,9 +209,10 @@ static void ask_step(struct camera_direct *d)
         ask(d, "DESCRIBE", d->url, "Accept: application/sdp\r\n");
         break;
     case SETUP:
-        g_snprintf(headers, sizeof headers, "Transport: RTP/AVP/TCP;unicast;interleaved=%u-%u\r\n",
-                   2 * d->set_up, 2 * d->set_up + 1);
-        ask(d, "SETUP", d->streams[d->set_up].control, headers);
+        headers = g_strdup_printf("Transport: %s;unicast;interleaved=%u-%u\r\n%s", s->transport,
+                                  2 * d->set_up, 2 * d->set_up + 1, s->key_mgmt);
+        ask(d, "SETUP", s->control, headers);
+        g_free(headers);
         break;
     case PLAY:
         ask(d, "PLAY", d->play_url, "Range: npt=0.000-\r\n");
@@ -242,7 +250,57 @@ static bool is_for_gstreamer(const struct camera_media *media)
     return false;
 }
 
-static void choose(struct camera_direct *d, const struct camera_media *media)
+/* The first key that we know. */
+static int key_of(const struct camera_media *media, struct camera_srtp_key *ret)
+{
+    int r = -ENOTSUP;
+    if (media->key_mgmt.len > 0)
+        return camera_mikey_read(media->key_mgmt, ret);
+    for (unsigned i = 0; r < 0 && i < media->crypto_count; i++)
+        r = camera_srtp_key_read(media->crypto[i], ret);
+    return r;
+}
+
+static bool can_open(const struct camera_media *media)
+{
+    struct camera_srtp_key key;
+    if (!media->secure)
+        return true;
+    struct camera_srtp *trial = key_of(media, &key) < 0 ? NULL : camera_srtp_new(&key, &key, 1);
+    camera_srtp_free(trial);
+    camera_srtp_key_wipe(&key);
+    return trial != NULL;
+}
+
+/* MIKEY lets each side tell its key (RFC 4567, 4.3). Without it RTSP has no word for ours, and the
+ * camera's is used both ways, as its stream and ours have numbers (SSRC) of their own. */
+static bool encrypt(struct stream *s, const struct camera_media *media)
+{
+    struct camera_srtp_key theirs, ours;
+    struct kn_buf header;
+    if (key_of(media, &theirs) < 0)
+        return false;
+    kn_buf_init(&header, CAMERA_MIKEY_BYTES_MAX);
+    ours = theirs;
+    if (media->key_mgmt.len > 0) {
+        camera_srtp_key_make(theirs.suite, &ours);
+        (void) kn_buf_printf(&header, "KeyMgmt: ");
+        camera_mikey_write(&ours, own_ssrc, s->control, g_get_real_time() / 1000, &header);
+        (void) kn_buf_printf(&header, "\r\n");
+    }
+    s->srtp = header.error ? NULL : camera_srtp_new(&theirs, &ours, own_ssrc);
+    if (s->srtp) {
+        g_free(s->key_mgmt);
+        s->key_mgmt = text_of(kn_buf_str(&header));
+    }
+    camera_srtp_wipe(&header);
+    camera_srtp_key_wipe(&theirs);
+    camera_srtp_key_wipe(&ours);
+    return s->srtp != NULL;
+}
+
+/* False: it is encrypted, and we cannot open it. */
+static bool choose(struct camera_direct *d, const struct camera_media *media)
 {
     static const struct camera_rtp_ops ops = {on_described, on_frame};
     struct stream *s = &d->streams[d->count];
@@ -257,11 +315,16 @@ static void choose(struct camera_direct *d, const struct camera_media *media)
         d->ops.to.left_out(d->ctx, kind, *encoding ? encoding : "?");
         g_free(kind);
         g_free(encoding);
-        return;
+        return true;
     }
     s->control = camera_url_control(d->base, media->control);
+    char *profile = media->secure ? text_of(media->profile) : g_strdup("RTP/AVP");
+    s->transport = g_strconcat(profile, "/TCP", NULL);
+    g_free(profile);
+    s->key_mgmt = g_strdup("");
     camera_clock_stream(&d->clock, s->number, s->rtp.hz);
     d->count++;
+    return !media->secure || encrypt(s, media);
 }
 
 static bool direct_can(const struct camera_sdp *sdp)
@@ -273,7 +336,7 @@ static bool direct_can(const struct camera_sdp *sdp)
         bool good = camera_rtp_init(&trial.rtp, &sdp->media[i], &ops, &trial) == 0;
         if (good)
             camera_rtp_done(&trial.rtp);
-        if (good ? sdp->media[i].secure : is_for_gstreamer(&sdp->media[i]))
+        if (good ? !can_open(&sdp->media[i]) : is_for_gstreamer(&sdp->media[i]))
             return false;
     }
     return true;
@@ -292,8 +355,12 @@ static void on_description(struct camera_direct *d, const struct rtsp_message *a
     }
     d->base = base.len > 0 ? text_of(base) : g_strdup(d->url);
     d->play_url = camera_url_control(d->base, sdp.control);
-    for (unsigned i = 0; i < sdp.count; i++)
-        choose(d, &sdp.media[i]);
+    for (unsigned i = 0; i < sdp.count; i++) {
+        if (!choose(d, &sdp.media[i])) { /* libsrtp had it before */
+            unable(d);
+            return;
+        }
+    }
     bool some = false;
     for (unsigned i = 0; i < d->count; i++)
         some |= d->streams[i].rtp.codec != CAMERA_METADATA;
@@ -416,28 +483,41 @@ static void on_interleaved(struct camera_direct *d, unsigned channel, struct kn_
 {
     for (unsigned i = 0; i < d->set_up; i++) {
         struct stream *s = &d->streams[i];
-        if (s->channel == channel)
-            camera_rtp_packet(&s->rtp, packet);
-        else if (s->channel + 1 == channel)
+        bool rtcp = s->channel + 1 == channel;
+        if ((s->channel != channel && !rtcp) ||
+            (s->srtp && camera_srtp_open(s->srtp, rtcp, packet, &packet) < 0))
+            continue;
+        if (rtcp)
             on_rtcp(s, packet);
+        else
+            camera_rtp_packet(&s->rtp, packet);
     }
 }
 
 /* A receiver report and its sender's name (RFC 3550, 6.4.2, 6.5). */
 static void report(struct camera_direct *d, const struct stream *s)
 {
-    uint8_t bytes[4 + 32 + 12] = {'$', 0, 0, 44, 0x81, 201, 0, 7};
-    bytes[1] = (uint8_t) (s->channel + 1);
-    kn_put_u32be(bytes + 8, 0x4b494e45); /* us */
-    kn_put_u32be(bytes + 12, s->rtp.ssrc);
-    kn_put_u32be(bytes + 20, (uint32_t) s->rtp.cycles << 16 | s->rtp.highest);
-    kn_put_u32be(bytes + 28, s->report_ntp);
+    enum {
+        REPORT_BYTES = 32,
+        NAME_BYTES = 12,
+    };
+    uint8_t bytes[REPORT_BYTES + NAME_BYTES + CAMERA_SRTP_ADDED_BYTES_MAX] = {0x81, 201, 0, 7};
+    uint8_t *name = bytes + REPORT_BYTES, head[4] = {'$', (uint8_t) (s->channel + 1)};
+    size_t len = REPORT_BYTES + NAME_BYTES;
+    kn_put_u32be(bytes + 4, own_ssrc);
+    kn_put_u32be(bytes + 8, s->rtp.ssrc);
+    kn_put_u32be(bytes + 16, (uint32_t) s->rtp.cycles << 16 | s->rtp.highest);
+    kn_put_u32be(bytes + 24, s->report_ntp);
     if (s->report_us)
-        kn_put_u32be(bytes + 32,
+        kn_put_u32be(bytes + 28,
                      (uint32_t) ((g_get_monotonic_time() - s->report_us) * 65536 / 1000000));
-    memcpy(bytes + 36, (const uint8_t[]){0x81, 202, 0, 2, 0x4b, 0x49, 0x4e, 0x45, 1, 1, 'k', 0},
-           12);
-    (void) kn_buf_append(camera_link_out(d->link), bytes, sizeof bytes);
+    memcpy(name, (const uint8_t[]){0x81, 202, 0, 2, 0, 0, 0, 0, 1, 1, 'k', 0}, NAME_BYTES);
+    kn_put_u32be(name + 4, own_ssrc);
+    if (s->srtp && camera_srtp_seal(s->srtp, bytes, &len) < 0)
+        return;
+    kn_put_u16be(head + 2, (uint16_t) len);
+    (void) kn_buf_append(camera_link_out(d->link), head, sizeof head);
+    (void) kn_buf_append(camera_link_out(d->link), bytes, len);
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -515,6 +595,12 @@ void camera_direct_check(struct camera_direct *d)
     gint64 now_us = g_get_monotonic_time();
     if (d->step == OVER)
         return;
+    for (unsigned i = 0; i < d->count; i++) {
+        if (d->streams[i].srtp && camera_srtp_is_strange(d->streams[i].srtp)) {
+            fail(d, CAMERA_BROKEN, "the camera's packets are not by the key that it has told");
+            return;
+        }
+    }
     if (now_us - d->heard_us > d->timeout_us) {
         fail(d, d->started ? CAMERA_STALLED : CAMERA_UNREACHABLE,
              d->started ? "the camera has stopped sending" : "the camera does not send");
@@ -552,7 +638,10 @@ void camera_direct_stop(struct camera_direct *d)
     let_held_go(d, false);
     for (unsigned i = 0; i < d->count; i++) {
         camera_rtp_done(&d->streams[i].rtp);
+        camera_srtp_free(d->streams[i].srtp);
         g_free(d->streams[i].control);
+        g_free(d->streams[i].transport);
+        g_free(d->streams[i].key_mgmt);
     }
     g_free(d->url);
     g_free(d->user);

@@ -14,16 +14,16 @@ static void set_static(struct camera_media *m)
 /* "video 0 RTP/AVP 96 97": the first payload type counts. */
 static bool read_media(struct kn_str value, struct camera_media *ret)
 {
-    struct kn_str port, profile, type;
+    struct kn_str port, type;
     uint64_t number;
     value = kn_str_cut(value, ' ', &ret->media);
     value = kn_str_cut(value, ' ', &port);
-    value = kn_str_cut(value, ' ', &profile);
+    value = kn_str_cut(value, ' ', &ret->profile);
     (void) kn_str_cut(value, ' ', &type);
-    if (!kn_str_starts_with(profile, KN_STR("RTP/")) || kn_str_to_u64(type, 127, &number) < 0)
+    if (!kn_str_starts_with(ret->profile, KN_STR("RTP/")) || kn_str_to_u64(type, 127, &number) < 0)
         return false;
     ret->payload_type = (unsigned) number;
-    ret->secure = kn_str_starts_with(profile, KN_STR("RTP/SAVP"));
+    ret->secure = kn_str_starts_with(ret->profile, KN_STR("RTP/SAVP"));
     set_static(ret);
     return true;
 }
@@ -57,6 +57,10 @@ static void read_attribute(struct kn_str value, struct camera_sdp *sdp, struct c
         read_rtpmap(of, m);
     } else if (m && kn_str_eq(name, KN_STR("fmtp")) && is_of(rest, m, &of)) {
         m->fmtp = of;
+    } else if (m && kn_str_eq(name, KN_STR("key-mgmt"))) {
+        m->key_mgmt = kn_str_trim(rest);
+    } else if (m && kn_str_eq(name, KN_STR("crypto")) && m->crypto_count < CAMERA_CRYPTO_MAX) {
+        m->crypto[m->crypto_count++] = kn_str_trim(rest);
     }
 }
 

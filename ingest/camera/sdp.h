@@ -8,13 +8,17 @@
 
 enum {
     CAMERA_MEDIA_MAX = 16, /* that are looked at; more are passed over */
+    CAMERA_CRYPTO_MAX = 4, /* likewise */
 };
 
 struct camera_media {
     struct kn_str media, encoding; /* "video", "H264" */
     struct kn_str fmtp, control;
-    unsigned payload_type, hz, channels; /* channels: 0, not said */
-    bool secure;                         /* RTP/SAVP and the like */
+    unsigned payload_type, hz, channels;               /* channels: 0, not said */
+    struct kn_str profile;                             /* "RTP/AVP" */
+    bool secure;                                       /* RTP/SAVP and the like */
+    struct kn_str key_mgmt, crypto[CAMERA_CRYPTO_MAX]; /* values of a=key-mgmt and a=crypto */
+    unsigned crypto_count;
 };
 
 struct camera_sdp {

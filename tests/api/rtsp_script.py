@@ -42,10 +42,12 @@ def document(number, bytes_least=0):
 
 class Camera:
     """documents: one each second picture, and some of them large; without them the stream is announced
-    and silent. .frames, .documents: the hashes of what was sent, as Matroska holds it."""
+    and silent. .frames, .documents: the hashes of what was sent, as Matroska holds it. crypto, seal: the
+    pictures' line of a=crypto, and what makes SRTP of a packet."""
 
-    def __init__(self, documents=True, pictures_end_after=None):
+    def __init__(self, documents=True, pictures_end_after=None, crypto=None, seal=lambda packet: packet):
         self.says, self.pictures_end_after = documents, pictures_end_after
+        self.crypto, self.seal = crypto, seal
         self.frames, self.documents = [], []
         self.sets, self.units = film()
         self.ended = threading.Event()
@@ -66,8 +68,9 @@ class Camera:
 
     def description(self):
         sets = ",".join(base64.b64encode(one).decode() for one in self.sets)
+        profile, crypto = ("SAVP", f"a=crypto:{self.crypto}\r\n") if self.crypto else ("AVP", "")
         return (f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=control:*\r\n"
-                f"m=video 0 RTP/AVP {VIDEO}\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:{VIDEO} H264/{HZ}\r\n"
+                f"m=video 0 RTP/{profile} {VIDEO}\r\n{crypto}c=IN IP4 0.0.0.0\r\na=rtpmap:{VIDEO} H264/{HZ}\r\n"
                 f"a=fmtp:{VIDEO} packetization-mode=1;sprop-parameter-sets={sets}\r\na=control:{VIDEO}\r\n"
                 f"m=application 0 RTP/AVP {METADATA}\r\nc=IN IP4 0.0.0.0\r\n"
                 f"a=rtpmap:{METADATA} vnd.onvif.metadata/{HZ}\r\na=control:{METADATA}\r\n").encode()
@@ -126,7 +129,7 @@ class Session:
         if channels:
             channel = int(channels.group(1))
             self.sends[kind] = lambda packet: self.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
-            return f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+            return f"{asked.split(';')[0]};unicast;interleaved={channel}-{channel + 1}"
         port = int(re.search(r"client_port=(\d+)", asked).group(1))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("127.0.0.1", 0))
@@ -140,8 +143,9 @@ class Session:
 
     def send(self, kind, ticks, payload, last):
         """One packet, with its head of RFC 3550, 5.1."""
-        self.sends[kind](struct.pack(">BBHII", 0x80, kind | (0x80 if last else 0), self.sequence[kind] & 0xffff,
-                                     ticks & 0xffffffff, SENDERS[kind]) + payload)
+        packet = struct.pack(">BBHII", 0x80, kind | (0x80 if last else 0), self.sequence[kind] & 0xffff,
+                             ticks & 0xffffffff, SENDERS[kind]) + payload
+        self.sends[kind](self.camera.seal(packet) if kind == VIDEO else packet)
         self.sequence[kind] += 1
 
     def picture(self, ticks, unit):

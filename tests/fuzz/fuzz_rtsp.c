@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a camera says and sends, as far as it is read by us. The first byte chooses: an RTSP message
- * with its challenges; or a session description up to the first NUL, and then packets, a byte of
- * length before each, for every stream of it; a length of 0 stands for 300 packets lost.
- * Whatever comes: no overrun, and frames are made of units whose lengths add up.
+ * with its challenges; or a session description with its keys up to the first NUL, and then
+ * packets, a byte of length before each, for every stream of it; a length of 0 stands for 300
+ * packets lost. Whatever comes: no overrun, and frames are made of units whose lengths add up.
  */
 #include "message.h"
+#include "mikey.h"
 #include "rtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -60,6 +61,21 @@ static void try_message(struct kn_bytes in)
     kn_buf_done(&out);
 }
 
+/* A key that is believed is as long as its suite wants. */
+static void try_keys(const struct camera_media *media)
+{
+    struct camera_srtp_key key;
+    int r = camera_mikey_read(media->key_mgmt, &key);
+    for (unsigned i = 0; i <= media->crypto_count; i++) {
+        kn_assert(r == 0
+                      ? key.len == camera_srtp_key_len(key.suite) + camera_srtp_salt_len(key.suite)
+                      : key.len == 0);
+        kn_assert(key.mki_len <= CAMERA_SRTP_MKI_BYTES_MAX);
+        if (i < media->crypto_count)
+            r = camera_srtp_key_read(media->crypto[i], &key);
+    }
+}
+
 static void send_all(struct stream *streams, unsigned count, struct kn_bytes in)
 {
     uint8_t packet[12 + 255];
@@ -91,6 +107,7 @@ static void try_session(struct kn_bytes in)
     unsigned count = 0;
     camera_sdp_read((struct kn_str){(const char *) in.ptr, text}, &sdp);
     for (unsigned i = 0; i < sdp.count && count < STREAMS_MAX; i++) {
+        try_keys(&sdp.media[i]);
         if (camera_rtp_init(&streams[count].rtp, &sdp.media[i], &ops, &streams[count]) == 0)
             count++;
     }

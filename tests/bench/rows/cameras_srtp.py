@@ -39,6 +39,11 @@ def cameras(bench, count, *options):
         process.wait()
 
 
+def rate(before, after):
+    """Frames a second that a camera gave: what it says is up to a second old, and both members alike."""
+    return (after["FrameCount"] - before["FrameCount"]) / (after["LastFrameTime"] - before["LastFrameTime"])
+
+
 def record(bench, count, seconds, *options, transport="AUTO"):
     with cameras(bench, count, *options) as port, bench.kinema() as server:
         bench.streams(server, count)
@@ -47,17 +52,17 @@ def record(bench, count, seconds, *options, transport="AUTO"):
                               Url=f"rtsp://127.0.0.1:{port}/camera-{number}")
         rtsp_cameras.wait_for("fragments of every camera", lambda: all(
             one["FragmentCount"] >= 2 for one in rtsp_cameras.listed(server)))
-        frames, before = rtsp_cameras.total(server, "FrameCount"), harness.tree_cpu_s(server.pid)
+        before, spent = rtsp_cameras.listed(server), harness.tree_cpu_s(server.pid)
         time.sleep(seconds)
-        spent = harness.tree_cpu_s(server.pid) - before
-        return spent, rtsp_cameras.total(server, "FrameCount") - frames
+        spent = harness.tree_cpu_s(server.pid) - spent
+        return spent, min(map(rate, before, rtsp_cameras.listed(server)))
 
 
 def measure(bench):
     count, seconds = (3, 3) if bench.quick else (12, 15)
-    (ours, taken), (peer, _) = bench.pair(lambda: record(bench, count, seconds, "--srtp"),
+    (ours, slowest), (peer, _) = bench.pair(lambda: record(bench, count, seconds, "--srtp"),
                                           lambda: record(bench, count, seconds))
     udp, _ = record(bench, count, seconds, transport="UDP")
     each = 100 / seconds / count
     return {"ours": each * ours, "peer": each * peer, "detail": {
-        "real_time_kept": int(taken >= 0.97 * 30 * count * seconds), "plain_udp_%": each * udp}}
+        "real_time_kept": int(slowest >= 0.97 * 30), "plain_udp_%": each * udp}}
