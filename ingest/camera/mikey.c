@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mikey.h"
 
+#include "sdp.h"
+
 #include <errno.h>
 
 #include "core/crypto.h"
@@ -263,7 +265,7 @@ int camera_mikey_read(struct kn_str key_mgmt, struct camera_srtp_key *ret)
     if (!kn_str_eq_nocase(protocol, KN_STR("mikey")))
         return -ENOTSUP;
     kn_buf_init(&message, CAMERA_MIKEY_BYTES_MAX);
-    int r = kn_base64_decode(data, false, &message);
+    int r = camera_base64(data, &message);
     r = r < 0 ? -EBADMSG : read_message(kn_buf_bytes(&message), ret);
     if (r < 0)
         camera_srtp_key_wipe(ret);

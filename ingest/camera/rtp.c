@@ -414,23 +414,15 @@ void camera_rtp_packet(struct camera_rtp *rtp, struct kn_bytes packet)
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
-/* Parameter sets of a=fmtp, with or without the padding of base64. */
 static void put_sprop(struct camera_rtp *rtp, struct kn_str list)
 {
     while (list.len > 0) {
         struct kn_str one;
-        struct kn_buf text, nal;
+        struct kn_buf nal;
         list = kn_str_cut(list, ',', &one);
-        while (one.len > 0 && one.ptr[one.len - 1] == '=')
-            one.len--;
-        kn_buf_init(&text, SPROP_BYTES_MAX);
         kn_buf_init(&nal, SPROP_BYTES_MAX);
-        (void) kn_buf_append_str(&text, one);
-        (void) kn_buf_append(&text, "===", (4 - one.len % 4) % 4);
-        if (text.error == 0 && kn_base64_decode(kn_buf_str(&text), false, &nal) == 0 &&
-            nal_look(rtp->sets.h265, kn_buf_bytes(&nal)).set)
+        if (camera_base64(one, &nal) == 0 && nal_look(rtp->sets.h265, kn_buf_bytes(&nal)).set)
             nal_sets_put(&rtp->sets, kn_buf_bytes(&nal));
-        kn_buf_done(&text);
         kn_buf_done(&nal);
     }
 }

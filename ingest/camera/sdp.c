@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sdp.h"
 
+#include "core/crypto.h"
+
 /* Payload types that need no a=rtpmap (RFC 3551, 6). */
 static void set_static(struct camera_media *m)
 {
@@ -84,6 +86,19 @@ void camera_sdp_read(struct kn_str text, struct camera_sdp *ret)
             read_attribute(kn_str_skip(line, 2), ret, media);
         }
     }
+}
+
+int camera_base64(struct kn_str text, struct kn_buf *dst)
+{
+    char tail[4] = {'=', '=', '=', '='};
+    while (text.len > 0 && text.ptr[text.len - 1] == '=')
+        text.len--;
+    size_t whole = text.len - text.len % 4, rest = text.len % 4;
+    int r = kn_base64_decode((struct kn_str){text.ptr, whole}, false, dst);
+    if (r < 0 || rest == 0)
+        return r;
+    memcpy(tail, text.ptr + whole, rest);
+    return kn_base64_decode((struct kn_str){tail, sizeof tail}, false, dst);
 }
 
 struct kn_str camera_fmtp(struct kn_str fmtp, struct kn_str name)

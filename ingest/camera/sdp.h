@@ -4,7 +4,7 @@
 #ifndef INGEST_CAMERA_SDP_H
 #define INGEST_CAMERA_SDP_H
 
-#include "core/bytes.h"
+#include "core/buf.h"
 
 enum {
     CAMERA_MEDIA_MAX = 16, /* that are looked at; more are passed over */
@@ -28,6 +28,9 @@ struct camera_sdp {
 };
 
 void camera_sdp_read(struct kn_str text, struct camera_sdp *ret);
+/* Appends what a text of base64 says, with its padding or without, as cameras write both. -EINVAL:
+ * it is none. */
+int camera_base64(struct kn_str text, struct kn_buf *dst) KN_MUSTUSE;
 /* A parameter of a=fmtp; an empty view if there is none. */
 struct kn_str camera_fmtp(struct kn_str fmtp, struct kn_str name);
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "srtp_key.h"
 
+#include "sdp.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 
 #include "core/crypto.h"
-
-enum {
-    KEY_TEXT_BYTES_MAX = 64
-};
 
 static const struct {
     struct kn_str name; /* RFC 4568, 6.2; RFC 6188, 4; RFC 7714, 14.1 */
@@ -63,23 +61,16 @@ static int read_suite(struct kn_str name, enum camera_srtp_suite *ret)
     return -ENOTSUP;
 }
 
-/* Key and salt in base64, with or without its padding. */
+/* Key and salt. */
 static int read_bytes(struct kn_str text, struct camera_srtp_key *ret)
 {
-    struct kn_buf padded, bytes;
+    struct kn_buf bytes;
     size_t len = (size_t) suites[ret->suite].key + suites[ret->suite].salt;
-    while (text.len > 0 && text.ptr[text.len - 1] == '=')
-        text.len--;
-    kn_buf_init(&padded, KEY_TEXT_BYTES_MAX);
     kn_buf_init(&bytes, CAMERA_SRTP_KEY_BYTES_MAX);
-    (void) kn_buf_append_str(&padded, text);
-    (void) kn_buf_append(&padded, "===", (4 - text.len % 4) % 4);
-    bool good = padded.error == 0 && kn_base64_decode(kn_buf_str(&padded), false, &bytes) == 0 &&
-                bytes.len == len;
+    bool good = camera_base64(text, &bytes) == 0 && bytes.len == len;
     if (good)
         memcpy(ret->bytes, bytes.ptr, len);
     ret->len = good ? len : 0;
-    camera_srtp_wipe(&padded);
     camera_srtp_wipe(&bytes);
     return good ? 0 : -EBADMSG;
 }
