@@ -136,6 +136,12 @@ static void reap(struct probe *probe, int64_t now_ns, bool by_force)
         snprintf(probe->end, sizeof probe->end, "its process said nothing that can be read");
 }
 
+static void let_go(struct probe *probe)
+{
+    *probe->id = '\0';
+    kn_buf_done(&probe->said);
+}
+
 /* Takes what it has said so far; lets go of what has long ended. */
 static void look_after_locked(struct ingest_probes *probes, struct probe *probe)
 {
@@ -147,10 +153,8 @@ static void look_after_locked(struct ingest_probes *probes, struct probe *probe)
     bool waits = n < 0 && (errno == EAGAIN || errno == EINTR);
     if (probe->pid && (!waits || now_ns - probe->started_ns > seconds_ns(TIMEOUT_S)))
         reap(probe, now_ns, waits);
-    if (*probe->id && !probe->pid && now_ns - probe->ended_ns > seconds_ns(KEPT_S)) {
-        *probe->id = '\0';
-        kn_buf_done(&probe->said);
-    }
+    if (*probe->id && !probe->pid && now_ns - probe->ended_ns > seconds_ns(KEPT_S))
+        let_go(probe);
 }
 
 /* --- asked ------------------------------------------------------------------------------------ */
@@ -226,23 +230,41 @@ static void answer(const struct probe *probe, struct kn_buf *dst)
     kn_json_object_end(&w);
 }
 
-int ingest_probes_read(struct ingest_probes *probes, struct kn_str id, struct kn_str owner,
-                       struct kn_buf *dst)
+/* NULL: there is none, or it is another one's. */
+static struct probe *find_locked(struct ingest_probes *probes, struct kn_str id,
+                                 struct kn_str owner)
 {
-    KN_LOCKED(&probes->lock);
     for (size_t i = 0; i < SLOTS && id.len > 0; i++) {
         struct probe *probe = &probes->slots[i];
         if (!kn_str_eq(kn_str_from(probe->id), id) || !kn_str_eq(kn_str_from(probe->owner), owner))
             continue;
         look_after_locked(probes, probe);
-        if (probe->pid)
-            return -EAGAIN;
-        if (!*probe->id)
-            break;
-        answer(probe, dst);
-        return dst->error;
+        return *probe->id ? probe : NULL;
     }
-    return -ENOENT;
+    return NULL;
+}
+
+int ingest_probes_read(struct ingest_probes *probes, struct kn_str id, struct kn_str owner,
+                       struct kn_buf *dst)
+{
+    KN_LOCKED(&probes->lock);
+    const struct probe *probe = find_locked(probes, id, owner);
+    if (!probe || probe->pid)
+        return probe ? -EAGAIN : -ENOENT;
+    answer(probe, dst);
+    return dst->error;
+}
+
+int ingest_probes_cancel(struct ingest_probes *probes, struct kn_str id, struct kn_str owner)
+{
+    KN_LOCKED(&probes->lock);
+    struct probe *probe = find_locked(probes, id, owner);
+    if (!probe)
+        return -ENOENT;
+    if (probe->pid)
+        reap(probe, kn_mono_ns(probes->clock), true);
+    let_go(probe);
+    return 0;
 }
 
 int ingest_probe_start(struct ingest *ingest, struct kn_str name,
@@ -267,6 +289,11 @@ int ingest_probe_read(struct ingest *ingest, struct kn_str id, struct kn_str own
                       struct kn_buf *dst)
 {
     return ingest_probes_read(ingest->probes, id, owner, dst);
+}
+
+int ingest_probe_cancel(struct ingest *ingest, struct kn_str id, struct kn_str owner)
+{
+    return ingest_probes_cancel(ingest->probes, id, owner);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ export class CameraForm {
     this.form.onsubmit = event => { event.preventDefault(); this.submit(); };
     this.look.onclick = () => this.probe();
     at('#camera-close').onclick = () => dialog.close();
-    dialog.onclose = () => { this.turn++; this.form.reset(); };
+    dialog.onclose = () => { this.turn++; this.form.reset(); this.cancel(); };
   }
 
   // now: as the server says the stream's camera; none: a new one
@@ -130,6 +130,12 @@ export class CameraForm {
     this.result.removeAttribute('aria-busy');
   }
 
+  // Whoever has closed the dialog waits for nothing; four may be looked at at once.
+  cancel() {
+    if (this.probing) this.ask(`/kinema/v1/probes/${this.probing}/cancel`, {}).catch(() => {});
+    this.probing = undefined;
+  }
+
   async probe() {
     if (!this.form.url.reportValidity()) return;
     const turn = ++this.turn;
@@ -141,12 +147,15 @@ export class CameraForm {
       make('p', {}, 'The server connects to it, and watches for a few seconds.'), make('div', {class: 'progress'})));
     try {
       const {probe, seconds} = await this.ask('/kinema/v1/probes', {stream: this.form.name.value.trim(), ...this.wish()});
+      this.probing = probe;
+      if (turn !== this.turn) this.cancel();
       let result;
       do {
         await new Promise(done => { setTimeout(done, ASK_MS); });
         if (turn !== this.turn) return;
         result = await this.ask(`/kinema/v1/probes/${probe}`);
       } while (result.looking);
+      this.probing = undefined;
       if (turn === this.turn) this.result.replaceChildren(found(result, seconds));
     } catch (error) {
       if (turn !== this.turn) return;

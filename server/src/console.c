@@ -51,6 +51,7 @@ static const struct console_route routes[] = {
      CHANGES                                                                                           },
     {"POST", "/kinema/v1/probes",                  CONSOLE_LOGIN,    console_run_probe_start,   READS  },
     {"GET",  "/kinema/v1/probes/*",                CONSOLE_LOGIN,    console_run_probe,         READS  },
+    {"POST", "/kinema/v1/probes/*/cancel",         CONSOLE_LOGIN,    console_run_probe_cancel,  READS  },
     {"GET",  "/kinema/v1/data-streams",            CONSOLE_LOGIN,    console_run_data_streams,  READS  },
     {"GET",  "/kinema/v1/data-streams/*",          CONSOLE_LOGIN,    console_run_data_stream,   READS  },
     {"GET",  "/kinema/v1/data-streams/*/records",  CONSOLE_LOGIN,    console_run_data_records,  READS  },

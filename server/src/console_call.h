@@ -102,6 +102,7 @@ void console_run_camera_set(struct console_call *call);
 void console_run_camera_remove(struct console_call *call);
 void console_run_probe_start(struct console_call *call);
 void console_run_probe(struct console_call *call);
+void console_run_probe_cancel(struct console_call *call);
 
 /* console_data.c */
 void console_run_data_streams(struct console_call *call);

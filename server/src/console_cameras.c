@@ -231,3 +231,14 @@ void console_run_probe(struct console_call *call)
         console_fail(call, 404, "no_such_probe", "what was found is kept for a minute");
     }
 }
+
+void console_run_probe_cancel(struct console_call *call)
+{
+    struct ingest *ingest = call->console->conf.ingest;
+    if (!ingest || ingest_probe_cancel(ingest, call->name, caller_of(call)) < 0) {
+        console_fail(call, 404, "no_such_probe", "it is not there any more");
+        return;
+    }
+    kn_json_object_begin(&call->json);
+    kn_json_object_end(&call->json);
+}

@@ -201,3 +201,23 @@ def test_few_cameras_are_looked_at_at_once_and_no_process_outlives_the_server(ma
         assert b"geheim" not in command and b"rtsp:" not in command, "anybody may read it"
     server.stop()
     assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def test_a_look_that_nobody_waits_for_gives_its_place_back(make_server, mute):
+    server = make_server()
+    browser, other = Browser(server), Browser(server)
+    assert browser.login(server.key)[0] == 200
+    assert other.login(server.create_key("--allow", "*"))[0] == 200
+    looks = []
+    for _ in range(PROBES_AT_ONCE):
+        status, body = browser.post("/kinema/v1/probes", {"url": mute})
+        assert status == 200
+        looks.append(body["probe"])
+    assert browser.post("/kinema/v1/probes", {"url": mute})[0] == 429
+    assert other.post(f"/kinema/v1/probes/{looks[0]}/cancel", {})[0] == 404, "it is another one's"
+    assert len(rtsp.child_of(server)) == PROBES_AT_ONCE
+    assert browser.post(f"/kinema/v1/probes/{looks[0]}/cancel", {}) == (200, {})
+    assert len(rtsp.child_of(server)) == PROBES_AT_ONCE - 1
+    assert browser.get(f"/kinema/v1/probes/{looks[0]}")[0] == 404
+    assert browser.post(f"/kinema/v1/probes/{looks[0]}/cancel", {})[0] == 404
+    assert browser.post("/kinema/v1/probes", {"url": mute})[0] == 200

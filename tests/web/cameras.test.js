@@ -89,3 +89,16 @@ test('it is removed with a second click, and what was recorded stays', async () 
   assert.match(await page.textContent('#facts'), /Recorded since/);
   assert.deepEqual(page.problems, []);
 });
+
+test('a look ends when nobody waits for it any more', async () => {
+  await page.goto(base);
+  await page.click('#camera-add:not([hidden])');
+  await page.fill(form('name'), `${stream}-2`);
+  await page.fill(form('url'), url);
+  const begun = page.waitForResponse(answer => answer.url().endsWith('/probes'));
+  const ended = page.waitForResponse(answer => answer.url().endsWith('/cancel'));
+  await page.click('#camera-look');
+  assert.equal((await begun).status(), 200);
+  await page.click('#camera-close');
+  assert.equal((await ended).status(), 200);
+});

@@ -49,5 +49,8 @@ int ingest_probe_start(struct ingest *ingest, struct kn_str stream,
 /* -EAGAIN: it still looks; -ENOENT; otherwise dst is what it found, one JSON object. */
 int ingest_probe_read(struct ingest *ingest, struct kn_str id, struct kn_str owner,
                       struct kn_buf *dst) KN_MUSTUSE;
+/* Nobody waits for it any more: its process is ended and its place free when this returns. -ENOENT.
+ */
+int ingest_probe_cancel(struct ingest *ingest, struct kn_str id, struct kn_str owner) KN_MUSTUSE;
 
 #endif
