@@ -66,14 +66,19 @@ static int group_all(struct datastream_put *put, struct datastream_settings *set
                      const struct datastream_PutRecordsRequestEntry *entries)
 {
     struct grouping g = {.map = map, .is_spread = settings->spread};
+    struct datastream_hash *hashes = kn_arena_alloc(put->call->arena, put->count * sizeof(*hashes));
+    if (!hashes)
+        return -ENOMEM;
     if (g.is_spread)
         kn_random_name(&g.spread, sizeof(g.spread));
     for (size_t i = 0; i < put->count; i++) {
-        struct datastream_hash hash;
-        int r = hash_of(&g, put->call, &entries[i], &hash);
+        int r = hash_of(&g, put->call, &entries[i], &hashes[i]);
         if (r < 0)
             return r;
-        put->group_of[i] = group_for(put, &g, datastream_shard_map_route(map, hash));
+        datastream_shard_map_fetch(map, hashes[i]);
+    }
+    for (size_t i = 0; i < put->count; i++) {
+        put->group_of[i] = group_for(put, &g, datastream_shard_map_route(map, hashes[i]));
         struct datastream_put_group *group = &put->groups[put->group_of[i]];
         group->count++;
         group->bytes += entries[i].PartitionKey.len + entries[i].Data.len;

@@ -56,13 +56,18 @@ static bool begins_by(const struct datastream_shard_map *map, size_t at,
     return datastream_hash_cmp(map->rows[map->open[at]].range.start, hash) <= 0;
 }
 
+/* Ranges are mostly even, so that the place in `open` follows from the key. */
+static size_t guess_for(const struct datastream_shard_map *map, struct datastream_hash hash)
+{
+    return (size_t) ((hash.high >> 32) * map->open_count >> 32);
+}
+
 /* Where in `open` the shard is that owns the hash key: the last one that starts at it or before.
- * Ranges are mostly even, so that the place follows from the key: two looks in place of fourteen at
- * ten thousand shards. */
+ * With a good guess two looks in place of fourteen at ten thousand shards. */
 static size_t route(const struct datastream_shard_map *map, struct datastream_hash hash)
 {
     size_t low = 0, high = map->open_count;
-    size_t guess = (size_t) ((hash.high >> 32) * map->open_count >> 32);
+    size_t guess = guess_for(map, hash);
     if (begins_by(map, guess, hash)) {
         low = guess;
         if (guess + 1 < high && !begins_by(map, guess + 1, hash))
@@ -87,6 +92,15 @@ const struct datastream_shard *datastream_shard_map_route(const struct datastrea
 {
     kn_assert(map->open_count > 0);
     return &map->rows[map->open[route(map, hash)]];
+}
+
+void datastream_shard_map_fetch(const struct datastream_shard_map *map, struct datastream_hash hash)
+{
+    kn_assert(map->open_count > 0);
+    size_t guess = guess_for(map, hash);
+    size_t next = guess + 1 < map->open_count ? guess + 1 : guess; /* it is looked at too */
+    __builtin_prefetch(&map->rows[map->open[guess]].range.start);
+    __builtin_prefetch(&map->rows[map->open[next]].range.start);
 }
 
 /* -1: none */

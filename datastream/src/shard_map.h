@@ -39,6 +39,9 @@ void datastream_shard_map_done(struct datastream_shard_map *map); /* accepts a z
 int datastream_shard_map_even(uint32_t count, int64_t now_ms, struct datastream_shard_map *ret)
     KN_MUSTUSE;
 
+/* The hash key is asked for soon: its shard comes from memory meanwhile. */
+void datastream_shard_map_fetch(const struct datastream_shard_map *map,
+                                struct datastream_hash hash);
 /* The open shard that owns the hash key. Never NULL for a map that has shards. */
 const struct datastream_shard *datastream_shard_map_route(const struct datastream_shard_map *map,
                                                           struct datastream_hash hash);
