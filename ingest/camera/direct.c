@@ -501,9 +501,9 @@ static void report(struct camera_direct *d, const struct stream *s)
         REPORT_BYTES = 32,
         NAME_BYTES = 12,
     };
-    uint8_t bytes[REPORT_BYTES + NAME_BYTES + CAMERA_SRTP_ADDED_BYTES_MAX] = {0x81, 201, 0, 7};
+    uint8_t bytes[REPORT_BYTES + NAME_BYTES] = {0x81, 201, 0, 7};
     uint8_t *name = bytes + REPORT_BYTES, head[4] = {'$', (uint8_t) (s->channel + 1)};
-    size_t len = REPORT_BYTES + NAME_BYTES;
+    struct kn_bytes packet = {bytes, sizeof bytes};
     kn_put_u32be(bytes + 4, own_ssrc);
     kn_put_u32be(bytes + 8, s->rtp.ssrc);
     kn_put_u32be(bytes + 16, (uint32_t) s->rtp.cycles << 16 | s->rtp.highest);
@@ -513,11 +513,11 @@ static void report(struct camera_direct *d, const struct stream *s)
                      (uint32_t) ((g_get_monotonic_time() - s->report_us) * 65536 / 1000000));
     memcpy(name, (const uint8_t[]){0x81, 202, 0, 2, 0, 0, 0, 0, 1, 1, 'k', 0}, NAME_BYTES);
     kn_put_u32be(name + 4, own_ssrc);
-    if (s->srtp && camera_srtp_seal(s->srtp, bytes, &len) < 0)
+    if (s->srtp && camera_srtp_seal(s->srtp, packet, &packet) < 0)
         return;
-    kn_put_u16be(head + 2, (uint16_t) len);
+    kn_put_u16be(head + 2, (uint16_t) packet.len);
     (void) kn_buf_append(camera_link_out(d->link), head, sizeof head);
-    (void) kn_buf_append(camera_link_out(d->link), bytes, len);
+    (void) kn_buf_append(camera_link_out(d->link), packet.ptr, packet.len);
 }
 
 /* --- the connection --------------------------------------------------------------------------- */

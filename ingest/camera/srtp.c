@@ -10,6 +10,7 @@
 
 enum {
     PACKET_BYTES_MAX = 65535, /* interleaved in RTSP, as over UDP */
+    ADDED_BYTES_MAX = SRTP_MAX_TRAILER_LEN + 4,
     RTP_HEAD_BYTES = 12,
     RTCP_HEAD_BYTES = 8,
     REPLAY_WINDOW = 1024, /* packets */
@@ -166,13 +167,17 @@ int camera_srtp_open(struct camera_srtp *srtp, bool rtcp, struct kn_bytes packet
     return 0;
 }
 
-int camera_srtp_seal(struct camera_srtp *srtp, uint8_t *packet, size_t *len)
+int camera_srtp_seal(struct camera_srtp *srtp, struct kn_bytes packet, struct kn_bytes *ret)
 {
-    int n = (int) *len;
-    if (srtp_protect_rtcp_mki(srtp->out, packet, &n, srtp->ours.mki_len > 0, 0) !=
+    int len = (int) packet.len;
+    kn_buf_clear(&srtp->packet);
+    if (kn_buf_append(&srtp->packet, packet.ptr, packet.len) < 0 ||
+        kn_buf_reserve(&srtp->packet, ADDED_BYTES_MAX) < 0)
+        return -EMSGSIZE;
+    if (srtp_protect_rtcp_mki(srtp->out, srtp->packet.ptr, &len, srtp->ours.mki_len > 0, 0) !=
         srtp_err_status_ok)
         return -EBADMSG;
-    *len = (size_t) n;
+    *ret = (struct kn_bytes){srtp->packet.ptr, (size_t) len};
     return 0;
 }
 

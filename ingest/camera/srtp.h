@@ -8,10 +8,6 @@
 
 #include "srtp_key.h"
 
-enum {
-    CAMERA_SRTP_ADDED_BYTES_MAX = 32 + CAMERA_SRTP_MKI_BYTES_MAX /* to a packet that is sealed */
-};
-
 struct camera_srtp;
 /* theirs opens what comes, ours seals what is sent under ssrc. NULL: libsrtp refuses them. The keys
  * are copied. */
@@ -22,8 +18,9 @@ void camera_srtp_free(struct camera_srtp *srtp);
  * by who has the key, came before, or is none. */
 int camera_srtp_open(struct camera_srtp *srtp, bool rtcp, struct kn_bytes packet,
                      struct kn_bytes *ret) KN_MUSTUSE;
-/* Of RTCP, in its place, which has room for CAMERA_SRTP_ADDED_BYTES_MAX more. */
-int camera_srtp_seal(struct camera_srtp *srtp, uint8_t *packet, size_t *len) KN_MUSTUSE;
+/* A packet of RTCP as it is sent; ret likewise. */
+int camera_srtp_seal(struct camera_srtp *srtp, struct kn_bytes packet, struct kn_bytes *ret)
+    KN_MUSTUSE;
 /* Packets have come, and not one was by who has the key. */
 bool camera_srtp_is_strange(const struct camera_srtp *srtp);
 

@@ -325,20 +325,21 @@ TEST(reports_are_sealed_and_opened_in_every_suite)
 {
     for (unsigned suite = 0; suite < CAMERA_SRTP_SUITES; suite++) {
         struct camera c;
-        struct kn_bytes opened;
-        uint8_t report[32 + CAMERA_SRTP_ADDED_BYTES_MAX] = {0x81, 201, 0, 7, 0, 0, 0, 1}, plain[32];
-        size_t len = sizeof plain;
+        struct kn_bytes sealed, opened;
+        const uint8_t report[32] = {0x81, 201, 0, 7, 0, 0, 0, 1};
+        uint8_t sent[32 + 64];
         camera_init(&c, (enum camera_srtp_suite) suite, 1);
-        memcpy(plain, report, sizeof plain);
-        assert_ok(camera_srtp_seal(c.opens, report, &len));
-        assert_true(len > sizeof plain && len <= sizeof report);
-        assert_memory_not_equal(report + 8, plain + 8, sizeof plain - 8);
-        assert_ok(camera_srtp_open(c.seals, true, (struct kn_bytes){report, len}, &opened));
-        assert_int_equal(opened.len, sizeof plain);
-        assert_memory_equal(opened.ptr, plain, sizeof plain);
-        report[9] ^= 1;
-        assert_int_equal(camera_srtp_open(c.seals, true, (struct kn_bytes){report, len}, &opened),
-                         -EBADMSG);
+        assert_ok(camera_srtp_seal(c.opens, (struct kn_bytes){report, sizeof report}, &sealed));
+        assert_true(sealed.len > sizeof report && sealed.len <= sizeof sent);
+        assert_memory_not_equal(sealed.ptr + 8, report + 8, sizeof report - 8);
+        memcpy(sent, sealed.ptr, sealed.len);
+        assert_ok(camera_srtp_open(c.seals, true, sealed, &opened));
+        assert_int_equal(opened.len, sizeof report);
+        assert_memory_equal(opened.ptr, report, sizeof report);
+        sent[9] ^= 1;
+        assert_int_equal(
+            camera_srtp_open(c.seals, true, (struct kn_bytes){sent, sealed.len}, &opened),
+            -EBADMSG);
         camera_done(&c);
     }
 }
