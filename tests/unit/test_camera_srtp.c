@@ -182,6 +182,16 @@ static void camera_done(struct camera *c)
         assert_int_equal(srtp_dealloc(c->out), srtp_err_status_ok);
 }
 
+/* As RFC 4568, 6188 and 7714 name them; what is tested has a table of its own. */
+static void (*const rtp_policies[CAMERA_SRTP_SUITES])(srtp_crypto_policy_t *) = {
+    [CAMERA_SRTP_AES_CM_128_80] = srtp_crypto_policy_set_rtp_default,
+    [CAMERA_SRTP_AES_CM_128_32] = srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32,
+    [CAMERA_SRTP_AES_CM_256_80] = srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80,
+    [CAMERA_SRTP_AES_CM_256_32] = srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32,
+    [CAMERA_SRTP_AES_GCM_128] = srtp_crypto_policy_set_aes_gcm_128_16_auth,
+    [CAMERA_SRTP_AES_GCM_256] = srtp_crypto_policy_set_aes_gcm_256_16_auth,
+};
+
 /* What seals RTP; it has begun anew so often before. */
 static void camera_sends(struct camera *c, uint32_t rolled_over)
 {
@@ -191,7 +201,7 @@ static void camera_sends(struct camera *c, uint32_t rolled_over)
         .ssrc = {ssrc_specific, SSRC},
           .window_size = 128
     };
-    srtp_crypto_policy_set_rtp_default(&policy.rtp);
+    rtp_policies[c->key.suite](&policy.rtp);
     srtp_crypto_policy_set_rtcp_default(&policy.rtcp);
     policy.keys = &masters;
     policy.num_master_keys = 1;
@@ -254,6 +264,26 @@ TEST(packets_are_opened_and_what_is_changed_or_comes_twice_is_not)
         assert_int_equal(open_it(&c, &opened), -EBADMSG);
     assert_false(camera_srtp_is_strange(c.opens));
     camera_done(&c);
+}
+
+TEST(packets_are_opened_in_every_suite)
+{
+    static const size_t tags[CAMERA_SRTP_SUITES] = {10, 4, 10, 4, 16, 16};
+    for (unsigned suite = 0; suite < CAMERA_SRTP_SUITES; suite++) {
+        struct camera c;
+        struct kn_bytes opened;
+        camera_init(&c, (enum camera_srtp_suite) suite, 65530);
+        camera_sends(&c, 0);
+        for (unsigned i = 0; i < 20; i++) {
+            seal(&c);
+            assert_int_equal(c.len, PACKET_BYTES + tags[suite]);
+            c.packet[30] ^= 1;
+            assert_int_equal(open_it(&c, &opened), -EBADMSG);
+            c.packet[30] ^= 1;
+            assert_opens(&c);
+        }
+        camera_done(&c);
+    }
 }
 
 TEST(numbers_begin_anew_again_and_again)
@@ -350,6 +380,7 @@ TESTS_MAIN(TEST_OF(a_key_of_a_crypto_line_is_read),
            TEST_OF(a_mikey_message_that_is_cut_or_of_another_kind_is_refused),
            TEST_OF(what_we_tell_is_read_back), TEST_OF(openssl_is_believed),
            TEST_OF(packets_are_opened_and_what_is_changed_or_comes_twice_is_not),
-           TEST_OF(numbers_begin_anew_again_and_again), TEST_OF(a_camera_is_joined_late),
-           TEST_OF(packets_may_name_their_key), TEST_OF(another_key_opens_nothing_and_that_is_seen),
+           TEST_OF(packets_are_opened_in_every_suite), TEST_OF(numbers_begin_anew_again_and_again),
+           TEST_OF(a_camera_is_joined_late), TEST_OF(packets_may_name_their_key),
+           TEST_OF(another_key_opens_nothing_and_that_is_seen),
            TEST_OF(reports_are_sealed_and_opened_in_every_suite))
