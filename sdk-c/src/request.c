@@ -277,6 +277,10 @@ static void set_up_put(struct kinema_producer *p, const struct kinema_credential
     (void) curl_easy_setopt(p->easy, CURLOPT_READFUNCTION, send_media);
     (void) curl_easy_setopt(p->easy, CURLOPT_READDATA, p);
     (void) curl_easy_setopt(p->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long) UPLOAD_BYTES);
+    /* The service may be closing one that it was called over before, and a body that is made as it
+     * is sent cannot be sent twice. */
+    (void) curl_easy_setopt(p->easy, CURLOPT_FRESH_CONNECT, 1L);
+    (void) curl_easy_setopt(p->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 static int set_up(struct kinema_producer *p, enum call call, const char *url,

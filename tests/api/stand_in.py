@@ -86,10 +86,11 @@ class Upload:
 
 class StandIn:
     """behaviours: one for each PutMedia connection in turn, then `kept` for ever. Each is called with
-    this and the Upload, and raises Gone to cut the connection."""
+    this and the Upload, and raises Gone to cut the connection. hold: a connection stays open behind a
+    control call for more of them, and is gone as soon as a PutMedia comes over it."""
 
-    def __init__(self, behaviours=(), answers=None):
-        self.behaviours = list(behaviours)
+    def __init__(self, behaviours=(), answers=None, hold=False):
+        self.behaviours, self.hold = list(behaviours), hold
         self.answers = {"/describeStream": [], "/createStream": [], "/getDataEndpoint": [],
                         **(answers or {})}
         self.calls, self.uploads, self.persisted, self.failures = [], [], [], []
@@ -117,6 +118,8 @@ class StandIn:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._request(sock)
+            while self.hold:
+                self._request(sock, again=True)
         except (Gone, OSError):
             pass
         except Exception as error:  # a test must see it
@@ -124,7 +127,7 @@ class StandIn:
         finally:
             sock.close()
 
-    def _request(self, sock):
+    def _request(self, sock, again=False):
         raw = b""
         while b"\r\n\r\n" not in raw:
             more = sock.recv(65536)
@@ -137,6 +140,8 @@ class StandIn:
         fields = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:] if ": " in line)}
         self.calls.append((path, fields))
         if path == "/putMedia":
+            if again:
+                raise Gone
             upload = Upload(sock, fields, rest)
             self.uploads.append(upload)
             behaviour = self.behaviours.pop(0) if self.behaviours else kept

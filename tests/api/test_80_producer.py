@@ -245,6 +245,14 @@ def test_control_calls_are_tried_again_and_then_remembered(frames):
         assert "CreateStream: refused: The stream yard already exists." in told
 
 
+def test_an_upload_takes_no_connection_that_the_service_is_closing(frames):
+    with stand_in.StandIn(hold=True) as service:
+        stats, told = upload(service.url, "yard")
+        assert stats["connections"] == 1 and stats["errors"] == 0, told
+        assert len(service.uploads) == 1 and told.count("DISCONNECTED") == 1 and "all was sent" in told
+        assert_whole(service.persisted, frames)
+
+
 def test_a_replaced_key_serves_the_next_connection(tmp_path, frames):
     path = tmp_path / "key"
     path.write_text("CREDENTIALS FIRST secret")
