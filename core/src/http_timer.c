@@ -8,41 +8,38 @@
 
 #include <errno.h>
 
-static void place(struct kn_http_timers *timers, size_t i, struct kn_http_timer *timer)
+static void place(struct kn_http_timers *timers, size_t i, struct kn_http_timer_place entry)
 {
-    timers->heap[i] = timer;
-    timer->at = i + 1;
+    timers->heap[i] = entry;
+    entry.timer->at = i + 1;
 }
 
-static void sift_up(struct kn_http_timers *timers, size_t i)
+static void sift_up(struct kn_http_timers *timers, size_t i, struct kn_http_timer_place entry)
 {
-    struct kn_http_timer *timer = timers->heap[i];
     while (i > 0) {
         size_t parent = (i - 1) / 2;
-        if (timers->heap[parent]->heap_ns <= timer->heap_ns)
+        if (timers->heap[parent].ns <= entry.ns)
             break;
         place(timers, i, timers->heap[parent]);
         i = parent;
     }
-    place(timers, i, timer);
+    place(timers, i, entry);
 }
 
-static void sift_down(struct kn_http_timers *timers, size_t i)
+static void sift_down(struct kn_http_timers *timers, size_t i, struct kn_http_timer_place entry)
 {
-    struct kn_http_timer *timer = timers->heap[i];
     for (;;) {
         size_t child = 2 * i + 1;
         if (child >= timers->count)
             break;
-        if (child + 1 < timers->count &&
-            timers->heap[child + 1]->heap_ns < timers->heap[child]->heap_ns)
+        if (child + 1 < timers->count && timers->heap[child + 1].ns < timers->heap[child].ns)
             child++;
-        if (timers->heap[child]->heap_ns >= timer->heap_ns)
+        if (timers->heap[child].ns >= entry.ns)
             break;
         place(timers, i, timers->heap[child]);
         i = child;
     }
-    place(timers, i, timer);
+    place(timers, i, entry);
 }
 
 void kn_http_timers_done(struct kn_http_timers *timers)
@@ -59,7 +56,7 @@ int kn_http_timers_reserve(struct kn_http_timers *timers, size_t count)
         size_t cap = timers->cap ? timers->cap * 2 : 64;
         while (cap < need)
             cap *= 2;
-        struct kn_http_timer **heap = realloc(timers->heap, cap * sizeof(*heap));
+        struct kn_http_timer_place *heap = realloc(timers->heap, cap * sizeof(*heap));
         if (!heap)
             return -ENOMEM;
         timers->heap = heap;
@@ -79,16 +76,12 @@ void kn_http_timer_set(struct kn_http_timers *timers, struct kn_http_timer *time
 {
     timer->due_ns = due_ns;
     if (timer->at) {
-        if (due_ns >= timer->heap_ns)
-            return;
-        timer->heap_ns = due_ns;
-        sift_up(timers, timer->at - 1);
+        if (due_ns < timers->heap[timer->at - 1].ns)
+            sift_up(timers, timer->at - 1, (struct kn_http_timer_place){due_ns, timer});
         return;
     }
     kn_assert(timers->count < timers->reserved);
-    timer->heap_ns = due_ns;
-    place(timers, timers->count++, timer);
-    sift_up(timers, timer->at - 1);
+    sift_up(timers, timers->count++, (struct kn_http_timer_place){due_ns, timer});
 }
 
 void kn_http_timer_clear(struct kn_http_timers *timers, struct kn_http_timer *timer)
@@ -97,21 +90,21 @@ void kn_http_timer_clear(struct kn_http_timers *timers, struct kn_http_timer *ti
         return;
     size_t i = timer->at - 1;
     timer->at = 0;
-    struct kn_http_timer *last = timers->heap[--timers->count];
-    if (last == timer)
+    struct kn_http_timer_place last = timers->heap[--timers->count];
+    if (last.timer == timer)
         return;
-    place(timers, i, last);
-    sift_up(timers, i);
-    sift_down(timers, last->at - 1);
+    if (i > 0 && last.ns < timers->heap[(i - 1) / 2].ns)
+        sift_up(timers, i, last);
+    else
+        sift_down(timers, i, last);
 }
 
 void kn_http_timers_run(struct kn_http_timers *timers, int64_t now_ns)
 {
-    while (timers->count > 0 && timers->heap[0]->heap_ns <= now_ns) {
-        struct kn_http_timer *timer = timers->heap[0];
+    while (timers->count > 0 && timers->heap[0].ns <= now_ns) {
+        struct kn_http_timer *timer = timers->heap[0].timer;
         if (timer->due_ns > now_ns) { /* it was moved later meanwhile */
-            timer->heap_ns = timer->due_ns;
-            sift_down(timers, 0);
+            sift_down(timers, 0, (struct kn_http_timer_place){timer->due_ns, timer});
             continue;
         }
         kn_http_timer_clear(timers, timer);
@@ -121,5 +114,5 @@ void kn_http_timers_run(struct kn_http_timers *timers, int64_t now_ns)
 
 int64_t kn_http_timers_next(const struct kn_http_timers *timers)
 {
-    return timers->count > 0 ? timers->heap[0]->heap_ns : INT64_MAX;
+    return timers->count > 0 ? timers->heap[0].ns : INT64_MAX;
 }

@@ -7,13 +7,15 @@
 
 struct kn_http_timer {
     void (*fire)(struct kn_http_timer *timer);
-    int64_t due_ns;  /* when it shall fire */
-    int64_t heap_ns; /* when the heap looks at it: never later than due_ns */
-    size_t at;       /* place in the heap + 1; 0: not armed */
+    int64_t due_ns; /* when it shall fire */
+    size_t at;      /* place in the heap + 1; 0: not armed */
 };
 
 struct kn_http_timers {
-    struct kn_http_timer **heap;
+    struct kn_http_timer_place {
+        int64_t ns; /* when the timer is looked at: never later than its due_ns */
+        struct kn_http_timer *timer;
+    } * heap;
     size_t count, cap, reserved;
 };
 

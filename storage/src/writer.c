@@ -244,11 +244,13 @@ static bool chunk_takes_locked(const struct storage_writer *w, const struct stor
 static struct storage_number next_number_locked(struct storage_log *log)
 {
     int64_t now_ms = kn_wall_ms(log->storage->clock);
+    uint32_t random;
     log->last_server_ts_ms = kn_max_i64(now_ms, log->last_server_ts_ms + 1);
+    kn_random_name(&random, sizeof random);
     return (struct storage_number){
         .seq = log->next_seq++,
         .server_ts_ms = log->last_server_ts_ms,
-        .random = (uint32_t) kn_random_u64() & ((1u << 28) - 1),
+        .random = random & ((1u << 28) - 1),
     };
 }
 

@@ -68,6 +68,7 @@ int __real_kn_thread_start(pthread_t *ret, const char *name, void *(*main)(void 
 int __real_pthread_join(pthread_t thread, void **ret);
 struct kn_clock *__real_kn_clock_system(void);
 void __real_kn_random(void *dst, size_t len);
+void __real_kn_random_name(void *dst, size_t len);
 uint64_t __real_kn_random_u64(void);
 
 void __wrap_kn_lock_take(struct kn_lock *l);
@@ -81,6 +82,7 @@ int __wrap_kn_thread_start(pthread_t *ret, const char *name, void *(*main)(void 
 int __wrap_pthread_join(pthread_t thread, void **ret);
 struct kn_clock *__wrap_kn_clock_system(void);
 void __wrap_kn_random(void *dst, size_t len);
+void __wrap_kn_random_name(void *dst, size_t len);
 uint64_t __wrap_kn_random_u64(void);
 
 static uint64_t next_random(void) /* splitmix64 */
@@ -405,14 +407,26 @@ struct kn_clock *__wrap_kn_clock_system(void)
     return sim.on ? &clock : __real_kn_clock_system();
 }
 
+static void fill_random(uint8_t *to, size_t len)
+{
+    for (; len > 0; len--)
+        *to++ = (uint8_t) next_random();
+}
+
 void __wrap_kn_random(void *dst, size_t len)
 {
-    if (!sim.on) {
+    if (sim.on)
+        fill_random(dst, len);
+    else
         __real_kn_random(dst, len);
-        return;
-    }
-    for (uint8_t *to = dst; len > 0; len--)
-        *to++ = (uint8_t) next_random();
+}
+
+void __wrap_kn_random_name(void *dst, size_t len)
+{
+    if (sim.on)
+        fill_random(dst, len);
+    else
+        __real_kn_random_name(dst, len);
 }
 
 uint64_t __wrap_kn_random_u64(void)
