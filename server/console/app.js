@@ -385,7 +385,9 @@ class StreamView {
     this.abort = new AbortController();
     this.video = $('#video');
     this.stage = $('#stage');
-    this.player = new Player(this.video, openSession(name), {onState: (state, error) => this.state(state, error)});
+    this.player = new Player(this.video, openSession(name), {
+      onState: (state, error) => this.state(state, error), onFallback: why => this.fallback(why),
+    });
     this.timeline = new Timeline($('#timeline'), {
       fetchCoverage: (from, to, gap) => ask(`${streamPath(name)}/coverage?from=${from}&to=${to}&gap=${gap}`),
       onJump: ms => this.jump(ms), onLive: () => this.live(), onNudge: ms => this.nudge(ms),
@@ -493,8 +495,18 @@ class StreamView {
   protocol(name) {
     const at = this.player.mode === 'LIVE' ? 0 : this.player.wallClock() || this.timeline.playhead;
     this.player.protocol = name;
+    $('#fallback').replaceChildren();
     if (at) this.player.replay(at);
     else if (this.started) this.live();
+  }
+
+  fallback(why) {
+    $('#protocol').value = 'HLS';
+    $('#fallback').replaceChildren(make('span', {}, `DASH failed: ${why}. HLS plays instead.`),
+      make('button', {type: 'button', class: 'quiet', onclick: () => {
+        $('#protocol').value = 'DASH';
+        this.protocol('DASH');
+      }}, 'Try DASH again'));
   }
 
   nudge(by) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A <video> fed by Kinema's HLS sessions through hls.js (or by the browser itself on iOS), or by its DASH
 // sessions through dash.js, which is fetched when it is wanted. It asks for a session, plays, and asks
-// again when a session ends or fails, with growing pauses.
+// again when a session ends or fails, with growing pauses. Where DASH does not get going, or fails twice
+// in short time, HLS takes its place.
 
 const Hls = window.Hls;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const DASH_AGAIN_MS = 30000;
 
 // What the browser can decode decides whether a stream is worth starting at all.
 export function undecodable(now) {
@@ -26,10 +28,34 @@ function loadDash() {
     const script = document.createElement('script');
     script.src = '/dash.js';
     script.onload = () => done(window.dashjs);
-    script.onerror = () => { loading = undefined; failed(new Error('dash.js cannot be loaded')); };
+    script.onerror = () => { loading = undefined; failed(dashError('dash.js cannot be loaded')); };
     document.head.append(script);
   });
   return loading;
+}
+
+const dashError = text => Object.assign(new Error(text), {dash: true});
+
+// What the players' errors say in words for a person: their own hold addresses with the session's token.
+const answered = status => status ? ` (HTTP ${status})` : '';
+
+function dashWords(codes, error) {
+  const because = answered(error?.data?.response?.status);
+  switch (error?.code) {
+  case codes.DOWNLOAD_ERROR_ID_MANIFEST_CODE: return `its manifest cannot be fetched${because}`;
+  case codes.DOWNLOAD_ERROR_ID_INITIALIZATION_CODE:
+  case codes.DOWNLOAD_ERROR_ID_CONTENT_CODE: return `a segment cannot be fetched${because}`;
+  case codes.MANIFEST_LOADER_PARSING_FAILURE_ERROR_CODE:
+  case codes.MANIFEST_ERROR_ID_PARSE_CODE: return 'its manifest cannot be read';
+  case codes.MANIFEST_ERROR_ID_NOSTREAMS_CODE: return 'its manifest has nothing that this browser can play';
+  default: return 'this browser cannot play what comes';
+  }
+}
+
+function hlsWords({type, details, response}) {
+  if (/Parsing/.test(details)) return details.startsWith('frag') ? 'a segment cannot be read' : 'the playlist cannot be read';
+  if (type !== Hls.ErrorTypes.NETWORK_ERROR) return 'this browser cannot play what comes';
+  return `${details.startsWith('frag') ? 'a segment' : 'the playlist'} cannot be fetched${answered(response?.code)}`;
 }
 
 export class Player {
@@ -39,6 +65,7 @@ export class Player {
     this.openSession = openSession;
     this.options = options;
     this.onState = options.onState || (() => {});
+    this.onFallback = options.onFallback || (() => {}); // HLS plays in place of DASH; why
     this.mode = 'LIVE';
     this.protocol = 'HLS';
     this.fails = 0;
@@ -62,7 +89,7 @@ export class Player {
     const generation = ++this.generation;
     this.mode = mode;
     this.from = from;
-    this.stopped = false;
+    this.stopped = this.played = false;
     this.onState('loading');
     let session, dashjs;
     try {
@@ -70,6 +97,7 @@ export class Player {
       session = await this.openSession(mode, from, 0, this.protocol);
     } catch (error) {
       error.final = error.word === 'cannot_play';
+      error.dash ||= error.final && this.protocol === 'DASH'; // what DASH cannot carry HLS may
       if (generation === this.generation) this.fail(error);
       return;
     }
@@ -107,7 +135,7 @@ export class Player {
         if (played) this.play();
         return;
       }
-      this.fail(Object.assign(new Error(data.details), {code: data.response?.code}));
+      this.fail(new Error(hlsWords(data)));
     });
     this.tell();
     hls.loadSource(url);
@@ -122,25 +150,34 @@ export class Player {
       debug: {logLevel: dashjs.Debug.LOG_LEVEL_NONE},
       streaming: {buffer: {bufferToKeep: 60, bufferTimeDefault: 30}, liveCatchup: {enabled: live}},
     });
+    let failed = false;
+    const fail = text => { // once, and not while dash.js is in the middle of telling
+      if (!failed) setTimeout(() => { if (generation === this.generation) this.fail(dashError(text)); });
+      failed = true;
+    };
+    let undecoded = false; // dash.js leaves such a track out, and would play the sound alone
     dash.on(events.MANIFEST_LOADED, ({data}) => { this.base = new Date(data?.availabilityStartTime).getTime(); });
     dash.on(events.FRAGMENT_LOADING_COMPLETED, () => { this.fails = 0; });
-    dash.on(events.ERROR, ({error}) => {
-      if (generation === this.generation) this.fail(new Error(error?.message || 'DASH'));
+    dash.on(events.ADAPTATION_SET_REMOVED_NO_CAPABILITIES, () => { undecoded = true; });
+    dash.on(events.STREAM_INITIALIZED, () => {
+      if (undecoded && !dash.getTracksFor('video').length) fail('this browser cannot decode its picture');
     });
+    dash.on(events.ERROR, ({error}) => fail(dashWords(dashjs.MediaPlayer.errors, error)));
+    dash.on(events.PLAYBACK_NOT_ALLOWED, () => this.play());
     this.tell();
-    dash.initialize(this.video, url, false);
-    this.play();
+    this.video.pause(); // dash.js goes on fetching only after a `play` that it has seen
+    dash.initialize(this.video, url, true);
   }
 
   tell() {
-    this.video.onplaying = () => { this.recovered = false; this.onState('playing'); };
+    this.video.onplaying = () => { this.recovered = false; this.played = true; this.onState('playing'); };
     this.video.onwaiting = () => this.onState('waiting');
     this.video.onended = () => this.onState('ended');
   }
 
   attachNative(url, generation) {
     this.video.onplaying = () => { this.fails = 0; this.onState('playing'); };
-    this.video.onerror = () => { if (generation === this.generation) this.fail(new Error('media')); };
+    this.video.onerror = () => { if (generation === this.generation) this.fail(new Error('this browser cannot play what comes')); };
     this.video.src = url;
     this.play();
   }
@@ -154,12 +191,26 @@ export class Player {
   // Waits longer after each failure; a stream that has nothing yet is asked for again quietly.
   fail(error) {
     const generation = this.generation;
+    if (error.dash && this.giveUpDash(error)) return;
     this.onState('failed', error);
     if (error.final) return;
     const pause = RETRY_MS[Math.min(this.fails++, RETRY_MS.length - 1)];
     this.timer = setTimeout(() => {
       if (generation === this.generation && !this.stopped) this.start(this.mode, this.resumeFrom());
     }, pause);
+  }
+
+  // A session of DASH that has played may have ended, or the server may have begun anew: one more is
+  // asked for. Otherwise HLS goes on from there.
+  giveUpDash(error) {
+    const now = performance.now();
+    const again = this.played && !(now - this.dashFailed < DASH_AGAIN_MS);
+    this.dashFailed = now;
+    if (again) return false;
+    this.protocol = 'HLS';
+    this.onFallback(error.message);
+    this.start(this.mode, this.resumeFrom());
+    return true;
   }
 
   resumeFrom() {

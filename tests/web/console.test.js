@@ -111,12 +111,15 @@ test('a click on the bar jumps back, and LIVE returns', async () => {
   await live();
 });
 
+const protocol = name => page.selectOption('#protocol', name);
+const over = name => page.waitForFunction(n => (n === 'DASH') === Boolean(window.kinemaView.player.dash), name);
+const MANIFEST = /\/getDASHManifest\.mpd/;
+
 test('it plays by DASH as well, live and back in time, and by HLS again', async () => {
-  const protocol = name => page.selectOption('#protocol', name);
-  const over = name => page.waitForFunction(n => (n === 'DASH') === Boolean(window.kinemaView.player.dash), name);
   await protocol('DASH');
   await over('DASH');
   await playing(page, '#video');
+  await page.waitForRequest(MANIFEST); // what comes later is asked for
   await live();
   assert.match(await page.textContent('#state'), /LIVE/);
   await page.waitForFunction(() => /\d s/.test(document.querySelector('#behind')?.textContent));
@@ -133,6 +136,59 @@ test('it plays by DASH as well, live and back in time, and by HLS again', async 
   await playing(page, '#video');
   assert.ok(await wallClock(page) - at > -3000, 'it goes on where it was');
   await page.click('#live');
+  await playing(page, '#video');
+});
+
+// In place of what the server answers to such an address.
+const refused = [
+  ['its manifest cannot be fetched', 'its manifest cannot be fetched (HTTP 500)', MANIFEST, route => route.fulfill({status: 500})],
+  ['a segment cannot be fetched', 'a segment cannot be fetched (HTTP 500)', /\/dash\/.*\/getMP4/, route => route.fulfill({status: 500})],
+  ['its codec cannot be decoded here', 'this browser cannot decode its picture', MANIFEST, async route => {
+    const response = await route.fetch();
+    const body = (await response.text()).replace(/codecs="avc1[^"]*"/g, 'codecs="hvc1.1.6.L93.B0"');
+    await route.fulfill({response, body});
+  }],
+];
+
+for (const [title, words, address, answer] of refused) {
+  test(`when DASH fails, as ${title}, HLS plays and a line says so`, async () => {
+    await page.route(address, answer);
+    await protocol('DASH');
+    await page.waitForFunction(() => document.querySelector('#fallback').textContent);
+    assert.equal(await page.textContent('#fallback span'), `DASH failed: ${words}. HLS plays instead.`);
+    await over('HLS');
+    assert.equal(await page.inputValue('#protocol'), 'HLS');
+    await playing(page, '#video');
+    await live();
+    assert.equal(await page.textContent('#message'), '');
+    await page.unroute(address);
+  });
+}
+
+test('DASH is tried again with a click, and a session of it that ends is followed by another', async () => {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({colorScheme});
+    await shot(`dash-failed-${colorScheme}`);
+  }
+  await page.click('#fallback button');
+  await over('DASH');
+  await playing(page, '#video');
+  assert.equal(await page.textContent('#fallback'), '');
+
+  const before = await page.evaluate(() => { // it has not failed of late
+    window.kinemaView.player.dashFailed = undefined;
+    return window.kinemaView.player.generation;
+  });
+  const token = route => new URL(route.request().url()).searchParams.get('SessionToken');
+  let ended;
+  await page.route(MANIFEST, route => token(route) === (ended ??= token(route)) ? route.fulfill({status: 404}) : route.continue());
+  await page.waitForFunction(n => window.kinemaView.player.generation > n, before);
+  await over('DASH');
+  await playing(page, '#video');
+  assert.equal(await page.textContent('#fallback'), '');
+  await page.unroute(MANIFEST);
+  await protocol('HLS');
+  await over('HLS');
   await playing(page, '#video');
 });
 
