@@ -11,7 +11,7 @@
 
 static const struct error {
     uint32_t id;
-    int again; /* the fragment is sent again, else given up */
+    int again; /* 0: the fragment is given up; 1: it is sent again; 2: if another header suits it */
     const char *name;
 } errors[] = {
     {4000, 1, "STREAM_READ_ERROR"                     },
@@ -25,7 +25,7 @@ static const struct error {
     {4008, 0, "STREAM_NOT_ACTIVE"                     },
     {4009, 0, "FRAGMENT_METADATA_LIMIT_REACHED"       },
     {4010, 0, "TRACK_NUMBER_MISMATCH"                 },
-    {4011, 0, "FRAMES_MISSING_FOR_TRACK"              },
+    {4011, 2, "FRAMES_MISSING_FOR_TRACK"              },
     {4012, 0, "MORE_THAN_ALLOWED_TRACKS_FOUND"        },
     {4500, 0, "KMS_KEY_ACCESS_DENIED"                 },
     {4501, 0, "KMS_KEY_DISABLED"                      },
@@ -86,6 +86,14 @@ static void fragment_kept(struct kinema_producer *p, size_t index)
     p->backoff_ms = 0;
 }
 
+/* A track paused or ended: the next header will declare what the fragment has. 0: this one did. */
+static int narrow(struct fragment *fragment)
+{
+    int narrows = fragment->tracks != fragment->seen;
+    fragment->tracks = fragment->seen;
+    return narrows;
+}
+
 static void give_up(struct kinema_producer *p, size_t index)
 {
     struct fragment *fragment = ring_at(&p->ring, index);
@@ -110,9 +118,10 @@ static void take_error(struct kinema_producer *p, const struct ack *ack, struct 
     event->error_id = ack->error_id <= UINT32_MAX ? (uint32_t) ack->error_id : 0;
     event->text = ack->error_code[0] ? ack->error_code : error->name;
     if (index < p->ring.count) {
-        event->frames = ring_at(&p->ring, index)->frames;
-        event->skipped = !error->again;
-        if (!error->again)
+        struct fragment *fragment = ring_at(&p->ring, index);
+        event->frames = fragment->frames;
+        event->skipped = error->again == 0 || (error->again == 2 && !narrow(fragment));
+        if (event->skipped)
             give_up(p, index);
     }
     p->stats.errors++;

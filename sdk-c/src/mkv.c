@@ -22,7 +22,8 @@ enum {
     ID_TAG_STRING = 0x4487,
     HEAD_BYTES_MAX = 12, /* of an element: 4 of its id, 8 of its size */
     HEADER_BYTES = 512,  /* room for what does not depend on the tracks */
-    TRACK_BYTES = 256    /* and for each track's small elements */
+    TRACK_BYTES = 256,   /* and for each track's small elements */
+    TRACKS_WIDTH = 4     /* of the size of Tracks */
 };
 
 /* Where the next byte goes; the room was reckoned by the caller. */
@@ -138,8 +139,7 @@ static void put_track(struct at *at, unsigned number, const struct kinema_track 
     close_element(at, start, 4);
 }
 
-int mkv_header(const struct kinema_track *tracks, size_t count, uint8_t **ret, size_t *ret_len,
-               size_t *ret_uid)
+int mkv_header_init(struct mkv_header *header, const struct kinema_track *tracks, size_t count)
 {
     size_t cap = HEADER_BYTES;
     uint8_t *bytes, *start;
@@ -154,14 +154,37 @@ int mkv_header(const struct kinema_track *tracks, size_t count, uint8_t **ret, s
     put_ebml(&at);
     put_id(&at, ID_SEGMENT);
     put_be(&at, 0xFF, 1); /* of unknown size */
-    *ret_uid = (size_t) (put_info(&at) - bytes);
-    start = open_element(&at, ID_TRACKS, 4);
-    for (size_t i = 0; i < count; i++)
+    header->bytes = bytes;
+    header->uid = (size_t) (put_info(&at) - bytes);
+    header->count = count;
+    start = open_element(&at, ID_TRACKS, TRACKS_WIDTH);
+    for (size_t i = 0; i < count; i++) {
+        header->track_at[i] = (size_t) (at.ptr - bytes);
         put_track(&at, (unsigned) i + 1, &tracks[i]);
-    close_element(&at, start, 4);
-    *ret = bytes;
-    *ret_len = (size_t) (at.ptr - bytes);
+    }
+    close_element(&at, start, TRACKS_WIDTH);
+    header->len = header->track_at[count] = (size_t) (at.ptr - bytes);
     return 0;
+}
+
+void mkv_header_done(struct mkv_header *header)
+{
+    free(header->bytes);
+    header->bytes = NULL;
+}
+
+size_t mkv_header_of(const struct mkv_header *header, unsigned tracks, uint8_t *dst)
+{
+    struct at at = {dst};
+    uint8_t *start;
+    put_bytes(&at, header->bytes, header->track_at[0]);
+    start = at.ptr;
+    for (size_t i = 0; i < header->count; i++)
+        if (tracks & 1U << i)
+            put_bytes(&at, header->bytes + header->track_at[i],
+                      header->track_at[i + 1] - header->track_at[i]);
+    close_element(&at, start, TRACKS_WIDTH);
+    return (size_t) (at.ptr - dst);
 }
 
 void mkv_cluster(uint8_t dst[MKV_CLUSTER_BYTES], uint64_t time_ms)

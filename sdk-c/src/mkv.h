@@ -17,10 +17,17 @@ enum {
 };
 #define MKV_END_OF_FRAGMENT "AWS_KINESISVIDEO_END_OF_FRAGMENT"
 
-/* EBML, Segment, Info and Tracks. *ret is the caller's to free; *ret_uid: where SegmentUID lies,
- * new for each connection. */
-int mkv_header(const struct kinema_track *tracks, size_t count, uint8_t **ret, size_t *ret_len,
-               size_t *ret_uid);
+/* EBML, Segment, Info and Tracks. */
+struct mkv_header {
+    uint8_t *bytes;
+    size_t len, uid; /* uid: where SegmentUID lies, new for each connection */
+    size_t count, track_at[KINEMA_TRACKS_MAX + 1]; /* where each TrackEntry begins; the end */
+};
+int mkv_header_init(struct mkv_header *header, const struct kinema_track *tracks, size_t count);
+void mkv_header_done(struct mkv_header *header);
+/* The header with some of its tracks alone, bit 0 for the first one; dst has room for the whole.
+ * How long it is. */
+size_t mkv_header_of(const struct mkv_header *header, unsigned tracks, uint8_t *dst);
 void mkv_cluster(uint8_t dst[MKV_CLUSTER_BYTES], uint64_t time_ms);
 void mkv_block(uint8_t dst[MKV_BLOCK_BYTES], unsigned track, unsigned offset_ms, int key,
                size_t len);

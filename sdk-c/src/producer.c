@@ -9,9 +9,11 @@
 #include <time.h>
 
 enum {
-    STEP_BACK_MS = 5000, /* an earlier key frame than this begins a new connection */
-    SILENCE_MS = 20000,  /* without frames the open fragment is ended, as AWS's SDK does */
-    PRESSURE_NUM = 4,    /* of the buffer, in fifths */
+    STEP_BACK_MS = 5000,  /* an earlier key frame than this begins a new connection */
+    SILENCE_MS = 20000,   /* without frames the open fragment is ended, as AWS's SDK does */
+    PAUSE_MS = 1000,      /* a track that had no frame for so long may be over */
+    MAIN_PAUSE_MS = 5000, /* the main one: others open fragments */
+    PRESSURE_NUM = 4,     /* of the buffer, in fifths */
     PRESSURE_DEN = 5,
     DRAIN_SLICE_MS = 50,
     FLUSH_MS = 100,
@@ -124,14 +126,24 @@ static void write_tag(struct kinema_producer *p, const char *name, const char *v
     ring_append(&p->ring, tag, mkv_tag(tag, name, value));
 }
 
+/* Whether the open fragment is on its way already, so that its header holds. */
+static int is_begun(const struct kinema_producer *p)
+{
+    return p->call == CALL_PUT && p->send_index == p->ring.count - 1 && p->send_offset > 0;
+}
+
 void producer_close_fragment(struct kinema_producer *p, int with_end_tag)
 {
+    struct fragment *fragment = ring_at(&p->ring, p->ring.count - 1);
+    p->seen = fragment->seen;
+    if (!is_begun(p))
+        fragment->tracks = fragment->seen;
     for (size_t i = 0; i < p->tag_count; i++)
         write_tag(p, p->tags[i].name, p->tags[i].value);
     p->tag_count = 0;
     if (with_end_tag)
         write_tag(p, MKV_END_OF_FRAGMENT, "");
-    ring_at(&p->ring, p->ring.count - 1)->whole = 1;
+    fragment->whole = 1;
     p->is_open = 0;
 }
 
@@ -141,12 +153,51 @@ size_t producer_sendable(const struct kinema_producer *p)
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
+static unsigned bit_of(unsigned track)
+{
+    return track > 0 ? 1U << (track - 1) : 0;
+}
+
+/* Whether the main track is still to begin, or goes on; while it pauses the others open fragments.
+ */
+static int main_goes_on(const struct kinema_producer *p, int64_t time_ms)
+{
+    int64_t heard_ms = p->heard_ms[p->main_track - 1];
+    return heard_ms == INT64_MIN || time_ms - heard_ms < MAIN_PAUSE_MS;
+}
+
 static int opens_fragment(const struct kinema_producer *p, const struct kinema_frame *frame)
 {
-    if (p->main_track)
-        return frame->key && frame->track == p->main_track;
+    if (frame->track == p->main_track)
+        return frame->key;
+    if (p->main_track && main_goes_on(p, frame->time_ms))
+        return 0;
     return !p->is_open ||
            frame->time_ms - ring_at(&p->ring, p->ring.count - 1)->time_ms >= p->fragment_ms;
+}
+
+/* Whether the open fragment can have it: a picture needs its key frame, and of a fragment that is
+ * under way the header holds, which may be without this track. */
+static int goes_in(const struct kinema_producer *p, const struct kinema_frame *frame)
+{
+    const struct fragment *fragment = ring_at(&p->ring, p->ring.count - 1);
+    unsigned bit = bit_of(frame->track);
+    if (frame->track == p->main_track && !(fragment->seen & bit))
+        return 0;
+    return (fragment->tracks & bit) || !is_begun(p);
+}
+
+/* Which tracks a fragment will have, for what is sent before it is whole: those of the one before,
+ * and who was heard a moment ago. */
+static unsigned expected_tracks(const struct kinema_producer *p, unsigned opener)
+{
+    unsigned tracks = p->seen;
+    for (unsigned i = 0; i < p->track_count; i++)
+        if (p->heard_ms[i] != INT64_MIN && p->last_ms - p->heard_ms[i] < PAUSE_MS)
+            tracks |= 1U << i;
+    if (opener != p->main_track)
+        tracks &= ~bit_of(p->main_track);
+    return tracks | bit_of(opener);
 }
 
 static int check_frame(const struct kinema_producer *p, const struct kinema_frame *frame)
@@ -161,7 +212,7 @@ static int check_frame(const struct kinema_producer *p, const struct kinema_fram
     return 0;
 }
 
-static int begin_fragment(struct kinema_producer *p, int64_t *time_ms)
+static int begin_fragment(struct kinema_producer *p, unsigned opener, int64_t *time_ms)
 {
     uint8_t head[MKV_CLUSTER_BYTES];
     struct fragment *fragment;
@@ -178,6 +229,7 @@ static int begin_fragment(struct kinema_producer *p, int64_t *time_ms)
     if (ring_open(&p->ring, *time_ms, &fragment) < 0)
         return -ENOBUFS;
     fragment->restart = (uint8_t) restart;
+    fragment->tracks = (uint8_t) expected_tracks(p, opener);
     mkv_cluster(head, (uint64_t) *time_ms);
     ring_append(&p->ring, head, sizeof(head));
     p->is_open = 1;
@@ -203,7 +255,8 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     if (code < 0)
         return code;
     opens = opens_fragment(p, frame);
-    if (!opens && !p->is_open)
+    p->heard_ms[frame->track - 1] = time_ms;
+    if (!opens && (!p->is_open || !goes_in(p, frame)))
         return -ENODATA;
     /* Offline it is sent, and makes room, only when it is whole; the next Cluster, which would end
      * it too, may have to wait for that room. */
@@ -213,7 +266,7 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     if (code == 0 && !opens && !p->is_open)
         code = -ENOBUFS; /* the open fragment itself had to go */
     if (code == 0 && opens)
-        code = begin_fragment(p, &time_ms);
+        code = begin_fragment(p, frame->track, &time_ms);
     if (code < 0)
         return code;
     fragment = ring_at(&p->ring, p->ring.count - 1);
@@ -224,6 +277,8 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     mkv_block(head, frame->track, (unsigned) (time_ms - fragment->time_ms), frame->key, frame->len);
     ring_append(&p->ring, head, sizeof(head));
     ring_append(&p->ring, frame->data, frame->len);
+    fragment->tracks |= (uint8_t) bit_of(frame->track);
+    fragment->seen |= (uint8_t) bit_of(frame->track);
     fragment->frames++;
     p->stats.frames_put++;
     p->last_ms = time_ms > p->last_ms || opens ? time_ms : p->last_ms;
@@ -452,9 +507,13 @@ static int take_tracks(struct kinema_producer *p, const struct kinema_config *co
             return -EINVAL;
         if (track->type == KINEMA_VIDEO && !p->main_track)
             p->main_track = (unsigned) i + 1;
+        p->heard_ms[i] = INT64_MIN;
+        p->seen |= 1U << i;
     }
-    return mkv_header(config->tracks, config->track_count, &p->header, &p->header_len,
-                      &p->header_uid);
+    if (mkv_header_init(&p->header, config->tracks, config->track_count) < 0)
+        return -ENOMEM;
+    p->head = malloc(p->header.len);
+    return p->head ? 0 : -ENOMEM;
 }
 
 /* MediaType goes into JSON as it is, so nothing that JSON escapes may be in it. */
@@ -564,7 +623,8 @@ void kinema_producer_close(struct kinema_producer *p)
     if (p->multi)
         (void) curl_multi_cleanup(p->multi);
     ring_done(&p->ring);
-    free(p->header);
+    mkv_header_done(&p->header);
+    free(p->head);
     free(p->ca_file);
     (void) pthread_mutex_destroy(&p->lock);
     free(p);

@@ -52,12 +52,13 @@ struct kinema_producer {
     /* frames */
     size_t track_count;
     unsigned main_track; /* the one whose key frames open fragments; 0: by time */
-    uint8_t *header;
-    size_t header_len, header_uid;
+    struct mkv_header header;
     struct ring ring;
     int is_open, draining, pressed;
-    int64_t last_ms;     /* of the latest frame, as it was written */
-    int64_t last_put_at; /* monotonic */
+    unsigned seen; /* which tracks the fragment before the next one had; all at first */
+    int64_t heard_ms[KINEMA_TRACKS_MAX]; /* of each track's latest frame; INT64_MIN: none */
+    int64_t last_ms;                     /* of the latest frame, as it was written */
+    int64_t last_put_at;                 /* monotonic */
     struct {
         char name[KINEMA_TAG_NAME_BYTES_MAX + 1], value[KINEMA_TAG_VALUE_BYTES_MAX + 1];
     } tags[KINEMA_TAGS_MAX];
@@ -75,7 +76,9 @@ struct kinema_producer {
     char answer[ANSWER_BYTES_MAX];
     size_t answer_len;
     /* the upload */
-    size_t header_sent, send_index;
+    uint8_t *head; /* the header with the tracks of this connection */
+    size_t head_len, head_sent, send_index;
+    unsigned declared; /* these tracks */
     uint64_t send_offset;
     int paused, body_over, connected;
     int first_fragment;                     /* none was begun on this connection yet */

@@ -140,12 +140,16 @@ static struct fragment *next_fragment(struct kinema_producer *p)
     return NULL;
 }
 
-/* Whether the body ends here: at the border of a fragment, when this connection has lived long
- * enough, when time steps back, or when all is kept and nothing will follow. */
+/* Whether the body ends here: at the border of a fragment, when the next one has other tracks, when
+ * this connection has lived long enough, when time steps back, or when all is kept and nothing will
+ * follow. */
 static int body_ends(const struct kinema_producer *p, const struct fragment *next)
 {
-    int border = p->send_offset == 0 && (!next || !p->first_fragment);
-    if (!border)
+    if (p->send_offset > 0)
+        return 0;
+    if (next && next->tracks != p->declared)
+        return 1;
+    if (next && p->first_fragment)
         return 0;
     if (next && next->restart && !p->first_fragment)
         return 1;
@@ -163,11 +167,11 @@ static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
     int64_t got = 0;
     if (p->cut[0] || p->body_over)
         return p->body_over ? 0 : CURL_READFUNC_ABORT;
-    if (p->header_sent < p->header_len) {
-        size_t len = p->header_len - p->header_sent;
+    if (p->head_sent < p->head_len) {
+        size_t len = p->head_len - p->head_sent;
         len = len < cap ? len : cap;
-        memcpy(dst, p->header + p->header_sent, len);
-        p->header_sent += len;
+        memcpy(dst, p->head + p->head_sent, len);
+        p->head_sent += len;
         return len;
     }
     fragment = next_fragment(p);
@@ -260,7 +264,7 @@ static void set_up_put(struct kinema_producer *p, const struct kinema_credential
     p->renew_at = now + p->session_ms;
     if (key->expires_ms && left < (int64_t) p->session_ms)
         p->renew_at = now + (left > 0 ? left : 0);
-    p->header_sent = p->send_index = 0;
+    p->head_sent = p->send_index = 0;
     p->send_offset = 0;
     p->paused = p->body_over = p->connected = 0;
     p->first_fragment = 1;
@@ -273,7 +277,9 @@ static void set_up_put(struct kinema_producer *p, const struct kinema_credential
     p->stats.connections++;
     while (p->ring.count > 0 && ring_at(&p->ring, 0)->skipped)
         producer_pop(p);
-    (void) RAND_bytes(p->header + p->header_uid, MKV_UID_BYTES);
+    p->declared = p->ring.count > 0 ? ring_at(&p->ring, 0)->tracks : p->seen;
+    p->head_len = mkv_header_of(&p->header, p->declared, p->head);
+    (void) RAND_bytes(p->head + p->header.uid, MKV_UID_BYTES);
     (void) curl_easy_setopt(p->easy, CURLOPT_READFUNCTION, send_media);
     (void) curl_easy_setopt(p->easy, CURLOPT_READDATA, p);
     (void) curl_easy_setopt(p->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long) UPLOAD_BYTES);

@@ -15,7 +15,9 @@ struct fragment {
     uint64_t len;
     int64_t time_ms;
     uint32_t frames;
-    uint8_t whole; /* nothing is added any more */
+    uint8_t tracks; /* which ones its header has to declare, bit 0 for the first */
+    uint8_t seen;   /* of which ones it has frames */
+    uint8_t whole;  /* nothing is added any more */
     uint8_t in_file;
     uint8_t skipped; /* given up: never sent again */
     uint8_t restart; /* time stepped back before it: it begins a connection */

@@ -289,6 +289,39 @@ def test_a_key_that_expires_ends_its_connection_in_order(tmp_path, frames):
         assert_whole(service.persisted, frames)
 
 
+def without(one, track):
+    """A fragment's bytes without the frames of a track."""
+    out, at = b"", 0
+    while at < len(one.data):
+        ident, size, head = mkv.element(one.data, at)
+        end = at + head + (0 if ident == mkv.CLUSTER else size)
+        if ident != mkv.SIMPLE_BLOCK or one.data[at + head] & 0x7F != track:
+            out += one.data[at:end]
+        at = end
+    return out
+
+
+@pytest.mark.parametrize("camera", [False, True], ids=["offline", "realtime"])
+def test_sound_that_stops_and_comes_back_costs_no_picture(server, stream_name, tmp_path, camera):
+    whole = mkv.capture(FILE)
+    path = tmp_path / "pauses.mkv"
+    path.write_bytes(whole.header + b"".join(
+        without(one, 2) if number in (1, 2) else one.data for number, one in enumerate(whole.fragments)))
+    stats, told = upload(server.api, stream_name, *(CAMERA if camera else ()), "--times", 2, file=path,
+                         env=server.key.env())
+    assert stats["persisted"] == stats["frames"] and stats["lost"] == stats["skipped"] == 0, told
+    documents = media.get_documents(server, stream_name)
+    pictures, sound = ([f for f in 2 * frames_of(mkv.capture(path).fragments) if f[0] == track] for track in (1, 2))
+    got = [f for f in frames_of(documents) if f[0] == 2]
+    assert [f for f in frames_of(documents) if f[0] == 1] == pictures, told
+    if not camera:
+        assert got == sound, told
+    else:  # a fragment that is under way without sound stays so
+        assert sound[0] in got and all(f in sound for f in got), told
+    for one in documents:
+        assert {f.track for f in one.frames} == ({1, 2} if b"A_AAC" in one.header else {1}), told
+
+
 def test_a_small_buffer_waits_offline_and_spills_in_real_time(tmp_path, frames):
     with stand_in.StandIn([stand_in.refused(503)]) as service:
         stats, told = upload(service.url, "yard", "--buffer", 400_000)

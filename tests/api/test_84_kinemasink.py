@@ -159,3 +159,17 @@ def test_a_server_that_ends_costs_no_frame_and_no_fragment_twice(gst, make_serve
         launch.process.stdin.write(data[len(data) // 2:])
         launch.finish()
     assert len(listed(server, stream_name)) == len(assert_stored(server, stream_name, BOTH, (1, 2)))
+
+
+@pytest.mark.parametrize("offline", [False, True], ids=["realtime", "offline"])
+@pytest.mark.parametrize("ends, goes_on", [(2, 1), (1, 2)], ids=["sound", "picture"])
+def test_a_pad_at_its_end_lets_the_other_go_on(gst, server, stream_name, tmp_path, offline, ends, goes_on):
+    name = {1: "video_0", 2: "audio_0"}
+    sent = mkv.capture(BOTH)
+    (tmp_path / "short").write_bytes(sent.data[:sent.fragments[2].start])
+    told = Launch(gst, server, stream_name, f"filesrc location={BOTH} ! matroskademux name=a a.{name[goes_on]} ! "
+                  f"queue ! sink.{name[goes_on]} filesrc location={tmp_path / 'short'} ! matroskademux name=b "
+                  f"b.{name[ends]} ! queue ! sink.{name[ends]}", *(OFFLINE if offline else ())).finish()
+    documents = media.get_documents(server, stream_name)
+    assert frames_of(documents, goes_on) == frames_of(sent.fragments, goes_on), told
+    assert frames_of(documents, ends) == frames_of(sent.fragments[:2], ends), told

@@ -85,13 +85,13 @@ static int put(struct kinema_producer *p, unsigned track, bool key, int64_t time
 /* The whole body that would be sent now. */
 static struct capture body_of(struct kinema_producer *p)
 {
-    size_t len = p->header_len;
+    size_t len = p->header.len;
     for (size_t i = 0; i < p->ring.count; i++)
         len += ring_at(&p->ring, i)->len;
     uint8_t *bytes = malloc(len);
     assert_non_null(bytes);
-    memcpy(bytes, p->header, p->header_len);
-    size_t at = p->header_len;
+    memcpy(bytes, p->header.bytes, p->header.len);
+    size_t at = p->header.len;
     for (size_t i = 0; i < p->ring.count; i++)
         for (uint64_t offset = 0; offset < ring_at(&p->ring, i)->len;) {
             int64_t got = ring_read(&p->ring, ring_at(&p->ring, i), offset, bytes + at, 1000);
@@ -138,9 +138,11 @@ TEST(frames_become_fragments_as_awss_own_producers_send_them)
 TEST(the_header_has_the_elements_of_kvssinks_in_their_order)
 {
     struct capture theirs = capture_read("media/captures/sink360_h264_aac_abs.mkv");
-    uint8_t *ours = NULL;
-    size_t len = 0, uid = 0, a = 0, b = 0;
-    assert_ok(mkv_header(tracks, 2, &ours, &len, &uid));
+    struct mkv_header header;
+    size_t len, a = 0, b = 0;
+    assert_ok(mkv_header_init(&header, tracks, 2));
+    const uint8_t *ours = header.bytes;
+    len = header.len;
     while (a < theirs.header_bytes || b < len) {
         uint32_t id_a = 0, id_b = 0;
         uint64_t size_a = 0, size_b = 0;
@@ -159,7 +161,7 @@ TEST(the_header_has_the_elements_of_kvssinks_in_their_order)
     }
     assert_int_equal(a, theirs.header_bytes);
     assert_int_equal(b, len);
-    free(ours);
+    mkv_header_done(&header);
     capture_done(&theirs);
 }
 
@@ -337,6 +339,93 @@ TEST(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again)
     p->cut[0] = '\0';
     acks(p, "HTTP");
     assert_string_equal(p->cut, "what came is no acknowledgement");
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
+static bool declares(const struct kinema_producer *p, unsigned which, const char *codec)
+{
+    uint8_t head[1024];
+    assert_true(p->header.len <= sizeof(head));
+    size_t len = mkv_header_of(&p->header, which, head);
+    return memmem(head, len, codec, strlen(codec)) != NULL;
+}
+
+TEST(a_track_that_pauses_is_not_in_the_headers_meanwhile)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    struct kinema_producer *p = open_with(&config);
+    enum {
+        PICTURE = 1,
+        SOUND = 2
+    };
+
+    /* Of what is not under way yet each fragment says itself what it has. */
+    for (int i = 1; i <= 4; i++) {
+        assert_ok(put(p, 1, true, 2000 * i, 100));
+        assert_ok(put(p, 1, false, 2000 * i + 1000, 100));
+        if (i != 2)
+            assert_ok(put(p, 2, true, 2000 * i + 1000, 10));
+    }
+    assert_ok(kinema_producer_end_fragment(p));
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(ring_at(&p->ring, i)->tracks, i == 1 ? PICTURE : PICTURE | SOUND);
+    assert_true(declares(p, PICTURE | SOUND, "A_AAC") && declares(p, PICTURE, "V_MPEG4/ISO/AVC"));
+    assert_false(declares(p, PICTURE, "A_AAC") || declares(p, SOUND, "V_MPEG4/ISO/AVC"));
+
+    /* Under way the header holds: the service refuses a fragment without the sound, it is sent
+     * again, and the next one does not declare it. */
+    assert_ok(put(p, 1, true, 10000, 100));
+    p->call = CALL_PUT;
+    p->send_index = 4;
+    p->send_offset = 5;
+    assert_ok(put(p, 1, false, 11500, 100));
+    assert_ok(put(p, 1, true, 12000, 100));
+    assert_int_equal(ring_at(&p->ring, 4)->tracks, PICTURE | SOUND);
+    assert_int_equal(ring_at(&p->ring, 5)->tracks, PICTURE);
+    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":10000,\"ErrorId\":4011}");
+    assert_int_equal(ring_at(&p->ring, 4)->tracks, PICTURE);
+    assert_int_equal(p->stats.fragments_skipped, 0);
+    p->cut[0] = '\0';
+    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":10000,\"ErrorId\":4011}");
+    assert_int_equal(p->stats.fragments_skipped, 1);
+
+    /* When it is back, it is left out until the next fragment. */
+    p->send_index = 5;
+    assert_int_equal(put(p, 2, true, 13000, 10), -ENODATA);
+    assert_ok(put(p, 1, true, 14000, 100));
+    assert_int_equal(ring_at(&p->ring, 6)->tracks, PICTURE | SOUND);
+    p->call = CALL_NONE;
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
+TEST(sound_goes_on_when_the_picture_ends)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    struct kinema_producer *p = open_with(&config);
+
+    assert_int_equal(put(p, 2, true, 900, 10), -ENODATA);
+    assert_ok(put(p, 1, true, 1000, 300));
+    for (int64_t ms = 1000; ms < 61000; ms += 20)
+        assert_ok(put(p, 2, true, ms, 10));
+
+    struct capture body = body_of(p);
+    assert_int_equal(body.fragment_count, 1 + (60000 - 5000) / 2000 + 1);
+    assert_int_equal(body.fragments[1].timecode, 6000);
+    capture_done(&body);
+    assert_int_equal(ring_at(&p->ring, 0)->tracks, 3);
+    for (size_t i = 1; i < p->ring.count; i++)
+        assert_int_equal(ring_at(&p->ring, i)->tracks, 2);
+
+    size_t count = p->ring.count; /* and when it is back */
+    assert_int_equal(put(p, 1, false, 61000, 10), -ENODATA);
+    assert_ok(put(p, 1, true, 61040, 300));
+    assert_ok(put(p, 2, true, 63100, 10));
+    assert_int_equal(p->ring.count, count + 1);
+    assert_int_equal(ring_at(&p->ring, count)->tracks, 3);
     kinema_producer_close(p);
     kinema_credentials_free(provider);
 }
@@ -545,6 +634,8 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(offline_a_fragment_is_sent_when_it_is_whole_and_ended_by_its_tag),
            TEST_OF(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same),
            TEST_OF(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again),
+           TEST_OF(a_track_that_pauses_is_not_in_the_headers_meanwhile),
+           TEST_OF(sound_goes_on_when_the_picture_ends),
            TEST_OF(an_acknowledgement_has_a_ceiling_and_may_come_byte_by_byte),
            TEST_OF(chunks_come_off_and_their_end_is_told),
            TEST_OF(answers_are_searched_at_any_depth),

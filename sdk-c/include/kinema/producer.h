@@ -116,7 +116,7 @@ struct kinema_config {
     const char *spill_path;    /**< a file for what the buffer cannot hold; NULL: none */
     uint64_t spill_bytes;      /**< its size at most */
     unsigned flush_ms;         /**< real time: frames are sent together; 0: 100 */
-    unsigned fragment_ms;      /**< without a video track, a fragment is as long; 0: 2000 */
+    unsigned fragment_ms;      /**< without a picture, a fragment is as long; 0: 2000 */
     unsigned ack_timeout_ms;   /**< silence after which a connection is given up; 0: 30,000 */
     unsigned session_ms;       /**< a connection is renewed at this age; 0: 40 minutes */
     kinema_event_fn *on_event; /**< NULL: nothing is told */
@@ -141,11 +141,12 @@ struct kinema_frame {
 /** Copies a frame into the buffer. A fragment starts at each key frame of the first video track,
  * strictly after the last frame before it: a key frame that does not is moved there (a frame before
  * its fragment's start is moved as well), unless it is more than 5 s too early: then the clock
- * has stepped back, and a new connection begins with it.
- * -EAGAIN: offline, and no room: poll, then put it again; -ENODATA: no fragment is open: frames are
- * left out until the next key frame; -ENOBUFS: the open fragment has
- * outgrown the buffer and is lost; -ERANGE: more than 32 s after its fragment's start; -EINVAL;
- * -EMSGSIZE: larger than the buffer; -ESHUTDOWN: it is being drained. */
+ * has stepped back, and a new connection begins with it. While that track pauses for 5 s and more,
+ * the others open fragments, one each fragment_ms. Any track may pause, end and come back.
+ * -EAGAIN: offline, and no room: poll, then put it again; -ENODATA: no fragment is open, or the one
+ * under way does without this track: frames are left out until the next one; -ENOBUFS: the open
+ * fragment has outgrown the buffer and is lost; -ERANGE: more than 32 s after its fragment's start;
+ * -EINVAL; -EMSGSIZE: larger than the buffer; -ESHUTDOWN: it is being drained. */
 KINEMA_API int kinema_producer_put_frame(struct kinema_producer *producer,
                                          const struct kinema_frame *frame);
 /** Adds metadata to the open fragment, or to the next one. value: NULL or "" for the reserved names
