@@ -215,19 +215,33 @@ static int load(struct kn_tls *tls, SSL_CTX *ctx, struct kn_err *err)
     return r == 0 && tls->ca_path ? demand_clients(ctx, tls->ca_path, err) : r;
 }
 
-int kn_tls_reload(struct kn_tls *tls, struct kn_err *err)
+static int read_files(struct kn_tls *tls, SSL_CTX **ret, struct kn_err *err)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    int r = ctx ? load(tls, ctx, err) : fail_tls(err, "TLS");
-    if (r == 0) {
-        kn_lock_take(&tls->lock);
-        SSL_CTX *former = tls->ctx;
-        tls->ctx = ctx;
-        tls->expires_ms = expiry_of(ctx);
-        kn_lock_give(&tls->lock);
-        ctx = former; /* its connections hold on to it */
-    }
-    SSL_CTX_free(ctx);
+    *ret = SSL_CTX_new(TLS_server_method());
+    return *ret ? load(tls, *ret, err) : fail_tls(err, "TLS");
+}
+
+/* The former is given back; its connections hold on to it. */
+static void put_in_place(struct kn_tls *tls, SSL_CTX **ctx)
+{
+    KN_LOCKED(&tls->lock);
+    SSL_CTX *former = tls->ctx;
+    tls->ctx = *ctx;
+    tls->expires_ms = expiry_of(*ctx);
+    *ctx = former;
+}
+
+int kn_tls_reload(struct kn_tls *const *all, size_t count, struct kn_err *err)
+{
+    SSL_CTX *ctx[KN_TLS_RELOAD_MAX] = {NULL};
+    int r = 0;
+    kn_assert(count <= KN_TLS_RELOAD_MAX);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = read_files(all[i], &ctx[i], err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        put_in_place(all[i], &ctx[i]);
+    for (size_t i = 0; i < count; i++)
+        SSL_CTX_free(ctx[i]);
     return r;
 }
 
@@ -243,7 +257,7 @@ int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_t
     tls->key_path = strdup(key_path);
     tls->records = new_records();
     int r = tls->cert_path && tls->key_path && tls->records
-                ? kn_tls_reload(tls, err)
+                ? kn_tls_reload(&tls, 1, err)
                 : kn_fail(err, -ENOMEM, "no memory for TLS");
     if (r < 0)
         kn_tls_free(tls);
@@ -256,7 +270,7 @@ int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err
 {
     kn_assert(!tls->ca_path);
     tls->ca_path = strdup(ca_path);
-    return tls->ca_path ? kn_tls_reload(tls, err) : kn_fail(err, -ENOMEM, "no memory for TLS");
+    return tls->ca_path ? kn_tls_reload(&tls, 1, err) : kn_fail(err, -ENOMEM, "no memory for TLS");
 }
 
 int64_t kn_tls_expires_ms(struct kn_tls *tls)

@@ -165,7 +165,7 @@ export class Player {
     dash.on(events.ERROR, ({error}) => fail(dashWords(dashjs.MediaPlayer.errors, error)));
     dash.on(events.PLAYBACK_NOT_ALLOWED, () => this.play());
     this.tell();
-    this.video.pause(); // dash.js goes on fetching only after a `play` that it has seen
+    // It begins to play by itself: of a play() before it listens it would not know, and fetch one manifest only.
     dash.initialize(this.video, url, true);
   }
 

@@ -110,19 +110,26 @@ void server_listeners_say_certificate(const struct server_listeners *listeners)
                     kn_log_quote(kn_str_from(listeners->cert_path)), until);
 }
 
-void server_listeners_reload(struct server_listeners *listeners)
+bool server_listeners_reload(struct server_listeners *listeners)
 {
-    struct kn_tls *all[] = {listeners->api_tls, listeners->ingest_tls, listeners->iot_tls};
-    for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
-        struct kn_err err = {0};
-        if (!all[i] || kn_tls_reload(all[i], &err) == 0)
-            continue;
-        kn_log_error("tls_certificate_refused",
-                     "error=" KN_LOG_QUOTED " said=\"the one in use stays\"",
+    struct kn_tls *const wanted[] = {listeners->api_tls, listeners->ingest_tls, listeners->iot_tls};
+    struct kn_tls *all[KN_ARRAY_LEN(wanted)];
+    struct kn_err err = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < KN_ARRAY_LEN(wanted); i++)
+        if (wanted[i])
+            all[count++] = wanted[i];
+    bool refused = kn_tls_reload(all, count, &err) < 0;
+    atomic_store(&listeners->reload_refused, refused);
+    if (refused)
+        kn_log_error("reload_refused",
+                     "error=" KN_LOG_QUOTED
+                     " said=\"nothing is renewed: certificate, authorities and revocation lists "
+                     "of before stay in use\"",
                      kn_log_quote(kn_str_from(err.text)));
-        return; /* they have their files in common */
-    }
-    server_listeners_say_certificate(listeners);
+    else
+        server_listeners_say_certificate(listeners);
+    return !refused;
 }
 
 void server_listeners_collect(const struct server_listeners *listeners, struct kn_buf *out)
@@ -133,8 +140,11 @@ void server_listeners_collect(const struct server_listeners *listeners, struct k
             "# HELP kinema_tls_certificate_expires_seconds When the listeners' certificate ends, "
             "in seconds since 1970.\n"
             "# TYPE kinema_tls_certificate_expires_seconds gauge\n"
-            "kinema_tls_certificate_expires_seconds %" PRId64 "\n",
-            kn_tls_expires_ms(listeners->api_tls) / 1000);
+            "kinema_tls_certificate_expires_seconds %" PRId64 "\n"
+            "# HELP kinema_reload_refused 1: the last SIGHUP renewed nothing; the log says why.\n"
+            "# TYPE kinema_reload_refused gauge\nkinema_reload_refused %d\n",
+            kn_tls_expires_ms(listeners->api_tls) / 1000,
+            (int) atomic_load(&listeners->reload_refused));
 }
 
 /* --- listeners -------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 #include "console.h"
 #include "iot.h"
 
+#include <stdatomic.h>
+
 /* Stands in front of a router and refuses what must not come in by this listener. */
 struct server_door {
     const struct server_settings *settings;
@@ -24,6 +26,7 @@ struct server_listeners {
     struct server_door api_door, ingest_door, local_door;
     struct server_iot iot;
     struct kn_tls *api_tls, *ingest_tls, *iot_tls;
+    atomic_bool reload_refused;           /* the last one */
     char cert_path[4096], key_path[4096]; /* empty: no TLS listener */
     /* Listen, for the process that speaks RTSP; -1: none, or handed over. */
     int rtsp_fd, rtsp_tls_fd;
@@ -36,8 +39,8 @@ int server_listeners_open(struct server_listeners *listeners,
 /* Says in the log which certificate the TLS listeners have, if there are any, and until when. */
 void server_listeners_say_certificate(const struct server_listeners *listeners);
 /* Reads certificate, key, authorities and their revocation lists again, for connections that come
- * from now on, and says so; what cannot be read stays as it was. */
-void server_listeners_reload(struct server_listeners *listeners);
+ * from now on, and says so. If one of them cannot be read, all stay as they were: false. */
+bool server_listeners_reload(struct server_listeners *listeners);
 void server_listeners_collect(const struct server_listeners *listeners, struct kn_buf *out);
 void server_listeners_done(struct server_listeners *listeners); /* after the server has stopped */
 

@@ -358,23 +358,36 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
 }
 
 /* --- cameras ---------------------------------------------------------------------------------- */
+/* Those processes have another working directory. Links stay: a renewal may turn them elsewhere. */
+static int whole_path(const char *path, char dst[PATH_MAX])
+{
+    char cwd[PATH_MAX] = "";
+    if (*path != '/' && !getcwd(cwd, sizeof cwd))
+        return -errno;
+    int len = snprintf(dst, PATH_MAX, "%s%s%s", cwd, *path == '/' ? "" : "/", path);
+    if (len >= PATH_MAX)
+        return -ENAMETOOLONG;
+    return access(dst, R_OK) == 0 ? 0 : -errno;
+}
+
 static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
     char program[PATH_MAX];
-    char ca_file[PATH_MAX]; /* whole: those processes have another working directory */
+    char ca_file[PATH_MAX];
     struct ingest_cameras_conf conf = {.program = program, .dir = settings->data};
+    int code = 0;
     if (*settings->camera_ca_file) {
-        conf.ca_file = realpath(settings->camera_ca_file, ca_file);
-        if (!conf.ca_file) {
-            (void) kn_fail(err, -errno, "camera_ca_file: %s: %s", settings->camera_ca_file,
-                           kn_errname(errno));
-            return SERVER_EXIT_FAILED;
-        }
+        conf.ca_file = ca_file;
+        code = whole_path(settings->camera_ca_file, ca_file);
     }
-    int code =
-        server_folder_key(settings->data, "camera.key",
-                          "restore it, or remove it and set each camera again", conf.key, err);
+    if (code < 0) {
+        (void) kn_fail(err, code, "camera_ca_file: %s: %s", settings->camera_ca_file,
+                       kn_errname(code));
+        return SERVER_EXIT_FAILED;
+    }
+    code = server_folder_key(settings->data, "camera.key",
+                             "restore it, or remove it and set each camera again", conf.key, err);
     if (code < 0)
         return SERVER_EXIT_DATA;
     code = server_camera_program(settings, program, err);
@@ -390,9 +403,11 @@ static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
     const struct server_listeners *l = &s->listeners;
     if (l->rtsp_fd < 0 && l->rtsp_tls_fd < 0)
         return SERVER_EXIT_OK;
-    /* The process has another working directory. */
-    if (l->rtsp_tls_fd >= 0 && (!realpath(l->cert_path, cert) || !realpath(l->key_path, key))) {
-        (void) kn_fail(err, -errno, "rtsp_tls: the certificate: %s", kn_errname(errno));
+    int code = l->rtsp_tls_fd >= 0 ? whole_path(l->cert_path, cert) : 0;
+    if (code == 0 && l->rtsp_tls_fd >= 0)
+        code = whole_path(l->key_path, key);
+    if (code < 0) {
+        (void) kn_fail(err, code, "rtsp_tls: the certificate: %s", kn_errname(code));
         return SERVER_EXIT_FAILED;
     }
     const struct ingest_rtsp_conf conf = {.program = program,
@@ -402,7 +417,7 @@ static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
                                           .cert = cert,
                                           .key = key,
                                           .open = s->config->server.no_auth};
-    int code = server_camera_program(&s->config->server, program, err);
+    code = server_camera_program(&s->config->server, program, err);
     if (code == 0)
         code = ingest_rtsp_start(s->ingest, &conf, err);
     if (code == 0)
@@ -514,8 +529,8 @@ static void wait_for_end(struct serve *s)
     pthread_t thread;
     while (sigwait(&s->signals, &number) == 0 && number == SIGHUP) {
         server_notify("RELOADING=1");
-        server_listeners_reload(&s->listeners);
-        ingest_rtsp_reload(s->ingest);
+        if (server_listeners_reload(&s->listeners))
+            ingest_rtsp_reload(s->ingest);
         server_notify("READY=1");
     }
     server_notify("STOPPING=1");
@@ -594,7 +609,9 @@ const struct server_command server_command_serve = {
              "console=http://127.0.0.1:8080\n"
              "SIGTERM or SIGINT: uploads are drained and files sealed; a second signal ends it at "
              "once.\n"
-             "SIGHUP: certificates, keys and revocation lists are read again, for new connections.",
+             "SIGHUP: certificates, keys and revocation lists are read again, for new connections: "
+             "all, or\n"
+             "none if one of them cannot be read, which the log says.",
     .options = options,
     .option_count = KN_ARRAY_LEN(options),
     .settings = true,

@@ -82,8 +82,23 @@ def test_a_renewed_certificate_is_shown_after_a_hangup(make_server, tmp_path):
     rtsp_peer.wait_until("the old one is still shown", lambda: shown(server, "rtsps") == after)
     (tmp_path / "cert.pem").write_text("nothing")
     server.signal(signal.SIGHUP)
-    server.wait_log("rtsp_tls_unready")
+    server.wait_log("reload_refused")
     assert shown(server, "rtsps") == after != before, "the one in use stays"
+
+
+def test_a_certificate_behind_a_link_is_followed_where_the_link_turns(make_server, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        issue(tmp_path / name, name)
+    live = tmp_path / "live"
+    live.symlink_to("first")
+    server = make_server(args=["--rtsp-tls", "127.0.0.1:0", "--tls-cert", live / "cert.pem", "--tls-key", live / "key.pem"])
+    assert shown(server, "rtsps") == (tmp_path / "first" / "cert.pem").read_text()
+    live.unlink()
+    live.symlink_to("second")
+    server.signal(signal.SIGHUP)
+    rtsp_peer.wait_until("the old one is still shown",
+                         lambda: shown(server, "rtsps") == (tmp_path / "second" / "cert.pem").read_text())
 
 
 def test_both_listeners_serve_beside_each_other(make_server, film):

@@ -63,11 +63,11 @@ def test_a_certificate_that_cannot_be_read_leaves_the_one_before(make_server, tm
                                      lambda: (tmp_path / "cert.pem").unlink()), 1):
         damage()
         server.signal(signal.SIGHUP)
-        server.wait_log(rf"(?s)(tls_certificate_refused error=.*){{{number}}}")
+        server.wait_log(rf"(?s)(reload_refused error=.*){{{number}}}")
         assert shown(server) == before
         if number == 1:
             (tmp_path / "cert.pem").write_text(before)
-    assert "the one in use stays" in server.log()
+    assert "nothing is renewed" in server.log()
     issue(tmp_path, "after")
     server.signal(signal.SIGHUP)
     server.wait_log(r"(?s)tls_certificate .*\btls_certificate ")
@@ -89,6 +89,37 @@ def test_a_device_is_shut_out_by_a_list_that_is_read_anew(tmp_path):
         except (ssl.SSLError, ConnectionError):
             return
         raise AssertionError(answer)
+
+
+def metric(server, name):
+    with urllib.request.urlopen(server.console + "/metrics", timeout=60) as answer:
+        return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.M)[1])
+
+
+def test_a_hangup_renews_all_or_nothing(tmp_path):
+    authority = Authority(tmp_path)
+    issue(tmp_path, "before")
+    listeners = ("api-tls", "ingest-tls", "iot", "rtsps")
+    with kinema.Server(args=["--iot-tls", "127.0.0.1:0", "--iot-ca", authority.path, "--rtsp-tls", "127.0.0.1:0",
+                             "--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem"],
+                       tls=True) as server:
+        before, good = (tmp_path / "cert.pem").read_text(), authority.path.read_text()
+        assert {shown(server, name) for name in listeners} == {before}
+        issue(tmp_path, "after")
+        after = (tmp_path / "cert.pem").read_text()
+        authority.path.write_text("no authority")
+        server.signal(signal.SIGHUP)
+        server.wait_log("reload_refused error=.*ca\\.pem.*nothing is renewed")
+        assert {shown(server, name) for name in listeners} == {before}
+        assert metric(server, "kinema_reload_refused") == 1
+        authority.path.write_text(good)
+        server.signal(signal.SIGHUP)
+        server.wait_log(r"(?s)tls_certificate .*\btls_certificate ")
+        assert {shown(server, name) for name in listeners[:3]} == {after}
+        deadline = time.monotonic() + 60
+        while shown(server, "rtsps") != after:  # another process reads it
+            assert time.monotonic() < deadline, "RTSPS shows the old one"
+        assert metric(server, "kinema_reload_refused") == 0
 
 
 def test_metrics_and_log_say_when_the_certificate_ends(make_server, tmp_path):

@@ -37,9 +37,12 @@ struct kn_tls; /* certificate, key and context */
 int kn_tls_new(const char *cert_path, const char *key_path, bool h2, struct kn_tls **ret,
                struct kn_err *err) KN_MUSTUSE;
 void kn_tls_free(struct kn_tls *tls);
-/* Reads its files again: for connections that come from now on. On an error, which names the file,
- * what was read before stays. One thread at a time, beside a server that runs. */
-int kn_tls_reload(struct kn_tls *tls, struct kn_err *err) KN_MUSTUSE;
+enum {
+    KN_TLS_RELOAD_MAX = 8
+};
+/* Reads the files of each again: for connections that come from now on. On an error, which names
+ * the file, all keep what was read before. One thread at a time, beside a server that runs. */
+int kn_tls_reload(struct kn_tls *const *all, size_t count, struct kn_err *err) KN_MUSTUSE;
 /* When the certificate stops being valid, ms since 1970; 0: it does not say. Any thread. */
 int64_t kn_tls_expires_ms(struct kn_tls *tls);
 /* From now on a handshake succeeds only with a client's certificate that one of the authorities in
