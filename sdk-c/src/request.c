@@ -302,6 +302,9 @@ static int set_up(struct kinema_producer *p, enum call call, const char *url,
     (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    /* It would end with this handle; and libcurl 7.88 frees a session twice that it has no memory
+     * to keep. */
+    (void) curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, p->headers);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);

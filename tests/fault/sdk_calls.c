@@ -145,7 +145,8 @@ static void crypto_free(void *ptr, const char *file, int line)
     __real_free(ptr);
 }
 
-void sdk_calls_init(void)
+/* Before anything else of OpenSSL, core's own constructor with it. */
+__attribute__((constructor(101))) static void init(void)
 {
     kn_assert(CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) == 1);
     kn_assert(curl_global_init_mem(CURL_GLOBAL_DEFAULT, __wrap_malloc, __wrap_free, __wrap_realloc,

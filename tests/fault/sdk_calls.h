@@ -19,8 +19,6 @@ enum {
     SDK_CLOCK_FACTOR = 100
 };
 
-/* Once, before anything of libcurl and OpenSSL. */
-void sdk_calls_init(void);
 /* Calls of this thread count from now on; the at-th of the kind fails (from 0; < 0: none), and with
  * for_good all after it. */
 void sdk_calls_arm(enum sdk_kind kind, int64_t at, bool for_good);

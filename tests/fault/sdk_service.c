@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See sdk_service.h. Everything lies in one block: nothing here allocates. */
+/* See sdk_service.h. Everything but OpenSSL's lies in one block. */
 #include "sdk_service.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,7 +31,8 @@ enum {
 };
 
 struct conn {
-    int fd; /* -1: free */
+    int fd;   /* -1: free */
+    SSL *ssl; /* NULL: plain */
     char in[HEAD_BYTES];
     size_t len;
     bool uploads;
@@ -46,15 +50,32 @@ struct conn {
 
 struct sdk_service {
     int listener;
+    SSL_CTX *tls; /* of the process; NULL: plain */
     pid_t process;
     atomic_uint_fast64_t kept[SDK_FRAGMENTS_MAX]; /* run << 32 | frames */
     char url[64];
     struct conn conns[CONNS_MAX];
 };
 
+/* A peer that is gone is seen by receive(). */
 static void say(struct conn *conn, const char *text, size_t len)
 {
-    (void) !send(conn->fd, text, len, MSG_NOSIGNAL); /* a peer that is gone is seen by read */
+    if (conn->ssl)
+        (void) SSL_write(conn->ssl, text, (int) len);
+    else
+        (void) !send(conn->fd, text, len, MSG_NOSIGNAL);
+}
+
+/* Bytes; 0: none now; -1: the connection is over. */
+static ssize_t receive(struct conn *conn, void *dst, size_t cap)
+{
+    if (!conn->ssl) {
+        ssize_t got = recv(conn->fd, dst, cap, MSG_DONTWAIT);
+        return got > 0 ? got : got < 0 && errno == EAGAIN ? 0 : -1;
+    }
+    ERR_clear_error();
+    int got = SSL_read(conn->ssl, dst, (int) cap);
+    return got > 0 ? got : SSL_get_error(conn->ssl, got) == SSL_ERROR_WANT_READ ? 0 : -1;
 }
 
 /* --- media ------------------------------------------------------------------------------------ */
@@ -254,6 +275,13 @@ static void take_conn(struct sdk_service *service)
         if (conn->fd >= 0)
             continue;
         conn->fd = fd;
+        conn->ssl = NULL;
+        if (service->tls) { /* a handshake that stands still must not hold up the others */
+            kn_assert(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+            conn->ssl = SSL_new(service->tls);
+            kn_assert(conn->ssl && SSL_set_fd(conn->ssl, fd) == 1);
+            SSL_set_accept_state(conn->ssl);
+        }
         conn->len = 0;
         conn->uploads = false;
         return;
@@ -263,14 +291,25 @@ static void take_conn(struct sdk_service *service)
 
 static void read_conn(struct sdk_service *service, struct conn *conn)
 {
-    ssize_t got = read(conn->fd, conn->in + conn->len, HEAD_BYTES - conn->len);
-    if (got <= 0) { /* what is not whole is not kept */
+    ssize_t got;
+    while ((got = receive(conn, conn->in + conn->len, HEAD_BYTES - conn->len)) > 0) {
+        conn->len += (size_t) got;
+        take_bytes(service, conn);
+    }
+    if (got < 0) { /* what is not whole is not kept */
+        SSL_free(conn->ssl);
         close(conn->fd);
         conn->fd = -1;
-        return;
     }
-    conn->len += (size_t) got;
-    take_bytes(service, conn);
+}
+
+static SSL_CTX *tls_of(const char *certificate, const char *key)
+{
+    SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    kn_assert(tls);
+    kn_assert(SSL_CTX_use_certificate_file(tls, certificate, SSL_FILETYPE_PEM) == 1);
+    kn_assert(SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) == 1);
+    return tls;
 }
 
 _Noreturn static void serve(struct sdk_service *service)
@@ -289,7 +328,8 @@ _Noreturn static void serve(struct sdk_service *service)
     }
 }
 
-struct sdk_service *sdk_service_start(char *ret_url, size_t cap)
+struct sdk_service *sdk_service_start(const char *certificate, const char *key, char *ret_url,
+                                      size_t cap)
 {
     struct sdk_service *service =
         mmap(NULL, sizeof *service, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -300,7 +340,8 @@ struct sdk_service *sdk_service_start(char *ret_url, size_t cap)
     kn_assert(bind(service->listener, (struct sockaddr *) &address, len) == 0);
     kn_assert(listen(service->listener, 64) == 0);
     kn_assert(getsockname(service->listener, (struct sockaddr *) &address, &len) == 0);
-    snprintf(service->url, sizeof service->url, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    snprintf(service->url, sizeof service->url, "%s://127.0.0.1:%u", key ? "https" : "http",
+             ntohs(address.sin_port));
     snprintf(ret_url, cap, "%s", service->url);
     for (size_t i = 0; i < CONNS_MAX; i++)
         service->conns[i].fd = -1;
@@ -309,6 +350,8 @@ struct sdk_service *sdk_service_start(char *ret_url, size_t cap)
     kn_assert(process >= 0);
     if (process == 0) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes by write() */
+        service->tls = key ? tls_of(certificate, key) : NULL;
         serve(service);
     }
     service->process = process;

@@ -19,7 +19,9 @@ enum {
 };
 
 struct sdk_service;
-struct sdk_service *sdk_service_start(char *ret_url, size_t cap);
+/* certificate, key: files, for TLS; NULL: plain. */
+struct sdk_service *sdk_service_start(const char *certificate, const char *key, char *ret_url,
+                                      size_t cap);
 void sdk_service_stop(struct sdk_service *service);
 /* Frames of a fragment that was kept in that run; 0: it is not there. Each frame is
  * run * SDK_FRAMES_MAX + its number, in 4 bytes again and again; a frame with other bytes in it is
