@@ -49,13 +49,13 @@ static size_t place_locked(const struct datastream_logs *logs, uint32_t shard, b
     return at;
 }
 
-static struct storage_shard *find_locked(const struct datastream_logs *logs, uint32_t shard)
+struct storage_shard *datastream_log_peek_locked(const struct datastream_logs *logs, uint32_t shard)
 {
     bool found;
     size_t at = place_locked(logs, shard, &found);
     if (!found)
         return NULL;
-    storage_shard_ref(logs->items[at].log);
+    __builtin_prefetch(logs->items[at].log);
     return logs->items[at].log;
 }
 
@@ -124,7 +124,9 @@ int datastream_log_get(struct datastream *ds, struct datastream_stream *stream, 
                        bool nowait, struct storage_shard **ret)
 {
     kn_lock_take(&stream->logs.lock);
-    *ret = find_locked(&stream->logs, shard);
+    *ret = datastream_log_peek_locked(&stream->logs, shard);
+    if (*ret)
+        storage_shard_ref(*ret);
     bool gone = stream->logs.gone;
     kn_lock_give(&stream->logs.lock);
     if (*ret)

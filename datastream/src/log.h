@@ -33,6 +33,10 @@ struct storage_id datastream_log_id_of(const struct storage_id *stream, uint32_t
  * needed (ask again on a worker). -ENOENT: the stream has no such shard, or no more. */
 int datastream_log_get(struct datastream *ds, struct datastream_stream *stream, uint32_t shard,
                        bool nowait, struct storage_shard **ret) KN_MUSTUSE;
+/* For many at once: the caller holds the lock, and takes references before it gives that back. On
+ * its way into the processor's cache when this returns. NULL: not open. */
+struct storage_shard *datastream_log_peek_locked(const struct datastream_logs *logs,
+                                                 uint32_t shard);
 /* A reader got records that end so far behind the shard's newest (the iterator's age). Never
  * blocks. */
 void datastream_log_was_read(struct datastream_stream *stream, uint32_t shard, int64_t behind_ms,

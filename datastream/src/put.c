@@ -87,10 +87,25 @@ static int group_all(struct datastream_put *put, struct datastream_settings *set
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */
+/* Those that are open, which is the rule. */
+static void find_logs(struct datastream_put *put, struct datastream_stream *stream)
+{
+    KN_LOCKED(&stream->logs.lock);
+    for (size_t i = 0; i < put->group_count; i++)
+        put->groups[i].log = datastream_log_peek_locked(&stream->logs, put->groups[i].shard);
+    for (size_t i = 0; i < put->group_count; i++) {
+        if (put->groups[i].log)
+            storage_shard_ref(put->groups[i].log);
+    }
+}
+
 static int open_logs(struct datastream_put *put, struct datastream_stream *stream)
 {
+    find_logs(put, stream);
     for (size_t i = 0; i < put->group_count; i++) {
         struct datastream_put_group *group = &put->groups[i];
+        if (group->log)
+            continue;
         int r =
             datastream_log_get(put->ds, stream, group->shard, !put->call->on_worker, &group->log);
         if (r < 0)
@@ -107,7 +122,8 @@ static void refuse(struct datastream_put_group *group, int result)
 
 static int begin(struct datastream_put *put, struct datastream_put_group *group)
 {
-    return storage_batch_new_for(put->ds->storage, group->count, group->bytes, &group->batch);
+    return storage_batch_new_for(put->ds->storage, &put->room, group->count, group->bytes,
+                                 &group->batch);
 }
 
 static int add(struct datastream_put *put, struct datastream_put_group *group,
@@ -170,6 +186,7 @@ static int add_all(struct datastream_put *put,
         if (!put->groups[i].batch && put->groups[i].result == 0)
             put->groups[i].result = -ENOBUFS; /* none of its records may come in */
     }
+    storage_room_leave(put->ds->storage, KN_MOVE(put->room));
     return r;
 }
 

@@ -37,6 +37,7 @@ struct datastream_put {
     uint32_t *group_of; /* by record */
     bool *throttled;    /* by record: came too fast; NULL: nothing is */
     struct datastream_put_group *groups;
+    struct storage_room *room;          /* where the batches are made */
     struct kn_str stream;               /* its name */
     struct datastream_stream *measured; /* a reference: for its metrics */
     enum datastream_EncryptionType encryption;

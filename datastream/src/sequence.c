@@ -35,11 +35,10 @@ static_assert(ZERO_AT == ARRIVAL_AT + SECONDS_BITS && CREATED_AT + SECONDS_BITS 
 
 static const int64_t created_s_max = 16025175000; /* AWS: "date too large" from here on */
 
-size_t datastream_sequence_format(const struct datastream_sequence *s,
-                                  char dst[DATASTREAM_SEQUENCE_TEXT_BYTES])
+static void put_fields(const struct datastream_sequence *s, uint32_t limb[LIMBS])
 {
     kn_assert(s->layout == 2 && s->shard >= 0 && s->index <= DATASTREAM_SEQUENCE_INDEX_MAX);
-    uint32_t limb[LIMBS] = {0};
+    memset(limb, 0, LIMBS * sizeof(*limb));
     kn_wide_put_bits(limb, LIMBS, 0, 4, 2);
     kn_wide_put_bits(limb, LIMBS, SHARD_AT, 32, (uint32_t) s->shard);
     kn_wide_put_bits(limb, LIMBS, ARRIVAL_AT, SECONDS_BITS, (uint64_t) s->arrival_s);
@@ -48,6 +47,13 @@ size_t datastream_sequence_format(const struct datastream_sequence *s,
     kn_wide_put_bits(limb, LIMBS, NIBBLE_AT, 4, (uint32_t) s->shard & 0xf);
     kn_wide_put_bits(limb, LIMBS, CREATED_AT, SECONDS_BITS, (uint64_t) s->created_s);
     kn_wide_put_bits(limb, LIMBS, TOP_AT, 4, TOP);
+}
+
+size_t datastream_sequence_format(const struct datastream_sequence *s,
+                                  char dst[DATASTREAM_SEQUENCE_TEXT_BYTES])
+{
+    uint32_t limb[LIMBS];
+    put_fields(s, limb);
     return kn_wide_format(limb, LIMBS, dst, DATASTREAM_SEQUENCE_TEXT_BYTES);
 }
 
@@ -62,14 +68,18 @@ static_assert(INDEX_AT == 80, "the step between two numbers");
 void datastream_sequence_run_init(struct datastream_sequence_run *run,
                                   const struct datastream_sequence *first)
 {
-    char text[DATASTREAM_SEQUENCE_TEXT_BYTES];
-    size_t len = datastream_sequence_format(first, text);
-    kn_assert(len == DATASTREAM_SEQUENCE_DIGITS);
-    for (size_t i = 0; i < CHUNKS; i++) {
-        const char *at = text + (CHUNKS - 1 - i) * CHUNK_DIGITS;
-        run->chunk[i] = 0;
-        for (size_t k = 0; k < CHUNK_DIGITS; k++)
-            run->chunk[i] = run->chunk[i] * 10 + (uint32_t) (at[k] - '0');
+    uint32_t limb[LIMBS];
+    put_fields(first, limb);
+    for (size_t i = 0, left = LIMBS; i < CHUNKS; i++) {
+        uint64_t rest = 0;
+        for (size_t k = left; k-- > 0;) {
+            rest = rest << 32 | limb[k];
+            limb[k] = (uint32_t) (rest / CHUNK);
+            rest %= CHUNK;
+        }
+        run->chunk[i] = (uint32_t) rest;
+        while (left > 0 && limb[left - 1] == 0)
+            left--;
     }
 }
 

@@ -2,13 +2,17 @@
 #include "shard_id.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 size_t datastream_shard_id_format(int32_t index, char dst[DATASTREAM_SHARD_ID_BYTES])
 {
-    int n = snprintf(dst, DATASTREAM_SHARD_ID_BYTES, "shardId-%012lld", (long long) index);
-    kn_assert(n == DATASTREAM_SHARD_ID_BYTES - 1);
-    return (size_t) n;
+    static const char zero[DATASTREAM_SHARD_ID_BYTES] = "shardId-000000000000";
+    uint32_t left = index < 0 ? 0 - (uint32_t) index : (uint32_t) index;
+    memcpy(dst, zero, sizeof(zero));
+    for (size_t at = sizeof(zero) - 1; left > 0; left /= 10) /* a call may name 500 of them */
+        dst[--at] = (char) ('0' + left % 10);
+    if (index < 0)
+        dst[sizeof("shardId-") - 1] = '-';
+    return sizeof(zero) - 1;
 }
 
 int datastream_shard_id_parse(struct kn_str text, uint32_t *ret)

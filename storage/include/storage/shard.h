@@ -90,9 +90,14 @@ int storage_shard_drop(struct storage *storage, const struct storage_id *id) KN_
 struct storage_batch;
 /* -ENOBUFS: the budget is spent. */
 int storage_batch_new(struct storage *storage, struct storage_batch **ret) KN_MUSTUSE;
-/* With room for so many records at once; no more than a hint. -ENOBUFS, -EMSGSIZE, -ENOMEM. */
-int storage_batch_new_for(struct storage *storage, size_t count, size_t key_and_data_bytes,
-                          struct storage_batch **ret) KN_MUSTUSE;
+/* The batches of one call lie side by side in rooms, the caller's alone until it leaves the last.
+ * NULL: it has none yet. */
+struct storage_room;
+void storage_room_leave(struct storage *storage, struct storage_room *room); /* or NULL */
+/* With room for so many records at once; no more than a hint. *room: the caller's, it may become
+ * another. -ENOBUFS, -EMSGSIZE, -ENOMEM. */
+int storage_batch_new_for(struct storage *storage, struct storage_room **room, size_t count,
+                          size_t key_and_data_bytes, struct storage_batch **ret) KN_MUSTUSE;
 void storage_batch_free(struct storage_batch *batch);
 /* Room for one more record. source: NULL, none. *ret_dst: data_max bytes to be filled before the
  * next call on the batch; valid until then. -ENOBUFS, -EMSGSIZE. */

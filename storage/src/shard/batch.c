@@ -22,35 +22,56 @@ static bool is_own(const struct storage_batch *batch)
     return batch->bytes == batch->own;
 }
 
+/* A room was paid for when it was taken. */
 static size_t cost(const struct storage_batch *batch)
 {
-    return sizeof(*batch) + batch->own_bytes + (is_own(batch) ? 0 : batch->cap);
+    return (batch->room ? 0 : sizeof(*batch) + batch->own_bytes) + (is_own(batch) ? 0 : batch->cap);
 }
 
 /* The budget is taken first; what passes it is given back at once. */
-static int take(struct storage_shards *shards, size_t bytes)
+int storage_memory_take(struct storage_shards *shards, size_t bytes)
 {
     if (atomic_fetch_add(&shards->memory_bytes, bytes) + bytes <=
         shards->conf.shard_memory_bytes_max)
         return 0;
-    atomic_fetch_sub(&shards->memory_bytes, bytes);
+    storage_memory_give(shards, bytes);
     return -ENOBUFS;
 }
 
-/* One allocation with the room for its records: there are as many batches as records when those of
- * a call go to many shards. */
-static struct storage_batch *batch_new(struct storage_shards *shards, size_t room)
+void storage_memory_give(struct storage_shards *shards, size_t bytes)
 {
-    struct storage_batch *batch = malloc(sizeof(*batch) + room);
-    if (!batch)
-        return NULL;
+    atomic_fetch_sub(&shards->memory_bytes, bytes);
+}
+
+static struct storage_batch *init(struct storage_batch *batch, struct storage_shards *shards,
+                                  size_t own_bytes)
+{
     *batch = (struct storage_batch){.shards = shards,
                                     .refs = 1,
                                     .kind = STORAGE_BATCH_RECORDS,
-                                    .bytes = room > 0 ? batch->own : NULL,
-                                    .cap = room,
-                                    .own_bytes = room};
+                                    .bytes = own_bytes > 0 ? batch->own : NULL,
+                                    .cap = own_bytes,
+                                    .own_bytes = own_bytes};
     return batch;
+}
+
+/* One allocation with the room for its records. */
+static struct storage_batch *batch_new(struct storage_shards *shards, size_t own_bytes)
+{
+    struct storage_batch *batch = malloc(sizeof(*batch) + own_bytes);
+    return batch ? init(batch, shards, own_bytes) : NULL;
+}
+
+static int new_alone(struct storage_shards *shards, size_t own_bytes, struct storage_batch **ret)
+{
+    int r = storage_memory_take(shards, sizeof(struct storage_batch) + own_bytes);
+    if (r < 0)
+        return r;
+    *ret = batch_new(shards, own_bytes);
+    if (*ret)
+        return 0;
+    storage_memory_give(shards, sizeof(struct storage_batch) + own_bytes);
+    return -ENOMEM;
 }
 
 /* A frame fits into an empty journal. */
@@ -61,26 +82,24 @@ static size_t bytes_max(const struct storage_shards *shards)
                       MIB(64));
 }
 
-int storage_batch_new_for(struct storage *storage, size_t count, size_t key_and_data_bytes,
-                          struct storage_batch **ret)
+int storage_batch_new_for(struct storage *storage, struct storage_room **room, size_t count,
+                          size_t key_and_data_bytes, struct storage_batch **ret)
 {
     struct storage_shards *shards = storage->shards;
-    size_t room = count * STORAGE_SHARD_RECORD_HEAD_BYTES + key_and_data_bytes;
-    if (room > bytes_max(shards))
+    size_t own_bytes = count * STORAGE_SHARD_RECORD_HEAD_BYTES + key_and_data_bytes;
+    if (own_bytes > bytes_max(shards))
         return -EMSGSIZE;
-    int r = take(shards, sizeof(struct storage_batch) + room);
-    if (r < 0)
-        return r;
-    *ret = batch_new(shards, room);
-    if (*ret)
-        return 0;
-    atomic_fetch_sub(&shards->memory_bytes, sizeof(struct storage_batch) + room);
-    return -ENOMEM;
+    struct storage_batch *batch = storage_room_take(shards, room, sizeof(*batch) + own_bytes);
+    if (!batch)
+        return new_alone(shards, own_bytes, ret);
+    *ret = init(batch, shards, own_bytes);
+    batch->room = *room;
+    return 0;
 }
 
 int storage_batch_new(struct storage *storage, struct storage_batch **ret)
 {
-    return storage_batch_new_for(storage, 0, 0, ret);
+    return new_alone(storage->shards, 0, ret);
 }
 
 void storage_batch_ref(struct storage_batch *batch)
@@ -92,10 +111,15 @@ void storage_batch_free(struct storage_batch *batch)
 {
     if (!batch || --batch->refs > 0)
         return;
-    atomic_fetch_sub(&batch->shards->memory_bytes, cost(batch));
+    size_t bytes = cost(batch);
+    if (bytes > 0)
+        storage_memory_give(batch->shards, bytes);
     if (!is_own(batch))
         free(batch->bytes);
-    free(batch);
+    if (batch->room)
+        storage_room_unref(batch->shards, batch->room);
+    else
+        free(batch);
 }
 
 static int resize(struct storage_batch *batch, size_t cap)
@@ -113,12 +137,12 @@ static int resize(struct storage_batch *batch, size_t cap)
 static int grow(struct storage_batch *batch, size_t cap)
 {
     size_t had = is_own(batch) ? 0 : batch->cap; /* its own room stays taken */
-    int r = take(batch->shards, cap - had);
+    int r = storage_memory_take(batch->shards, cap - had);
     if (r < 0)
         return r;
     r = resize(batch, cap);
     if (r < 0)
-        atomic_fetch_sub(&batch->shards->memory_bytes, cap - had);
+        storage_memory_give(batch->shards, cap - had);
     return r;
 }
 
@@ -220,13 +244,13 @@ static struct storage_batch *shrink_own(struct storage_batch *batch)
 static struct storage_batch *shrink(struct storage_batch *batch)
 {
     size_t had = cost(batch);
-    if (batch->cap - batch->len <= batch->cap / WASTE_PARTS)
+    if (batch->cap - batch->len <= batch->cap / WASTE_PARTS || (batch->room && is_own(batch)))
         return batch;
     if (is_own(batch))
         batch = shrink_own(batch);
     else
         (void) resize(batch, batch->len); /* or it stays as it is */
-    atomic_fetch_sub(&batch->shards->memory_bytes, had - cost(batch));
+    storage_memory_give(batch->shards, had - cost(batch));
     return batch;
 }
 
@@ -262,6 +286,27 @@ void storage_shard_append(struct storage_shard *shard, struct storage_batch *bat
     struct storage_appends one = {NULL, NULL};
     storage_shard_append_with(shard, batch, done, ctx, &one);
     storage_shard_append_all(&one);
+}
+
+struct storage_batch *storage_batch_alone(struct storage_batch *batch)
+{
+    struct storage_batch *alone = batch->room ? batch_new(batch->shards, batch->len) : NULL;
+    if (!alone)
+        return batch;
+    atomic_fetch_add(&batch->shards->memory_bytes, cost(alone)); /* it is within the budget */
+    if (batch->len > 0)
+        memcpy(alone->bytes, batch->bytes, batch->len);
+    alone->generation = batch->generation;
+    alone->len = batch->len;
+    alone->first_index = batch->first_index;
+    alone->arrival_ms = batch->arrival_ms;
+    alone->data_bytes = batch->data_bytes;
+    alone->count = batch->count;
+    alone->crc = batch->crc;
+    alone->kind = batch->kind;
+    alone->has_sources = batch->has_sources;
+    storage_batch_free(batch);
+    return alone;
 }
 
 static int check_records(struct storage_batch *batch)

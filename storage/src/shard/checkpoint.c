@@ -497,8 +497,11 @@ static size_t gather_stuck(struct storage_shards *shards, struct storage_shard *
         KN_LOCKED(&shard->lock);
         if (shard->stuck == 0 || shard->dropped)
             continue;
-        for (size_t k = 0; k < shard->tail_count; k++)
-            bytes += shard->tail[shard->tail_at + k]->len;
+        for (size_t k = 0; k < shard->tail_count; k++) {
+            struct storage_batch **at = &shard->tail[shard->tail_at + k];
+            *at = storage_batch_alone(*at);
+            bytes += (*at)->len;
+        }
         list[i] = list[stuck];
         list[stuck++] = shard;
     }
@@ -737,6 +740,17 @@ static bool trim_locked(struct storage_shards *shards, int64_t *last_ns)
     return true;
 }
 
+/* Memory that batches do not need any more. */
+static bool tidy_locked(struct storage_shards *shards)
+{
+    if (kn_mono_ns(kn_clock_system()) < storage_rooms_due_ns(shards))
+        return false;
+    kn_lock_give(&shards->lock);
+    storage_rooms_tidy(shards);
+    kn_lock_take(&shards->lock);
+    return true;
+}
+
 void *storage_checkpoint_main(void *arg)
 {
     struct storage_shards *shards = arg;
@@ -746,7 +760,8 @@ void *storage_checkpoint_main(void *arg)
     kn_lock_take(&shards->lock);
     while (!shards->check_stopping) {
         int r = 0;
-        if (retire_locked(shards, &due_ns) || trim_locked(shards, &trimmed_ns))
+        if (retire_locked(shards, &due_ns) || trim_locked(shards, &trimmed_ns) ||
+            tidy_locked(shards))
             continue;
         if (!work_locked(shards, &r)) {
             int64_t next_ns = shards->held_slot > 0 ? kn_min_i64(due_ns, shards->retry_ns) : due_ns;
@@ -754,6 +769,7 @@ void *storage_checkpoint_main(void *arg)
                 next_ns = kn_min_i64(next_ns, shards->more_ns);
             if (shards->trim_asked)
                 next_ns = kn_min_i64(next_ns, trimmed_ns + TRIM_EVERY_NS);
+            next_ns = kn_min_i64(next_ns, storage_rooms_due_ns(shards));
             (void) kn_cond_wait_for(&shards->check, &shards->lock,
                                     next_ns - kn_mono_ns(kn_clock_system()));
             continue;

@@ -12,6 +12,7 @@
 
 #include "direct.h"
 #include "marks.h"
+#include "room.h"
 #include "rows.h"
 #include "sick.h"
 
@@ -60,6 +61,7 @@ struct storage_batch {
     bool has_sources;
     int result;
     uint8_t head[STORAGE_SHARD_FRAME_BYTES];
+    struct storage_room *room; /* where it lies; NULL: in memory of its own */
     size_t own_bytes; /* room that was asked for when it was made: `bytes`, until it grows */
     uint8_t own[];
 };
@@ -138,6 +140,7 @@ struct storage_shards {
     struct storage *storage;
     struct storage_shard_conf conf;
     _Atomic uint64_t memory_bytes; /* of batches */
+    struct storage_rooms rooms;
 
     uint64_t leap; /* indexes that shards without a row pass over when they come into memory */
 
@@ -202,7 +205,13 @@ struct storage_shards {
 };
 
 /* --- batch.c */
+/* The budget of batches. -ENOBUFS. */
+int storage_memory_take(struct storage_shards *shards, size_t bytes) KN_MUSTUSE;
+void storage_memory_give(struct storage_shards *shards, size_t bytes);
 void storage_batch_ref(struct storage_batch *batch);
+/* One that stays while others go must not keep a whole room: in its place one that lies alone. It
+ * is on disk. The same when it does already, or there is no memory. */
+struct storage_batch *storage_batch_alone(struct storage_batch *batch);
 /* Records of a batch from its bytes; -EBADMSG. */
 int storage_batch_adopt(struct storage_shards *shards, const struct storage_shard_frame *frame,
                         struct kn_bytes payload, struct storage_batch **ret) KN_MUSTUSE;

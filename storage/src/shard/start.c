@@ -104,6 +104,7 @@ static struct storage_shards *shards_new(struct storage *storage,
     kn_lock_init(&shards->round);
     kn_lock_init(&shards->segments_lock);
     kn_lock_init(&shards->sick.lock);
+    storage_rooms_init(&shards->rooms);
     kn_cond_init(&shards->wake);
     kn_cond_init(&shards->check);
     kn_cond_init(&shards->retry);
@@ -186,6 +187,7 @@ void storage_shards_stop(struct storage_shards *shards)
     storage_journals_close(shards);
     storage_direct_done(&shards->direct);
     free(shards->packs);
+    storage_rooms_done(shards);
     kn_assert(shards->memory_bytes == 0); /* a batch or a page has not been freed */
     free(shards->round_memory);
     kn_cond_done(&shards->idle);
