@@ -81,6 +81,7 @@ struct kinema_producer {
     unsigned declared; /* these tracks */
     uint64_t send_offset;
     int paused, body_over, connected;
+    int sockets[2];                         /* of the upload: both while it connects; -1: none */
     int first_fragment;                     /* none was begun on this connection yet */
     int64_t renew_at, flushed_at, heard_at; /* monotonic ms */
     char cut[REASON_BYTES_MAX];             /* why the upload has to be given up; "": it goes on */
@@ -110,6 +111,9 @@ void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms);
 void session_end(struct kinema_producer *p);
 /* request.c */
 int request_start(struct kinema_producer *p, enum call call);
+/* After libcurl has read what there is: whether the service has closed its side of the upload.
+ * While there may be more to send libcurl itself only stops reading then. */
+int request_is_cut_off(const struct kinema_producer *p);
 /* acks.c */
 void acks_take(struct kinema_producer *p, const char *ptr, size_t len);
 

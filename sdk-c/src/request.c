@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     UPLOAD_BYTES = 64 << 10,
@@ -255,6 +256,40 @@ static int sign_request(struct kinema_producer *p, enum call call, const char *h
     return sign(p, &request, key, host);
 }
 
+/* libcurl opens the next address's socket before it closes the one that takes too long. */
+static curl_socket_t open_upload_socket(void *ctx, curlsocktype purpose,
+                                        struct curl_sockaddr *address)
+{
+    struct kinema_producer *p = ctx;
+    curl_socket_t fd = open_socket(NULL, purpose, address);
+    p->sockets[p->sockets[0] >= 0] = fd;
+    return fd;
+}
+
+static int close_upload_socket(void *ctx, curl_socket_t fd)
+{
+    struct kinema_producer *p = ctx;
+    for (int i = 0; i < 2; i++)
+        if (p->sockets[i] == fd)
+            p->sockets[i] = -1;
+    return close(fd);
+}
+
+int request_is_cut_off(const struct kinema_producer *p)
+{
+    char byte;
+    ssize_t got = 1;
+    if (p->head_sent == 0 || p->body_over)
+        return 0; /* libcurl is connecting, or waits for the end */
+    for (int i = 0; i < 2; i++) {
+        if (p->sockets[i] >= 0)
+            got = recv(p->sockets[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            return 1;
+    }
+    return 0;
+}
+
 static void set_up_put(struct kinema_producer *p, const struct kinema_credentials *key)
 {
     struct timespec wall;
@@ -287,6 +322,11 @@ static void set_up_put(struct kinema_producer *p, const struct kinema_credential
      * is sent cannot be sent twice. */
     (void) curl_easy_setopt(p->easy, CURLOPT_FRESH_CONNECT, 1L);
     (void) curl_easy_setopt(p->easy, CURLOPT_FORBID_REUSE, 1L);
+    p->sockets[0] = p->sockets[1] = -1;
+    (void) curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, open_upload_socket);
+    (void) curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
+    (void) curl_easy_setopt(p->easy, CURLOPT_CLOSESOCKETFUNCTION, close_upload_socket);
+    (void) curl_easy_setopt(p->easy, CURLOPT_CLOSESOCKETDATA, p);
 }
 
 static int set_up(struct kinema_producer *p, enum call call, const char *url,

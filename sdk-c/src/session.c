@@ -275,6 +275,8 @@ void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms)
         if (p->easy && curl_multi_perform(p->multi, &running) != CURLM_OK)
             perform_failed(p, now);
         take_results(p, now);
+        if (p->call == CALL_PUT && request_is_cut_off(p))
+            producer_cut(p, "the service closed its side");
         if (p->call == CALL_PUT)
             check_silence(p, now);
         if (p->call == CALL_PUT && p->cut[0])

@@ -2,8 +2,10 @@
 """A scripted stand-in for the service, as a producer sees it: control calls answered from a table,
 PutMedia by one behaviour a connection. What it called PERSISTED is what it has kept."""
 
+import itertools
 import json
 import socket
+import ssl
 import threading
 
 import mkv
@@ -42,6 +44,17 @@ class Upload:
 
     def end(self):
         self.sock.sendall(b"0\r\n\r\n")
+
+    def say_no_more(self):
+        """Ends this direction alone, that of TLS first; what comes then is read as it is."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.setblocking(False)
+            try:
+                self.sock.unwrap()  # sends its end, and would wait for the peer's
+            except (ssl.SSLError, OSError):
+                pass
+            self.sock.settimeout(60)
+        self.sock.shutdown(socket.SHUT_WR)
 
     def _take(self):
         """One chunk of the body; False at its end."""
@@ -87,15 +100,15 @@ class Upload:
 class StandIn:
     """behaviours: one for each PutMedia connection in turn, then `kept` for ever. Each is called with
     this and the Upload, and raises Gone to cut the connection. hold: a connection stays open behind a
-    control call for more of them, and is gone as soon as a PutMedia comes over it."""
+    control call for more of them, and is gone as soon as a PutMedia comes over it. tls: an SSLContext."""
 
-    def __init__(self, behaviours=(), answers=None, hold=False):
-        self.behaviours, self.hold = list(behaviours), hold
+    def __init__(self, behaviours=(), answers=None, hold=False, tls=None):
+        self.behaviours, self.hold, self.tls = list(behaviours), hold, tls
         self.answers = {"/describeStream": [], "/createStream": [], "/getDataEndpoint": [],
                         **(answers or {})}
         self.calls, self.uploads, self.persisted, self.failures = [], [], [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -117,6 +130,8 @@ class StandIn:
         sock.settimeout(60)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             self._request(sock)
             while self.hold:
                 self._request(sock, again=True)
@@ -187,6 +202,19 @@ def closed_after(count):
                 raise Gone
             stand_in.keep(upload, one)
         raise Gone
+    return behave
+
+
+def half_closed_after(count):
+    """Keeps so many fragments (None: answers nothing), then says no more and reads on, for nothing."""
+    def behave(stand_in, upload):
+        if count is not None:
+            upload.start()
+            for one in itertools.islice(upload.fragments(), count):
+                stand_in.keep(upload, one)
+        upload.say_no_more()
+        while upload.sock.recv(65536):
+            pass
     return behave
 
 

@@ -6,12 +6,14 @@ import os
 import pathlib
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
 
 import pytest
 
+import certificates
 import kinema
 import media
 import mkv
@@ -221,6 +223,21 @@ def test_whatever_happens_each_frame_is_kept_once(name, frames):
         assert_whole(service.persisted, frames)
         wanted = len(BEHAVIOURS[name]) + (name != "acks cut into bytes")
         assert len(service.uploads) == wanted or (name == "no ack" and len(service.uploads) > wanted)
+
+
+@pytest.mark.parametrize("count", [None, 0, 1])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_service_that_closes_its_side_is_noticed_at_once(tmp_path, frames, tls, count):
+    context, args = None, ()
+    if tls:
+        certificates.issue(tmp_path, "stand-in")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+        args = ("--ca", tmp_path / "cert.pem")
+    with stand_in.StandIn([stand_in.half_closed_after(count)], tls=context) as service:
+        stats, told = upload(service.url, "yard", *args, "--ack-timeout", 10_000_000)
+        assert stats["frames"] == stats["persisted"] == len(frames) and stats["connections"] == 2, told
+        assert_whole(service.persisted, frames)
 
 
 def test_a_fragment_that_is_refused_for_good_is_given_up_alone(frames):
