@@ -10,12 +10,18 @@ static void say(void *ctx, const char *line)
     (void) printf("%s\n", line);
 }
 
+static struct storage_look looking(void)
+{
+    return (struct storage_look){.fs = kn_fs_system(), .clock = kn_clock_system(), .say = say};
+}
+
 static enum server_exit run_check(struct server_config *config, const struct server_args *args)
 {
     struct kn_err err = {0};
     struct storage_check_result result;
     (void) args;
-    int code = storage_check(config->server.data, kn_fs_system(), say, NULL, &result, &err);
+    const struct storage_look look = looking();
+    int code = storage_check(config->server.data, &look, &result, &err);
     if (code < 0) {
         server_complain("%s", err.text);
         return SERVER_EXIT_DATA;
@@ -34,11 +40,14 @@ const struct server_command server_command_check = {
     .name = "check",
     .words = "",
     .summary = "verify a data folder that no server holds",
-    .about = "Reads every chunk, and the segments and journals of data streams, whole and compares "
-             "records, "
-             "checksums and catalogue; changes nothing.\nOne line a problem; ends with 1 when "
-             "there is any, with 3 when a server has the "
-             "folder: stop it first.\nWhile a check reads, no server can start on the folder.",
+    .about =
+        "Reads every chunk, and the segments and journals of data streams, whole and compares "
+        "records, "
+        "checksums and catalogue; changes nothing.\nOne line a problem; ends with 1 when "
+        "there is any, with 3 when a server has the "
+        "folder: stop it first.\nWhat the disk refuses to read is tried again for 10 s in all; "
+        "then it is a problem, with file and offset, and the rest is checked.\nWhile a check "
+        "reads, no server can start on the folder.",
     .settings = true,
     .reads = check_reads,
     .run = run_check,
@@ -50,7 +59,8 @@ static const struct server_option dump_options[] = {
 
 static enum server_exit run_dump(struct server_config *config, const struct server_args *args)
 {
-    struct kn_err err = {0};
+    const struct storage_look look = looking();
+    enum server_exit code = SERVER_EXIT_OK;
     (void) config;
     if (args->word_count == 0) {
         server_complain("dump wants the path of a chunk, journal, segment or pack file (see kinema "
@@ -58,14 +68,14 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
         return SERVER_EXIT_USAGE;
     }
     for (size_t i = 0; i < args->word_count; i++) {
-        int code = storage_dump(args->words[i], kn_fs_system(), server_args_has(args, "frames"),
-                                say, NULL, &err);
-        if (code < 0) {
-            server_complain("%s", *err.text ? err.text : kn_errname(code));
-            return SERVER_EXIT_FAILED;
-        }
+        struct kn_err err = {0};
+        int r = storage_dump(args->words[i], &look, server_args_has(args, "frames"), &err);
+        if (r == 0)
+            continue;
+        server_complain("%s", *err.text ? err.text : kn_errname(r));
+        code = SERVER_EXIT_FAILED; /* and on to the next file */
     }
-    return SERVER_EXIT_OK;
+    return code;
 }
 
 const struct server_command server_command_dump = {
@@ -73,8 +83,11 @@ const struct server_command server_command_dump = {
     .words = "FILE …",
     .summary =
         "a chunk, journal, segment or pack file in words: header, fragments or frames, index",
-    .about = "Chunk files lie under DATA/chunks/<stream id>/<day>/, journals under DATA/journal/, "
-             "segments under DATA/shards/<shard id>/ and, many together, DATA/packs/.",
+    .about =
+        "Chunk files lie under DATA/chunks/<stream id>/<day>/, journals under DATA/journal/, "
+        "segments under DATA/shards/<shard id>/ and, many together, DATA/packs/.\nWhat the disk "
+        "refuses to read is tried again for 10 s in all; then it is said, and the rest is "
+        "dumped. Ends with 1 when any file could not be read whole.",
     .options = dump_options,
     .option_count = KN_ARRAY_LEN(dump_options),
     .run = run_dump,

@@ -6,6 +6,7 @@
  */
 #include "catalogue_state.h"
 #include "frames.h"
+#include "patient.h"
 #include "scan.h"
 
 #include <stdio.h>
@@ -30,7 +31,8 @@ struct known { /* a chunk the catalogue names */
 
 struct check {
     struct storage_meta *meta;
-    struct storage nowhere; /* dir and fs, for paths and files */
+    struct storage nowhere; /* dir, clock and fs, for paths and files */
+    struct storage_patient_fs patience;
     struct storage_check_result result;
     storage_say_fn *say;
     void *ctx;
@@ -51,6 +53,12 @@ static void line(struct check *c, bool problem, const char *fmt, ...)
     va_end(args);
     c->result.problems += problem;
     c->say(c->ctx, text);
+}
+
+static void on_refused(void *ctx, const char *path, uint64_t sector)
+{
+    line(ctx, true, "problem sector file=%s offset=%" PRIu64 " bytes=%d error=EIO", path, sector,
+         STORAGE_SICK_SECTOR_BYTES);
 }
 
 /* --- what the catalogue names ----------------------------------------------------------------- */
@@ -162,8 +170,17 @@ static int open_sealed(struct check *c, const struct known *k, const char *path,
 {
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     int r = storage_scan_open(&c->nowhere, path, false, &chunk);
-    if (r == 0)
-        r = storage_scan_footer(chunk);
+    if (r < 0)
+        return r;
+    r = storage_scan_footer(chunk);
+    if (r == -EBADMSG) { /* its fragments by their records */
+        struct storage_scan scan;
+        line(c, true, "problem footer file=%s error=%s", path, kn_errname(r));
+        r = storage_scan_tail(chunk, UINT64_MAX, &scan);
+        if (r == 0)
+            *ret = KN_MOVE(chunk);
+        return r;
+    }
     if (r < 0)
         return r;
     struct storage_chunk_row row;
@@ -285,6 +302,19 @@ static bool is_known(const struct walk *w, const char *name, const char *path)
     return same;
 }
 
+static int on_entry(void *ctx, const char *name, bool is_dir);
+
+/* A folder that cannot be listed keeps nobody from the others. */
+static int walk_folder(struct walk *w)
+{
+    struct kn_fs *fs = w->c->nowhere.fs;
+    int r = fs->ops->list(fs, w->path, on_entry, w);
+    if (r != -EIO)
+        return r == -ENOENT && w->depth == 0 ? 0 : r;
+    line(w->c, true, "problem folder path=%s error=EIO", w->path);
+    return 0;
+}
+
 /* Three levels, so recursion has an end. */
 static int on_entry(void *ctx, const char *name, bool is_dir)
 {
@@ -295,10 +325,9 @@ static int on_entry(void *ctx, const char *name, bool is_dir)
         return -EMSGSIZE;
     if (is_dir && w->depth < 2) {
         struct walk down = {w->c, path, w->depth + 1, w->stream};
-        struct kn_fs *fs = w->c->nowhere.fs;
         if (w->depth > 0 ||
             kn_hex_decode(kn_str_from(name), down.stream.bytes, sizeof(down.stream.bytes)) == 0)
-            return fs->ops->list(fs, path, on_entry, &down);
+            return walk_folder(&down);
     }
     if (is_dir || w->depth < 2 || !is_known(w, name, path))
         line(w->c, true, "problem unknown file=%s", path);
@@ -311,9 +340,7 @@ static int check_files(struct check *c)
     int n = snprintf(path, sizeof(path), "%s/chunks", c->nowhere.dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return -EMSGSIZE;
-    struct walk walk = {.c = c, .path = path};
-    int r = c->nowhere.fs->ops->list(c->nowhere.fs, path, on_entry, &walk);
-    return r == -ENOENT ? 0 : r;
+    return walk_folder(&(struct walk){.c = c, .path = path});
 }
 
 static int check_shards(struct check *c)
@@ -345,17 +372,21 @@ static int check_all(struct check *c)
     return r < 0 ? r : check_shards(c);
 }
 
-int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *ctx,
+int storage_check(const char *dir, const struct storage_look *look,
                   struct storage_check_result *ret, struct kn_err *err)
 {
     enum {
         MAP_BYTES = 1 << 30
     }; /* LMDB takes the larger of this and what is there */
-    struct check c = {.nowhere = {.fs = fs}, .say = say, .ctx = ctx};
+    struct check c = {
+        .nowhere = {.fs = look->fs, .clock = look->clock},
+          .say = look->say, .ctx = look->ctx
+    };
     char path[PATH_BYTES_MAX];
     int n = snprintf(path, sizeof(path), "%s/catalogue", dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return kn_fail(err, -EMSGSIZE, "the folder's path is too long");
+    storage_patient_fs_init(&c.patience, &c.nowhere, on_refused, &c);
     c.nowhere.dir = strdup(dir);
     if (!c.nowhere.dir)
         return kn_fail(err, -ENOMEM, "out of memory");

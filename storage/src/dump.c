@@ -2,6 +2,7 @@
 /* A chunk file in words, for `kinema dump`. It reads what is there, sealed or not, torn or not, and
  * changes nothing. Lines are `word key=value …`. */
 #include "frames.h"
+#include "patient.h"
 #include "scan.h"
 
 #include <stdio.h>
@@ -98,23 +99,25 @@ static void say_fragments(const struct dump *d)
     }
 }
 
-int storage_dump(const char *path, struct kn_fs *fs, bool frames, storage_say_fn *out, void *ctx,
-                 struct kn_err *err)
+static void on_refused(void *ctx, const char *path, uint64_t sector)
 {
-    struct storage nowhere = {.fs = fs}; /* a chunk asks it for files only */
+    (void) path;
+    say(ctx, "damage sector_at=%" PRIu64 " bytes=%d error=EIO", sector, STORAGE_SICK_SECTOR_BYTES);
+}
+
+static int dump_chunk(struct dump *d, struct storage *nowhere, const char *path, struct kn_err *err)
+{
     KN_CLEANUP(storage_chunk_unrefp) struct storage_chunk *chunk = NULL;
     uint64_t size;
-    int r = storage_shard_dump(path, fs, frames, out, ctx);
-    if (r != -EBADMSG && r != -ENODATA)
-        return r < 0 ? kn_fail(err, r, "%s: %s", path, kn_errname(r)) : 0;
-    r = storage_scan_open(&nowhere, path, false, &chunk);
+    int r = storage_scan_open(nowhere, path, false, &chunk);
     if (r == 0)
         r = chunk->file->fs->ops->size(chunk->file, &size);
     if (r < 0)
         return kn_fail(err, r, "%s: %s", path,
                        r == -EBADMSG ? "not a chunk, a journal or a segment" : kn_errname(r));
-    struct dump d = {.file = chunk->file, .chunk = chunk, .frames = frames, .say = out, .ctx = ctx};
-    say_head(&d, size);
+    d->file = chunk->file;
+    d->chunk = chunk;
+    say_head(d, size);
     struct storage_scan scan = {0};
     int sealed = storage_scan_footer(chunk);
     if (sealed < 0) {
@@ -122,13 +125,32 @@ int storage_dump(const char *path, struct kn_fs *fs, bool frames, storage_say_fn
         if (r < 0 && r != -ENODATA)
             return kn_fail(err, r, "%s: %s", path, kn_errname(r));
     }
-    say_headers(&d);
-    say_fragments(&d);
+    say_headers(d);
+    say_fragments(d);
     if (sealed == 0)
-        say(&d, "footer offset=%" PRIu64 " bytes=%" PRIu64, chunk->footer_offset,
+        say(d, "footer offset=%" PRIu64 " bytes=%" PRIu64, chunk->footer_offset,
             size - chunk->footer_offset);
     else
-        say(&d, "open tail=%" PRIu64 " unfinished_bytes=%" PRIu64 " damaged_records=%" PRIu64,
+        say(d, "open tail=%" PRIu64 " unfinished_bytes=%" PRIu64 " damaged_records=%" PRIu64,
             chunk->tail, scan.cut_bytes, scan.bad_records);
     return 0;
+}
+
+int storage_dump(const char *path, const struct storage_look *look, bool frames, struct kn_err *err)
+{
+    struct dump d = {.frames = frames, .say = look->say, .ctx = look->ctx};
+    /* a chunk asks it for files only */
+    struct storage nowhere = {.fs = look->fs, .clock = look->clock};
+    struct storage_patient_fs patience;
+    storage_patient_fs_init(&patience, &nowhere, on_refused, &d);
+    int r = storage_shard_dump(path, nowhere.fs, frames, look->say, look->ctx);
+    if (r == -EBADMSG || r == -ENODATA)
+        r = dump_chunk(&d, &nowhere, path, err);
+    else if (r < 0)
+        (void) kn_fail(err, r, "%s: %s", path, kn_errname(r));
+    if (patience.refused == 0)
+        return r;
+    return kn_fail(err, -EIO, "%s: the disk refuses to read %" PRIu64 " bytes of it%s", path,
+                   patience.refused * STORAGE_SICK_SECTOR_BYTES,
+                   r < 0 ? ", and without them it does not show what it is" : "");
 }

@@ -2,6 +2,9 @@
 /* Reads that a sick sector does not end; see patient.h. */
 #include "patient.h"
 
+#include <stdlib.h>
+
+#include "core/crypto.h"
 #include "core/log.h"
 #include "core/metrics.h"
 
@@ -61,12 +64,30 @@ static void rest(void)
     kn_lock_done(&lock);
 }
 
+/* A file may be opened more than once. */
+static void say_once(struct storage_patient_fs *looks, const char *path, uint64_t sector)
+{
+    uint32_t sum = kn_crc32c(0, kn_bytes_of(kn_str_from(path)));
+    for (size_t i = 0; i < kn_min_u64(looks->refused, STORAGE_SICK_SECTORS_MAX); i++) {
+        if (looks->told[i].path == sum && looks->told[i].sector == sector)
+            return;
+    }
+    size_t at = looks->refused++ % STORAGE_SICK_SECTORS_MAX;
+    looks->told[at].path = sum;
+    looks->told[at].sector = sector;
+    looks->tell(looks->ctx, path, sector);
+}
+
 /* False: there are too many. */
 static bool give_up(struct storage_patient *p, uint64_t sector)
 {
     if (p->refused == STORAGE_SICK_SECTORS_MAX)
         return false;
     p->sectors[p->refused++] = sector;
+    if (p->looks) {
+        say_once(p->looks, p->path, sector);
+        return true;
+    }
     kn_metric_add(kn_metric_series(&unreadable, NULL), 1);
     kn_log_error("sector_unreadable",
                  "file=" KN_LOG_QUOTED " at=%" PRIu64 " bytes=%d err=EIO"
@@ -123,4 +144,61 @@ void storage_patient_init(struct storage_patient *p, struct storage *storage, st
     static const struct kn_fs_ops ops = {.preadv = patient_preadv, .size = patient_size};
     *p = (struct storage_patient){.fs = {&ops}, .inner = inner, .storage = storage, .path = path};
     p->file.fs = &p->fs;
+}
+
+/* --- for those who only look ------------------------------------------------------------------ */
+struct patient_file {
+    struct storage_patient patient;
+    char path[];
+};
+
+static void patient_close(struct kn_file *file)
+{
+    struct storage_patient *p = storage_patient_of(file);
+    p->inner->fs->ops->close(p->inner);
+    free(KN_CONTAINER_OF(p, struct patient_file, patient));
+}
+
+static int patient_open(struct kn_fs *fs, const char *path, int flags, struct kn_file **ret)
+{
+    static const struct kn_fs_ops ops = {
+        .preadv = patient_preadv, .size = patient_size, .close = patient_close};
+    struct storage_patient_fs *looks = KN_CONTAINER_OF(fs, struct storage_patient_fs, fs);
+    size_t len = strlen(path) + 1;
+    struct kn_file *inner;
+    kn_assert(flags == KN_FS_READ);
+    int r = looks->inner->ops->open(looks->inner, path, flags, &inner);
+    if (r < 0)
+        return r;
+    struct patient_file *f = malloc(sizeof(*f) + len);
+    if (!f) {
+        inner->fs->ops->close(inner);
+        return -ENOMEM;
+    }
+    memcpy(f->path, path, len);
+    storage_patient_init(&f->patient, looks->storage, inner, f->path);
+    f->patient.fs.ops = &ops;
+    f->patient.looks = looks;
+    *ret = &f->patient.file;
+    return 0;
+}
+
+static int patient_list(struct kn_fs *fs, const char *path, kn_fs_entry_fn *entry, void *ctx)
+{
+    struct storage_patient_fs *looks = KN_CONTAINER_OF(fs, struct storage_patient_fs, fs);
+    return looks->inner->ops->list(looks->inner, path, entry, ctx);
+}
+
+void storage_patient_fs_init(struct storage_patient_fs *p, struct storage *storage,
+                             storage_refused_fn *tell, void *ctx)
+{
+    static const struct kn_fs_ops ops = {.open = patient_open, .list = patient_list};
+    *p = (struct storage_patient_fs){
+        .fs = {&ops}, .inner = storage->fs, .storage = storage, .tell = tell, .ctx = ctx};
+    storage->fs = &p->fs;
+}
+
+struct storage_patient *storage_patient_of(struct kn_file *file)
+{
+    return KN_CONTAINER_OF(file, struct storage_patient, file);
 }

@@ -362,6 +362,18 @@ def test_check_of_a_sound_folder(make_server):
     assert re.search(r"^checked streams=\d+ .*problems=0$", out, re.M)
 
 
+def test_dump_goes_on_to_the_next_file(make_server):
+    server = make_server()
+    kinesis = server.client("kinesis")
+    kinesis.create_stream(StreamName="doors", ShardCount=1)
+    kinesis.put_record(StreamName="doors", PartitionKey="north", Data=b"open")
+    server.stop()
+    journals = sorted((server.data / "journal").iterdir())
+    done = kinema.run("dump", server.data / "nothing", journals[0], check=False)
+    assert done.returncode == FAILED and "nothing" in done.stderr
+    assert done.stdout.startswith("journal id=")
+
+
 def test_check_of_a_folder_that_a_server_has_ends_with_3_and_says_so(server):
     done = kinema.run("check", "--data", server.data, check=False)
     assert done.returncode == DATA and done.stdout == ""

@@ -147,7 +147,8 @@ int judge_run(struct world *w)
     storage_close(storage);
     struct storage_check_result result = {0};
     struct kn_err err = {0};
-    int r = storage_check(w->dir.path, sim_disk_fs(w->disk), keep_problem, w, &result, &err);
+    const struct storage_look look = {sim_disk_fs(w->disk), kn_clock_system(), keep_problem, w};
+    int r = storage_check(w->dir.path, &look, &result, &err);
     if (r < 0)
         world_broken(w, "check: %s", err.text);
     if (result.fragments < w->notes->found)

@@ -271,7 +271,8 @@ TEST(check_finds_a_flipped_byte_and_nothing_in_a_sound_folder)
     struct storage_check_result result;
     struct kn_err err;
     int ctx = 0;
-    assert_ok(storage_check(f.dir.path, kn_fs_system(), say, &ctx, &result, &err));
+    const struct storage_look look = {kn_fs_system(), kn_clock_system(), say, &ctx};
+    assert_ok(storage_check(f.dir.path, &look, &result, &err));
     assert_int_equal(result.problems, 0);
     assert_int_equal(result.fragments, 3);
     assert_int_equal(result.chunks, 1);
@@ -279,18 +280,18 @@ TEST(check_finds_a_flipped_byte_and_nothing_in_a_sound_folder)
     char path[512], stray[700];
     find_file(&f, path);
     damage(path, second.offset + second.bytes / 2, 1);
-    assert_ok(storage_check(f.dir.path, kn_fs_system(), say, &ctx, &result, &err));
+    assert_ok(storage_check(f.dir.path, &look, &result, &err));
     assert_int_equal(result.problems, 1);
     damage(path, second.offset + second.bytes + 30, 1);
-    assert_ok(storage_check(f.dir.path, kn_fs_system(), say, &ctx, &result, &err));
+    assert_ok(storage_check(f.dir.path, &look, &result, &err));
     assert_int_equal(result.problems, 2);
     snprintf(stray, sizeof(stray), "%s.copy", path);
     FILE *file = fopen(stray, "w");
     assert_non_null(file);
     fclose(file);
-    assert_ok(storage_check(f.dir.path, kn_fs_system(), say, &ctx, &result, &err));
+    assert_ok(storage_check(f.dir.path, &look, &result, &err));
     assert_int_equal(result.problems, 3);
-    assert_ok(storage_dump(path, kn_fs_system(), true, say, &ctx, &err));
+    assert_ok(storage_dump(path, &look, true, &err));
     teardown(&f);
 }
 

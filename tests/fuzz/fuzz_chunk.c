@@ -84,7 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 1)
         mend(bytes, len, storage_format_seed(intent.head.id));
     input = (struct kn_bytes){bytes, len};
-    int r = storage_dump("input", &fs, true, no_say, NULL, NULL);
+    int r = storage_dump("input", &(struct storage_look){&fs, kn_clock_system(), no_say, NULL},
+                         true, NULL);
     (void) r;
     recover(&nowhere, &intent);
     free(bytes);

@@ -16,14 +16,29 @@ static void on_line(void *ctx, const char *line)
     assert_true(said.len < sizeof(said.text));
 }
 
+static struct storage_look looking(void)
+{
+    return (struct storage_look){&shard_disk.fs, &shard_clock.clock, on_line, NULL};
+}
+
 static struct storage_check_result check(struct shard_rig *f)
 {
+    const struct storage_look look = looking();
     struct storage_check_result result;
     struct kn_err err = {0};
     said.len = 0;
     said.text[0] = 0;
-    assert_ok(storage_check(f->dir.path, kn_fs_system(), on_line, NULL, &result, &err));
+    assert_ok(storage_check(f->dir.path, &look, &result, &err));
     return result;
+}
+
+static int dump(const char *path, bool records)
+{
+    const struct storage_look look = looking();
+    struct kn_err err = {0};
+    said.len = 0;
+    said.text[0] = 0;
+    return storage_dump(path, &look, records, &err);
 }
 
 static bool is_said(const char *words)
@@ -185,28 +200,116 @@ TEST(records_of_a_journal_out_of_order_are_a_problem)
 TEST(journals_and_segments_are_put_into_words)
 {
     struct shard_rig f = filled();
-    struct kn_err err = {0};
     char path[300];
     first_file(&f, path);
-    said.len = 0;
-    assert_ok(storage_dump(path, kn_fs_system(), true, on_line, NULL, &err));
+    assert_ok(dump(path, true));
     assert_true(is_said("segment shard=010203") && is_said("first=0 "));
     assert_true(is_said("frame at=64 kind=records") && is_said("records=20 "));
     assert_true(is_said("record index=19 key_bytes=6"));
     assert_true(is_said("end at="));
     assert_false(is_said("damage"));
     flip(path, 200);
-    said.len = 0;
-    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_ok(dump(path, false));
     assert_true(is_said("damage at=64 what=payload") && !is_said("record index"));
     flip(path, 70);
-    said.len = 0;
-    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_ok(dump(path, false));
     assert_true(is_said("damage at=64 bytes="));
     snprintf(path, sizeof(path), "%s/journal/0", f.dir.path);
-    said.len = 0;
-    assert_ok(storage_dump(path, kn_fs_system(), false, on_line, NULL, &err));
+    assert_ok(dump(path, false));
     assert_true(is_said("journal id=") && is_said("frame at=4096 kind=records shard=010203"));
+    temp_dir_remove(&f.dir);
+}
+
+/* --- what the disk refuses to read -------------------------------------------------------------
+ */
+static void refuse(const char *folder, uint64_t sector, int refusals)
+{
+    shard_disk_set_folder("%s", folder);
+    shard_disk.refusal_ms = 1000;
+    shard_disk.refusals_left = refusals;
+    shard_disk.sick_from = sector;
+    shard_disk.sick_to = sector + 4096;
+}
+
+/* Closed: all records in segments, or all in the first journal. */
+static struct shard_rig filled_one(bool journal)
+{
+    if (!journal)
+        return filled();
+    struct shard_rig f = shard_rig_setup(MIB(4));
+    for (uint64_t n = 0; n < 1000; n += 20)
+        shard_rig_append(&f, n, 20);
+    shard_rig_close(&f);
+    return f;
+}
+
+static const char *const sick_files[] = {"/00000000000000000000.seg", "/journal/0"};
+
+TEST(what_the_disk_refuses_for_a_moment_is_waited_for)
+{
+    for (int journal = 0; journal < 2; journal++) {
+        struct shard_rig f = filled_one(journal);
+        struct storage_check_result sound = check(&f);
+        refuse(sick_files[journal], 8192, 3);
+
+        struct storage_check_result result = check(&f);
+
+        assert_int_equal(shard_disk.sick_to, 0);
+        assert_int_equal(result.problems, 0);
+        assert_int_equal(result.records, sound.records);
+        assert_false(is_said("problem"));
+        temp_dir_remove(&f.dir);
+    }
+}
+
+TEST(a_sector_that_cannot_be_read_is_a_problem_and_the_rest_is_checked)
+{
+    for (int journal = 0; journal < 2; journal++) {
+        struct shard_rig f = filled_one(journal);
+        struct storage_check_result sound = check(&f);
+        char words[100];
+        refuse(sick_files[journal], 8192, 0);
+
+        struct storage_check_result result = check(&f);
+
+        snprintf(words, sizeof(words), "%s offset=8192 bytes=4096 error=EIO", sick_files[journal]);
+        assert_true(is_said("problem sector file=") && is_said(words));
+        assert_in_range(result.problems, 2, 3); /* it, and the frames that it cuts */
+        assert_true(result.records < sound.records && result.records + 100 > sound.records);
+        assert_int_equal(result.segments, sound.segments);
+        temp_dir_remove(&f.dir);
+    }
+}
+
+TEST(a_journal_that_cannot_be_read_at_all_keeps_nobody_from_the_rest)
+{
+    struct shard_rig f = filled();
+    struct storage_check_result sound = check(&f);
+    refuse("/journal/0", 0, 0);
+    shard_disk.sick_to = UINT64_MAX;
+
+    struct storage_check_result result = check(&f);
+
+    assert_true(is_said("problem journal file=") && is_said("/journal/0 error=EIO"));
+    assert_true(result.problems > 0);
+    assert_int_equal(result.segments, sound.segments);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(a_dump_says_the_sector_and_goes_on)
+{
+    struct shard_rig f = filled();
+    char path[300];
+    first_file(&f, path);
+    assert_ok(dump(path, false));
+    size_t whole = said.len;
+    refuse(strrchr(path, '/'), 8192, 3);
+    assert_ok(dump(path, false));
+    assert_int_equal(said.len, whole);
+    refuse(strrchr(path, '/'), 8192, 0);
+    assert_int_equal(dump(path, false), -EIO);
+    assert_true(is_said("damage sector_at=8192 bytes=4096 error=EIO"));
+    assert_true(is_said("end at=") && said.len > whole / 2);
     temp_dir_remove(&f.dir);
 }
 
@@ -215,4 +318,8 @@ TESTS_MAIN(TEST_OF(shards_that_are_sound_have_no_problem),
            TEST_OF(a_segment_that_is_short_or_gone_or_unknown_is_a_problem),
            TEST_OF(damage_of_a_journal_is_a_problem),
            TEST_OF(records_of_a_journal_out_of_order_are_a_problem),
-           TEST_OF(journals_and_segments_are_put_into_words))
+           TEST_OF(journals_and_segments_are_put_into_words),
+           TEST_OF(what_the_disk_refuses_for_a_moment_is_waited_for),
+           TEST_OF(a_sector_that_cannot_be_read_is_a_problem_and_the_rest_is_checked),
+           TEST_OF(a_journal_that_cannot_be_read_at_all_keeps_nobody_from_the_rest),
+           TEST_OF(a_dump_says_the_sector_and_goes_on))

@@ -577,10 +577,11 @@ TEST(a_journal_in_which_nothing_counts_may_be_gone)
     for (uint64_t more = 0; more < 2; more++) {
         struct shard_rig f = closed_journal();
         struct storage_check_result result;
+        const struct storage_look look = {kn_fs_system(), &shard_clock.clock, no_line, NULL};
         struct kn_err err = {0};
         say_before(files.names[0], JOURNAL_HEAD_BYTES + more);
 
-        assert_ok(storage_check(f.dir.path, kn_fs_system(), no_line, NULL, &result, &err));
+        assert_ok(storage_check(f.dir.path, &look, &result, &err));
         assert_int_equal(result.problems, more);
         shard_rig_open(&f);
 

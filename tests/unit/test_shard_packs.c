@@ -21,12 +21,18 @@ static void on_line(void *ctx, const char *line)
     assert_true(said_len < sizeof(said));
 }
 
+static struct storage_look looking(void)
+{
+    return (struct storage_look){kn_fs_system(), &shard_clock.clock, on_line, NULL};
+}
+
 static uint64_t problems(struct shard_rig *f)
 {
     struct storage_check_result result;
     struct kn_err err = {0};
     said_len = 0;
-    assert_ok(storage_check(f->dir.path, kn_fs_system(), on_line, NULL, &result, &err));
+    const struct storage_look look = looking();
+    assert_ok(storage_check(f->dir.path, &look, &result, &err));
     return result.problems;
 }
 
@@ -221,13 +227,14 @@ TEST(a_pack_is_dumped_and_its_damage_found)
 {
     struct shard_rig f = packed(1);
     char folder[200], name[200] = "", path[500];
+    const struct storage_look look = looking();
     struct kn_err err = {0};
     shard_rig_close(&f);
     snprintf(folder, sizeof(folder), "%s/packs", f.dir.path);
     assert_ok(kn_fs_system()->ops->list(kn_fs_system(), folder, name_pack, name));
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     said_len = 0;
-    assert_ok(storage_dump(path, kn_fs_system(), true, on_line, NULL, &err));
+    assert_ok(storage_dump(path, &look, true, &err));
     assert_non_null(strstr(said, "pack number="));
     assert_non_null(strstr(said, "segment shard=09"));
     assert_non_null(strstr(said, "record index=0"));

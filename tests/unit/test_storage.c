@@ -842,7 +842,8 @@ TEST(a_folder_is_held_by_one_server)
     assert_int_equal(r, -EBUSY);
     assert_non_null(strstr(err.text, "another server"));
     struct storage_check_result result;
-    r = storage_check(f.dir.path, kn_fs_system(), NULL, NULL, &result, &err);
+    const struct storage_look look = {kn_fs_system(), &f.clock.clock, NULL, NULL};
+    r = storage_check(f.dir.path, &look, &result, &err);
     assert_int_equal(r, -EBUSY); /* a folder in use changes while it is read */
     upload_all(&f, 0);
     expect_all(&f, 1);

@@ -20,6 +20,7 @@ static struct {
     struct kn_fs_ops ops;
     struct kn_file *_Atomic chunk;
     _Atomic uint64_t from, to;
+    _Atomic int refusals; /* then it is well again; 0: never */
 } disk;
 static struct kn_fake_clock now;
 
@@ -43,6 +44,8 @@ static ssize_t sick_preadv(struct kn_file *file, const struct iovec *iov, int n,
         end += iov[i].iov_len;
     if (file == disk.chunk && off < disk.to && end > disk.from) {
         kn_fake_clock_advance(&now, 1000); /* so long the disk has tried */
+        if (disk.refusals > 0 && --disk.refusals == 0)
+            disk.to = 0;
         return -EIO;
     }
     return kn_fs_system()->ops->preadv(file, iov, n, off, nowait);
@@ -108,6 +111,7 @@ static void setup(struct fixture *f)
     disk.ops.preadv = sick_preadv;
     disk.fs.ops = &disk.ops;
     disk.to = 0;
+    disk.refusals = 0;
     *f = (struct fixture){.dir = temp_dir_new(), .conf = rig_conf()};
     kn_fake_clock_init(&now, 1763851000000);
     f->capture = capture_read("media/captures/c164_h264_abs_eofr_meta.mkv");
@@ -131,6 +135,43 @@ static void refuse(uint64_t at)
 {
     disk.from = at / SECTOR * SECTOR;
     disk.to = disk.from + SECTOR;
+}
+
+/* --- those who only look ---------------------------------------------------------------------- */
+static struct {
+    char text[1 << 16];
+    size_t len;
+} said;
+
+static void on_line(void *ctx, const char *line)
+{
+    (void) ctx;
+    said.len += (size_t) snprintf(said.text + said.len, sizeof(said.text) - said.len, "%s\n", line);
+    assert_true(said.len < sizeof(said.text));
+}
+
+static unsigned times(const char *words)
+{
+    unsigned n = 0;
+    for (const char *at = said.text; (at = strstr(at, words)) != NULL; at++)
+        n++;
+    return n;
+}
+
+static struct storage_look looking(void)
+{
+    said.len = 0;
+    said.text[0] = 0;
+    return (struct storage_look){&disk.fs, &now.clock, on_line, NULL};
+}
+
+static struct storage_check_result check(struct fixture *f)
+{
+    const struct storage_look look = looking();
+    struct storage_check_result result;
+    struct kn_err err = {0};
+    assert_ok(storage_check(f->dir.path, &look, &result, &err));
+    return result;
 }
 
 static void start(struct fixture *f)
@@ -242,7 +283,103 @@ TEST(a_chunk_whose_head_the_disk_refuses_is_kept_and_left_alone)
     teardown(&f);
 }
 
+TEST(a_check_waits_for_what_the_disk_refuses_for_a_moment)
+{
+    struct fixture f;
+    setup(&f);
+    struct storage_check_result sound = check(&f);
+    assert_int_equal(sound.problems, 0);
+    refuse(f.sent[f.sent_count / 2].offset);
+    disk.refusals = 4;
+
+    struct storage_check_result result = check(&f);
+
+    assert_int_equal(disk.refusals, 0);
+    assert_int_equal(result.problems, 0);
+    assert_int_equal(result.fragments, sound.fragments);
+    capture_done(&f.capture);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(a_check_says_file_and_offset_of_what_cannot_be_read_and_checks_the_rest)
+{
+    struct fixture f;
+    setup(&f);
+    struct storage_check_result sound = check(&f);
+    char words[100];
+    const struct storage_fragment *hit = NULL;
+    for (size_t i = 0; i + 2 < f.sent_count && !hit; i++)
+        hit = f.sent[i].bytes > 3 * SECTOR ? &f.sent[i] : NULL;
+    assert_non_null(hit);
+    refuse(hit->offset + SECTOR);
+
+    struct storage_check_result result = check(&f);
+
+    snprintf(words, sizeof(words), ".mkv offset=%" PRIu64 " bytes=4096 error=EIO", disk.from);
+    assert_int_equal(times(words), 1);
+    assert_int_equal(times("problem payload file="), 1);
+    assert_int_equal(result.problems, 2);
+    assert_int_equal(result.fragments, sound.fragments);
+    capture_done(&f.capture);
+    temp_dir_remove(&f.dir);
+}
+
+/* Its footer lies at its end. */
+TEST(a_sealed_chunk_whose_footer_cannot_be_read_is_checked_by_its_records)
+{
+    struct fixture f;
+    setup(&f);
+    start(&f); /* seals it */
+    storage_close(f.storage);
+    struct storage_check_result sound = check(&f);
+    assert_int_equal(sound.problems, 0);
+    assert_true(sound.fragments > 3);
+    const struct storage_fragment *last = &f.sent[f.sent_count - 1];
+    disk.from = last->offset + last->bytes + last->record_bytes;
+    disk.to = UINT64_MAX;
+
+    struct storage_check_result result = check(&f);
+
+    assert_int_equal(times("problem footer file="), 1);
+    assert_true(result.problems >= 2); /* the footer and its sector */
+    assert_true(result.fragments + 2 >= sound.fragments);
+    capture_done(&f.capture);
+    temp_dir_remove(&f.dir);
+}
+
+TEST(a_dump_says_the_rest_of_a_chunk_and_that_it_is_not_whole)
+{
+    struct fixture f;
+    setup(&f);
+    char path[500], words[100];
+    const struct storage_fragment *hit = &f.sent[f.sent_count / 2];
+    struct kn_err err = {0};
+    FILE *found = NULL;
+    snprintf(path, sizeof(path), "find %s/chunks -name '*.mkv'", f.dir.path);
+    found = popen(path, "r");
+    assert_non_null(found);
+    assert_non_null(fgets(path, sizeof(path), found));
+    assert_ok(pclose(found));
+    path[strcspn(path, "\n")] = 0;
+    refuse(hit->offset + hit->bytes);
+
+    const struct storage_look look = looking();
+    int r = storage_dump(path, &look, true, &err);
+
+    assert_int_equal(r, -EIO);
+    assert_non_null(strstr(err.text, "4096 bytes of it"));
+    snprintf(words, sizeof(words), "damage sector_at=%" PRIu64 " bytes=4096 error=EIO", disk.from);
+    assert_int_equal(times(words), 1);
+    assert_true(times("fragment number=") + 2 >= f.sent_count);
+    capture_done(&f.capture);
+    temp_dir_remove(&f.dir);
+}
+
 TESTS_MAIN(TEST_OF(a_fragment_whose_record_the_disk_refuses_is_said_and_all_others_are_kept),
            TEST_OF(media_that_had_been_flushed_stay_in_the_list_while_the_disk_refuses_them),
            TEST_OF(the_newest_fragment_is_said_when_the_disk_refuses_its_media_or_its_record),
-           TEST_OF(a_chunk_whose_head_the_disk_refuses_is_kept_and_left_alone))
+           TEST_OF(a_chunk_whose_head_the_disk_refuses_is_kept_and_left_alone),
+           TEST_OF(a_check_waits_for_what_the_disk_refuses_for_a_moment),
+           TEST_OF(a_check_says_file_and_offset_of_what_cannot_be_read_and_checks_the_rest),
+           TEST_OF(a_sealed_chunk_whose_footer_cannot_be_read_is_checked_by_its_records),
+           TEST_OF(a_dump_says_the_rest_of_a_chunk_and_that_it_is_not_whole))

@@ -96,14 +96,21 @@ struct storage_check_result {
     uint64_t streams, chunks, fragments, bytes, problems;
     uint64_t shards, segments, records; /* of data streams */
 };
+struct storage_look {
+    struct kn_fs *fs;
+    struct kn_clock *clock; /* how long to try what the disk refuses to read: 10 s in all */
+    storage_say_fn *say;
+    void *ctx;
+};
 /* Reads every chunk, segment and needed journal whole and compares records, checksums and
- * catalogue. -EBUSY: a server holds it. Changes nothing. say gets one line a problem, and progress.
- */
-int storage_check(const char *dir, struct kn_fs *fs, storage_say_fn *say, void *ctx,
+ * catalogue. -EBUSY: a server holds it. Changes nothing. Says one line a problem, and progress: a
+ * sector that cannot be read is one, and the rest is read. */
+int storage_check(const char *dir, const struct storage_look *look,
                   struct storage_check_result *ret, struct kn_err *err) KN_MUSTUSE;
 /* A chunk file in words: header, fragments, records, frames; or a journal or segment of shards: its
- * frames, and with `frames` their records. */
-int storage_dump(const char *path, struct kn_fs *fs, bool frames, storage_say_fn *say, void *ctx,
-                 struct kn_err *err) KN_MUSTUSE;
+ * frames, and with `frames` their records. -EIO: some of it cannot be read, and the rest is said.
+ */
+int storage_dump(const char *path, const struct storage_look *look, bool frames, struct kn_err *err)
+    KN_MUSTUSE;
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "../patient.h"
 #include "core/crypto.h"
 
 enum {
@@ -181,10 +182,12 @@ struct journal {
 
 static void say_journal(struct walk *w, const struct journal *j, const char *what, uint64_t until)
 {
-    struct storage_journal journal = {.file = j->f.file,
-                                      .capacity = j->f.end,
-                                      .generation = j->f.journal.generation,
-                                      .seed = j->f.seed};
+    struct storage_journal journal = {
+        .file = j->f.file,
+        .patient = storage_patient_of(j->f.file), /* what it gave up is no end of the journal */
+        .capacity = j->f.end,
+        .generation = j->f.journal.generation,
+        .seed = j->f.seed};
     struct storage_shards_report report = {0};
     w->journal = j->path;
     int r = storage_journal_replay(&w->shards, &journal, until, on_frame, &report);
@@ -207,6 +210,10 @@ static int open_journal(struct walk *w, struct journal *j, const char *name)
     j->there = r == 0 && j->f.is_journal;
     if (r == 0 && !j->there)
         storage_shard_file_close(&j->f);
+    if (r == -EIO) {
+        line(w->c, true, "problem journal file=%s error=EIO", j->path);
+        return 0;
+    }
     return r == -ENOENT || r == -EBADMSG || r == -ENODATA ? 0 : r; /* not flushed yet: not needed */
 }
 
@@ -309,10 +316,20 @@ static int on_file(void *ctx, const char *name, bool is_dir)
     return 0;
 }
 
+/* A folder that cannot be listed keeps nobody from the others. */
+static int list(struct walk *w, const char *path, kn_fs_entry_fn *entry, void *ctx)
+{
+    struct kn_fs *fs = w->c->nowhere->fs;
+    int r = fs->ops->list(fs, path, entry, ctx);
+    if (r != -EIO)
+        return r;
+    line(w->c, true, "problem folder path=%s error=EIO", path);
+    return 0;
+}
+
 static int on_folder(void *ctx, const char *name, bool is_dir)
 {
     struct walk *w = ctx;
-    struct kn_fs *fs = w->c->nowhere->fs;
     struct folder *folder = calloc(1, sizeof(*folder));
     if (!folder)
         return -ENOMEM;
@@ -325,7 +342,7 @@ static int on_folder(void *ctx, const char *name, bool is_dir)
              kn_hex_decode(kn_str_from(name), folder->shard.bytes, sizeof(folder->shard)) < 0)
         line(w->c, true, "problem unknown file=%s", folder->path);
     else
-        r = fs->ops->list(fs, folder->path, on_file, folder);
+        r = list(w, folder->path, on_file, folder);
     free(folder);
     return r;
 }
@@ -384,25 +401,23 @@ static int on_pack(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64
 static int check_packs(struct walk *w)
 {
     char path[STORAGE_SHARD_PATH_BYTES];
-    struct kn_fs *fs = w->c->nowhere->fs;
     int r = storage_meta_list(w->c->nowhere->meta, kn_bytes_of(KN_STR("xp/")),
                               (struct kn_bytes){NULL, 0}, SIZE_MAX, on_pack, w);
     int n = snprintf(path, sizeof(path), "%s/packs", w->c->nowhere->dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return -EMSGSIZE;
     if (r == 0)
-        r = fs->ops->list(fs, path, on_pack_file, w);
+        r = list(w, path, on_pack_file, w);
     return r == -ENOENT ? 0 : r;
 }
 
 static int check_files(struct walk *w)
 {
     char path[STORAGE_SHARD_PATH_BYTES];
-    struct kn_fs *fs = w->c->nowhere->fs;
     int n = snprintf(path, sizeof(path), "%s/shards", w->c->nowhere->dir);
     if (n < 0 || (size_t) n >= sizeof(path))
         return -EMSGSIZE;
-    int r = fs->ops->list(fs, path, on_folder, w);
+    int r = list(w, path, on_folder, w);
     return r == -ENOENT ? 0 : r;
 }
 
