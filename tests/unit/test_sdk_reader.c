@@ -59,11 +59,11 @@ static void add_start(struct bytes *dst, uint64_t time_ms)
          .sampling_hz = 44100,
          .channels = 2}
     };
-    uint8_t *header, cluster[MKV_CLUSTER_BYTES];
-    size_t len, uid;
-    assert_ok(mkv_header(tracks, 2, &header, &len, &uid));
-    add(dst, header, len);
-    free(header);
+    struct mkv_header header;
+    uint8_t cluster[MKV_CLUSTER_BYTES];
+    assert_ok(mkv_header_init(&header, tracks, 2));
+    add(dst, header.bytes, header.len);
+    mkv_header_done(&header);
     add_tag(dst, "first", "tag");
     mkv_cluster(cluster, time_ms);
     add(dst, cluster, sizeof(cluster));
