@@ -3,9 +3,9 @@
  * read-frames: the frames of a video stream, a line each, on libkinema-consumer: from anywhere in
  * the archive and live. --payload writes what the frames hold.
  */
-#include <curl/curl.h>
+#include "program.h"
+
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +24,6 @@ struct reader {
     unsigned long frames, fragments_whole;
     unsigned long stop_after; /* frames; 0: never */
 };
-
-static volatile sig_atomic_t stopping;
-
-static void on_signal(int number)
-{
-    (void) number;
-    stopping = 1;
-}
 
 static void say_fragment(const char *what, const struct kinema_media_fragment *fragment)
 {
@@ -89,15 +81,16 @@ static int on_event(void *ctx, const struct kinema_media_event *event)
     return 0;
 }
 
-static int run(struct reader *reader)
+static int run(void *ctx)
 {
+    struct reader *reader = ctx;
     struct kinema_media *media;
     int code = kinema_media_open(&reader->config, &media);
     if (code < 0) {
         (void) fprintf(stderr, "read-frames: %s\n", strerror(-code));
         return 1;
     }
-    while (!stopping && code == 0) {
+    while (!program_is_told_to_end() && code == 0) {
         code = kinema_media_poll(media, POLL_MS);
         (void) fflush(stdout);
     }
@@ -193,20 +186,10 @@ int main(int argc, char **argv)
     static struct reader reader = {
         .config = {.region = "us-east-1", .on_event = on_event}
     };
-    int code;
     reader.config.ctx = &reader;
-    if (!read_options(&reader, argc, argv)) {
-        (void) fputs(usage, stderr);
-        return 64;
-    }
-    (void) signal(SIGINT, on_signal);
-    (void) signal(SIGTERM, on_signal);
-    (void) curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (kinema_credentials_environment(&reader.config.credentials) < 0)
-        return 1;
-    code = run(&reader);
-    kinema_credentials_free(reader.config.credentials);
-    curl_global_cleanup();
+    if (!read_options(&reader, argc, argv))
+        return program_usage(usage);
+    int code = program_run(run, &reader, &reader.config.credentials);
     if (reader.payload && fclose(reader.payload) != 0)
         code = 1;
     return code;

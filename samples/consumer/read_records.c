@@ -3,9 +3,9 @@
  * read-records: the records of a data stream, a line each, on libkinema-consumer. Start it several
  * times with one --application: they share the shards, and take over from one that is killed.
  */
-#include <curl/curl.h>
+#include "program.h"
+
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,6 @@ struct reader {
     int once;
 };
 
-static volatile sig_atomic_t stopping;
-
-static void on_signal(int number)
-{
-    (void) number;
-    stopping = 1;
-}
-
 /* As it is, but for what would break the line. */
 static void print_text(const char *text, size_t len)
 {
@@ -38,7 +30,7 @@ static void print_text(const char *text, size_t len)
 static int on_record(void *ctx, const struct kinema_record *record)
 {
     const struct reader *reader = ctx;
-    if (stopping)
+    if (program_is_told_to_end())
         return -1; /* it is not done: whoever reads on gets it */
     (void) printf("record\t%s\t%s\t%lld\t", record->shard, record->sequence,
                   (long long) record->sub);
@@ -64,8 +56,9 @@ static void on_event(void *ctx, const struct kinema_consumer_event *event)
     (void) printf("%s\t%s\t%s\n", names[event->type], event->shard, event->text);
 }
 
-static int run(struct reader *reader)
+static int run(void *ctx)
 {
+    struct reader *reader = ctx;
     struct kinema_consumer_stats stats;
     int code = kinema_consumer_open(&reader->config, &reader->consumer);
     if (code < 0) {
@@ -73,7 +66,7 @@ static int run(struct reader *reader)
         return 1;
     }
     (void) printf("worker\t%s\n", kinema_consumer_worker(reader->consumer));
-    while (!stopping) {
+    while (!program_is_told_to_end()) {
         (void) kinema_consumer_poll(reader->consumer, 100);
         (void) fflush(stdout);
         kinema_consumer_stats(reader->consumer, &stats);
@@ -170,19 +163,8 @@ int main(int argc, char **argv)
     static struct reader reader = {
         .config = {.region = "us-east-1", .on_record = on_record, .on_event = on_event}
     };
-    int code;
     reader.config.ctx = &reader;
-    if (!read_options(&reader, argc, argv)) {
-        (void) fputs(usage, stderr);
-        return 64;
-    }
-    (void) signal(SIGINT, on_signal);
-    (void) signal(SIGTERM, on_signal);
-    (void) curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (kinema_credentials_environment(&reader.config.credentials) < 0)
-        return 1;
-    code = run(&reader);
-    kinema_credentials_free(reader.config.credentials);
-    curl_global_cleanup();
-    return code;
+    if (!read_options(&reader, argc, argv))
+        return program_usage(usage);
+    return program_run(run, &reader, &reader.config.credentials);
 }
