@@ -14,6 +14,8 @@ int ring_init(struct ring *ring, size_t bytes, const char *path, uint64_t file_b
 {
     int code;
     *ring = (struct ring){.cap = bytes, .fd = -1, .file_cap = path ? file_bytes : 0};
+    while (bytes >> (ring->halvings + 1) >= RING_FIRST_BYTES)
+        ring->halvings++;
     ring->bytes = malloc(bytes);
     ring->fragments = calloc(KINEMA_FRAGMENTS_MAX, sizeof(*ring->fragments));
     if (!ring->bytes || !ring->fragments) {
@@ -56,10 +58,36 @@ int ring_open(struct ring *ring, int64_t time_ms, struct fragment **ret)
     return 0;
 }
 
+/* The part of memory that is used. */
+static size_t turn_of(const struct ring *ring)
+{
+    return ring->cap >> ring->halvings;
+}
+
+static size_t place_of(const struct ring *ring, uint64_t at)
+{
+    return (size_t) ((at - ring->base) % turn_of(ring));
+}
+
+/* At least twice as large, so what had begun again at the start has room behind the rest. */
+static void widen(struct ring *ring)
+{
+    size_t turn = turn_of(ring), head = place_of(ring, ring->head);
+    size_t end = head + ring_used(ring);
+    if (end > turn)
+        memcpy(ring->bytes + turn, ring->bytes, end - turn);
+    ring->base = ring->head - head;
+    ring->halvings--;
+}
+
 void ring_append(struct ring *ring, const void *ptr, size_t len)
 {
-    size_t at = (size_t) (ring->tail % ring->cap);
-    size_t first = len < ring->cap - at ? len : ring->cap - at;
+    size_t at, first;
+    while (ring->halvings > 0 && ring_used(ring) + len > turn_of(ring))
+        widen(ring);
+    at = place_of(ring, ring->tail);
+    first = turn_of(ring) - at;
+    first = len < first ? len : first;
     if (first > 0)
         memcpy(ring->bytes + at, ptr, first);
     if (len > first)
@@ -72,8 +100,9 @@ int64_t ring_read(const struct ring *ring, const struct fragment *fragment, uint
                   void *dst, size_t len)
 {
     uint64_t left = fragment->len - offset;
-    uint64_t cap = fragment->in_file ? ring->file_cap : ring->cap;
-    uint64_t at = (fragment->at + offset) % cap;
+    uint64_t cap = fragment->in_file ? ring->file_cap : turn_of(ring);
+    uint64_t at =
+        fragment->in_file ? (fragment->at + offset) % cap : place_of(ring, fragment->at + offset);
     ssize_t got;
     if (len > left)
         len = (size_t) left;
@@ -135,11 +164,11 @@ int ring_spill(struct ring *ring)
         fragment->len > ring->file_cap - (ring->file_tail - ring->file_head))
         return 0;
     while (done < fragment->len) { /* in pieces that wrap in neither ring */
-        uint64_t from = (fragment->at + done) % ring->cap;
+        uint64_t from = place_of(ring, fragment->at + done);
         uint64_t to = (ring->file_tail + done) % ring->file_cap;
         uint64_t len = fragment->len - done;
         int code;
-        len = len < ring->cap - from ? len : ring->cap - from;
+        len = len < turn_of(ring) - from ? len : turn_of(ring) - from;
         len = len < ring->file_cap - to ? len : ring->file_cap - to;
         code = write_all(ring->fd, ring->bytes + from, (size_t) len, to);
         if (code < 0)

@@ -3,6 +3,9 @@
  * What was put and is not PERSISTED yet: fragments in order, the oldest first. Their bytes lie in a
  * ring in memory; when that is full, the oldest ones move to a ring in the spill file. Bytes never
  * change once they are in, so a fragment may move while it is being sent.
+ *
+ * The ring in memory turns in as small a part of its room as it can: while all is acknowledged
+ * soon, a large buffer costs neither memory nor a page fault every 4 KiB.
  */
 #ifndef SDK_RING_H
 #define SDK_RING_H
@@ -23,9 +26,15 @@ struct fragment {
     uint8_t restart; /* time stepped back before it: it begins a connection */
 };
 
+enum {
+    RING_FIRST_BYTES = 256 << 10 /* the smallest part that is used, at least */
+};
+
 struct ring {
     uint8_t *bytes;
     size_t cap;
+    unsigned halvings;   /* of cap: that much is used until it is too little */
+    uint64_t base;       /* what lies at bytes[0], or would */
     uint64_t head, tail; /* of memory: first byte in use, next free one */
     int fd;              /* of the spill file; -1: none */
     uint64_t file_cap, file_head, file_tail;

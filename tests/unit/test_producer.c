@@ -299,6 +299,55 @@ TEST(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same)
     temp_dir_remove(&dir);
 }
 
+/* Fragment number n has 4-byte words that count from n << 16. */
+static void append_words(struct ring *ring, uint32_t n, size_t words)
+{
+    struct fragment *fragment;
+    assert_ok(ring_open(ring, n, &fragment));
+    for (uint32_t i = 0; i < words; i++)
+        ring_append(ring, &(uint32_t){n << 16 | i}, 4);
+}
+
+static void pop_words(struct ring *ring)
+{
+    const struct fragment *fragment = ring_at(ring, 0);
+    for (uint32_t i = 0; i < fragment->len / 4; i++) {
+        uint32_t word = 0;
+        assert_int_equal(ring_read(ring, fragment, (uint64_t) i * 4, &word, 4), 4);
+        assert_int_equal(word, (uint32_t) fragment->time_ms << 16 | i);
+    }
+    ring_pop(ring);
+}
+
+TEST(a_ring_turns_in_a_small_part_until_that_is_too_little)
+{
+    struct ring ring;
+    uint64_t seed = test_seed();
+    uint32_t n = 0;
+    assert_ok(ring_init(&ring, 5 << 20, NULL, 0));
+
+    for (; n < 200; n++) { /* 8 MiB in all */
+        append_words(&ring, n, 10000);
+        if (ring.count == 5)
+            pop_words(&ring);
+    }
+    assert_true(ring.cap >> ring.halvings < 2 * RING_FIRST_BYTES);
+
+    for (; n < 2000 && ring.halvings > 0; n++) { /* it grows, wherever it stands */
+        if (ring.count > 0 && test_random(&seed) % 3 == 0)
+            pop_words(&ring);
+        size_t words = 1 + test_random(&seed) % 10000;
+        if (ring_free(&ring) >= 4 * words)
+            append_words(&ring, n, words);
+    }
+    assert_int_equal(ring.halvings, 0);
+    while (ring_free(&ring) >= 40000)
+        append_words(&ring, n++, 10000);
+    while (ring.count > 0)
+        pop_words(&ring);
+    ring_done(&ring);
+}
+
 static void acks(struct kinema_producer *p, const char *text)
 {
     acks_take(p, text, strlen(text));
@@ -633,6 +682,7 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(offline_nothing_is_dropped),
            TEST_OF(offline_a_fragment_is_sent_when_it_is_whole_and_ended_by_its_tag),
            TEST_OF(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same),
+           TEST_OF(a_ring_turns_in_a_small_part_until_that_is_too_little),
            TEST_OF(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again),
            TEST_OF(a_track_that_pauses_is_not_in_the_headers_meanwhile),
            TEST_OF(sound_goes_on_when_the_picture_ends),
