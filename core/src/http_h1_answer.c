@@ -354,6 +354,12 @@ static void h1_gate_wait(struct kn_http_req *base, struct kn_gate *gate, uint64_
     kn_http_loop_gate_wait(KN_CONTAINER_OF(base, struct kn_h1_req, base)->loop, base, gate, seen);
 }
 
+static int h1_socket(struct kn_http_req *base)
+{
+    const struct kn_h1_req *req = KN_CONTAINER_OF(base, struct kn_h1_req, base);
+    return req->conn ? req->conn->fd : -1;
+}
+
 const struct kn_http_backend kn_h1_backend = {
     .duplex = true,
     .produces = true,
@@ -364,4 +370,5 @@ const struct kn_http_backend kn_h1_backend = {
     .deadline = h1_deadline,
     .pace = h1_pace,
     .gate_wait = h1_gate_wait,
+    .socket = h1_socket,
 };

@@ -230,6 +230,12 @@ static void h2_gate_wait(struct kn_http_req *base, struct kn_gate *gate, uint64_
     kn_http_loop_gate_wait(req_of(base)->loop, base, gate, seen);
 }
 
+static int h2_socket(struct kn_http_req *base)
+{
+    const struct kn_h2_req *req = req_of(base);
+    return req->conn ? req->conn->fd : -1;
+}
+
 const struct kn_http_backend kn_h2_backend = {
     .h2 = true,
     .duplex = true,
@@ -239,4 +245,5 @@ const struct kn_http_backend kn_h2_backend = {
     .touch = h2_touch,
     .deadline = h2_deadline,
     .gate_wait = h2_gate_wait,
+    .socket = h2_socket,
 };

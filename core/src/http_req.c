@@ -8,6 +8,9 @@
 #include "http_req.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "core/thread.h"
 
@@ -188,6 +191,44 @@ bool kn_http_is_h2(struct kn_http_req *req)
 bool kn_http_is_loopback(struct kn_http_req *req)
 {
     return req->is_loopback;
+}
+
+/* --- the peer's machine ----------------------------------------------------------------------
+ * Linux acknowledges what comes and answers keep-alive probes without its programs: a peer that is
+ * merely quiet answers, one behind a dead link does not. tcp(7). */
+enum {
+    ASK_S = 1,
+    ASKS_MAX = 127,    /* without an answer, then the connection is over; the most there may be */
+    ANSWERS_MS = 2000, /* a question, and its way there and back */
+};
+
+static int socket_of(struct kn_http_req *req)
+{
+    return req->backend->socket ? req->backend->socket(req) : -1;
+}
+
+void kn_http_watch_peer(struct kn_http_req *req)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET,  SO_KEEPALIVE,  1       },
+        {IPPROTO_TCP, TCP_KEEPIDLE,  ASK_S   },
+        {IPPROTO_TCP, TCP_KEEPINTVL, ASK_S   },
+        {IPPROTO_TCP, TCP_KEEPCNT,   ASKS_MAX},
+    };
+    int fd = socket_of(req);
+    for (size_t i = 0; fd >= 0 && i < KN_ARRAY_LEN(options); i++)
+        (void) setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+bool kn_http_peer_answers(struct kn_http_req *req)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    int fd = socket_of(req);
+    return fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+           info.tcpi_last_ack_recv <= ANSWERS_MS;
 }
 
 void kn_http_req_client(struct kn_http_req *req, const char *name)

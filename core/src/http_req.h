@@ -31,6 +31,7 @@ struct kn_http_backend {
     void (*deadline)(struct kn_http_req *req, int64_t in_ms);
     void (*pace)(struct kn_http_req *req, uint32_t calm_ms); /* NULL: there is nothing to pace */
     void (*gate_wait)(struct kn_http_req *req, struct kn_gate *gate, uint64_t seen);
+    int (*socket)(struct kn_http_req *req); /* NULL: not to be had; -1: closed */
 };
 
 struct kn_http_owner {

@@ -77,7 +77,8 @@ struct ingest_upload {
     bool finish_due;
     bool aged;
     bool idle_due;
-    bool active; /* the stream, … */
+    bool unanswered; /* during this silence its machine did not answer: the link may be dead */
+    bool active;     /* the stream, … */
     bool final_due;
     struct ingest_ack final; /* the ERROR */
     uint64_t active_changes; /* … by this count */
@@ -359,6 +360,7 @@ static void open_writer(struct ingest_upload *u)
     }
     u->state = RUNNING;
     answer(u);
+    kn_http_watch_peer(u->req);
     atomic_store(&u->sitter.last_byte_ns, now_ns(u));
     resume(u);
 }
@@ -411,7 +413,10 @@ static void tick_running(struct ingest_upload *u, int64_t now)
     if (u->paused) /* we are the slow ones */
         return;
     int64_t silent = now - atomic_load(&u->sitter.last_byte_ns);
-    if (silent >= ns_of_ms(conf->fragment_idle_ms)) {
+    if (silent >= ns_of_ms(conf->fragment_idle_ms) / 2)
+        u->unanswered |= !kn_http_peer_answers(u->req);
+    /* What is on its way would be lost to a fragment that is PERSISTED without it. */
+    if (silent >= ns_of_ms(conf->fragment_idle_ms) && !u->unanswered) {
         int r = ingest_assembler_close_fragment(u->assembler);
         if (r == -ECANCELED) {
             enter_failing(u);
@@ -421,7 +426,8 @@ static void tick_running(struct ingest_upload *u, int64_t now)
     if (silent < ns_of_ms(conf->connection_idle_ms))
         return;
     if (ingest_assembler_is_open(u->assembler))
-        fail(u, INGEST_STREAM_READ_ERROR, "silence inside an element");
+        fail(u, INGEST_STREAM_READ_ERROR,
+             u->unanswered ? "the link does not answer" : "silence inside an element");
     else
         enter_finishing(u);
 }
@@ -462,7 +468,9 @@ static void rearm(struct ingest_upload *u)
         /* a fragment may open meanwhile: never longer than its silence */
         int64_t soon = now + ns_of_ms(conf->fragment_idle_ms);
         int64_t idle_at = last + ns_of_ms(conf->fragment_idle_ms);
-        at = kn_min_i64(at, u->paused || idle_at <= now ? soon : idle_at);
+        int64_t half_at = last + ns_of_ms(conf->fragment_idle_ms) / 2;
+        int64_t look_at = half_at > now ? half_at : idle_at;
+        at = kn_min_i64(at, u->paused || idle_at <= now ? soon : look_at);
         if (conf->connection_ms_max)
             at = kn_min_i64(at, u->started_ns + ns_of_ms(conf->connection_ms_max +
                                                          (u->aged ? conf->fragment_ms_max : 0)));
@@ -579,6 +587,7 @@ static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
 {
     int64_t now = now_ns(u);
     atomic_store(&u->sitter.last_byte_ns, now);
+    u->unanswered = false;
     if (now - u->checked_ns >= STREAM_CHECK_MS * NS_PER_MS) {
         u->checked_ns = now;
         if (!stream_is_active(u)) {

@@ -15,6 +15,7 @@ struct kn_http_req {
     uint64_t ref;
     uint32_t bits; /* wake-ups to deliver */
     bool streaming, close_after, resumed, paused;
+    bool unreachable; /* its machine does not answer */
     uint32_t calm_ms;
     int status;
     int64_t deadline_ms; /* on the fake clock; INT64_MAX none */
@@ -87,6 +88,16 @@ void kn_http_resume_body(struct kn_http_req *req)
 void kn_http_pace_body(struct kn_http_req *req, uint32_t calm_ms)
 {
     req->calm_ms = calm_ms;
+}
+
+void kn_http_watch_peer(struct kn_http_req *req)
+{
+    (void) req;
+}
+
+bool kn_http_peer_answers(struct kn_http_req *req)
+{
+    return !req->unreachable;
 }
 
 void kn_http_deadline(struct kn_http_req *req, int64_t in_ms)
@@ -442,6 +453,50 @@ TEST(silence_closes_the_fragment_at_5_s_and_the_connection_at_60)
     world_stop();
 }
 
+TEST(silence_of_a_link_that_does_not_answer_closes_no_fragment)
+{
+    world_start();
+    struct kn_http_req req;
+    upload_start(&req, 0);
+    struct kn_buf b = body_of(2, true), rest;
+    kn_buf_init(&rest, 100);
+    (void) kn_buf_append(&rest, b.ptr + b.len - 100, 100); /* some of the second one's frames */
+    b.len -= 100;
+    upload_send(&req, &b);
+    req.said[0] = '\0';
+    req.unreachable = true;
+    pass(4800);
+    req.unreachable = false; /* what was sent meanwhile comes when its sender tries again */
+    pass(8000);
+    assert_null(strstr(req.said, "RECEIVED"));
+    upload_send(&req, &rest);
+    pass(4500);
+    assert_null(strstr(req.said, "RECEIVED"));
+    pass(1000); /* a silence anew, of a sender that is there */
+    assert_non_null(strstr(req.said, "RECEIVED"));
+    upload_gone(&req);
+    kn_buf_done(&rest);
+    kn_buf_done(&b);
+    world_stop();
+}
+
+TEST(a_link_that_is_dead_for_60_s_costs_the_open_fragment)
+{
+    world_start();
+    struct kn_http_req req;
+    upload_start(&req, 0);
+    struct kn_buf b = body_of(1, true);
+    upload_send(&req, &b);
+    req.unreachable = true;
+    pass(61000);
+    assert_null(strstr(req.said, "RECEIVED"));
+    assert_non_null(strstr(req.said, "ERROR"));
+    assert_true(req.over);
+    upload_gone(&req);
+    kn_buf_done(&b);
+    world_stop();
+}
+
 TEST(an_old_connection_gets_4003_where_a_fragment_begins)
 {
     world_start();
@@ -679,6 +734,8 @@ TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(an_error_waits_for_the_commits_under_way_but_not_for_ever),
            TEST_OF(a_slow_disk_pauses_the_body_and_nothing_is_lost),
            TEST_OF(silence_closes_the_fragment_at_5_s_and_the_connection_at_60),
+           TEST_OF(silence_of_a_link_that_does_not_answer_closes_no_fragment),
+           TEST_OF(a_link_that_is_dead_for_60_s_costs_the_open_fragment),
            TEST_OF(an_old_connection_gets_4003_where_a_fragment_begins),
            TEST_OF(a_client_that_leaves_is_forgotten_while_its_commits_go_on),
            TEST_OF(a_request_that_ends_before_its_head_leaves_nothing),

@@ -85,6 +85,12 @@ struct kn_str kn_http_peer(struct kn_http_req *req); /* "127.0.0.1:4711" */
 /* The common name in the certificate that the client has proved to hold; ptr NULL: none was asked
  * for (kn_tls_demand_clients), or it has no such name. */
 struct kn_str kn_http_client_name(struct kn_http_req *req);
+/* From now on the peer's machine is asked each second whether it is there, while nothing comes from
+ * it (TCP's keep-alive). */
+void kn_http_watch_peer(struct kn_http_req *req);
+/* Does a watched one answer? False: nothing was heard of it for two seconds, so that what it has
+ * sent may be on its way. True where nobody can say: a Unix socket, libmicrohttpd. */
+bool kn_http_peer_answers(struct kn_http_req *req);
 struct kn_arena *kn_http_arena(struct kn_http_req *req); /* lives until gone() */
 
 /* Finds and percent-decodes a query parameter into the arena. -ENOENT absent, -EINVAL malformed. */
