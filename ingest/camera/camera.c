@@ -333,6 +333,23 @@ static void write_tracks(struct camera *c, struct kn_json_writer *w)
     kn_json_array_end(w);
 }
 
+/* What it offers and does not send, while the rest is recorded. */
+static const char *silent_of(const struct camera *c, const struct camera_facts *facts)
+{
+    bool pictures = false, sound = false;
+    for (unsigned i = 0; i < c->recording.header.track_count; i++) {
+        const struct kn_mkv_track *track = &c->recording.header.tracks[i];
+        bool comes = !camera_recording_is_silent(&c->recording, track->number);
+        pictures |= comes && track->type == KN_MKV_VIDEO;
+        sound |= comes && track->type == KN_MKV_AUDIO;
+    }
+    if (c->state != RECORDING || pictures == sound)
+        return NULL;
+    return facts->offers_pictures && !pictures ? "pictures"
+           : facts->offers_sound && !sound     ? "sound"
+                                               : NULL;
+}
+
 static void write_facts(struct camera *c, struct kn_json_writer *w)
 {
     struct camera_facts facts = {0};
@@ -346,6 +363,8 @@ static void write_facts(struct camera *c, struct kn_json_writer *w)
     kn_json_i64(w, facts.clock_ahead_ms);
     write_u64(w, "clockSteps", facts.clock_steps);
     write_u64(w, "damaged", facts.frames_damaged);
+    kn_json_key(w, "silent");
+    kn_json_text(w, silent_of(c, &facts));
 }
 
 void camera_status_write(struct camera *c, struct kn_json_writer *w)

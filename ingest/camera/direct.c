@@ -626,6 +626,10 @@ void camera_direct_facts(const struct camera_direct *d, struct camera_facts *ret
     for (unsigned i = 0; i < d->count; i++) {
         ret->packets_lost += d->streams[i].rtp.lost;
         ret->frames_damaged += d->streams[i].rtp.damaged;
+        enum camera_codec codec = d->streams[i].rtp.codec;
+        bool pictures = codec == CAMERA_H264 || codec == CAMERA_H265;
+        ret->offers_pictures |= pictures;
+        ret->offers_sound |= !pictures && codec != CAMERA_METADATA;
     }
 }
 

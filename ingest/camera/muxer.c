@@ -24,7 +24,9 @@ void camera_muxer_lost(struct camera_muxer *m)
 
 static bool too_long(const struct camera_muxer *m, const struct camera_frame *frame)
 {
-    return frame->time_ms - m->start_ms >= CAMERA_FRAGMENT_MS_MOST ||
+    int64_t most_ms =
+        frame->video == m->video ? CAMERA_FRAGMENT_MS_MOST : CAMERA_FRAGMENT_MS_UNSEEN;
+    return frame->time_ms - m->start_ms >= most_ms ||
            m->bytes + frame->bytes.len > CAMERA_FRAGMENT_BYTES_MOST;
 }
 
@@ -78,8 +80,8 @@ int camera_muxer_frame(struct camera_muxer *m, const struct camera_frame *frame,
     if (camera_muxer_is_metadata(m, frame->track))
         return metadata(m, frame, out);
     int r = 0;
-    bool cut = m->open && frame->video == m->video && too_long(m, frame);
-    if (cut && !frame->key)
+    bool cut = m->open && too_long(m, frame);
+    if (cut && !(frame->key && frame->video == m->video))
         m->cuts++;
     if (cut || begins_fragment(m, frame))
         r = begin(m, frame, out);

@@ -13,7 +13,8 @@ enum {
     CAMERA_FRAGMENT_MS_LEAST = 900,        /* several key frames within this share a fragment */
     CAMERA_FRAGMENT_MS_SOUND = 2000,       /* of a camera without pictures */
     CAMERA_FRAGMENT_MS_MOST = 15000,       /* PutMedia: 20 s … */
-    CAMERA_FRAGMENT_BYTES_MOST = 40 << 20, /* … and 50 MB */
+    CAMERA_FRAGMENT_MS_UNSEEN = 17000,     /* … likewise, by sound while no picture comes */
+    CAMERA_FRAGMENT_BYTES_MOST = 40 << 20, /* and 50 MB */
     CAMERA_METADATA_BYTES_MOST = 4 << 20,  /* of a fragment … */
     CAMERA_METADATA_FRAMES_MOST = 2000,    /* … which has a limit of frames too */
     CAMERA_METADATA_AHEAD_MS = 1000,       /* of what was recorded last */

@@ -12,17 +12,31 @@ struct camera_pull {
     struct camera_direct *direct; /* one of both, or … */
     struct camera_source *source;
     guint change; /* … on the way from the first to the second */
+    gint64 timeout_us;
+    /* When the last of each came; 0: none has, in this connection. */
+    _Atomic gint64 picture_us, sound_us;
+    _Atomic unsigned sound; /* its tracks, by their numbers' bits */
 };
 
 static void on_header(void *ctx, const struct kn_mkv_header *header)
 {
     struct camera_pull *pull = ctx;
+    unsigned sound = 0;
+    for (unsigned i = 0; i < header->track_count; i++) {
+        if (header->tracks[i].type == KN_MKV_AUDIO)
+            sound |= 1U << header->tracks[i].number;
+    }
+    pull->sound = sound;
     pull->ops.header(pull->ctx, header);
 }
 
 static void on_frame(void *ctx, const struct camera_frame *frame)
 {
     struct camera_pull *pull = ctx;
+    if (frame->video)
+        pull->picture_us = g_get_monotonic_time();
+    else if (pull->sound >> frame->track & 1)
+        pull->sound_us = g_get_monotonic_time();
     pull->ops.frame(pull->ctx, frame);
 }
 
@@ -38,13 +52,15 @@ static void on_failed(void *ctx, enum camera_fault fault, const char *said)
     pull->ops.failed(pull->ctx, fault, said);
 }
 
+static const struct camera_source_ops to_pull = {on_header, on_frame, on_left_out, on_failed};
+
 static gboolean change(gpointer arg)
 {
     struct camera_pull *pull = arg;
     pull->change = 0;
     camera_direct_stop(pull->direct);
     pull->direct = NULL;
-    pull->source = camera_source_start(&pull->conf, &pull->ops, pull->ctx);
+    pull->source = camera_source_start(&pull->conf, &to_pull, pull);
     return G_SOURCE_REMOVE;
 }
 
@@ -57,10 +73,7 @@ static void on_unable(void *ctx)
 struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
                                       const struct camera_source_ops *ops, void *ctx)
 {
-    static const struct camera_direct_ops direct_ops = {
-        {on_header, on_frame, on_left_out, on_failed},
-        on_unable
-    };
+    const struct camera_direct_ops direct_ops = {to_pull, on_unable};
     struct camera_pull *pull = g_new0(struct camera_pull, 1);
     pull->conf = *conf;
     pull->conf.url = g_strdup(conf->url);
@@ -71,11 +84,20 @@ struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
     bool verified = conf->tls_verify && g_str_has_prefix(conf->url, "rtsps:");
     pull->ops = *ops;
     pull->ctx = ctx;
+    pull->timeout_us = (gint64) conf->timeout_ms * 1000;
     if (!verified && (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP))
         pull->direct = camera_direct_start(&pull->conf, &direct_ops, pull);
     else
-        pull->source = camera_source_start(&pull->conf, &pull->ops, pull->ctx);
+        pull->source = camera_source_start(&pull->conf, &to_pull, pull);
     return pull;
+}
+
+/* What has stopped may come again in another connection; where none has come, this one is as good.
+ */
+static bool is_without_pictures(const struct camera_pull *pull)
+{
+    gint64 picture_us = pull->picture_us;
+    return picture_us && pull->sound_us - picture_us > pull->timeout_us;
 }
 
 void camera_pull_check(struct camera_pull *pull)
@@ -84,6 +106,9 @@ void camera_pull_check(struct camera_pull *pull)
         camera_direct_check(pull->direct);
     else
         camera_source_check(pull->source);
+    if (is_without_pictures(pull))
+        pull->ops.failed(pull->ctx, CAMERA_STALLED,
+                         "the camera sends sound, and no pictures any more");
 }
 
 void camera_pull_facts(struct camera_pull *pull, struct camera_facts *ret)

@@ -13,7 +13,8 @@
 struct camera_pull;
 struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
                                       const struct camera_source_ops *ops, void *ctx);
-void camera_pull_check(struct camera_pull *pull); /* each second or so: a silent camera fails */
+void camera_pull_check(struct camera_pull *pull); /* Each second or so: a camera fails that is
+                                                     silent, or whose pictures stop. */
 void camera_pull_facts(struct camera_pull *pull, struct camera_facts *ret);
 bool camera_pull_stop_blocks(const struct camera_pull *pull); /* then it may be another thread's */
 void camera_pull_stop(struct camera_pull *pull);

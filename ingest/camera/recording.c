@@ -7,7 +7,8 @@
 enum {
     SAID_BYTES = 400,
     HEAD_BYTES_MAX = 5 << 20, /* a header with its codec data, or a block's few bytes */
-    SILENT_MS = 5000,         /* of sound, beside pictures that go on */
+    SILENT_MS = 5000,         /* of pictures or sound, beside others that go on */
+    STEP_MS = 1000,           /* of that, from one frame to the next: a hole in all counts little */
 };
 
 void camera_recording_init(struct camera_recording *r, const char *socket_path, const char *stream)
@@ -71,9 +72,9 @@ static int upload_open(struct camera_recording *r)
     return 0;
 }
 
-static bool is_silent(const struct camera_recording *r, uint64_t number)
+bool camera_recording_is_silent(const struct camera_recording *r, uint64_t track)
 {
-    return r->silent >> number & 1;
+    return r->silent >> track & 1;
 }
 
 /* Another upload, of the tracks that are not silent. */
@@ -87,7 +88,7 @@ static void begin(struct camera_recording *r)
         if (track.codec_private.len > 0)
             track.codec_private.ptr = r->privates.ptr + at;
         at += track.codec_private.len;
-        if (!is_silent(r, track.number))
+        if (!camera_recording_is_silent(r, track.number))
             header.tracks[header.track_count++] = track;
     }
     camera_recording_close(r);
@@ -100,16 +101,71 @@ static void begin(struct camera_recording *r)
         r->failed(r->owner, "the server does not take the upload");
 }
 
+/* --- tracks that are silent --------------------------------------------------------------------
+ * A track that had no frames for SILENT_MS while those of the other kind went on. A camera without
+ * pictures has none that are. */
+static bool is_alike(const struct kn_mkv_header *a, const struct kn_mkv_header *b)
+{
+    bool alike = a->track_count == b->track_count;
+    for (unsigned i = 0; alike && i < a->track_count; i++)
+        alike = a->tracks[i].type == b->tracks[i].type;
+    return alike;
+}
+
+/* What was about to be silent before another header still is, until it comes. */
+static void keep_silent(struct camera_recording *r, const struct kn_mkv_header *header)
+{
+    bool alike = is_alike(&r->header, header);
+    for (unsigned i = 0; i < KN_ARRAY_LEN(r->alone_ms); i++) {
+        bool was = alike && r->alone_ms[i] >= SILENT_MS / 2;
+        r->alone_ms[i] = was ? SILENT_MS : 0;
+    }
+}
+
+static void note(struct camera_recording *r, const struct camera_frame *frame)
+{
+    int64_t passed_ms = kn_max_i64(kn_min_i64(frame->time_ms - r->time_ms, STEP_MS), 0);
+    r->time_ms = frame->time_ms;
+    for (unsigned i = 0; i < r->header.track_count; i++) {
+        const struct kn_mkv_track *track = &r->header.tracks[i];
+        if (track->number == frame->track)
+            r->alone_ms[track->number] = 0;
+        else if (track->type != KN_MKV_OTHER && (track->type == KN_MKV_VIDEO) != frame->video)
+            r->alone_ms[track->number] += passed_ms;
+    }
+}
+
+/* By their numbers' bits; those of one kind. */
+static unsigned find_silent(const struct camera_recording *r, enum kn_mkv_track_type type)
+{
+    unsigned silent = 0;
+    for (unsigned i = 0; i < r->header.track_count; i++) {
+        const struct kn_mkv_track *track = &r->header.tracks[i];
+        if (track->type == type && r->alone_ms[track->number] >= SILENT_MS)
+            silent |= 1U << track->number;
+    }
+    return silent;
+}
+
+/* From this frame on. Tracks go and come at key pictures; pictures go where sound finds them gone.
+ */
+static unsigned silent_from(const struct camera_recording *r, const struct camera_frame *frame)
+{
+    unsigned pictures = find_silent(r, KN_MKV_VIDEO);
+    bool changes = frame->video ? frame->key : (pictures & ~r->silent) != 0;
+    return changes ? pictures | find_silent(r, KN_MKV_AUDIO) : r->silent;
+}
+
 void camera_recording_header(struct camera_recording *r, const struct kn_mkv_header *header)
 {
+    keep_silent(r, header);
     r->header = *header;
-    r->silent = 0;
+    r->silent = find_silent(r, KN_MKV_VIDEO) | find_silent(r, KN_MKV_AUDIO);
     kn_buf_clear(&r->privates);
     for (unsigned i = 0; i < header->track_count; i++) {
         (void) kn_buf_append(&r->privates, header->tracks[i].codec_private.ptr,
                              header->tracks[i].codec_private.len); /* the error sticks */
         r->header.tracks[i].codec_private.ptr = NULL;
-        r->sound_ms[header->tracks[i].number] = INT64_MIN;
     }
     if (r->privates.error == 0)
         begin(r);
@@ -117,43 +173,25 @@ void camera_recording_header(struct camera_recording *r, const struct kn_mkv_hea
         r->failed(r->owner, "out of memory");
 }
 
-/* At a key picture: which sound has not been heard for so long. */
-static unsigned find_silent(struct camera_recording *r, int64_t now_ms)
-{
-    unsigned silent = 0;
-    for (unsigned i = 0; i < r->header.track_count; i++) {
-        const struct kn_mkv_track *track = &r->header.tracks[i];
-        int64_t *heard_ms = &r->sound_ms[track->number];
-        if (track->type != KN_MKV_AUDIO)
-            continue;
-        if (*heard_ms == INT64_MIN)
-            *heard_ms = now_ms;
-        if (now_ms - *heard_ms > SILENT_MS)
-            silent |= 1U << track->number;
-    }
-    return silent;
-}
-
 void camera_recording_frame(struct camera_recording *r, const struct camera_frame *frame)
 {
     if (r->upload.fd < 0)
         return;
-    if (!frame->video) {
-        r->sound_ms[frame->track] = frame->time_ms;
-    } else if (frame->key) {
-        unsigned silent = find_silent(r, frame->time_ms);
-        if (silent != r->silent) {
+    bool metadata = camera_muxer_is_metadata(&r->muxer, frame->track);
+    if (!metadata) {
+        note(r, frame);
+        unsigned silent = silent_from(r, frame);
+        if (silent != r->silent && r->upload.taken) { /* one that waits its turn would be lost */
             r->silent = silent;
             begin(r);
         }
     }
-    if (r->upload.fd < 0 || is_silent(r, frame->track))
+    if (r->upload.fd < 0 || camera_recording_is_silent(r, frame->track))
         return;
     kn_buf_clear(&r->head);
     int code = camera_muxer_frame(&r->muxer, frame, &r->head);
     if (code == 0)
         code = camera_upload_send(&r->upload, kn_buf_bytes(&r->head), frame->bytes);
-    bool metadata = camera_muxer_is_metadata(&r->muxer, frame->track);
     if (code == -EMSGSIZE || (code == -ENOBUFS && metadata)) {
         r->lost++;                 /* and the pictures go on */
     } else if (code == -ENOBUFS) { /* the disk is behind: whole groups of pictures are left out */

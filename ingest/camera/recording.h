@@ -3,6 +3,8 @@
  * What a source says, uploaded: frames through the muxer into a PutMedia request; a new header
  * begins a new one. Sound that stops is left out of the header from the next key frame on, since
  * players wait for sound that is announced; when it comes again it is there from a key frame on.
+ * Pictures that stop are left out too, and fragments of sound alone follow, until a key frame
+ * comes.
  *
  * Its owner's lock guards it: the functions are called with the lock held, on any thread, and
  * failed is called so too.
@@ -24,7 +26,8 @@ struct camera_recording {
     struct kn_buf head;
     struct kn_mkv_header header; /* codec data lies in privates, one after the other */
     struct kn_buf privates;
-    int64_t sound_ms[KN_MKV_TRACKS_MAX + 1]; /* of the last frame of a track of sound */
+    int64_t time_ms;                         /* of the last frame of a picture or sound */
+    int64_t alone_ms[KN_MKV_TRACKS_MAX + 1]; /* so long others went on without this track */
     unsigned silent;                         /* tracks that are left out, by their number's bit */
     uint64_t frames, bytes, lost, persisted;
     int64_t last_frame_ms, persisted_ms;
@@ -37,6 +40,7 @@ void camera_recording_frame(struct camera_recording *r, const struct camera_fram
 /* The upload ends in order; a header begins another one. */
 void camera_recording_close(struct camera_recording *r);
 uint64_t camera_recording_persisted(const struct camera_recording *r); /* fragments */
+bool camera_recording_is_silent(const struct camera_recording *r, uint64_t track);
 void camera_recording_done(struct camera_recording *r);
 
 #endif

@@ -28,6 +28,7 @@ struct stream {
     struct camera_source *source;
     guint number; /* rtspsrc's */
     struct camera_track track;
+    bool video;                        /* by its description */
     bool known;                        /* track holds what the sink's caps say */
     struct camera_documents *metadata; /* what its packets become; NULL: pictures, or sound */
 };
@@ -312,6 +313,7 @@ static struct stream *choose(struct camera_source *s, const GstStructure *rtp, g
         stream->source = s;
         stream->number = number;
         stream->metadata = documents;
+        stream->video = !g_strcmp0(gst_structure_get_string(rtp, "media"), "video");
         camera_track_init(&stream->track);
         if (documents)
             stream->track.mkv = camera_documents_track(documents);
@@ -559,9 +561,12 @@ void camera_source_facts(struct camera_source *s, struct camera_facts *ret)
     *ret = (struct camera_facts){0};
     g_mutex_lock(&s->lock);
     camera_facts_clock(ret, &s->timing.clock);
-    for (size_t i = 0; i < s->count; i++)
-        ret->frames_damaged +=
-            s->streams[i].metadata ? camera_documents_damaged(s->streams[i].metadata) : 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct stream *stream = &s->streams[i];
+        ret->frames_damaged += stream->metadata ? camera_documents_damaged(stream->metadata) : 0;
+        ret->offers_pictures |= stream->video;
+        ret->offers_sound |= !stream->video && !stream->metadata;
+    }
     g_mutex_unlock(&s->lock);
 }
 

@@ -60,6 +60,7 @@ struct camera_facts {
     int64_t clock_ahead_ms; /* its clock, of this machine's */
     uint64_t clock_steps;
     uint64_t packets_lost, frames_damaged;
+    bool offers_pictures, offers_sound; /* that can be stored */
 };
 
 void camera_facts_clock(struct camera_facts *facts, const struct camera_clock *clock);

@@ -173,6 +173,7 @@ int camera_upload_read(struct camera_upload *u, char *said, size_t said_cap)
     if (!u->answered && read_status(u, said, said_cap) < 0)
         return -EPROTO;
     while (u->answered && ack_take(u, &ack)) {
+        u->taken |= !strcmp(ack.event, "BUFFERING");
         if (!strcmp(ack.event, "PERSISTED")) {
             u->persisted++;
             u->persisted_ms = (int64_t) ack.timecode;

@@ -20,6 +20,7 @@ struct camera_upload {
     int fd; /* -1: closed */
     struct kn_buf out, in;
     bool answered;        /* its status line was read, and is 200 */
+    bool taken;           /* it has its turn: a fragment was acknowledged to have begun */
     uint64_t persisted;   /* fragments */
     int64_t persisted_ms; /* timecode of the last one */
 };

@@ -45,6 +45,7 @@ static void write_status(struct kn_json_writer *w, const struct ingest_camera_st
     write_text(w, "fault", kn_str_from(status->fault));
     write_text(w, "said", kn_str_from(status->said));
     write_text(w, "leftOut", kn_str_from(status->left_out));
+    write_text(w, "silent", kn_str_from(status->silent));
     write_ms(w, "faultMs", status->fault_ms);
     if (status->state == INGEST_CAMERA_RECORDING)
         write_ms(w, "sinceMs", status->since_ms);

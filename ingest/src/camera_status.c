@@ -51,6 +51,7 @@ static int read_all(struct kn_bytes packet, struct kn_arena *arena, char *stream
         {"fault",        KN_JSON_TEXT(ret->fault)   },
         {"said",         KN_JSON_TEXT(ret->said)    },
         {"leftOut",      KN_JSON_TEXT(ret->left_out)},
+        {"silent",       KN_JSON_TEXT(ret->silent)  },
         {"clock",        KN_JSON_TEXT(ret->clock)   },
         {"faultMs",      .i64 = &ret->fault_ms      },
         {"sinceMs",      .i64 = &ret->since_ms      },

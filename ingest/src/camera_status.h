@@ -26,6 +26,7 @@ struct ingest_camera_track {
 struct ingest_camera_status {
     enum ingest_camera_state state;
     char fault[32], said[INGEST_CAMERA_SAID_BYTES]; /* of the last failure; empty: none yet */
+    char silent[16];                                /* "pictures" or "sound", which do not come */
     char left_out[200];                             /* what it offers and is not stored */
     int64_t fault_ms, since_ms, last_frame_ms, persisted_ms; /* wall time; 0: never */
     uint64_t frames, bytes, lost, cuts, reconnects, persisted;
@@ -40,5 +41,4 @@ struct ingest_camera_status {
 /* stream: room for STORAGE_STREAM_NAME_BYTES_MAX + 1. -EBADMSG. */
 int ingest_camera_status_read(struct kn_bytes packet, char *stream,
                               struct ingest_camera_status *ret) KN_MUSTUSE;
-
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cameras.h"
 
+#include "camera_report.h"
 #include "camera_worker.h"
 
 #include <poll.h>
@@ -10,7 +11,6 @@
 
 #include "core/json.h"
 #include "core/log.h"
-#include "core/metrics.h"
 #include "core/thread.h"
 #include "storage/fragment.h"
 
@@ -20,27 +20,6 @@ enum {
     UNSAID_MS = 100, /* orders that a worker did not take */
     ORDER_BYTES_MAX = 16 << 10,
 };
-
-static struct kn_metric_family recording = {.kind = KN_GAUGE,
-                                            .name = "kinema_camera_recording",
-                                            .help = "1: the camera's video is being recorded.",
-                                            .labels = {"stream"}};
-static struct kn_metric_family reconnects = {.kind = KN_GAUGE,
-                                             .name = "kinema_camera_reconnects",
-                                             .help = "Connections to the camera that ended.",
-                                             .labels = {"stream"}};
-static struct kn_metric_family lost = {.kind = KN_GAUGE,
-                                       .name = "kinema_camera_frames_lost",
-                                       .help = "Frames left out because the disk was behind.",
-                                       .labels = {"stream"}};
-static struct kn_metric_family worker_ends = {.kind = KN_COUNTER,
-                                              .name = "kinema_camera_worker_ends_total",
-                                              .help = "Processes for cameras that ended."};
-
-static struct kn_metric_family due = {.kind = KN_GAUGE,
-                                      .name = "kinema_camera_due",
-                                      .help = "1: its schedule wants the camera recorded now.",
-                                      .labels = {"stream"}};
 
 struct camera {
     struct ingest_camera_view view;
@@ -124,21 +103,12 @@ static int insert_locked(struct ingest_cameras *cs, const struct storage_stream 
     return 0;
 }
 
-static void forget_metrics(const struct camera *camera)
-{
-    struct kn_str name = kn_str_from(camera->view.name);
-    kn_metric_drop(&recording, &name);
-    kn_metric_drop(&reconnects, &name);
-    kn_metric_drop(&lost, &name);
-    kn_metric_drop(&due, &name);
-}
-
 static void erase_locked(struct ingest_cameras *cs, size_t at)
 {
     struct camera *camera = cs->cameras[at];
     cs->count--;
     memmove(cs->cameras + at, cs->cameras + at + 1, (cs->count - at) * sizeof(*cs->cameras));
-    forget_metrics(camera);
+    ingest_camera_report_forget(&camera->view);
     explicit_bzero(camera, sizeof(*camera));
     free(camera);
 }
@@ -206,36 +176,6 @@ static void wake(struct ingest_cameras *cs)
 }
 
 /* --- what workers say ------------------------------------------------------------------------- */
-static void show_locked(struct camera *camera)
-{
-    struct kn_str name = kn_str_from(camera->view.name);
-    const struct ingest_camera_status *status = &camera->view.status;
-    kn_metric_set(kn_metric_series(&recording, &name),
-                  status->state == INGEST_CAMERA_RECORDING ? 1 : 0);
-    kn_metric_set(kn_metric_series(&reconnects, &name), (double) status->reconnects);
-    kn_metric_set(kn_metric_series(&lost, &name), (double) status->lost);
-}
-
-static void log_change(const struct camera *camera, const struct ingest_camera_status *before)
-{
-    const struct ingest_camera_status *now = &camera->view.status;
-    bool recorded = before->state == INGEST_CAMERA_RECORDING;
-    bool fails_anew = now->fault_ms != before->fault_ms &&
-                      (recorded || !kn_str_eq(kn_str_from(now->said), kn_str_from(before->said)));
-    if (now->state == INGEST_CAMERA_RECORDING && !recorded)
-        kn_log_info("camera_records", "stream=%s", camera->view.name);
-    bool other_clock =
-        now->clock_known &&
-        (!before->clock_known || !kn_str_eq(kn_str_from(now->clock), kn_str_from(before->clock)));
-    if (other_clock || now->clock_steps > before->clock_steps)
-        kn_log_info("camera_clock", "stream=%s time_of=%s ahead_ms=%lld steps=%llu",
-                    camera->view.name, now->clock, (long long) now->clock_ahead_ms,
-                    (unsigned long long) now->clock_steps);
-    if (fails_anew)
-        kn_log_warn("camera_failed", "stream=%s fault=%s said=" KN_LOG_QUOTED, camera->view.name,
-                    now->fault, kn_log_quote(kn_str_from(now->said)));
-}
-
 static void measure(struct ingest_cameras *cs, struct camera *camera)
 {
     int64_t now_ms = kn_mono_ns(cs->clock) / 1000000, passed = now_ms - camera->heard_ms;
@@ -263,8 +203,7 @@ static void heard_locked(struct ingest_cameras *cs, size_t worker, struct kn_byt
     struct ingest_camera_status before = camera->view.status;
     camera->view.status = status;
     measure(cs, camera);
-    log_change(camera, &before);
-    show_locked(camera);
+    ingest_camera_report_change(&camera->view, &before);
 }
 
 /* Its process has ended: who has seen that twice gets one of its own. */
@@ -278,7 +217,7 @@ static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, con
                                             .fault_ms = kn_wall_ms(cs->clock)};
     snprintf(status->fault, sizeof status->fault, "broken");
     snprintf(status->said, sizeof status->said, "%s", said);
-    show_locked(camera);
+    ingest_camera_report(&camera->view);
     if (++camera->crashes < CRASHES_MAX || camera->worker >= cs->workers_shared)
         return;
     struct ingest_camera_worker *more =
@@ -292,9 +231,7 @@ static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, con
 
 static void ended_locked(struct ingest_cameras *cs, size_t worker, const char *said)
 {
-    kn_metric_add(kn_metric_series(&worker_ends, NULL), 1);
-    kn_log_error("camera_worker_ended", "worker=%zu said=" KN_LOG_QUOTED, worker,
-                 kn_log_quote(kn_str_from(said)));
+    ingest_camera_report_worker_end(worker, said);
     for (size_t i = 0; i < cs->count; i++) {
         if (cs->cameras[i]->worker == worker)
             crashed_locked(cs, cs->cameras[i], said);
@@ -344,7 +281,7 @@ static void show_full_locked(struct ingest_cameras *cs, struct camera *camera)
     snprintf(status->fault, sizeof status->fault, "full");
     snprintf(status->said, sizeof status->said, "the stream has reached its %u MB, and keeps them",
              camera->view.settings.edge.size_mb);
-    kn_log_warn("camera_full", "stream=%s", camera->view.name);
+    ingest_camera_report_full(&camera->view);
 }
 
 /* Is a window open now, and is there room? Its worker is to be told when that changes. */
@@ -365,15 +302,14 @@ static void look_at_clock_locked(struct ingest_cameras *cs, struct camera *camer
     if (full && camera->open)
         show_full_locked(cs, camera);
     camera->open &= !full;
-    struct kn_str name = kn_str_from(view->name);
-    kn_metric_set(kn_metric_series(&due, &name), camera->open ? 1 : 0);
+    ingest_camera_report_due(view, camera->open);
     if (camera->open == was_open && !first)
         return;
     camera->said = false;
     view->status.state = camera->open ? INGEST_CAMERA_CONNECTING : INGEST_CAMERA_RESTING;
     view->kbit_per_s = 0;
     camera->heard_ms = 0;
-    show_locked(camera);
+    ingest_camera_report(&camera->view);
     if (!camera->open)
         kn_log_info("camera_rests", "stream=%s next_ms=%" PRId64, view->name, view->next_ms);
 }

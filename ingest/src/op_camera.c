@@ -87,6 +87,7 @@ static int show(struct kn_api_call *call, const struct ingest_camera_view *view,
         ingest_text_shown(call, kn_str_from(view->status.fault), &ret->Fault) < 0 ||
         ingest_text_shown(call, kn_str_from(view->status.said), &ret->FaultMessage) < 0 ||
         ingest_text_shown(call, kn_str_from(view->status.left_out), &ret->LeftOut) < 0 ||
+        ingest_text_shown(call, kn_str_from(view->status.silent), &ret->Silent) < 0 ||
         ingest_text_shown(call, kn_str_from(view->status.clock), &ret->Clock) < 0)
         return -ENOMEM;
     return show_tracks(call, &view->status, ret);

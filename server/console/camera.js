@@ -230,6 +230,7 @@ export class CameraPanel {
         ...(camera.lost ? line('Left out', `${count(camera.lost)} frames: the disk was behind`) : []),
         ...(camera.cuts ? line('Cut', `${count(camera.cuts)} times: too long without a key frame`) : []),
         ...(camera.leftOut ? line('Not recorded', camera.leftOut) : []),
+        ...(camera.silent ? line('Does not send', `${camera.silent}; the rest is recorded`) : []),
         ...(!bad && title ? line('Last failure', `${title}, ${duration(Date.now() - camera.faultMs)} ago`) : [])));
   }
 

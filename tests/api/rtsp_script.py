@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera of plain sockets, for what gst-rtsp-server does not send: pictures of a film, and ONVIF's
-metadata, in RTP packets that are written here (RFC 2326, 3550, 6184; ONVIF Streaming Specification, 5.1.2.1.1).
+"""A camera of plain sockets, for what gst-rtsp-server does not send: pictures of a film, sound (G.711) that may
+stop while they go on, and the other way round, and ONVIF's metadata, in RTP packets that are written here
+(RFC 2326, 3550, 3551, 6184; ONVIF Streaming Specification, 5.1.2.1.1).
 """
 
 import base64
@@ -14,8 +15,9 @@ import time
 
 FPS, HZ = 15, 90000
 PACKET_BYTES = 1200
-VIDEO, METADATA = 96, 107  # payload types
-SENDERS = {VIDEO: 0x11111111, METADATA: 0x22222222}
+SOUND_HZ = 8000
+VIDEO, METADATA, SOUND = 96, 107, 8  # payload types
+SENDERS = {VIDEO: 0x11111111, METADATA: 0x22222222, SOUND: 0x33333333}
 
 
 def film():
@@ -43,10 +45,13 @@ def document(number, bytes_least=0):
 class Camera:
     """documents: one each second picture, and some of them large; without them the stream is announced
     and silent. .frames, .documents: the hashes of what was sent, as Matroska holds it. crypto, seal: the
-    pictures' line of a=crypto, and what makes SRTP of a packet."""
+    pictures' line of a=crypto, and what makes SRTP of a packet. sound: it has some, in place of documents.
+    .quiet: VIDEO, SOUND: what does not come for now."""
 
-    def __init__(self, documents=True, pictures_end_after=None, crypto=None, seal=lambda packet: packet):
-        self.says, self.pictures_end_after = documents, pictures_end_after
+    def __init__(self, documents=True, pictures_end_after=None, crypto=None, seal=lambda packet: packet,
+                 sound=False):
+        self.says, self.pictures_end_after = documents and not sound, pictures_end_after
+        self.sound, self.quiet, self.sessions = sound, set(), 0
         self.crypto, self.seal = crypto, seal
         self.frames, self.documents = [], []
         self.sets, self.units = film()
@@ -72,8 +77,13 @@ class Camera:
         return (f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=control:*\r\n"
                 f"m=video 0 RTP/{profile} {VIDEO}\r\n{crypto}c=IN IP4 0.0.0.0\r\na=rtpmap:{VIDEO} H264/{HZ}\r\n"
                 f"a=fmtp:{VIDEO} packetization-mode=1;sprop-parameter-sets={sets}\r\na=control:{VIDEO}\r\n"
-                f"m=application 0 RTP/AVP {METADATA}\r\nc=IN IP4 0.0.0.0\r\n"
-                f"a=rtpmap:{METADATA} vnd.onvif.metadata/{HZ}\r\na=control:{METADATA}\r\n").encode()
+                + self.second()).encode()
+
+    def second(self):
+        if self.sound:
+            return f"m=audio 0 RTP/AVP {SOUND}\r\nc=IN IP4 0.0.0.0\r\na=control:{SOUND}\r\n"
+        return (f"m=application 0 RTP/AVP {METADATA}\r\nc=IN IP4 0.0.0.0\r\n"
+                f"a=rtpmap:{METADATA} vnd.onvif.metadata/{HZ}\r\na=control:{METADATA}\r\n")
 
 
 class Session:
@@ -166,14 +176,19 @@ class Session:
             self.send(METADATA, ticks, data[at:at + PACKET_BYTES], at + PACKET_BYTES >= len(data))
 
     def play(self):
+        self.camera.sessions += 1
         begin, count = time.monotonic(), 0
         try:
             while not self.camera.ended.is_set():
                 ticks = 0xffff0000 + count * HZ // FPS  # wraps after a second
-                if self.camera.pictures_end_after is None or count < self.camera.pictures_end_after:
+                more = self.camera.pictures_end_after is None or count < self.camera.pictures_end_after
+                if more and VIDEO not in self.camera.quiet:
                     self.picture(ticks, self.camera.units[count % len(self.camera.units)])
                 if self.camera.says and count % 2:
                     self.document(ticks, count // 2)
+                if self.camera.sound and SOUND not in self.camera.quiet:
+                    at, end = (n * SOUND_HZ // FPS for n in (count, count + 1))
+                    self.send(SOUND, at, bytes([0xd5 ^ count & 0x1f]) * (end - at), count == 0)
                 count += 1
                 self.camera.ended.wait(max(0, begin + count / FPS - time.monotonic()))
         except (OSError, TypeError):  # the receiver has gone, and with it what sends

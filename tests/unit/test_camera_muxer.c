@@ -103,6 +103,22 @@ TEST(sound_alone_is_cut_by_time_and_never_goes_back)
     kn_buf_done(&rig.out);
 }
 
+TEST(sound_without_its_pictures_is_cut_before_the_fragment_would_be_refused)
+{
+    enum {
+        START_MS = 1000,
+        CUT_MS = START_MS + CAMERA_FRAGMENT_MS_UNSEEN
+    };
+    struct rig rig;
+    setup(&rig, true);
+    assert_true(begins(&rig, true, true, START_MS, 10));
+    assert_false(begins(&rig, false, true, START_MS + CAMERA_FRAGMENT_MS_MOST, 10));
+    assert_false(begins(&rig, false, true, CUT_MS - 1, 10)); /* a key picture may be on its way */
+    assert_true(begins(&rig, false, true, CUT_MS, 10));
+    assert_int_equal(rig.muxer.cuts, 1);
+    kn_buf_done(&rig.out);
+}
+
 static int document(struct rig *rig, int64_t time_ms, size_t bytes, int *ret_ms)
 {
     const struct camera_frame frame = {
@@ -168,5 +184,6 @@ TESTS_MAIN(TEST_OF(a_fragment_begins_at_a_key_frame_that_is_not_too_soon),
            TEST_OF(after_a_loss_and_under_a_new_header_a_key_frame_comes_first),
            TEST_OF(a_clock_that_is_set_back_never_sets_a_fragment_back),
            TEST_OF(sound_alone_is_cut_by_time_and_never_goes_back),
+           TEST_OF(sound_without_its_pictures_is_cut_before_the_fragment_would_be_refused),
            TEST_OF(metadata_goes_where_the_pictures_are_and_moves_none_of_them),
            TEST_OF(metadata_has_its_share_of_a_fragment_and_no_more))
