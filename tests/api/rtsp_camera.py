@@ -4,7 +4,7 @@
 
 Prints its URL, then one line for each frame of video as it goes to the payloader: the SHA-256 of
 its NAL units with their lengths, as Matroska holds them, without parameter sets, which a receiver
-moves to CodecPrivate."""
+moves to CodecPrivate; with --one-slice, of its slice alone."""
 
 import argparse
 import hashlib
@@ -19,7 +19,7 @@ from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 GOP = 5
 VIDEO = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bframes={bframes} "
-            "byte-stream=false option-string=scenecut=0 ! h264parse ! "
+            "byte-stream=false option-string=scenecut=0{slices} ! h264parse ! "
             "video/x-h264,stream-format=avc,alignment=au ! identity name=tap silent=true ! "
             "rtph264pay name=pay0 pt=96 config-interval={interval}",
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} ! h265parse ! "
@@ -36,13 +36,13 @@ AUDIO = {
 }
 
 
-def without_parameter_sets(data, h265):
+def without_parameter_sets(data, h265, slices_only):
     """NAL units with lengths of 4 bytes; ITU-T H.264, 7.4.1, and H.265, 7.4.2.2."""
     kept, at = [], 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at:at + 4], "big")
         kind = data[at + 4] >> 1 & 63 if h265 else data[at + 4] & 31
-        if kind not in ((32, 33, 34) if h265 else (7, 8)):
+        if kind in (1, 5) if slices_only else kind not in ((32, 33, 34) if h265 else (7, 8)):
             kept.append(data[at:end])
         at = end
     return b"".join(kept)
@@ -50,7 +50,8 @@ def without_parameter_sets(data, h265):
 
 def launch(options):
     video = VIDEO[options.video].format(gop=options.gop, bframes=options.bframes,
-                                        interval=options.interval)
+                                        interval=options.interval,
+                                        slices=":sliced-threads=0" if options.one_slice else "")
     text = (f"( videotestsrc is-live=true pattern=smpte ! video/x-raw,width=160,height=120,"
             f"framerate={options.fps}/1 ! timeoverlay ! {video} ")
     if options.audio != "none":
@@ -65,11 +66,11 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.set_shared(True)
         if options.srtp:
             self.set_profiles(GstRtsp.RTSPProfile.SAVP)
-        self.wrong_clock = options.wrong_clock
+        self.wrong_clock, self.one_slice = options.wrong_clock, options.one_slice
         self.connect("media-configure", self.configure)
 
     def configure(self, _factory, media):
-        media.get_element().get_by_name("tap").connect("handoff", Camera.frame)
+        media.get_element().get_by_name("tap").connect("handoff", Camera.frame, self.one_slice)
         if self.wrong_clock:
             media.connect("prepared", Camera.set_wrong_clock)
 
@@ -81,10 +82,10 @@ class Camera(GstRtspServer.RTSPMediaFactory):
                 element.set_property("ntp-time-source", 3)
 
     @staticmethod
-    def frame(tap, buffer):
+    def frame(tap, buffer, slices_only):
         h265 = "h265" in tap.get_static_pad("sink").get_current_caps().to_string()
         data = buffer.extract_dup(0, buffer.get_size())
-        print(hashlib.sha256(without_parameter_sets(data, h265)).hexdigest(), flush=True)
+        print(hashlib.sha256(without_parameter_sets(data, h265, slices_only)).hexdigest(), flush=True)
 
 
 def protect(server, factory, user, password, digest):
@@ -129,6 +130,7 @@ def main():
     arguments.add_argument("--bframes", type=int, default=0)
     arguments.add_argument("--interval", type=int, default=0,
                            help="of parameter sets in the stream, s; -1: with each key frame")
+    arguments.add_argument("--one-slice", action="store_true", help="a picture of H.264, and nothing else of it is printed")
     arguments.add_argument("--basic", metavar="USER:PASSWORD")
     arguments.add_argument("--digest", metavar="USER:PASSWORD")
     arguments.add_argument("--srtp", action="store_true")

@@ -21,10 +21,11 @@ FPS = 10
 
 
 class Camera:
-    def __init__(self, server, stream, *args, env=None):
+    def __init__(self, server, stream, *args, env=None, within=()):
+        """within: a command that runs it, such as one that puts it into a network of its own."""
         self.server, self.stream = server, stream
         self.process = subprocess.Popen(
-            [CAMERA, "--endpoint", server.api, "--stream", stream, "--size", "320x240", "--fps", str(FPS),
+            [*within, CAMERA, "--endpoint", server.api, "--stream", stream, "--size", "320x240", "--fps", str(FPS),
              "--kbit", "200", "--fragment", str(GOP_MS // 1000), *args],
             env={**kinema.clean_env(env or (server.key.env() if server.key else {})),
                  "ASAN_OPTIONS": "fast_unwind_on_malloc=0", # whole stacks: glib keeps no frame pointers

@@ -26,8 +26,8 @@ TIMEOUT_S = 120
 CAMERA = ("--realtime", "--speed", 4)
 
 
-def start(endpoint, stream, *args, env=None, file=FILE):
-    return subprocess.Popen([UPLOAD, "--endpoint", endpoint, "--stream", stream, "--start",
+def start(endpoint, stream, *args, env=None, file=FILE, within=()):
+    return subprocess.Popen([*within, UPLOAD, "--endpoint", endpoint, "--stream", stream, "--start",
                              str(START_MS), *map(str, args), file], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, env={
                                 **kinema.clean_env({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
