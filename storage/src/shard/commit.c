@@ -42,7 +42,7 @@ void storage_commit_add(struct storage_shards *shards, struct storage_appends *a
 }
 
 /* --- giving indexes --------------------------------------------------------------------------- */
-static int assign(struct storage_shards *shards, struct storage_batch *batch)
+static int assign(struct storage_shards *shards, struct storage_batch *batch, int64_t now_ms)
 {
     struct storage_shard *shard = batch->shard;
     KN_LOCKED(&shard->lock);
@@ -60,7 +60,7 @@ static int assign(struct storage_shards *shards, struct storage_batch *batch)
         r = storage_shard_learn_locked(shard, batch, true);
     if (r < 0)
         return r;
-    shard->assigned_ms = kn_max_i64(shard->assigned_ms, kn_wall_ms(shards->storage->clock));
+    shard->assigned_ms = kn_max_i64(shard->assigned_ms, now_ms);
     batch->first_index = shard->assigned;
     batch->arrival_ms = shard->assigned_ms;
     shard->assigned += batch->count;
@@ -93,8 +93,10 @@ static void add_frame(struct storage_journal *journal, struct round *round,
 /* Into the processor's cache. */
 static void fetch_shard(const struct storage_shard *shard)
 {
+    __builtin_prefetch(&shard->id);
     __builtin_prefetch(&shard->lock);
     __builtin_prefetch(&shard->assigned_ms);
+    __builtin_prefetch(&shard->closing);
     __builtin_prefetch(&shard->tail);
 }
 
@@ -102,6 +104,7 @@ static void fetch_shard(const struct storage_shard *shard)
 static void gather(struct storage_shards *shards, struct storage_batch **list, struct round *round)
 {
     struct storage_journal *journal = shards->active;
+    int64_t now_ms = kn_wall_ms(shards->storage->clock);
     struct storage_batch *ahead = *list;
     for (unsigned i = 0; ahead && i < STEPS_AHEAD; i++)
         ahead = ahead->next;
@@ -118,7 +121,7 @@ static void gather(struct storage_shards *shards, struct storage_batch **list, s
             fetch_shard(ahead->shard);
             ahead = ahead->next;
         }
-        batch->result = assign(shards, batch);
+        batch->result = assign(shards, batch, now_ms);
         if (batch->result == 0)
             add_frame(journal, round, batch);
         round->batches[round->count++] = batch;

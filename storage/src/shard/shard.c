@@ -8,6 +8,10 @@
 
 #include <stdatomic.h>
 
+enum {
+    TAIL_FIRST = 8, /* batches: one allocation, when each of many shards has a few */
+};
+
 static size_t bucket_of(const struct storage_id *id) /* ids are random */
 {
     return ((size_t) id->bytes[0] << 8 | id->bytes[1]) % STORAGE_SHARD_BUCKETS;
@@ -227,7 +231,8 @@ int storage_shard_tail_reserve_locked(struct storage_shard *shard, size_t more)
         if (shard->tail_count + more <= shard->tail_cap)
             return 0;
     }
-    size_t cap = kn_max_u64(shard->tail_cap * 2, shard->tail_at + shard->tail_count + more);
+    size_t cap = kn_max_u64(shard->tail_cap > 0 ? shard->tail_cap * 2 : TAIL_FIRST,
+                            shard->tail_at + shard->tail_count + more);
     struct storage_batch **tail = realloc(shard->tail, cap * sizeof(struct storage_batch *));
     if (!tail)
         return -ENOMEM;
