@@ -9,10 +9,8 @@
 #include "picture.h"
 #include "program.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static const char usual_device[] = "/dev/video0";
@@ -25,21 +23,6 @@ static const char *find_device(const char *wanted)
         return usual_device;
     (void) fprintf(stderr, "no camera at %s: a test picture\n", usual_device);
     return NULL;
-}
-
-/* The producer sends on a thread of its own, so a slow line never keeps the camera waiting. */
-static int record(struct kinema_producer *producer, struct picture *picture)
-{
-    struct kinema_frame frame;
-    int code = kinema_producer_start(producer);
-    while (code == 0 && !program_is_told_to_end()) {
-        code = picture_next(picture, &frame);
-        if (code == 0)
-            code = kinema_producer_put_frame(producer, &frame);
-        if (code == -EAGAIN || code == -ENODATA || code == -ENOBUFS)
-            code = 0; /* nothing yet, or left out until the next key frame: KINEMA_FRAGMENT_LOST */
-    }
-    return code;
 }
 
 int main(int argc, char **argv)
@@ -62,12 +45,6 @@ int main(int argc, char **argv)
     if (code == 0)
         code = kinema_producer_open(&config, &producer);
     if (code == 0)
-        code = record(producer, picture);
-    if (code < 0)
-        (void) fprintf(stderr, "v4l2-camera: %s\n", strerror(-code));
-    if (producer && program_finish(producer) != EXIT_SUCCESS)
-        code = -EIO;
-    picture_close(picture);
-    kinema_credentials_free(keys);
-    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        code = program_record(producer, picture);
+    return program_end("v4l2-camera", code, producer, picture, keys);
 }

@@ -110,11 +110,5 @@ int main(int argc, char **argv)
         code = kinema_producer_open(&config, &d.producer);
     if (code == 0)
         code = run(&d);
-    if (code < 0)
-        (void) fprintf(stderr, "doorbell: %s\n", strerror(-code));
-    if (d.producer && program_finish(d.producer) != EXIT_SUCCESS)
-        code = -EIO;
-    picture_close(d.picture);
-    kinema_credentials_free(keys);
-    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return program_end("doorbell", code, d.producer, d.picture, keys);
 }

@@ -3,9 +3,11 @@
 #include "program.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     BUFFER_BYTES = 16 << 20,
@@ -63,7 +65,7 @@ int program_is_told_to_end(void)
     return stopping;
 }
 
-int program_finish(struct kinema_producer *producer)
+static int finish(struct kinema_producer *producer)
 {
     struct kinema_stats stats;
     (void) kinema_producer_drain(producer, DRAIN_MS);
@@ -75,4 +77,31 @@ int program_finish(struct kinema_producer *producer)
                   (unsigned long long) stats.connections, (unsigned long long) stats.errors);
     kinema_producer_close(producer);
     return stats.frames_persisted == stats.frames_put ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* The producer sends on a thread of its own, so a slow line never keeps the camera waiting. */
+int program_record(struct kinema_producer *producer, struct picture *picture)
+{
+    struct kinema_frame frame;
+    int code = kinema_producer_start(producer);
+    while (code == 0 && !program_is_told_to_end()) {
+        code = picture_next(picture, &frame);
+        if (code == 0)
+            code = kinema_producer_put_frame(producer, &frame);
+        if (code == -EAGAIN || code == -ENODATA || code == -ENOBUFS)
+            code = 0; /* nothing yet, or left out until the next key frame: KINEMA_FRAGMENT_LOST */
+    }
+    return code;
+}
+
+int program_end(const char *name, int code, struct kinema_producer *producer,
+                struct picture *picture, struct kinema_credential_provider *keys)
+{
+    if (code < 0)
+        (void) fprintf(stderr, "%s: %s\n", name, strerror(-code));
+    if (producer && finish(producer) != EXIT_SUCCESS)
+        code = -EIO;
+    picture_close(picture);
+    kinema_credentials_free(keys);
+    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -3,7 +3,7 @@
 #ifndef SAMPLES_PRODUCER_PROGRAM_H
 #define SAMPLES_PRODUCER_PROGRAM_H
 
-#include <kinema/producer.h>
+#include "picture.h"
 
 /* CONTROL_PLANE_URI, or AWS's endpoint of AWS_DEFAULT_REGION; events are said on stderr; what the
  * buffer of 16 MiB cannot hold is dropped, as a camera must. */
@@ -11,7 +11,11 @@ struct kinema_config program_config(const char *stream, const struct kinema_trac
 /* From now on SIGINT and SIGTERM only make program_is_told_to_end() true. */
 void program_begin(void);
 int program_is_told_to_end(void);
-/* Sends what is left, says the counters, closes. The exit code: 0 when every frame is PERSISTED. */
-int program_finish(struct kinema_producer *producer);
+/* Sends pictures until it is told to end. */
+int program_record(struct kinema_producer *producer, struct picture *picture);
+/* Says the error, if code is one; sends what is left, says the counters, closes all, of which each
+ * may be NULL. The exit code: 0 when there was none and every frame is PERSISTED. */
+int program_end(const char *name, int code, struct kinema_producer *producer,
+                struct picture *picture, struct kinema_credential_provider *keys);
 
 #endif

@@ -12,24 +12,9 @@
 #include "picture.h"
 #include "program.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int record(struct kinema_producer *producer, struct picture *picture)
-{
-    struct kinema_frame frame;
-    int code = kinema_producer_start(producer);
-    while (code == 0 && !program_is_told_to_end()) {
-        code = picture_next(picture, &frame);
-        if (code == 0)
-            code = kinema_producer_put_frame(producer, &frame);
-        if (code == -EAGAIN || code == -ENODATA || code == -ENOBUFS)
-            code = 0;
-    }
-    return code;
-}
 
 int main(int argc, char **argv)
 {
@@ -55,12 +40,6 @@ int main(int argc, char **argv)
     if (code == 0)
         code = kinema_producer_open(&config, &producer);
     if (code == 0)
-        code = record(producer, picture);
-    if (code < 0)
-        (void) fprintf(stderr, "roll-over: %s\n", strerror(-code));
-    if (producer && program_finish(producer) != EXIT_SUCCESS)
-        code = -EIO;
-    picture_close(picture);
-    kinema_credentials_free(keys);
-    return code < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        code = program_record(producer, picture);
+    return program_end("roll-over", code, producer, picture, keys);
 }

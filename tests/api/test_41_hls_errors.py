@@ -24,10 +24,10 @@ def recorded(shared_server):
     return shared_server, stream
 
 
-def refuse(server, code, status, **arguments):
+def refuse(server, code, status, operation="get_hls_streaming_session_url", **arguments):
     client = server.client("kinesis-video-archived-media", validate=False)
     with pytest.raises(botocore.exceptions.ClientError) as caught:
-        client.get_hls_streaming_session_url(**arguments)
+        getattr(client, operation)(**arguments)
     assert caught.value.response["Error"]["Code"] == code, caught.value
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
     return caught.value.response["Error"]["Message"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """GetDASHStreamingSessionURL refuses what AWS refuses, in AWS's order (kvs-api.md §4.3, §5.1)."""
 
-import botocore.exceptions
 import pytest
 
 import dash
@@ -9,7 +8,8 @@ import hls
 import kinema
 import media
 import mkv
-from test_41_hls_errors import BAD, HOUR, NOW, replace_private, selector
+from test_41_hls_errors import BAD, HOUR, NOW, recorded, replace_private, selector  # noqa: F401 - a fixture
+from test_41_hls_errors import refuse as refuse_session
 
 NAMES = {"HLSFragmentSelector": "DASHFragmentSelector",
          "MaxMediaPlaylistFragmentResults": "MaxManifestFragmentResults"}
@@ -19,20 +19,8 @@ def of_dash(arguments):
     return {NAMES.get(name, name): value for name, value in arguments.items()}
 
 
-@pytest.fixture(scope="module")
-def recorded(shared_server):
-    stream = shared_server.create_stream()
-    media.upload(shared_server, stream, mkv.capture(kinema.CAPTURES / "sink360_h264_abs.mkv"))
-    return shared_server, stream
-
-
-def refuse(server, code, status, **arguments):
-    client = server.client("kinesis-video-archived-media", validate=False)
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        client.get_dash_streaming_session_url(**arguments)
-    assert caught.value.response["Error"]["Code"] == code, caught.value
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    return caught.value.response["Error"]["Message"]
+def refuse(*arguments, **fields):
+    return refuse_session(*arguments, operation="get_dash_streaming_session_url", **fields)
 
 
 WRONG = [of_dash(a) for a in BAD if not a.keys() & {"ContainerFormat", "DiscontinuityMode"}]

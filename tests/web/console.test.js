@@ -357,7 +357,6 @@ test('on a phone: login by key, the bar under the picture, nothing wider than th
   const width = await phone.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= 390, `the page is ${width} wide`);
   assert.ok(await phone.$eval('#crumbs', c => c.clientWidth > 0 && c.scrollWidth <= c.clientWidth), 'its name is cut off');
-  assert.ok(await phone.$eval('#crumbs', c => c.scrollWidth <= c.clientWidth), 'where one is, is cut off');
   await shot('phone', phone);
   await phone.close();
 });
