@@ -265,8 +265,7 @@ def assert_recovers(trial, back, when):
 
 def test_links_that_are_slow_lose_packets_and_are_cut(make_server, make_link, make_trial, long):  # noqa: F811
     ports = {f"--{name}": f"0.0.0.0:{free_port()}" for name in ("api", "ingest")}
-    server = make_server(args=[*sum(ports.items(), ()), "--plain-ingest-anywhere", "--camera-workers", 1,
-                               *([] if long else ["--camera-timeout-ms", 2000])])
+    server = make_server(args=[*sum(ports.items(), ()), "--plain-ingest-anywhere", "--camera-workers", 1])
     trial = make_trial(server, make_link)
     trial.wait_more()
     began = time.monotonic()
