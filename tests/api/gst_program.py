@@ -16,7 +16,9 @@ from gi.repository import GLib, Gst  # noqa: E402
 
 
 def say(*words):
-    print("\t".join(str(word).replace("\n", " ") for word in words), flush=True)
+    """In one piece: several threads say something, and print() writes a line's end by itself."""
+    sys.stdout.write("\t".join(str(word).replace("\n", " ") for word in words) + "\n")
+    sys.stdout.flush()
 
 
 def on_ack(_, ack):
