@@ -30,7 +30,8 @@ enum {
     FRAMES = 4,             /* of a fragment */
     FRAME_BYTES = 4000,     /* more than the smallest buffer holds in all */
     SPILL_BYTES = 32 << 10, /* little, so that putting frames has to wait as well */
-    OUTAGE_MS = 1000,       /* of the SDK's clock, as is the next one */
+    OUTAGE_MS = 1000,       /* of the SDK's clock, as are the next two */
+    PUT_TRIES = 20000,      /* of 10 ms; over TLS libcurl tries until its time-out by the world's */
     DRAIN_MS = 600 * 1000,
     DRAIN_TRIES = 10,
     FDS = 256,
@@ -43,6 +44,7 @@ struct world {
     struct sdk_service *service;
     struct temp_dir dir;
     char url[64], spill[128], keys[128], certificate[128];
+    bool tls;
     uint32_t run;
     /* of this run, by fragment */
     unsigned put[FRAGMENTS], persisted[FRAGMENTS], lost[FRAGMENTS];
@@ -62,7 +64,7 @@ static void on_event(void *ctx, const struct kinema_event *event)
 static void setup(struct world *w, bool tls)
 {
     char key[128];
-    *w = (struct world){.dir = temp_dir_new()};
+    *w = (struct world){.dir = temp_dir_new(), .tls = tls};
     snprintf(w->spill, sizeof w->spill, "%s/spill", w->dir.path);
     snprintf(w->keys, sizeof w->keys, "%s/keys", w->dir.path);
     FILE *file = fopen(w->keys, "w");
@@ -119,6 +121,7 @@ static void put_frame(struct world *w, struct kinema_producer *p, unsigned fragm
             assert_ok(kinema_producer_poll(p, 10));
         if (w->disarm_late && tries > OUTAGE_MS / 10)
             sdk_calls_disarm();
+        assert_true(w->tls || tries < PUT_TRIES);
     }
     assert_ok(code);
     w->put[fragment]++;
