@@ -142,6 +142,8 @@ int iot_call(struct iot *iot, CURL *easy, struct curl_slist **headers)
     (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) CALL_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    /* libcurl 7.88 frees a session twice that it has no memory to keep. */
+    (void) curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -173,6 +174,23 @@ CURLcode __wrap_curl_easy_pause(CURL *easy, int bits)
     return code;
 }
 
+/* libcurl's time-outs are by the world's clock. It tries on until then where OpenSSL has no memory
+ * in a handshake, so while something is to fail they are shorter; not by the whole factor, since a
+ * real handshake has to be done within. */
+CURLcode __real_curl_easy_setopt(CURL *easy, CURLoption option, ...);
+CURLcode __wrap_curl_easy_setopt(CURL *easy, CURLoption option, ...);
+CURLcode __wrap_curl_easy_setopt(CURL *easy, CURLoption option, ...)
+{
+    va_list args;
+    va_start(args, option);
+    void *value = va_arg(args, void *); /* every option's fits */
+    va_end(args);
+    bool limits = option == CURLOPT_CONNECTTIMEOUT_MS || option == CURLOPT_TIMEOUT_MS;
+    if (limits && plan.armed && plan.at >= 0)
+        value = (void *) ((intptr_t) value / SDK_TIMEOUT_FACTOR);
+    return __real_curl_easy_setopt(easy, option, value);
+}
+
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 int __real_open(const char *path, int flags, ...);
@@ -314,6 +332,13 @@ int getsockname(int fd, struct sockaddr *address, socklen_t *len)
 int getpeername(int fd, struct sockaddr *address, socklen_t *len)
 {
     FAIL_OR(getpeername, ENOTCONN, fd, address, len);
+}
+
+/* OpenSSL's, of certificates and keys. */
+FILE *fopen(const char *path, const char *mode)
+{
+    errno = EMFILE;
+    return strikes(SDK_CALLS, "fopen") ? NULL : REAL(fopen, path, mode);
 }
 
 int fcntl(int fd, int command, ...)

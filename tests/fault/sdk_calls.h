@@ -16,7 +16,8 @@ enum sdk_kind {
     SDK_KINDS
 };
 enum {
-    SDK_CLOCK_FACTOR = 100
+    SDK_CLOCK_FACTOR = 100,
+    SDK_TIMEOUT_FACTOR = 10 /* of libcurl's time-outs */
 };
 
 /* Calls of this thread count from now on; the at-th of the kind fails (from 0; < 0: none), and with

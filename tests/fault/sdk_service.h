@@ -2,8 +2,8 @@
 /*
  * A stand-in for the service, in a process of its own, so that the calls, blocks and descriptors of
  * the SDK's process are the SDK's: DescribeStream, GetDataEndpoint and PutMedia
- * as far as a producer needs them. It keeps a fragment when the next one or its end comes, and only
- * then says PERSISTED.
+ * as far as a producer needs them, and over TLS keys for who shows a certificate. It keeps a
+ * fragment when the next one or its end comes, and only then says PERSISTED.
  */
 #ifndef TESTS_FAULT_SDK_SERVICE_H
 #define TESTS_FAULT_SDK_SERVICE_H
@@ -17,6 +17,9 @@ enum {
     SDK_FRAMES_MAX = 1024,
     SDK_FRAGMENT_MS = 1000 /* a fragment's place is its time in these */
 };
+
+#define SDK_ROLE_ALIAS "camera"
+#define SDK_KEY_ID     "ASIAEXAMPLE"
 
 struct sdk_service;
 /* certificate, key: files, for TLS; NULL: plain. */

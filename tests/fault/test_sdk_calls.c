@@ -2,7 +2,8 @@
 /*
  * Every socket, file, mutex and allocation call of the producer SDK and of libcurl under it fails,
  * one after the other: the n-th for every n until a run passes untouched, once and for good. Over
- * plain HTTP, where OpenSSL signs alone, and over TLS. An upload either cannot be opened, or each
+ * plain HTTP, where OpenSSL signs alone, over TLS, and with keys that a certificate gets. An upload
+ * either cannot be opened, or each
  * frame that was taken arrives as it was, or is reported lost; what is reported PERSISTED is there;
  * nothing leaks, and all comes to its end. When everything fails for good the world is mended after
  * a while, and then the upload must come to its end.
@@ -30,21 +31,28 @@ enum {
     FRAMES = 4,             /* of a fragment */
     FRAME_BYTES = 4000,     /* more than the smallest buffer holds in all */
     SPILL_BYTES = 32 << 10, /* little, so that putting frames has to wait as well */
-    OUTAGE_MS = 1000,       /* of the SDK's clock, as are the next two */
+    OUTAGE_MS = 300,        /* of the SDK's clock, as are the next two */
     PUT_TRIES = 20000,      /* of 10 ms; over TLS libcurl tries until its time-out by the world's */
     DRAIN_MS = 600 * 1000,
     DRAIN_TRIES = 10,
+    KEY_TRIES = 10, /* of its shortened time-out */
     FDS = 256,
     RUN_S =
         60, /* a run takes milliseconds, or 5 s where libcurl gives up a connection: this hangs */
     RUNS_MAX = 20000
 };
 
+enum way {
+    PLAIN,
+    TLS,
+    CERTIFICATE /* TLS, and the key from the service, for a certificate */
+};
+
 struct world {
     struct sdk_service *service;
     struct temp_dir dir;
-    char url[64], spill[128], keys[128], certificate[128];
-    bool tls;
+    char url[64], spill[128], keys[128], certificate[128], key[128];
+    enum way way;
     uint32_t run;
     /* of this run, by fragment */
     unsigned put[FRAGMENTS], persisted[FRAGMENTS], lost[FRAGMENTS];
@@ -61,10 +69,9 @@ static void on_event(void *ctx, const struct kinema_event *event)
         w->lost[place]++;
 }
 
-static void setup(struct world *w, bool tls)
+static void setup(struct world *w, enum way way)
 {
-    char key[128];
-    *w = (struct world){.dir = temp_dir_new(), .tls = tls};
+    *w = (struct world){.dir = temp_dir_new(), .way = way};
     snprintf(w->spill, sizeof w->spill, "%s/spill", w->dir.path);
     snprintf(w->keys, sizeof w->keys, "%s/keys", w->dir.path);
     FILE *file = fopen(w->keys, "w");
@@ -72,11 +79,11 @@ static void setup(struct world *w, bool tls)
     fputs("CREDENTIALS AKIDEXAMPLE 2040-01-01T00:00:00Z secret token\n", file);
     fclose(file);
     snprintf(w->certificate, sizeof w->certificate, "%s/certificate", w->dir.path);
-    snprintf(key, sizeof key, "%s/key", w->dir.path);
-    if (tls)
-        assert_ok(kn_tls_self_signed(w->certificate, key, NULL));
-    w->service = tls ? sdk_service_start(w->certificate, key, w->url, sizeof w->url)
-                     : sdk_service_start(NULL, NULL, w->url, sizeof w->url);
+    snprintf(w->key, sizeof w->key, "%s/key", w->dir.path);
+    if (way != PLAIN)
+        assert_ok(kn_tls_self_signed(w->certificate, w->key, NULL));
+    w->service = way != PLAIN ? sdk_service_start(w->certificate, w->key, w->url, sizeof w->url)
+                              : sdk_service_start(NULL, NULL, w->url, sizeof w->url);
 }
 
 static void teardown(struct world *w)
@@ -121,10 +128,22 @@ static void put_frame(struct world *w, struct kinema_producer *p, unsigned fragm
             assert_ok(kinema_producer_poll(p, 10));
         if (w->disarm_late && tries > OUTAGE_MS / 10)
             sdk_calls_disarm();
-        assert_true(w->tls || tries < PUT_TRIES);
+        assert_true(w->way != PLAIN || tries < PUT_TRIES);
     }
     assert_ok(code);
     w->put[fragment]++;
+}
+
+static int open_keys(struct world *w, struct kinema_credential_provider **ret)
+{
+    const struct kinema_iot config = {.endpoint = w->url,
+                                      .certificate_file = w->certificate,
+                                      .key_file = w->key,
+                                      .ca_file = w->certificate,
+                                      .role_alias = SDK_ROLE_ALIAS,
+                                      .thing = "yard"};
+    return w->way == CERTIFICATE ? kinema_credentials_iot(&config, ret)
+                                 : kinema_credentials_file(w->keys, ret);
 }
 
 static int open_upload(struct world *w, struct kinema_credential_provider **keys,
@@ -134,7 +153,7 @@ static int open_upload(struct world *w, struct kinema_credential_provider **keys
                                               .codec_id = "V_MPEG4/ISO/AVC",
                                               .codec_private = "\1\2\3\4",
                                               .codec_private_len = 4};
-    int code = kinema_credentials_file(w->keys, keys);
+    int code = open_keys(w, keys);
     if (code < 0)
         return code;
     const struct kinema_config config = {.stream = "yard",
@@ -235,20 +254,69 @@ static bool run(struct world *w, enum sdk_kind kind, int64_t n, bool for_good)
 }
 
 /* --- for every n ------------------------------------------------------------------------------ */
-static void sweep(enum sdk_kind kind, bool tls, bool for_good, int64_t stride)
+typedef bool run_fn(struct world *w, enum sdk_kind kind, int64_t n, bool for_good);
+
+static void for_every(struct world *w, run_fn *once, enum sdk_kind kind, bool for_good,
+                      int64_t stride)
 {
-    struct world w;
-    int64_t n = -1, runs = 0;
-    setup(&w, tls);
-    assert_false(run(&w, kind, n, for_good)); /* nothing fails; OpenSSL fills its own tables */
-    judge_whole(&w);
+    int64_t n, runs = 0;
     uint64_t seed = test_seed();
     for (n = stride > 1 ? (int64_t) (test_random(&seed) % (uint64_t) stride) : 0;
-         run(&w, kind, n, for_good); n += stride, runs++)
+         once(w, kind, n, for_good); n += stride, runs++)
         assert_true(runs < RUNS_MAX);
     printf("%lld of %lld calls failed %s\n", (long long) runs, (long long) n,
            for_good ? "for good" : "once");
     assert_true(runs > 10);
+}
+
+static void sweep(enum sdk_kind kind, enum way way, bool for_good, int64_t stride)
+{
+    struct world w;
+    setup(&w, way);
+    assert_false(run(&w, kind, -1, for_good)); /* nothing fails; OpenSSL fills its own tables */
+    judge_whole(&w);
+    for_every(&w, run, kind, for_good, stride);
+    teardown(&w);
+}
+
+/* A key that is asked for and waited for, without an upload: it is there, or an error says that it
+ * is not. */
+static bool get_key(struct world *w, enum sdk_kind kind, int64_t n, bool for_good)
+{
+    struct kinema_credential_provider *keys = NULL;
+    struct kinema_credentials key;
+    int64_t blocks = sdk_calls_blocks();
+    int fds = descriptors(), code = -EACCES;
+    alarm(RUN_S);
+    for (int tries = 0; code == -EACCES && tries < KEY_TRIES; tries++) {
+        sdk_calls_arm(kind, n, for_good);
+        code = open_keys(w, &keys);
+        if (code == 0)
+            code = kinema_credentials_get(keys, &key);
+        kinema_credentials_free(keys);
+        keys = NULL;
+        sdk_calls_disarm();
+        if (sdk_calls_struck())
+            break;
+    }
+    alarm(0);
+    const char *struck = sdk_calls_struck();
+    if (code == 0)
+        assert_string_equal(key.key_id, SDK_KEY_ID);
+    else if (!struck || (code != -ENOMEM && code != -EACCES && code != -EBADMSG))
+        fail_msg("%s %lld: there is no key: %d", struck ? struck : "nothing", (long long) n, code);
+    if (sdk_calls_blocks() != blocks || descriptors() != fds)
+        fail_msg("%s %lld: blocks or descriptors are left", struck ? struck : "nothing",
+                 (long long) n);
+    return struck != NULL;
+}
+
+static void sweep_key(enum sdk_kind kind, bool for_good, int64_t stride)
+{
+    struct world w;
+    setup(&w, CERTIFICATE);
+    assert_false(get_key(&w, kind, -1, for_good));
+    for_every(&w, get_key, kind, for_good, stride);
     teardown(&w);
 }
 
@@ -260,42 +328,62 @@ static int64_t stride_of(int64_t usual)
 
 TEST(a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told)
 {
-    sweep(SDK_CALLS, false, false, 1);
+    sweep(SDK_CALLS, PLAIN, false, 1);
 }
 
 TEST(an_allocation_that_fails_once_costs_no_frame_that_is_not_told)
 {
-    sweep(SDK_MEMORY, false, false, stride_of(1));
+    sweep(SDK_MEMORY, PLAIN, false, stride_of(1));
 }
 
 TEST(sockets_and_files_that_fail_for_good_hang_nothing)
 {
-    sweep(SDK_CALLS, false, true, 1);
+    sweep(SDK_CALLS, PLAIN, true, 1);
 }
 
 TEST(memory_that_is_out_for_good_hangs_nothing)
 {
-    sweep(SDK_MEMORY, false, true, stride_of(23));
+    sweep(SDK_MEMORY, PLAIN, true, stride_of(23));
 }
 
 TEST(over_tls_a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told)
 {
-    sweep(SDK_CALLS, true, false, stride_of(3));
+    sweep(SDK_CALLS, TLS, false, stride_of(3));
 }
 
 TEST(over_tls_an_allocation_that_fails_once_costs_no_frame_that_is_not_told)
 {
-    sweep(SDK_MEMORY, true, false, stride_of(101));
+    sweep(SDK_MEMORY, TLS, false, stride_of(101));
 }
 
 TEST(over_tls_sockets_and_files_that_fail_for_good_hang_nothing)
 {
-    sweep(SDK_CALLS, true, true, stride_of(7));
+    sweep(SDK_CALLS, TLS, true, stride_of(7));
 }
 
 TEST(over_tls_memory_that_is_out_for_good_hangs_nothing)
 {
-    sweep(SDK_MEMORY, true, true, stride_of(811));
+    sweep(SDK_MEMORY, TLS, true, stride_of(811));
+}
+
+TEST(a_call_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told)
+{
+    sweep(SDK_CALLS, CERTIFICATE, false, stride_of(7));
+    sweep(SDK_CALLS, CERTIFICATE, true, stride_of(13));
+}
+
+TEST(an_allocation_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told)
+{
+    sweep(SDK_MEMORY, CERTIFICATE, false, stride_of(401));
+    sweep(SDK_MEMORY, CERTIFICATE, true, stride_of(1201));
+}
+
+TEST(a_key_that_is_waited_for_is_there_or_an_error_says_that_it_is_not)
+{
+    sweep_key(SDK_CALLS, false, 1);
+    sweep_key(SDK_CALLS, true, 1);
+    sweep_key(SDK_MEMORY, false, stride_of(101));
+    sweep_key(SDK_MEMORY, true, stride_of(101));
 }
 
 TEST(without_a_thread_the_upload_goes_on_by_polling)
@@ -303,7 +391,7 @@ TEST(without_a_thread_the_upload_goes_on_by_polling)
     struct world w;
     struct kinema_credential_provider *keys;
     struct kinema_producer *p;
-    setup(&w, false);
+    setup(&w, PLAIN);
     w.run = 1;
     assert_ok(open_upload(&w, &keys, &p));
     sdk_calls_arm(SDK_CALLS, 0, false);
@@ -329,6 +417,10 @@ int main(void)
         TEST_OF(over_tls_an_allocation_that_fails_once_costs_no_frame_that_is_not_told),
         TEST_OF(over_tls_sockets_and_files_that_fail_for_good_hang_nothing),
         TEST_OF(over_tls_memory_that_is_out_for_good_hangs_nothing),
+        TEST_OF(a_call_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told),
+        TEST_OF(
+            an_allocation_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told),
+        TEST_OF(a_key_that_is_waited_for_is_there_or_an_error_says_that_it_is_not),
         TEST_OF(without_a_thread_the_upload_goes_on_by_polling),
     };
     (void) signal(SIGALRM, say_hang);
