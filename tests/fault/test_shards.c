@@ -53,6 +53,7 @@ struct shard_notes { /* shared between the processes */
     bool uniform; /* batches of one record, all of one size: frames lie where others lay before */
     bool direct;  /* segments are written past the page cache */
     bool packs;   /* they lie in files together */
+    bool rooms;   /* calls have batches of several shards, which lie side by side in memory */
     bool injected;
     bool drop_asked, dropped; /* it may have been, it has been */
     bool endless;             /* the retention has been raised */
@@ -91,6 +92,7 @@ static enum own_mutant {
     OWN_STOPS_ALL,          /* one shard's trouble is everybody's */
     OWN_TRIM_FORGOTTEN,     /* the trim point is nowhere but in memory */
     OWN_PACK_GONE_EARLY,    /* with the first of its segments */
+    OWN_ROOM_USED_AGAIN,    /* while batches of the call before are in it */
 } own;
 
 uint32_t __real_storage_shard_frame_seed(const uint8_t id[16], uint64_t number);
@@ -159,6 +161,20 @@ int __wrap_storage_pack_lost(struct storage_shards *shards, uint64_t number)
                                       : __real_storage_pack_lost(shards, number);
 }
 
+/* Records of a call over those of the one before, as if nobody held them. */
+void *__real_storage_room_take(struct storage_shards *shards, struct storage_room **room,
+                               size_t bytes);
+void *__wrap_storage_room_take(struct storage_shards *shards, struct storage_room **room,
+                               size_t bytes);
+void *__wrap_storage_room_take(struct storage_shards *shards, struct storage_room **room,
+                               size_t bytes)
+{
+    void *at = __real_storage_room_take(shards, room, bytes);
+    if (at && own == OWN_ROOM_USED_AGAIN)
+        storage_room_unref(shards, *room);
+    return at;
+}
+
 /* --- a life ----------------------------------------------------------------------------------- */
 struct life {
     struct world *w;
@@ -191,7 +207,8 @@ static int begin(struct life *life, struct world *w)
     conf.journal_count = 3;
     conf.segment_bytes_max = KIB(48);
     conf.open_segments_max = 2;
-    conf.shard_memory_bytes_max = KIB(512);
+    conf.shard_memory_bytes_max =
+        notes->rooms ? MIB(16) : KIB(512); /* so much, or there are none */
     if (notes->direct)
         conf.direct_bytes_min = 1;
     if (notes->packs)
@@ -271,14 +288,32 @@ static int fill(struct storage_batch *batch, unsigned shard, uint32_t first, uin
     return 0;
 }
 
-static void append(struct life *life, unsigned shard, uint32_t count)
+/* What one thread sends at once: batches of a few shards, in a room of memory where there are
+ * rooms, that share a flush. */
+struct call {
+    struct life *life;
+    struct storage_room *room;
+    struct storage_appends appends;
+};
+
+static int make_batch(struct call *call, uint32_t count, struct storage_batch **ret)
 {
+    struct storage *storage = call->life->storage;
+    size_t bytes = count * (sizeof("key") + sizeof(struct storage_shard_source) + DATA_BYTES_MAX);
+    return notes->rooms ? storage_batch_new_for(storage, &call->room, count, bytes, ret)
+                        : storage_batch_new(storage, ret);
+}
+
+/* Another batch of the call. */
+static void send(struct call *call, unsigned shard, uint32_t count)
+{
+    struct life *life = call->life;
     struct storage_batch *batch = NULL;
     if (notes->count + count > SENT_MAX || (shard == DOOMED && notes->drop_asked))
         return;
     sim_thread_enter();
     uint32_t first = notes->count;
-    int r = storage_batch_new(life->storage, &batch);
+    int r = make_batch(call, count, &batch);
     if (r == 0)
         r = fill(batch, shard, first, count);
     sim_thread_leave();
@@ -296,7 +331,26 @@ static void append(struct life *life, unsigned shard, uint32_t count)
     life->under_way++;
     kn_lock_give(&life->lock);
     sim_thread_enter();
-    storage_shard_append(life->shards[shard], batch, on_appended, going);
+    storage_shard_append_with(life->shards[shard], batch, on_appended, going, &call->appends);
+    sim_thread_leave();
+}
+
+static uint32_t some(uint64_t *state)
+{
+    return notes->uniform ? 1 : 1 + (uint32_t) (test_random(state) % 5);
+}
+
+/* To a shard; with rooms also to those behind it, so that several batches lie in one. */
+static void append(struct life *life, uint64_t *state)
+{
+    struct call call = {.life = life};
+    unsigned shard = (unsigned) (test_random(state) % SHARDS);
+    unsigned shards = notes->rooms ? 1 + (unsigned) (test_random(state) % SHARDS) : 1;
+    for (unsigned i = 0; i < shards; i++)
+        send(&call, (shard + i) % SHARDS, some(state));
+    sim_thread_enter();
+    storage_room_leave(life->storage, call.room);
+    storage_shard_append_all(&call.appends);
     sim_thread_leave();
 }
 
@@ -366,8 +420,7 @@ static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
     if (begin(&life, w) < 0)
         return SIM_EXIT_CLOSED;
     for (unsigned i = 0; i < steps; i++) {
-        append(&life, (unsigned) (test_random(&state) % SHARDS),
-               notes->uniform ? 1 : 1 + (uint32_t) (test_random(&state) % 5));
+        append(&life, &state);
         kn_fake_clock_advance(&life.clock, 10);
         w->notes->wall_ms = life.clock.wall_ms;
         wait_until(&life, (unsigned) (test_random(&state) % UNDER_WAY_MAX));
@@ -696,6 +749,7 @@ static const char *one_round(struct world *w, uint64_t seed, char *story, int *r
     notes->uniform = seed % 3 == 0;
     notes->direct = seed % 2 == 0;
     notes->packs = seed % 4 < 2;
+    notes->rooms = seed % 5 < 2;
     notes->sick = -1;
     for (unsigned life = 0, lives = 1 + (unsigned) (test_random(&state) % 3); life < lives;
          life++) {
@@ -748,13 +802,14 @@ TEST(no_acknowledged_record_is_lost_and_none_is_there_twice)
 }
 
 /* Each place of one life with a few checkpoints, whatever becomes of what was not flushed. */
-TEST(a_life_of_shards_may_be_cut_anywhere)
+static void cut_anywhere(bool together)
 {
     struct world w = shard_world();
     int64_t at = 0;
     for (bool cut = true; cut; at += round_is_long() ? 1 : 11) {
         for (enum sim_fate fate = SIM_FATE_KEEP; fate <= SIM_FATE_RANDOM; fate++) {
             fresh(&w);
+            notes->rooms = notes->packs = together;
             sim_plan_cut(sim_disk_plan(w.disk), at);
             int status = in_child(&w, LIVE, 3, 40, true);
             cut = status == SIM_EXIT_CUT;
@@ -770,6 +825,17 @@ TEST(a_life_of_shards_may_be_cut_anywhere)
     }
     print_message("%" PRId64 " places\n", at);
     shard_world_done(&w);
+}
+
+TEST(a_life_of_shards_may_be_cut_anywhere)
+{
+    cut_anywhere(false);
+}
+
+/* Batches in rooms, which share flushes; segments in packs. */
+TEST(a_life_of_shards_that_share_may_be_cut_anywhere)
+{
+    cut_anywhere(true);
 }
 
 static void assert_killed(enum mutant mutant, enum own_mutant mine, const char *name)
@@ -842,8 +908,14 @@ TEST(an_engine_that_removes_a_pack_with_its_first_segment_is_caught)
     assert_killed(MUTANT_NONE, OWN_PACK_GONE_EARLY, "pack gone early");
 }
 
+TEST(an_engine_that_uses_a_room_again_too_early_is_caught)
+{
+    assert_killed(MUTANT_NONE, OWN_ROOM_USED_AGAIN, "room used again");
+}
+
 TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(a_life_of_shards_may_be_cut_anywhere),
+           TEST_OF(a_life_of_shards_that_share_may_be_cut_anywhere),
            TEST_OF(an_engine_that_acknowledges_before_the_flush_is_caught),
            TEST_OF(an_engine_that_tries_a_failed_flush_again_is_caught),
            TEST_OF(an_engine_that_flushes_no_folders_is_caught),
@@ -853,4 +925,5 @@ TESTS_MAIN(TEST_OF(no_acknowledged_record_is_lost_and_none_is_there_twice),
            TEST_OF(an_engine_that_holds_nothing_of_a_shard_that_cannot_be_written_is_caught),
            TEST_OF(an_engine_that_one_shard_can_stop_is_caught),
            TEST_OF(an_engine_that_forgets_what_it_has_trimmed_is_caught),
-           TEST_OF(an_engine_that_removes_a_pack_with_its_first_segment_is_caught))
+           TEST_OF(an_engine_that_removes_a_pack_with_its_first_segment_is_caught),
+           TEST_OF(an_engine_that_uses_a_room_again_too_early_is_caught))
