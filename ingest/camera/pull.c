@@ -5,6 +5,10 @@
 
 #include <glib.h>
 
+enum {
+    LATE_PICTURES = 3 /* so many times as long as pictures were apart is too long */
+};
+
 struct camera_pull {
     struct camera_source_conf conf; /* its texts are ours */
     struct camera_source_ops ops;
@@ -15,7 +19,8 @@ struct camera_pull {
     gint64 timeout_us;
     /* When the last of each came; 0: none has, in this connection. */
     _Atomic gint64 picture_us, sound_us;
-    _Atomic unsigned sound; /* its tracks, by their numbers' bits */
+    _Atomic gint64 apart_us; /* pictures, at most; 0: there are no two yet */
+    _Atomic unsigned sound;  /* its tracks, by their numbers' bits */
 };
 
 static void on_header(void *ctx, const struct kn_mkv_header *header)
@@ -33,10 +38,14 @@ static void on_header(void *ctx, const struct kn_mkv_header *header)
 static void on_frame(void *ctx, const struct camera_frame *frame)
 {
     struct camera_pull *pull = ctx;
-    if (frame->video)
-        pull->picture_us = g_get_monotonic_time();
-    else if (pull->sound >> frame->track & 1)
-        pull->sound_us = g_get_monotonic_time();
+    gint64 now_us = g_get_monotonic_time(), last_us = pull->picture_us;
+    if (frame->video) {
+        if (last_us)
+            pull->apart_us = MAX(pull->apart_us, now_us - last_us);
+        pull->picture_us = now_us;
+    } else if (pull->sound >> frame->track & 1) {
+        pull->sound_us = now_us;
+    }
     pull->ops.frame(pull->ctx, frame);
 }
 
@@ -92,12 +101,13 @@ struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
     return pull;
 }
 
-/* What has stopped may come again in another connection; where none has come, this one is as good.
- */
+/* What has stopped may come again in another connection; where no two have come, this one is as
+ * good. A camera may send a picture in ten seconds: one that is late has stopped. */
 static bool is_without_pictures(const struct camera_pull *pull)
 {
-    gint64 picture_us = pull->picture_us;
-    return picture_us && pull->sound_us - picture_us > pull->timeout_us;
+    gint64 apart_us = pull->apart_us, picture_us = pull->picture_us;
+    gint64 patience_us = MAX(pull->timeout_us, LATE_PICTURES * apart_us);
+    return apart_us && pull->sound_us - picture_us > patience_us;
 }
 
 void camera_pull_check(struct camera_pull *pull)

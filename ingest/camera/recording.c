@@ -8,6 +8,7 @@ enum {
     SAID_BYTES = 400,
     HEAD_BYTES_MAX = 5 << 20, /* a header with its codec data, or a block's few bytes */
     SILENT_MS = 5000,         /* of pictures or sound, beside others that go on */
+    SILENT_MS_MOST = 14000,   /* of what comes seldom: a fragment is cut a second later */
     STEP_MS = 1000,           /* of that, from one frame to the next: a hole in all counts little */
 };
 
@@ -102,8 +103,14 @@ static void begin(struct camera_recording *r)
 }
 
 /* --- tracks that are silent --------------------------------------------------------------------
- * A track that had no frames for SILENT_MS while those of the other kind went on. A camera without
- * pictures has none that are. */
+ * A track that had no frames for SILENT_MS while those of the other kind went on; or, where the
+ * last ones were further apart, for twice as long as these were. A camera without pictures has
+ * none that are. */
+static int64_t patience_ms(const struct camera_recording *r, uint64_t track)
+{
+    return kn_max_i64(SILENT_MS, kn_min_i64(2 * r->apart_ms[track], SILENT_MS_MOST));
+}
+
 static bool is_alike(const struct kn_mkv_header *a, const struct kn_mkv_header *b)
 {
     bool alike = a->track_count == b->track_count;
@@ -117,8 +124,9 @@ static void keep_silent(struct camera_recording *r, const struct kn_mkv_header *
 {
     bool alike = is_alike(&r->header, header);
     for (unsigned i = 0; i < KN_ARRAY_LEN(r->alone_ms); i++) {
-        bool was = alike && r->alone_ms[i] >= SILENT_MS / 2;
-        r->alone_ms[i] = was ? SILENT_MS : 0;
+        r->apart_ms[i] = alike ? r->apart_ms[i] : 0;
+        bool was = alike && r->alone_ms[i] >= patience_ms(r, i) / 2;
+        r->alone_ms[i] = was ? patience_ms(r, i) : 0;
     }
 }
 
@@ -128,10 +136,12 @@ static void note(struct camera_recording *r, const struct camera_frame *frame)
     r->time_ms = frame->time_ms;
     for (unsigned i = 0; i < r->header.track_count; i++) {
         const struct kn_mkv_track *track = &r->header.tracks[i];
-        if (track->number == frame->track)
+        if (track->number == frame->track) {
+            r->apart_ms[track->number] = r->alone_ms[track->number];
             r->alone_ms[track->number] = 0;
-        else if (track->type != KN_MKV_OTHER && (track->type == KN_MKV_VIDEO) != frame->video)
+        } else if (track->type != KN_MKV_OTHER && (track->type == KN_MKV_VIDEO) != frame->video) {
             r->alone_ms[track->number] += passed_ms;
+        }
     }
 }
 
@@ -141,7 +151,7 @@ static unsigned find_silent(const struct camera_recording *r, enum kn_mkv_track_
     unsigned silent = 0;
     for (unsigned i = 0; i < r->header.track_count; i++) {
         const struct kn_mkv_track *track = &r->header.tracks[i];
-        if (track->type == type && r->alone_ms[track->number] >= SILENT_MS)
+        if (track->type == type && r->alone_ms[track->number] >= patience_ms(r, track->number))
             silent |= 1U << track->number;
     }
     return silent;

@@ -28,6 +28,7 @@ struct camera_recording {
     struct kn_buf privates;
     int64_t time_ms;                         /* of the last frame of a picture or sound */
     int64_t alone_ms[KN_MKV_TRACKS_MAX + 1]; /* so long others went on without this track */
+    int64_t apart_ms[KN_MKV_TRACKS_MAX + 1]; /* and between its last two frames */
     unsigned silent;                         /* tracks that are left out, by their number's bit */
     uint64_t frames, bytes, lost, persisted;
     int64_t last_frame_ms, persisted_ms;

@@ -26,7 +26,7 @@ static void on_event(void *ctx, const struct kinema_event *event)
 {
     static const char *const names[] = {"BUFFERING", "RECEIVED",  "PERSISTED",    "ERROR",
                                         "IDLE",      "CONNECTED", "DISCONNECTED", "FAILED",
-                                        "PRESSURE",  "LOST",      "SPILL"};
+                                        "PRESSURE",  "LOST",      "SPILL",        "SPILLED"};
     (void) ctx;
     (void) fprintf(stderr, "%s time=%lld frames=%llu %s%s\n", names[event->type],
                    (long long) event->time_ms, (unsigned long long) event->frames,

@@ -42,7 +42,7 @@ static void on_event(void *ctx, const struct kinema_event *event)
 {
     static const char *const names[] = {"BUFFERING", "RECEIVED",  "PERSISTED",    "ERROR",
                                         "IDLE",      "CONNECTED", "DISCONNECTED", "FAILED",
-                                        "PRESSURE",  "LOST",      "SPILL"};
+                                        "PRESSURE",  "LOST",      "SPILL",        "SPILLED"};
     (void) ctx;
     (void) fprintf(stderr, "%s time=%lld number=%s frames=%llu http=%ld error=%u %s\n",
                    names[event->type], (long long) event->time_ms, event->fragment_number,

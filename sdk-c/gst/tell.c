@@ -107,6 +107,13 @@ void sink_tell(void *ctx, const struct kinema_event *event)
         GST_ELEMENT_WARNING(sink, RESOURCE, WRITE, ("The spill file cannot be used."),
                             ("%s", event->text));
         break;
+    case KINEMA_SPILL_OVER:
+        GST_ELEMENT_INFO(sink, RESOURCE, WRITE,
+                         ("What the spill file could not hold has an end: %" G_GUINT64_FORMAT
+                          " frames were dropped meanwhile.",
+                          event->frames),
+                         (NULL));
+        break;
     case KINEMA_PRESSURE:
         if (!sink->offline) /* offline that is the usual state */
             GST_ELEMENT_WARNING(sink, RESOURCE, WRITE,

@@ -83,6 +83,8 @@ static void fragment_kept(struct kinema_producer *p, size_t index)
         p->stats.frames_persisted += oldest->skipped ? 0 : oldest->frames;
         producer_pop(p);
     }
+    if (p->ring.count <= 1)
+        producer_spill_over(p);
     p->backoff_ms = 0;
 }
 

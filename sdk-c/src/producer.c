@@ -94,10 +94,24 @@ static void lose_open(struct kinema_producer *p)
 static int spill(struct kinema_producer *p)
 {
     int code = ring_spill(&p->ring);
-    if (code < 0)
+    if (code > 0) {
+        producer_spill_over(p);
+    } else if (code < 0 && !p->spill_failed) {
+        p->spill_failed = 1;
+        p->lost_before_spill = p->stats.frames_lost;
         producer_tell(p,
                       (struct kinema_event){.type = KINEMA_SPILL_FAILED, .text = strerror(-code)});
+    }
     return code;
+}
+
+void producer_spill_over(struct kinema_producer *p)
+{
+    if (!p->spill_failed)
+        return;
+    p->spill_failed = 0;
+    producer_tell(p, (struct kinema_event){.type = KINEMA_SPILL_OVER,
+                                           .frames = p->stats.frames_lost - p->lost_before_spill});
 }
 
 /* Makes room for len bytes and what closes a fragment; -EAGAIN, -ENOBUFS. */

@@ -54,7 +54,8 @@ struct kinema_producer {
     unsigned main_track; /* the one whose key frames open fragments; 0: by time */
     struct mkv_header header;
     struct ring ring;
-    int is_open, draining, pressed;
+    int is_open, draining, pressed, spill_failed;
+    uint64_t lost_before_spill; /* frames, when the file could not be written any more */
     unsigned seen; /* which tracks the fragment before the next one had; all at first */
     int64_t heard_ms[KINEMA_TRACKS_MAX]; /* of each track's latest frame; INT64_MIN: none */
     int64_t last_ms;                     /* of the latest frame, as it was written */
@@ -99,6 +100,8 @@ void producer_cut(struct kinema_producer *p, const char *reason);
 void producer_pop(struct kinema_producer *p);
 /* Counts and tells a fragment that will not arrive. */
 void producer_lose(struct kinema_producer *p, const struct fragment *fragment, const char *reason);
+/* The spill file is written, or nothing is there that it could be needed for. */
+void producer_spill_over(struct kinema_producer *p);
 /* How many fragments may be sent, from the oldest on. Offline the open one is not: its source may
  * be silent at any point, and a service that has waited for the rest keeps what it has; were the
  * connection then to break, the whole of it would come as another one. */

@@ -88,6 +88,8 @@ class Program:
             say("end")
         elif message.type == Gst.MessageType.WARNING:
             say("warning", message.parse_warning()[0].message)
+        elif message.type == Gst.MessageType.INFO:
+            say("info", message.parse_info()[0].message)
         elif message.type == Gst.MessageType.ERROR:
             say("error", message.parse_error()[0].message)
             self.code = 1

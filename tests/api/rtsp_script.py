@@ -46,12 +46,13 @@ class Camera:
     """documents: one each second picture, and some of them large; without them the stream is announced
     and silent. .frames, .documents: the hashes of what was sent, as Matroska holds it. crypto, seal: the
     pictures' line of a=crypto, and what makes SRTP of a packet. sound: it has some, in place of documents.
-    .quiet: VIDEO, SOUND: what does not come for now."""
+    .quiet: VIDEO, SOUND: what does not come for now. picture_s: a key picture each so many seconds."""
 
     def __init__(self, documents=True, pictures_end_after=None, crypto=None, seal=lambda packet: packet,
-                 sound=False):
+                 sound=False, picture_s=0):
         self.says, self.pictures_end_after = documents and not sound, pictures_end_after
         self.sound, self.quiet, self.sessions = sound, set(), 0
+        self.every = round(picture_s * FPS) or 1
         self.crypto, self.seal = crypto, seal
         self.frames, self.documents = [], []
         self.sets, self.units = film()
@@ -182,8 +183,8 @@ class Session:
             while not self.camera.ended.is_set():
                 ticks = 0xffff0000 + count * HZ // FPS  # wraps after a second
                 more = self.camera.pictures_end_after is None or count < self.camera.pictures_end_after
-                if more and VIDEO not in self.camera.quiet:
-                    self.picture(ticks, self.camera.units[count % len(self.camera.units)])
+                if more and VIDEO not in self.camera.quiet and count % self.camera.every == 0:
+                    self.picture(ticks, self.camera.units[count % len(self.camera.units) if self.camera.every == 1 else 0])
                 if self.camera.says and count % 2:
                     self.document(ticks, count // 2)
                 if self.camera.sound and SOUND not in self.camera.quiet:

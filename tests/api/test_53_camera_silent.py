@@ -16,9 +16,9 @@ LONG = bool(os.environ.get("KINEMA_LONG"))
 
 
 class Case:
-    def __init__(self, server, transport, what):
+    def __init__(self, server, transport, what, **options):
         self.server, self.what, self.transport = server, what, transport
-        self.camera, self.stream = rtsp_script.Camera(sound=True), kinema.new_name()
+        self.camera, self.stream = rtsp_script.Camera(sound=True, **options), kinema.new_name()
         add(server, self.stream, self.camera.url, "--transport", transport)
 
     def until(self, wanted):
@@ -33,8 +33,8 @@ class Case:
 def make_case():
     cases = []
 
-    def make(*args):
-        cases.append(Case(*args))
+    def make(*args, **options):
+        cases.append(Case(*args, **options))
         return cases[-1]
 
     yield make
@@ -51,6 +51,7 @@ def kinds(document):
 def test_what_stops_is_named_and_the_rest_is_recorded(make_server, make_case):
     server = make_server(args=["--camera-timeout-ms", TIMEOUT_MS])
     cases = [make_case(server, transport, what) for what in (SOUND, VIDEO) for transport in ("tcp", "udp")]
+    slow = make_case(server, "tcp", VIDEO, picture_s=5.4)
     for case in cases:
         case.more(1)
     for case in cases:
@@ -73,6 +74,21 @@ def test_what_stops_is_named_and_the_rest_is_recorded(make_server, make_case):
         case.more(2)
         remove(server, case.stream)
         check(case)
+    check_slow(slow)
+
+
+def check_slow(case):
+    """One picture is longer in coming than TIMEOUT_MS, and than a track may be silent until that is known."""
+    case.until(lambda camera: len(case.camera.frames) >= 3 and "Silent" not in camera)
+    now = case.until(lambda camera: len(case.camera.frames) >= 4)
+    assert now["State"] == "RECORDING" and "Fault" not in now and case.camera.sessions == 1, now
+    remove(case.server, case.stream)
+    _, documents = rtsp.stored(case.server, case.stream)
+    assert rtsp.hashes(documents) == case.camera.frames
+    both = [kinds(document)[0] == {VIDEO, SOUND} for document in documents]
+    first = both.index(False)
+    assert both[:first] == [True] and both[-2:] == [True, True] and sum(
+        one != before for one, before in zip(both[1:], both)) == 2, both
 
 
 def check(case):

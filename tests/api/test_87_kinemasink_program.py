@@ -232,8 +232,11 @@ class Held:
         self.program.__exit__(*args)
         self.service.__exit__(*args)
 
-    def said(self, text):
-        return [line for line, in self.program.of("warning") if text in line]
+    def said(self, text, how="warning"):
+        return [line for line, in self.program.of(how) if text in line]
+
+    def lost(self, how="warning"):
+        return [int(line.split()[-5 if how == "info" else 0]) for line in self.said("frames were dropped", how)]
 
 
 def all_frames():
@@ -251,10 +254,9 @@ def test_in_real_time_the_oldest_are_dropped_and_said(gst, stream_name):
         one.go.set()
         one.program.finish()
         frames, kept = all_frames(), kept_frames(one.service)
-        lost = sum(int(line.split()[0]) for line in one.said("frames were dropped"))
         assert one.said("More than 4/5 of the buffer wait to be sent.")
         assert set(kept) <= set(frames) and kept[-1] == frames[-1]
-        assert len(kept) + lost >= len(frames) > len(kept)
+        assert len(kept) + sum(one.lost()) >= len(frames) > len(kept)
 
 
 @pytest.mark.parametrize("offline", [False, True], ids=["realtime", "offline"])
@@ -272,7 +274,14 @@ def test_a_spill_file_that_is_full_or_cannot_be_made_is_said(gst, stream_name):
         one.program.wait(lambda p: one.said("frames were dropped"))
         one.go.set()
         one.program.finish()
-        assert one.said("The spill file cannot be used.") and kept_frames(one.service)[-1] == all_frames()[-1]
+        assert len(one.said("The spill file cannot be used.")) == len(one.lost("info")) == 1
+        assert sum(one.lost("info")) == sum(one.lost()) and kept_frames(one.service)[-1] == all_frames()[-1]
+    with Held(gst, stream_name, "spill-file=/dev/full", *OFFLINE) as one:
+        one.program.wait(lambda p: one.said("The spill file cannot be used."))
+        one.go.set()
+        one.program.finish()
+        assert len(one.said("The spill file cannot be used.")) == len(one.lost("info")) and not sum(one.lost("info"))
+        assert kept_frames(one.service) == all_frames()
     with Held(gst, stream_name, "spill-file=/nowhere/at/all") as one:
         one.program.finish(code=1)
         assert "The producer cannot be opened: No such file or directory." in str(one.program.of("error"))

@@ -293,7 +293,16 @@ TEST(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same)
     p = open_with(&config);
     for (int i = 0; i < 30; i++)
         assert_ok(put(p, 1, true, 1000 * i, 10000));
-    assert_true(told_of(KINEMA_SPILL_FAILED) > 0 && told_of(KINEMA_FRAGMENT_LOST) > 0);
+    assert_true(told_of(KINEMA_FRAGMENT_LOST) > 1 && told_of(KINEMA_SPILL_OVER) == 0);
+    assert_int_equal(told_of(KINEMA_SPILL_FAILED), 1);
+    int other = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(other >= 0 && dup2(other, p->ring.fd) >= 0);
+    for (int i = 30; i < 60; i++)
+        assert_ok(put(p, 1, true, 1000 * i, 10000));
+    (void) close(other);
+    assert_int_equal(told_of(KINEMA_SPILL_OVER), 1);
+    kinema_producer_stats(p, &stats);
+    assert_true(stats.frames_lost > 1);
     kinema_producer_close(p);
     kinema_credentials_free(provider);
     temp_dir_remove(&dir);

@@ -79,7 +79,9 @@ enum kinema_event_type {
     KINEMA_CALL_FAILED,   /**< a call before PutMedia; text says which; tried again */
     KINEMA_PRESSURE,      /**< more than 4/5 of the buffer is taken, once for each rise */
     KINEMA_FRAGMENT_LOST, /**< it will not arrive: time_ms, frames; text says why */
-    KINEMA_SPILL_FAILED   /**< the spill file could not be written or read: text */
+    KINEMA_SPILL_FAILED,  /**< the spill file cannot be written, once until it can, or be read: text
+                           */
+    KINEMA_SPILL_OVER     /**< it can be written again, or need not: frames lost meanwhile */
 };
 
 /** One event; pointers are good during the call only. */
