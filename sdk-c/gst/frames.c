@@ -5,14 +5,12 @@
 #include <errno.h>
 
 /* The first frame is of now, or of file-start-time; the others keep their distance from it. */
-static gint64 time_of(KinemaSink *sink, GstBuffer *buffer)
+static gint64 ms_of(KinemaSink *sink, gint64 time_ns)
 {
-    GstClockTime stamp =
-        GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : GST_BUFFER_DTS(buffer);
-    gint64 ms = GST_CLOCK_TIME_IS_VALID(stamp) ? (gint64) GST_TIME_AS_MSECONDS(stamp) : 0;
+    gint64 ms = time_ns / GST_MSECOND;
     if (sink->offset_ms == G_MININT64) {
         GST_OBJECT_LOCK(sink);
-        if (sink->settings.original_pts)
+        if (sink->original_pts)
             sink->offset_ms = 0;
         else if (sink->settings.file_start_s > 0)
             sink->offset_ms = (gint64) sink->settings.file_start_s * 1000 - ms;
@@ -55,9 +53,10 @@ static GstFlowReturn judge(KinemaSink *sink, int code)
     return GST_FLOW_ERROR;
 }
 
-static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer *buffer)
+static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer *buffer,
+                         gint64 time_ns)
 {
-    struct kinema_frame frame = {.track = pad->number, .time_ms = time_of(sink, buffer)};
+    struct kinema_frame frame = {.track = pad->number, .time_ms = ms_of(sink, time_ns)};
     GstFlowReturn flow;
     GstMapInfo map;
     guint64 news;
@@ -80,12 +79,11 @@ static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer
     return flow == GST_FLOW_OK ? judge(sink, code) : flow;
 }
 
-static GstFlowReturn finish(KinemaSink *sink)
+void sink_finish(KinemaSink *sink)
 {
     GstMessage *message;
-    GstFlowReturn flow = sink_drain(sink);
-    if (flow != GST_FLOW_OK)
-        return flow;
+    if (sink_drain(sink) != GST_FLOW_OK)
+        return;
     sink_close_producer(sink);
     message = gst_message_new_eos(GST_OBJECT(sink));
     g_mutex_lock(&sink->lock);
@@ -93,45 +91,20 @@ static GstFlowReturn finish(KinemaSink *sink)
         gst_message_set_seqnum(message, sink->eos_seqnum);
     g_mutex_unlock(&sink->lock);
     (void) gst_element_post_message(GST_ELEMENT(sink), message);
-    return GST_FLOW_EOS;
 }
 
-/* The oldest buffer of all pads; NULL: all are at their end. Those of other pads that are older
- * than the first one of new caps still belong to the upload that there is. */
-GstFlowReturn sink_take_buffer(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                               gpointer ctx)
+/* Buffers of other pads that are older than the first one of new caps still belong to the upload
+ * that there is. */
+GstFlowReturn sink_take_buffer(KinemaSink *sink, struct sink_pad *pad, GstBuffer *buffer,
+                               gint64 time_ns)
 {
-    KinemaSink *sink = ctx;
-    struct sink_pad *pad = (struct sink_pad *) data;
-    GstFlowReturn flow = sink_wait_for_playing(sink);
-    (void) collect;
-    if (flow == GST_FLOW_OK && !buffer)
-        return finish(sink);
-    if (flow == GST_FLOW_OK && pad->is_new && sink->producer) {
+    GstFlowReturn flow = GST_FLOW_OK;
+    if (pad->is_new && sink->producer) {
         flow = sink_drain(sink); /* a header holds for a whole upload */
         if (flow == GST_FLOW_OK)
             sink_close_producer(sink);
     }
     if (flow == GST_FLOW_OK && !sink->producer)
         flow = sink_open_producer(sink);
-    if (flow == GST_FLOW_OK)
-        flow = put(sink, pad, buffer);
-    if (buffer)
-        gst_buffer_unref(buffer);
-    return flow;
-}
-
-/* Pads are compared by running time; timestamps that are times already stay as they are. */
-GstFlowReturn sink_clip(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                        GstBuffer **ret, gpointer ctx)
-{
-    KinemaSink *sink = ctx;
-    gboolean original;
-    GST_OBJECT_LOCK(sink);
-    original = sink->settings.original_pts;
-    GST_OBJECT_UNLOCK(sink);
-    if (!original)
-        return gst_collect_pads_clip_running_time(collect, data, buffer, ret, NULL);
-    *ret = buffer;
-    return GST_FLOW_OK;
+    return flow == GST_FLOW_OK ? put(sink, pad, buffer, time_ns) : flow;
 }

@@ -8,21 +8,11 @@ enum {
     SLICE_MS = 200 /* how long a wait goes without looking whether it was ended */
 };
 
-static GstFlowReturn flow_of(KinemaSink *sink)
+GstFlowReturn sink_flow(KinemaSink *sink)
 {
     return sink->failed                       ? GST_FLOW_ERROR
            : sink->stopping || sink->flushing ? GST_FLOW_FLUSHING
                                               : GST_FLOW_OK;
-}
-
-GstFlowReturn sink_wait_for_playing(KinemaSink *sink)
-{
-    GstFlowReturn flow;
-    g_mutex_lock(&sink->lock);
-    while ((flow = flow_of(sink)) == GST_FLOW_OK && !sink->playing)
-        g_cond_wait(&sink->changed, &sink->lock);
-    g_mutex_unlock(&sink->lock);
-    return flow;
 }
 
 void sink_wait_for_news(KinemaSink *sink, guint64 seen)
@@ -30,7 +20,7 @@ void sink_wait_for_news(KinemaSink *sink, guint64 seen)
     gint64 until = g_get_monotonic_time() + SLICE_MS * G_TIME_SPAN_MILLISECOND;
     gboolean waits = TRUE;
     g_mutex_lock(&sink->lock);
-    while (waits && sink->news == seen && flow_of(sink) == GST_FLOW_OK)
+    while (waits && sink->news == seen && sink_flow(sink) == GST_FLOW_OK)
         waits = g_cond_wait_until(&sink->changed, &sink->lock, until);
     g_mutex_unlock(&sink->lock);
 }
@@ -39,7 +29,7 @@ GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news)
 {
     GstFlowReturn flow;
     g_mutex_lock(&sink->lock);
-    flow = flow_of(sink);
+    flow = sink_flow(sink);
     *ret_news = sink->news;
     g_mutex_unlock(&sink->lock);
     return flow;
@@ -89,8 +79,9 @@ GstFlowReturn sink_drain(KinemaSink *sink)
 static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GString *media_type)
 {
     size_t count = 0;
+    g_mutex_lock(&sink->lock);
     for (int type = KINEMA_VIDEO; type <= KINEMA_AUDIO; type++) {
-        for (GSList *one = sink->collect->data; one; one = one->next) {
+        for (GSList *one = sink->pads; one; one = one->next) {
             struct sink_pad *pad = one->data;
             pad->is_new = FALSE;
             if (!pad->track.private || (int) pad->track.track.type != type ||
@@ -101,6 +92,7 @@ static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GStri
             pad->number = (unsigned) count;
         }
     }
+    g_mutex_unlock(&sink->lock);
     return count;
 }
 

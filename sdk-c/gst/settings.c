@@ -59,6 +59,10 @@ static const struct row rows[] = {
     {"spill-size",              "Size of the spill file in MiB at most",                                          NUMBER,      AT(spill_mb),        0, 1 << 20, 1024         },
     {"fragment-duration",       "Length of a fragment without a video track, in ms",                              NUMBER,
      AT(fragment_ms),                                                                                                                               1, 20000,   2000         },
+    {"pad-wait",
+     "In real time: how long in ms others wait for a pad that brings nothing, beside the "
+     "pipeline's "
+     "latency; 0: as long as it takes",                                                                           NUMBER,      AT(pad_wait_ms),     0, 60000,   500          },
     {"file-start-time",         "Time of the first frame, in seconds since 1970; 0: now",                         LARGE,
      AT(file_start_s),                                                                                                                              0, 0,       0            },
     {"use-original-pts",        "Timestamps of buffers are taken as they are, as time since 1970",                SWITCH,

@@ -13,74 +13,6 @@
 G_DEFINE_TYPE(KinemaSink, kinema_sink, GST_TYPE_ELEMENT)
 
 /* --- events ----------------------------------------------------------------------------------- */
-static void set_flag(KinemaSink *sink, gboolean *flag, gboolean value)
-{
-    g_mutex_lock(&sink->lock);
-    *flag = value;
-    g_cond_broadcast(&sink->changed);
-    g_mutex_unlock(&sink->lock);
-}
-
-static gboolean take_caps(KinemaSink *sink, struct sink_pad *pad, GstEvent *event)
-{
-    struct sink_track track;
-    GstCaps *caps;
-    gst_event_parse_caps(event, &caps);
-    if (!sink_track_of(caps, &track)) {
-        GST_ELEMENT_ERROR(sink, STREAM, FORMAT, ("The caps carry no codec_data."),
-                          ("h264parse, h265parse or aacparse before this element adds it"));
-        sink_fail(sink);
-        return FALSE;
-    }
-    if (sink_track_equal(&track, &pad->track)) {
-        sink_track_clear(&track);
-        return TRUE;
-    }
-    /* Nobody reads the old one now: this pad's last buffer was taken, and the lock is that of the
-     * collected function. */
-    GST_COLLECT_PADS_STREAM_LOCK(sink->collect);
-    sink_track_clear(&pad->track);
-    pad->track = track;
-    pad->is_new = TRUE;
-    GST_COLLECT_PADS_STREAM_UNLOCK(sink->collect);
-    return TRUE;
-}
-
-static gboolean take_event(GstCollectPads *collect, GstCollectData *data, GstEvent *event,
-                           gpointer ctx)
-{
-    KinemaSink *sink = ctx;
-    switch (GST_EVENT_TYPE(event)) {
-    case GST_EVENT_CAPS:
-        if (!take_caps(sink, (struct sink_pad *) data, event)) {
-            gst_event_unref(event);
-            return FALSE;
-        }
-        break;
-    case GST_EVENT_EOS:
-        g_mutex_lock(&sink->lock);
-        sink->eos_seqnum = gst_event_get_seqnum(event);
-        g_mutex_unlock(&sink->lock);
-        break;
-    case GST_EVENT_FLUSH_START:
-        set_flag(sink, &sink->flushing, TRUE);
-        break;
-    case GST_EVENT_FLUSH_STOP:
-        GST_COLLECT_PADS_STREAM_LOCK(collect);
-        sink->offset_ms = G_MININT64;
-        GST_COLLECT_PADS_STREAM_UNLOCK(collect);
-        set_flag(sink, &sink->flushing, FALSE);
-        break;
-    case GST_EVENT_CUSTOM_DOWNSTREAM:
-        if (gst_event_has_name(event, "kvs-add-metadata"))
-            sink_take_metadata(sink, gst_event_get_structure(event));
-        break;
-    default:
-        break;
-    }
-    return gst_collect_pads_event_default(collect, data, event, FALSE);
-}
-
 struct upstream {
     GstEvent *event;
     gboolean taken;
@@ -98,6 +30,8 @@ static gboolean push_upstream(GstElement *element, GstPad *pad, gpointer ctx)
 static gboolean send_event(GstElement *element, GstEvent *event)
 {
     struct upstream upstream = {event, FALSE};
+    if (GST_EVENT_TYPE(event) == GST_EVENT_LATENCY) /* another than before */
+        sink_find_latency(KINEMA_SINK(element));
     if (!GST_EVENT_IS_UPSTREAM(event))
         return GST_ELEMENT_CLASS(kinema_sink_parent_class)->send_event(element, event);
     (void) gst_element_foreach_sink_pad(element, push_upstream, &upstream);
@@ -105,12 +39,43 @@ static gboolean send_event(GstElement *element, GstEvent *event)
     return upstream.taken;
 }
 
-/* --- pads and states -------------------------------------------------------------------------- */
-static void free_pad(GstCollectData *data)
+/* GstElement would ask one of the pads; the slowest counts. */
+static gboolean ask_latency(GstElement *element, GstPad *pad, gpointer ctx)
 {
-    sink_track_clear(&((struct sink_pad *) data)->track);
+    GstQuery *all = ctx, *one = gst_query_new_latency();
+    GstClockTime min, max, all_min, all_max;
+    gboolean live, all_live;
+    (void) element;
+    if (gst_pad_peer_query(pad, one)) {
+        gst_query_parse_latency(one, &live, &min, &max);
+        gst_query_parse_latency(all, &all_live, &all_min, &all_max);
+        if (live)
+            gst_query_set_latency(all, TRUE, MAX(min, all_min), MIN(max, all_max));
+    }
+    gst_query_unref(one);
+    return TRUE;
 }
 
+static gboolean query(GstElement *element, GstQuery *query)
+{
+    if (GST_QUERY_TYPE(query) != GST_QUERY_LATENCY)
+        return GST_ELEMENT_CLASS(kinema_sink_parent_class)->query(element, query);
+    gst_query_set_latency(query, FALSE, 0, GST_CLOCK_TIME_NONE);
+    return gst_element_foreach_sink_pad(element, ask_latency, query);
+}
+
+void sink_find_latency(KinemaSink *sink)
+{
+    GstQuery *query = gst_query_new_latency();
+    GstClockTime min = 0;
+    gboolean live;
+    if (gst_element_query(GST_ELEMENT(sink), query))
+        gst_query_parse_latency(query, &live, &min, NULL);
+    gst_query_unref(query);
+    sink_set_latency(sink, (gint64) GST_TIME_AS_USECONDS(min));
+}
+
+/* --- pads and states -------------------------------------------------------------------------- */
 static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const gchar *name,
                            const GstCaps *caps)
 {
@@ -139,8 +104,8 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
         return NULL;
     pad = gst_pad_new_from_template(template, own);
     g_free(own);
-    if (!gst_collect_pads_add_pad(sink->collect, pad, sizeof(struct sink_pad), free_pad, TRUE) ||
-        !gst_element_add_pad(element, pad)) {
+    sink_add_pad(sink, pad);
+    if (!gst_element_add_pad(element, pad)) {
         GST_WARNING_OBJECT(sink, "the pad cannot be added");
         return NULL;
     }
@@ -149,7 +114,7 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
 
 static void release_pad(GstElement *element, GstPad *pad)
 {
-    (void) gst_collect_pads_remove_pad(KINEMA_SINK(element)->collect, pad);
+    sink_remove_pad(KINEMA_SINK(element), pad);
     (void) gst_element_remove_pad(element, pad);
 }
 
@@ -159,6 +124,10 @@ static gboolean begin(KinemaSink *sink)
     int code = 0;
     GST_OBJECT_LOCK(sink);
     wrong = sink_check_settings(&sink->settings);
+    sink->original_pts = sink->settings.original_pts;
+    sink->pad_wait_us = sink->settings.streaming == SINK_OFFLINE || sink->settings.pad_wait_ms == 0
+                            ? -1
+                            : (gint64) sink->settings.pad_wait_ms * 1000;
     if (!wrong)
         code = sink_open_credentials(&sink->settings, &sink->credentials);
     GST_OBJECT_UNLOCK(sink);
@@ -174,7 +143,7 @@ static gboolean begin(KinemaSink *sink)
     sink->stopping = sink->flushing = sink->failed = sink->connected = FALSE;
     sink->eos_seqnum = GST_SEQNUM_INVALID;
     sink->offset_ms = G_MININT64;
-    gst_collect_pads_start(sink->collect);
+    sink_begin_pads(sink);
     return TRUE;
 }
 
@@ -202,11 +171,9 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange cha
         return GST_STATE_CHANGE_FAILURE;
     if (change == GST_STATE_CHANGE_PAUSED_TO_PLAYING ||
         change == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
-        set_flag(sink, &sink->playing, change == GST_STATE_CHANGE_PAUSED_TO_PLAYING);
-    if (change == GST_STATE_CHANGE_PAUSED_TO_READY) {
-        set_flag(sink, &sink->stopping, TRUE);
-        gst_collect_pads_stop(sink->collect);
-    }
+        sink_set_playing(sink, change == GST_STATE_CHANGE_PAUSED_TO_PLAYING);
+    if (change == GST_STATE_CHANGE_PAUSED_TO_READY)
+        sink_set_flag(sink, &sink->stopping, TRUE);
     code = GST_ELEMENT_CLASS(kinema_sink_parent_class)->change_state(element, change);
     if (change == GST_STATE_CHANGE_PAUSED_TO_READY ||
         (change == GST_STATE_CHANGE_READY_TO_PAUSED && code == GST_STATE_CHANGE_FAILURE))
@@ -218,7 +185,6 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange cha
 static void finalize(GObject *object)
 {
     KinemaSink *sink = KINEMA_SINK(object);
-    gst_object_unref(sink->collect);
     sink_free_settings(&sink->settings);
     g_mutex_clear(&sink->lock);
     g_cond_clear(&sink->changed);
@@ -234,6 +200,7 @@ static void kinema_sink_class_init(KinemaSinkClass *class)
     sink_install_signals(object_class);
     element_class->change_state = change_state;
     element_class->send_event = send_event;
+    element_class->query = query;
     element_class->request_new_pad = request_pad;
     element_class->release_pad = release_pad;
     gst_element_class_add_static_pad_template(element_class, &sink_video_template);
@@ -249,9 +216,5 @@ static void kinema_sink_init(KinemaSink *sink)
     g_mutex_init(&sink->lock);
     g_cond_init(&sink->changed);
     g_queue_init(&sink->tags);
-    sink->collect = gst_collect_pads_new();
-    gst_collect_pads_set_buffer_function(sink->collect, sink_take_buffer, sink);
-    gst_collect_pads_set_clip_function(sink->collect, sink_clip, sink);
-    gst_collect_pads_set_event_function(sink->collect, take_event, sink);
     GST_OBJECT_FLAG_SET(sink, GST_ELEMENT_FLAG_SINK);
 }

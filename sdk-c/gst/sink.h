@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the element's files share: sink.c (pads, events, states), producer.c, frames.c, metadata.c,
- * settings.c (properties), track.c (caps), tell.c (what the producer says goes to the bus). */
+/* What the element's files share: sink.c (its states), collect.c (pads and their events: whose
+ * buffer is next), frames.c, producer.c, metadata.c, settings.c (properties), track.c (caps),
+ * tell.c (what the producer says goes to the bus). */
 #ifndef SDK_GST_SINK_H
 #define SDK_GST_SINK_H
 
-#include <gst/base/gstcollectpads.h>
 #include <gst/gst.h>
 
 #include "kinema/producer.h"
@@ -20,6 +20,7 @@ struct sink_settings {
     char *credential_path, *ca_file, *content_type, *device_name, *spill_file;
     GstStructure *iot_certificate;
     guint storage_mb, spill_mb, retention_hours, fragment_ms, eos_timeout_s, stop_timeout_ms;
+    guint pad_wait_ms;
     int streaming;
     guint64 file_start_s;
     gboolean allow_create, original_pts, fragment_acks, absolute_times, key_frames;
@@ -33,10 +34,17 @@ struct sink_track {
 };
 
 struct sink_pad {
-    GstCollectData collect; /* first: GstCollectPads makes it */
+    GstPad *pad;
+    GstSegment segment; /* of its streaming thread */
     struct sink_track track;
     unsigned number;
     gboolean is_new; /* the producer does not know this track */
+    gboolean holds;  /* a buffer that waits for its turn */
+    gint64 order_ns; /* of that */
+    gint64 gap_ns;   /* none comes that is older; G_MININT64: nobody said so */
+    gint64 heard_us; /* monotonic, when it brought something */
+    gboolean absent; /* that is so long ago that the others do not wait for it */
+    gboolean ended, released;
 };
 
 #define KINEMA_TYPE_SINK (kinema_sink_get_type())
@@ -44,44 +52,58 @@ G_DECLARE_FINAL_TYPE(KinemaSink, kinema_sink, KINEMA, SINK, GstElement)
 
 struct _KinemaSink {
     GstElement parent;
-    GstCollectPads *collect;
     struct sink_settings settings; /* under the object's lock */
     struct kinema_credential_provider *credentials;
+    gboolean original_pts;
+    gint64 pad_wait_us; /* -1: without an end */
     GMutex lock; /* of what follows, up to the blank line; never held in a call of the producer */
     GCond changed;
     guint64 news; /* counts what may have made room */
     gboolean playing, stopping, flushing, failed, connected;
     GQueue tags; /* of metadata.c */
     guint32 eos_seqnum;
+    GSList *pads; /* struct sink_pad, in the order they came */
+    gint64 latency_us;
+    gboolean busy; /* a streaming thread has what follows, and pads' tracks */
 
-    /* of the streaming thread that is inside the collected function */
+    /* of that thread */
     struct kinema_producer *producer;
     gboolean offline, late_told;
     gint64 offset_ms; /* G_MININT64: the next frame says */
     guint64 fragments;
 };
 
+/* sink.c: asks upstream how late its buffers may be. */
+void sink_find_latency(KinemaSink *sink);
+
 /* producer.c. GST_FLOW_ERROR: it was told, and nothing goes on. */
 GstFlowReturn sink_open_producer(KinemaSink *sink);
 void sink_close_producer(KinemaSink *sink);
 /* Waits until all is kept, for eos-timeout at most. */
 GstFlowReturn sink_drain(KinemaSink *sink);
-/* How things stand, and what news were seen up to now. */
+GstFlowReturn sink_flow(KinemaSink *sink); /* how things stand; under the lock */
+/* The same, and what news were seen up to now. */
 GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news);
 /* Returns when there is other news than those seen, or after a while. */
 void sink_wait_for_news(KinemaSink *sink, guint64 seen);
-GstFlowReturn sink_wait_for_playing(KinemaSink *sink);
 
 /* metadata.c */
 void sink_take_metadata(KinemaSink *sink, const GstStructure *shape);
 void sink_put_metadata(KinemaSink *sink); /* after each frame */
 void sink_free_metadata(KinemaSink *sink);
 
-/* frames.c: functions of GstCollectPads; ctx is the element */
-GstFlowReturn sink_take_buffer(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                               gpointer ctx);
-GstFlowReturn sink_clip(GstCollectPads *collect, GstCollectData *data, GstBuffer *buffer,
-                        GstBuffer **ret, gpointer ctx);
+/* frames.c; called by the busy thread, one at a time */
+GstFlowReturn sink_take_buffer(KinemaSink *sink, struct sink_pad *pad, GstBuffer *buffer,
+                               gint64 time_ns);
+void sink_finish(KinemaSink *sink); /* all pads are at their end */
+
+/* collect.c */
+void sink_add_pad(KinemaSink *sink, GstPad *pad);
+void sink_remove_pad(KinemaSink *sink, GstPad *pad);
+void sink_begin_pads(KinemaSink *sink);
+void sink_set_playing(KinemaSink *sink, gboolean playing);
+void sink_set_latency(KinemaSink *sink, gint64 latency_us);
+void sink_set_flag(KinemaSink *sink, gboolean *flag, gboolean value);
 
 /* settings.c */
 void sink_install_properties(GObjectClass *object_class);

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program of GStreamer as users of kinemasink write one: gst_program.py PIPELINE [gap:MS] [FRAME:NAME=VALUE:PERSIST …]
+"""A program of GStreamer as users of kinemasink write one:
+gst_program.py PIPELINE [gap:MS | frames] [FRAME:NAME=VALUE:PERSIST …]
 
 The pipeline has a `kinemasink name=sink`; metadata goes before that frame (from 0) of its first pad, and what
 follows that pad's second caps is MS later. Prints the
-signal's acks, what the bus says and `end`, separated by tabs; takes `pause`, `play`, `again` (a flushing seek to
-the beginning) and `quit` from standard input. Ends at the end of that, or at an error."""
+signal's acks, what the bus says and `end`, separated by tabs, with `frames` the SHA-256 of each of that pad's frames;
+takes `pause`, `play`, `again` (a flushing seek to the beginning), `gap` (nothing comes on its last pad for an hour,
+says an event), `mute` and `sound` (of a `valve name=valve`), `end` and `quit` from standard input. Ends at the end of
+that, or at an error."""
 
+import hashlib
 import sys
 import threading
 
@@ -45,6 +49,15 @@ def add_metadata(pad, wanted):
     pad.add_probe(Gst.PadProbeType.BUFFER, before_frame)
 
 
+def tell_frames(pad):
+    def before_frame(_, info):
+        buffer = info.get_buffer()
+        say("frame", hashlib.sha256(buffer.extract_dup(0, buffer.get_size())).hexdigest())
+        return Gst.PadProbeReturn.OK
+
+    pad.add_probe(Gst.PadProbeType.BUFFER, before_frame)
+
+
 def add_gap(pad, ms):
     """Before what follows the pad's second caps."""
     count = 0
@@ -78,6 +91,9 @@ class Program:
             if word.startswith("gap:"):
                 add_gap(pad, int(word[4:]))
                 words = words[1:]
+            elif word == "frames":
+                tell_frames(pad)
+                words = words[1:]
         add_metadata(pad, list(metadata_of(words)))
         self.pipeline.bus.add_signal_watch()
         self.pipeline.bus.connect("message", self.on_message)
@@ -106,6 +122,14 @@ class Program:
             self.pipeline.get_state(Gst.CLOCK_TIME_NONE)
         elif word == "again":
             assert self.pipeline.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
+        elif word == "gap":
+            pad = self.pipeline.get_by_name("sink").sinkpads[-1].get_peer()
+            segment = pad.get_sticky_event(Gst.EventType.SEGMENT, 0).parse_segment()
+            assert pad.push_event(Gst.Event.new_gap(segment.start, 3600 * Gst.SECOND))
+        elif word in ("mute", "sound"):
+            self.pipeline.get_by_name("valve").set_property("drop", word == "mute")
+        elif word == "end":
+            assert self.pipeline.send_event(Gst.Event.new_eos())
         elif word == "quit":
             self.loop.quit()
         say("done", word)

@@ -195,6 +195,27 @@ def test_a_pause_costs_no_frame(gst, server, stream_name, pipe):
     assert_stored(server, stream_name, BOTH, (1, 2))
 
 
+@pytest.mark.parametrize("offline", [False, True], ids=["realtime", "offline"])
+def test_a_pad_that_is_silent_holds_nobody_up(gst, server, stream_name, pipe, offline):
+    """In real time for pad-wait, and offline until it says by an event that nothing comes."""
+    ours, writer = pipe
+    sent = mkv.capture(BOTH)
+    pipeline = f"{source(BOTH)} fdsrc fd={ours} ! matroskademux name=s s.audio_0 ! queue ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline, *(OFFLINE if offline else ()), pass_fds=[ours]) as program:
+        os.close(ours)
+        writer.write(sent.data[:sent.fragments[2].start])
+        if offline:
+            program.wait(lambda p: "persisted" in str(p.of("ack")))
+            program.tell("gap")
+        program.wait(lambda p: len({time for what, time, *_ in p.of("ack") if what == "persisted"})
+                     >= len(sent.fragments) - 1)
+        writer.close()
+        program.finish()
+    documents = media.get_documents(server, stream_name)
+    assert frames_of(documents, 1) == frames_of(sent.fragments, 1)
+    assert frames_of(documents, 2) == frames_of(sent.fragments[:2], 2)
+
+
 def test_a_seek_back_records_it_again_from_now(gst, server, stream_name):
     with Program(gst, server, stream_name, source(SMALLER), "streaming-type=offline") as program:
         program.wait(lambda p: p.of("end"))
