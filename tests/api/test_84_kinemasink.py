@@ -21,7 +21,7 @@ H265 = kinema.CAPTURES / "c164_h265_abs_eofr_meta.mkv"
 START_MS = 1_700_000_000_000
 TIMEOUT_S = 120
 # Only these are looked at: a scan of all that are installed takes seconds, and loads much of a desktop.
-NEEDED = ("coreelements", "matroska", "audiotestsrc", "alaw", "mulaw", "opus", "videoparsersbad")
+NEEDED = ("coreelements", "matroska", "videotestsrc", "x264", "audiotestsrc", "alaw", "mulaw", "opus", "videoparsersbad")
 
 
 def told(*command):

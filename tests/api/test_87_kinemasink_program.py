@@ -26,13 +26,14 @@ ONE_MIB = "storage-size=1"
 class Program:
     """gst_program.py; its lines are taken apart as they come."""
 
-    def __init__(self, gst, server, stream, pipeline, *properties, metadata=(), **options):
+    def __init__(self, gst, server, stream, pipeline, *properties, metadata=(), within=(), **options):
+        """within: a command that runs it, such as one that puts it into a network of its own."""
         sink = ["kinemasink", "name=sink", f"stream-name={stream}", f"endpoint={server.api}",
                 "aws-region=us-east-1", *properties]
         if ONE_MIB not in properties:
             sink.append("storage-size=4")
         self.process = subprocess.Popen(
-            [sys.executable, str(kinema.ROOT / "tests" / "api" / "gst_program.py"),
+            [*within, sys.executable, str(kinema.ROOT / "tests" / "api" / "gst_program.py"),
              " ".join([*sink, pipeline]), *metadata], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=kinema.clean_env({**gst, **server.key.env()}), **options)
         self.lines, self.change = [], threading.Condition()

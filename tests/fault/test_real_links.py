@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad links under a real server (links.py of tests/api): cameras that it fetches by RTSP over TCP and UDP, and
-producers of the SDK, each behind a link of its own. All links are slower than what goes through them for a
+producers of the SDK, one of them kinemasink, each behind a link of its own. All links are slower than what goes through them for a
 while, then they lose packets, then they are cut, and in the end the server is killed; beside them are a
 camera and an upload on this machine, which must not notice. Afterwards: acknowledged ⊆ found ⊆ sent."""
 
@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+import types
 
 import cameras
 import faults
@@ -20,7 +21,9 @@ import pytest
 import rtsp
 import test_51_demo_camera as demo
 import test_80_producer as producer
+import test_87_kinemasink_program as kinemasink
 from links import make_link  # noqa: F401
+from test_84_kinemasink import gst  # noqa: F401
 
 MIB = 1 << 20
 START_MS = 1_700_000_000_000
@@ -131,6 +134,51 @@ class Demo:
             self.camera.process.communicate()
 
 
+class Sink:
+    """kinemasink with a live picture, and sound that pauses now and then."""
+    PIPELINE = "videotestsrc is-live=true pattern=snow ! video/x-raw,width=96,height=64,framerate=10/1 ! " \
+        "x264enc tune=zerolatency speed-preset=ultrafast quantizer=40 pass=quant key-int-max=10 ! h264parse ! " \
+        "video/x-h264,stream-format=avc,alignment=au ! queue ! sink.video_0 " \
+        "audiotestsrc is-live=true samplesperbuffer=800 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! " \
+        "valve name=valve ! queue ! sink.audio_0"
+
+    def __init__(self, server, link, gst):  # noqa: F811
+        self.server, self.link, self.stream = server, link, kinema.new_name()
+        there = types.SimpleNamespace(api=through(server.api, link), key=server.key)
+        self.program = kinemasink.Program(gst, there, self.stream, self.PIPELINE, metadata=["frames"],
+                                          within=link.within)
+        self.process = self.program.process
+
+    def acked(self):
+        return {number for kind, _, number, _ in self.program.of("ack") if kind == "persisted"}
+
+    def more(self, count):
+        goal = len(self.acked()) + count
+        return lambda: self.program.wait(lambda _: len(self.acked()) >= goal)
+
+    def end(self):
+        self.program.tell("end")
+        self.program.finish()
+
+    def check(self):
+        """Each picture once, in order, and no fragment twice; of the sound what it had."""
+        found = media.get_documents(self.server, self.stream)
+        assert self.acked() <= {one.number for one in found}, "acknowledged, and not found"
+        times = [one.timecode for one in found]
+        assert times == sorted(set(times)), "a fragment is there twice"
+        pictures = [hashlib.sha256(frame).hexdigest() for frame in kinemasink.frames_of(found, 1)]
+        sent = [digest for digest, in self.program.of("frame")]
+        assert pictures == sent, f"{len(pictures)} pictures, {len(sent)} were sent"
+        sound = [2 in {frame.track for frame in one.frames} for one in found]
+        assert sound[0] and sound[-1] and not all(sound), sound
+        assert not [said for said in self.program.of("warning") if "dropped" in str(said)]
+        print(f"kinemasink: {len(found)} fragments, {sum(sound)} with sound, warnings {self.program.of('warning')}")
+        return len(self.acked())
+
+    def kill(self):
+        self.program.__exit__()
+
+
 def through(url, link):
     """The listener of the server as it is called from the other end."""
     return re.sub(r"//.*:", f"//{link.here}:", url)
@@ -200,13 +248,14 @@ class Pulled:
 
 # --- the trials --------------------------------------------------------------------------------------------
 class Trial:
-    def __init__(self, server, make_link):  # noqa: F811
+    def __init__(self, server, make_link, gst):  # noqa: F811
         self.server = server
         self.pulled = [Pulled(server, make_link(), "tcp"), Pulled(server, make_link(), "udp")]
         self.film, self.demo = Film(server, make_link()), Demo(server, make_link())
+        self.sink = Sink(server, make_link(), gst)
         self.beside = Pulled(server, None, "tcp")
         self.upload, = cameras.start(server, 1, every_s=0.1)
-        self.behind = [*self.pulled, self.film, self.demo]
+        self.behind = [*self.pulled, self.film, self.demo, self.sink]
         self.most = {}
 
     def wait_more(self, count=1):
@@ -222,7 +271,7 @@ class Trial:
         frames = self.beside.now()["FrameCount"]
         while (left := until - time.monotonic()) > 0:
             pids = {"server": self.server.process.pid, "film": self.film.process.pid,
-                    "demo camera": self.demo.camera.process.pid}
+                    "demo camera": self.demo.camera.process.pid, "kinemasink": self.sink.process.pid}
             for at, pid in enumerate(rtsp.child_of(self.server)):
                 pids[f"worker {at}"] = pid
             for name, pid in pids.items():
@@ -263,10 +312,10 @@ def assert_recovers(trial, back, when):
         assert now["ReconnectCount"] <= back[camera] + 2
 
 
-def test_links_that_are_slow_lose_packets_and_are_cut(make_server, make_link, make_trial, long):  # noqa: F811
+def test_links_that_are_slow_lose_packets_and_are_cut(make_server, make_link, make_trial, gst, long):  # noqa: F811
     ports = {f"--{name}": f"0.0.0.0:{free_port()}" for name in ("api", "ingest")}
     server = make_server(args=[*sum(ports.items(), ()), "--plain-ingest-anywhere", "--camera-workers", 1])
-    trial = make_trial(server, make_link)
+    trial = make_trial(server, make_link, gst)
     trial.wait_more()
     began = time.monotonic()
 
@@ -284,7 +333,9 @@ def test_links_that_are_slow_lose_packets_and_are_cut(make_server, make_link, ma
     for percent in (1, 2, 5) if long else (5,):
         for one in trial.behind:
             one.link.lose(percent)
+        trial.sink.program.tell("mute")
         trial.for_a_while(20 if long else 2)
+        trial.sink.program.tell("sound")
         said(f"{percent} % were lost: {[one.link.lost() for one in trial.behind]} packets")
         assert sum(one.link.lost() for one in trial.behind) > 0
     for one in trial.behind:
