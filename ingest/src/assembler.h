@@ -22,10 +22,12 @@ enum {
     INGEST_SEAM_MS_MIN = 50, /* gap or overlap that counts (KVS, DiscontinuityMode) */
 };
 
-/* Where the stream's last fragment ended, so that the next session may join without a seam. */
+/* Where the stream's last fragment ended, so that the next session may join without a seam. Its
+ * tracks do not end together: a picture that waits for B-frames comes after the sound that is heard
+ * with it, and the next fragment begins with either. */
 struct ingest_seam {
     bool known;
-    int64_t end_ms; /* producer time */
+    int64_t from_ms, to_ms; /* ends of the track that ended first, and last; producer time */
     int64_t tolerance_ms;
     uint32_t header; /* checksum of what decoding depends on */
 };

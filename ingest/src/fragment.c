@@ -127,8 +127,8 @@ static bool is_discontinuity(const struct ingest_fragment *f, int64_t start_ms)
 {
     const struct ingest_seam *seam = f->seam;
     return !seam->known || seam->header != f->header ||
-           start_ms > seam->end_ms + seam->tolerance_ms ||
-           start_ms < seam->end_ms - seam->tolerance_ms;
+           start_ms > seam->to_ms + seam->tolerance_ms ||
+           start_ms < seam->from_ms - seam->tolerance_ms;
 }
 
 int ingest_fragment_begin(struct ingest_fragment *f, const struct kn_mkv_event *ev, int64_t base_ms,
@@ -298,6 +298,7 @@ static void track_time(struct ingest_fragment *f, struct ingest_track *t, int64_
     } else if (time < t->last && (time > t->second || t->second == t->last)) {
         t->second = time;
     }
+    t->first = t->frames ? kn_min_i64(t->first, time) : time;
     t->frames++;
     if (t->second < t->last)
         t->delta_ns = ns_of(f, t->last - t->second);
@@ -336,32 +337,57 @@ static int64_t own_ns_of(const struct ingest_track *t)
     return t->last_own_ns ? t->last_own_ns : t->default_ns ? t->default_ns : t->delta_ns;
 }
 
-/* How far the frames reach: those of pictures and sound, if there are any, since what is said
- * beside them may be seldom, and of no length. */
-struct reach {
-    bool any;
-    int64_t last_ns, end_ns, own_ns;
-};
-
-static struct reach reach_among(const struct ingest_fragment *f, bool others)
+static int64_t seen_ns_of(const struct ingest_fragment *f, const struct ingest_track *t)
 {
-    struct reach reach = {false, INT64_MIN, INT64_MIN, 0};
+    return ns_of(f, t->last - t->first);
+}
+
+/* The one that reaches furthest from its own first frame; NULL: no frame of this type. */
+static const struct ingest_track *longest(const struct ingest_fragment *f,
+                                          enum kn_mkv_track_type type)
+{
+    const struct ingest_track *found = NULL;
     for (unsigned i = 0; i < f->track_count; i++) {
         const struct ingest_track *t = &f->tracks[i];
-        if (!t->frames || (t->type == KN_MKV_OTHER && !others))
-            continue;
-        reach.any = true;
-        reach.last_ns = kn_max_i64(reach.last_ns, ns_of(f, t->last));
-        reach.end_ns = kn_max_i64(reach.end_ns, ns_of(f, t->last) + own_ns_of(t));
-        reach.own_ns = kn_max_i64(reach.own_ns, own_ns_of(t));
+        if (t->frames && t->type == type && (!found || seen_ns_of(f, t) > seen_ns_of(f, found)))
+            found = t;
     }
-    return reach;
+    return found;
 }
+
+/* The track that says how long the fragment is: its pictures, unless its sound goes on without
+ * them. What is said beside them may be seldom, and of no length. Not the span of all: sound is
+ * sent ahead of the pictures it is heard with, and what it is ahead would count in every fragment.
+ */
+static const struct ingest_track *measure_of(const struct ingest_fragment *f)
+{
+    const struct ingest_track *picture = longest(f, KN_MKV_VIDEO);
+    const struct ingest_track *sound = longest(f, KN_MKV_AUDIO);
+    if (picture && (!sound || seen_ns_of(f, sound) <= seen_ns_of(f, picture) + own_ns_of(picture)))
+        return picture;
+    return sound ? sound : longest(f, KN_MKV_OTHER);
+}
+
+/* How far the frames of pictures and sound reach, if there are any, else those of the others. */
+struct reach {
+    int64_t first_end_ns, last_end_ns, last_ns, own_ns;
+};
 
 static struct reach reach_of(const struct ingest_fragment *f)
 {
-    struct reach reach = reach_among(f, false);
-    return reach.any ? reach : reach_among(f, true);
+    struct reach reach = {INT64_MAX, INT64_MIN, INT64_MIN, 0};
+    const struct ingest_track *measure = measure_of(f);
+    for (unsigned i = 0; i < f->track_count; i++) {
+        const struct ingest_track *t = &f->tracks[i];
+        if (!t->frames || (t->type == KN_MKV_OTHER && measure->type != KN_MKV_OTHER))
+            continue;
+        int64_t end_ns = ns_of(f, t->last) + own_ns_of(t);
+        reach.first_end_ns = kn_min_i64(reach.first_end_ns, end_ns);
+        reach.last_end_ns = kn_max_i64(reach.last_end_ns, end_ns);
+        reach.last_ns = kn_max_i64(reach.last_ns, ns_of(f, t->last));
+        reach.own_ns = kn_max_i64(reach.own_ns, own_ns_of(t));
+    }
+    return measure ? reach : (struct reach){0, 0, 0, 0};
 }
 
 static uint32_t ms_of(int64_t ns)
@@ -378,13 +404,12 @@ int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, s
             return fault(f, INGEST_FRAMES_MISSING_FOR_TRACK, err, NULL,
                          "no frame of track %" PRIu64 " (%s)", t->number, t->codec_id);
     }
-    struct reach reach = reach_of(f);
-    int64_t first_ns = ns_of(f, f->first);
+    const struct ingest_track *t = measure_of(f);
     *ret = (struct storage_commit){
         .cluster_offset = f->cluster_offset,
         .cluster_bytes = (f->cluster_end ? f->cluster_end : f->bytes) - f->cluster_offset,
-        .duration_ms = f->frame_count ? ms_of(reach.last_ns - first_ns) : 0,
-        .full_duration_ms = f->frame_count ? ms_of(reach.end_ns - first_ns) : 0,
+        .duration_ms = t ? ms_of(seen_ns_of(f, t)) : 0,
+        .full_duration_ms = t ? ms_of(seen_ns_of(f, t) + own_ns_of(t)) : 0,
     };
     return 0;
 }
@@ -392,16 +417,18 @@ int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, s
 void ingest_fragment_closed(struct ingest_fragment *f)
 {
     struct reach reach = reach_of(f);
-    int64_t last_ns = kn_max_i64(reach.last_ns, 0), end_ns = kn_max_i64(reach.end_ns, 0);
+    int64_t start_ms = f->begin.producer_ts_ms;
     *f->seam = (struct ingest_seam){
         .known = true,
-        .end_ms = f->begin.producer_ts_ms + end_ns / NS_PER_MS,
+        .from_ms = start_ms + kn_max_i64(reach.first_end_ns, 0) / NS_PER_MS,
+        .to_ms = start_ms + kn_max_i64(reach.last_end_ns, 0) / NS_PER_MS,
         .tolerance_ms = kn_max_i64(INGEST_SEAM_MS_MIN, reach.own_ns / NS_PER_MS),
         .header = f->header,
     };
     f->has_previous = true;
     f->previous_timecode = f->begin.timecode;
-    f->previous_last_ns = (int64_t) (f->begin.timecode * f->scale_ns) + last_ns;
+    f->previous_last_ns =
+        (int64_t) (f->begin.timecode * f->scale_ns) + kn_max_i64(reach.last_ns, 0);
     f->open = f->named = false;
     f->closed = true;
 }

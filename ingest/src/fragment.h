@@ -18,7 +18,8 @@ struct ingest_track {
     int64_t default_ns;   /* DefaultDuration */
     int64_t delta_ns;     /* between its last two frames, of this fragment or an earlier one */
     uint32_t frames;      /* in this fragment */
-    int64_t last, second; /* latest times, in scale units from the Cluster */
+    int64_t first;        /* earliest time, in scale units from the Cluster */
+    int64_t last, second; /* latest times */
     int64_t last_own_ns;  /* BlockDuration of the latest; 0: not said */
 };
 

@@ -125,6 +125,19 @@ def test_b_frames_are_shown_in_order(server, stream, tmp_path):
     assert all(abs(b - a - 0.04) < 0.002 for a, b in zip(shown, shown[1:]))
 
 
+def test_b_frames_with_sound_ahead_of_them_do_not_stretch_a_clip(server, stream, tmp_path):
+    """By ffmpeg, a key frame stands behind the sound of the 80 ms before it is shown."""
+    source, path = tmp_path / "b.mkv", tmp_path / "clip.mp4"
+    capture = hls.make(source, *hls.picture(6), *hls.tone(6), *hls.X264, "-preset", "medium", "-bf",
+                       "3", "-c:a", "aac")
+    assert len(capture.fragments) == 6
+    media.upload(server, stream, capture)
+    save(path, get_clip(server, stream))
+    for kind, own in (("v", 0.04), ("a", 1024 / 48000)):
+        shown = sorted(times(path, kind))
+        assert all(abs(b - a - own) < 0.005 for a, b in zip(shown, shown[1:])), kind
+
+
 def test_g711_a_law_goes_with_h264_and_nothing_else_does(server, tmp_path):
     path = tmp_path / "clip.mp4"
     for i, (codec, good) in enumerate((("pcm_alaw", True), ("pcm_mulaw", False))):

@@ -116,6 +116,68 @@ TEST(b_frames_do_not_shorten_a_fragment)
     rig_stop(&rig);
 }
 
+/* A Cluster as ffmpeg makes them: a picture that waits for B-frames comes 80 ms after the sound
+ * that is sent before it, and so does its end. */
+static void make_sound_ahead(struct kn_buf *b, uint64_t timecode)
+{
+    make_cluster(b, timecode);
+    for (int16_t at = 0; at < 400; at = (int16_t) (at + 20))
+        make_block(b, 2, at, true, 10, 'a');
+    for (int16_t at = 80; at < 480; at = (int16_t) (at + 40))
+        make_block(b, 1, at, at == 80, 10, 'v');
+}
+
+TEST(sound_ahead_of_pictures_neither_lengthens_a_fragment_nor_breaks_a_seam)
+{
+    static const struct kn_mkv_header header = {
+        .timestamp_scale_ns = 1000000,
+        .track_count = 2,
+        .tracks = {{.number = 1,
+                    .type = KN_MKV_VIDEO,
+                    .codec_id = "V_MPEG4/ISO/AVC",
+                    .pixel_width = 640,
+                    .pixel_height = 360},
+                   {.number = 2, .type = KN_MKV_AUDIO, .codec_id = "A_AAC", .sampling_hz = 48000}}
+    };
+    static const struct {
+        bool broken;
+        uint32_t ms, full_ms;
+    } want[] = {
+        {true,  360, 400}, /* begins with a picture, and its sound ends early */
+        {false, 360, 400},
+        {false, 360, 400},
+        {false, 380, 400}, /* sound goes on without pictures */
+        {true,  360, 400}, /* 100 ms too late */
+        {true,  360, 400}, /* 100 ms too early */
+    };
+    struct rig rig;
+    rig_start(&rig);
+    assert_ok(kn_mkv_write_header(&rig.in, &header, KN_STR("test")));
+    make_cluster(&rig.in, 0);
+    for (int16_t at = 0; at < 400; at = (int16_t) (at + 40))
+        make_block(&rig.in, 1, at, at == 0, 10, 'v');
+    for (int16_t at = 0; at < 320; at = (int16_t) (at + 20))
+        make_block(&rig.in, 2, at, true, 10, 'a');
+    make_sound_ahead(&rig.in, 320);
+    make_sound_ahead(&rig.in, 720);
+    make_cluster(&rig.in, 1120);
+    make_block(&rig.in, 1, 80, true, 10, 'v');
+    for (int16_t at = 0; at < 400; at = (int16_t) (at + 20))
+        make_block(&rig.in, 2, at, true, 10, 'a');
+    make_sound_ahead(&rig.in, 1620);
+    make_sound_ahead(&rig.in, 1920);
+    assert_ok(rig_feed(&rig, 0));
+    assert_ok(rig_finish(&rig));
+
+    for (unsigned i = 0; i < KN_ARRAY_LEN(want); i++) {
+        const struct fake_fragment *f = &fake.fragments[i];
+        assert_int_equal((f->begin.flags & STORAGE_FRAGMENT_DISCONTINUITY) != 0, want[i].broken);
+        assert_int_equal(f->commit.duration_ms, want[i].ms);
+        assert_int_equal(f->commit.full_duration_ms, want[i].full_ms);
+    }
+    rig_stop(&rig);
+}
+
 TEST(block_groups_give_keys_and_durations)
 {
     struct rig rig;
@@ -520,6 +582,7 @@ TESTS_MAIN(TEST_OF(each_cluster_becomes_a_fragment_with_its_acks_in_order),
            TEST_OF(durations_are_last_minus_first_and_full),
            TEST_OF(metadata_beside_pictures_does_not_lengthen_a_fragment),
            TEST_OF(b_frames_do_not_shorten_a_fragment),
+           TEST_OF(sound_ahead_of_pictures_neither_lengthens_a_fragment_nor_breaks_a_seam),
            TEST_OF(block_groups_give_keys_and_durations),
            TEST_OF(each_lace_is_a_frame_with_a_time_of_its_own),
            TEST_OF(tags_between_clusters_belong_to_the_one_before),

@@ -85,7 +85,10 @@ int clip_walk_load(struct clip_walk *walk, struct kn_err *err, bool nowait)
         int64_t distance_ms = fragment.producer_ts_ms - walk->last_start_ms;
         int64_t hole_ms = distance_ms - walk->last_ms;
         bool meets = hole_ms <= PLAYBACK_CONTIGUOUS_MS && hole_ms >= -PLAYBACK_CONTIGUOUS_MS;
-        walk->at_ms = walk->last_at_ms + (meets ? distance_ms : walk->last_ms);
+        bool joined =
+            fragment.ordinal == walk->last_ordinal + 1 && distance_ms > 0 &&
+            !(fragment.flags & STORAGE_FRAGMENT_DISCONTINUITY); /* the index has seen it */
+        walk->at_ms = walk->last_at_ms + (meets || joined ? distance_ms : walk->last_ms);
     }
     walk->fragment = fragment;
     walk->frames = frames;
@@ -99,6 +102,7 @@ void clip_walk_next(struct clip_walk *walk)
     walk->last_at_ms = walk->at_ms;
     walk->last_start_ms = walk->fragment.producer_ts_ms;
     walk->last_ms = length_ms(&walk->fragment);
+    walk->last_ordinal = walk->fragment.ordinal;
     storage_frames_free(walk->frames);
     walk->frames = NULL;
     walk->loaded = false;

@@ -35,7 +35,9 @@ struct clip_walk {
     uint64_t header_name;
     struct playback_tracks tracks;
 
-    int64_t last_at_ms, last_start_ms, last_ms; /* of the one before: place, start, length */
+    /* of the one before: place, start, length, number in the stream */
+    int64_t last_at_ms, last_start_ms, last_ms;
+    uint64_t last_ordinal;
 };
 
 void clip_walk_init(struct clip_walk *walk, struct storage *storage,

@@ -105,9 +105,20 @@ static int grow(struct playback_list *list)
     return 0;
 }
 
-static bool is_hole(int64_t ms)
+/* Do two fragments meet in the session's clock? In the producer's the index has seen where each
+ * track ended, which a length alone does not say. */
+struct seam {
+    uint64_t ordinal[2], discontinuity[2];
+    int64_t hole_ms; /* as their lengths say */
+};
+
+static bool meets(const struct playback_session *session, const struct seam *seam)
 {
-    return ms > PLAYBACK_CONTIGUOUS_MS || ms < -PLAYBACK_CONTIGUOUS_MS;
+    bool joined = seam->ordinal[1] == seam->ordinal[0] + 1 &&
+                  seam->discontinuity[1] == seam->discontinuity[0] &&
+                  playback_media_clock(session) == PLAYBACK_PRODUCER_CLOCK;
+    return joined ||
+           (seam->hole_ms <= PLAYBACK_CONTIGUOUS_MS && seam->hole_ms >= -PLAYBACK_CONTIGUOUS_MS);
 }
 
 void playback_line_pass(struct playback_line *line, const struct playback_session *session,
@@ -133,10 +144,15 @@ static unsigned discontinuities(const struct maker *m, const struct storage_frag
         return 0;
     if (m->session->container == PLAYBACK_DASH && fragment->ordinal != m->ordinal + 1)
         return 1; /* a Period's segments are numbered without a gap */
+    const struct seam seam = {
+        {m->ordinal,       fragment->ordinal      },
+        {m->discontinuity, fragment->discontinuity},
+        start_ms - m->end_ms
+    };
     if (m->session->mode == PLAYBACK_ON_DEMAND)
-        return new_map || is_hole(start_ms - m->end_ms);
+        return new_map || !meets(m->session, &seam);
     if (m->counts) /* a new session or header, or they do not meet in the session's clock */
-        return fragment->discontinuity != m->discontinuity || is_hole(start_ms - m->end_ms);
+        return fragment->discontinuity != m->discontinuity || !meets(m->session, &seam);
     uint64_t more = fragment->discontinuity - m->discontinuity; /* as many as the index counts */
     return more > PLAYBACK_DISCONTINUITIES_MAX ? PLAYBACK_DISCONTINUITIES_MAX : (unsigned) more;
 }
@@ -186,13 +202,17 @@ static void follow(struct maker *m, const struct playback_pace *pace)
 }
 
 /* A length reaches to the next start where the two meet. */
-static void stretch(struct playback_list *list)
+static void stretch(struct maker *m)
 {
-    for (size_t i = 0; i + 1 < list->count; i++) {
-        struct playback_entry *entry = &list->entries[i];
-        int64_t distance = list->entries[i + 1].start_ms - entry->start_ms;
-        int64_t hole = distance - entry->duration_ms;
-        if (distance > 0 && hole <= PLAYBACK_CONTIGUOUS_MS && hole >= -PLAYBACK_CONTIGUOUS_MS)
+    for (size_t i = 0; i + 1 < m->list->count; i++) {
+        struct playback_entry *entry = &m->list->entries[i], *next = entry + 1;
+        int64_t distance = next->start_ms - entry->start_ms;
+        const struct seam seam = {
+            {entry->ordinal,       next->ordinal      },
+            {entry->discontinuity, next->discontinuity},
+            distance - entry->duration_ms
+        };
+        if (distance > 0 && meets(m->session, &seam))
             entry->duration_ms = (uint32_t) distance;
     }
 }
@@ -202,7 +222,7 @@ static void finish(struct maker *m)
     struct playback_list *list = m->list;
     uint32_t longest_ms = 0;
     if (m->session->mode == PLAYBACK_ON_DEMAND || m->session->container == PLAYBACK_DASH)
-        stretch(list);
+        stretch(m);
     for (size_t i = 0; i < list->count; i++)
         if (list->entries[i].duration_ms > longest_ms)
             longest_ms = list->entries[i].duration_ms;

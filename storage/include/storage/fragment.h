@@ -50,8 +50,8 @@ struct storage_fragment { /* a value: copy freely */
     uint64_t timecode;         /* of the Cluster, as sent, in the header's TimestampScale */
     uint64_t ordinal;          /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
     uint64_t discontinuity;    /* DISCONTINUITY flags up to and with its own, over the life */
-    uint32_t duration_ms;      /* last frame's time − first frame's time (as AWS lists it) */
-    uint32_t full_duration_ms; /* the same plus the last frame's own duration */
+    uint32_t duration_ms;      /* last picture's time − first one's (as AWS lists it), or of sound */
+    uint32_t full_duration_ms; /* the same plus the last one's own duration */
     uint64_t bytes;            /* leading Tags + Cluster + trailing Tags */
     uint32_t cluster_offset;   /* leading Tags before it */
     uint64_t cluster_bytes;
