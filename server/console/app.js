@@ -90,6 +90,8 @@ function place(template) {
   main.replaceChildren($(template).content.cloneNode(true));
   $('#crumbs').textContent = '';
   document.title = 'Kinema';
+  window.scrollTo(0, 0); // the tile that was clicked may have stood far down
+  main.focus({preventScroll: true}); // what had the focus is gone
 }
 
 // Calls work() now and every POLL_MS, never twice at once, and not while nobody looks.

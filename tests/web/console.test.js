@@ -341,7 +341,7 @@ test('a used link says so', async () => {
   await other.close();
 });
 
-test('on a phone: login by key, the bar under the picture, nothing wider than the screen', async () => {
+test('on a phone: login by key, the picture first, then bar, facts and health, nothing wider than the screen', async () => {
   const phone = await (await browser.newContext({
     viewport: {width: 390, height: 844}, deviceScaleFactor: 2, hasTouch: true, isMobile: true,
   })).newPage();
@@ -358,6 +358,23 @@ test('on a phone: login by key, the bar under the picture, nothing wider than th
   assert.ok(width <= 390, `the page is ${width} wide`);
   assert.ok(await phone.$eval('#crumbs', c => c.clientWidth > 0 && c.scrollWidth <= c.clientWidth), 'its name is cut off');
   await shot('phone', phone);
+  await phone.tap('#stage');
+  await phone.selectOption('#protocol', 'HLS'); // it can be chosen
+  const tops = await phone.$$eval('#stage, .timeline-box, #facts, #health-panel, #clip, .connect',
+    all => all.map(e => [e.id || e.className, e.getBoundingClientRect().top]).sort((a, b) => a[1] - b[1]).map(([name]) => name));
+  assert.deepEqual(tops, ['stage', 'timeline-box', 'facts', 'health-panel', 'clip', 'panel slim connect']);
+  for (const small of [390, 320]) {
+    await phone.setViewportSize({width: small, height: 844});
+    const right = await phone.$$eval('.controls > *', all => Math.max(...all.map(e => e.getBoundingClientRect().right)));
+    assert.ok(right <= small, `controls reach to ${right} of ${small}`);
+  }
+  await phone.goto(`${base}/#/`);
+  await phone.waitForSelector('.tile');
+  await phone.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+  assert.ok(await phone.evaluate(() => window.scrollY > 0));
+  await phone.evaluate(name => document.querySelector(`.tile[data-name="${name}"]`).click(), stream);
+  await phone.waitForSelector('#video');
+  assert.equal(await phone.evaluate(() => window.scrollY), 0, 'the picture is out of sight');
   await phone.close();
 });
 
