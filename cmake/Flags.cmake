@@ -11,6 +11,13 @@ target_compile_definitions(kn_flags INTERFACE _GNU_SOURCE KINEMA_VERSION="${PROJ
 target_link_libraries(kn_flags INTERFACE Threads::Threads)
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   target_compile_definitions(kn_flags INTERFACE _FORTIFY_SOURCE=2)
+  # The server is optimised as a whole when it is linked (a target's KINEMA_WHOLE); the rest is linked
+  # quickly, from the same objects.
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(kn_flags INTERFACE -flto=auto -ffat-lto-objects)
+    target_link_options(kn_flags INTERFACE
+      $<IF:$<BOOL:$<TARGET_PROPERTY:KINEMA_WHOLE>>,-flto=auto,-fno-lto>)
+  endif()
 endif()
 if(KINEMA_SANITIZE)
   target_compile_options(kn_flags INTERFACE -fsanitize=${KINEMA_SANITIZE} -fno-sanitize-recover=all

@@ -34,20 +34,26 @@ static struct kn_str query_param(struct kn_str query, struct kn_str name)
     return (struct kn_str){NULL, 0};
 }
 
-/* A field of Authorization, however it is separated. */
-static bool has_field(struct kn_str authorization, struct kn_str name)
+/* What Authorization must have, in the order in which its lack is told. */
+static const struct kn_str fields[] = {KN_STR_INIT("Credential"), KN_STR_INIT("Signature"),
+                                       KN_STR_INIT("SignedHeaders")};
+
+/* A bit for each of the fields that is there, however they are separated. */
+static unsigned fields_of(struct kn_str authorization)
 {
+    unsigned found = 0;
     struct kn_str rest, word, key;
     rest = kn_str_cut(authorization, ' ', &word);
     while (rest.ptr && rest.len) {
         size_t len = 0;
         while (len < rest.len && rest.ptr[len] != ' ' && rest.ptr[len] != ',')
             len++;
-        if (kn_str_cut((struct kn_str){rest.ptr, len}, '=', &key).len && kn_str_eq(key, name))
-            return true;
+        if (kn_str_cut((struct kn_str){rest.ptr, len}, '=', &key).len)
+            for (unsigned i = 0; i < KN_ARRAY_LEN(fields); i++)
+                found |= (unsigned) kn_str_eq(key, fields[i]) << i;
         rest = kn_str_skip(rest, len < rest.len ? len + 1 : len);
     }
-    return false;
+    return found;
 }
 
 static bool is_unsigned(const struct kn_api_call_state *state)
@@ -59,13 +65,12 @@ static bool is_unsigned(const struct kn_api_call_state *state)
 
 static int check_header(struct kn_api_call_state *state, struct kn_str authorization)
 {
-    static const struct kn_str fields[] = {KN_STR_INIT("Credential"), KN_STR_INIT("Signature"),
-                                           KN_STR_INIT("SignedHeaders")};
     struct kn_http_req *req = state->call.req;
+    unsigned found = fields_of(authorization);
     KN_CLEANUP(kn_buf_done) struct kn_buf text;
     kn_buf_init(&text, KN_API_MESSAGE_BYTES_MAX);
     for (size_t i = 0; i < KN_ARRAY_LEN(fields); i++)
-        if (!has_field(authorization, fields[i]))
+        if (!(found & 1u << i))
             (void) kn_buf_printf(&text,
                                  "Authorization header requires '" KN_STR_FMT "' parameter. ",
                                  KN_STR_ARG(fields[i]));

@@ -13,18 +13,18 @@
 
 enum {
     SLOTS = 256,
-    TAG_BYTES = KN_SHA256_BYTES
+    NAME_BYTES_MAX = 256 /* longer ones are not kept */
 };
 
 struct slot {
-    bool used;
-    uint8_t tag[TAG_BYTES]; /* keyed digest of all that goes into the key */
+    size_t name_len; /* 0: free */
+    uint8_t name[NAME_BYTES_MAX];
     uint8_t key[KN_SIGV4_KEY_BYTES];
 };
 
 struct kn_api_signing_keys {
     struct kn_lock lock;
-    uint8_t seed[KN_SHA256_BYTES];
+    uint32_t seed;            /* of the choice of slots */
     struct slot slots[SLOTS]; /* guarded by lock */
 };
 
@@ -34,7 +34,7 @@ int kn_api_signing_keys_new(struct kn_api_signing_keys **ret)
     if (!keys)
         return -ENOMEM;
     kn_lock_init(&keys->lock);
-    kn_random(keys->seed, sizeof keys->seed);
+    kn_random(&keys->seed, sizeof keys->seed);
     *ret = keys;
     return 0;
 }
@@ -48,41 +48,54 @@ void kn_api_signing_keys_free(struct kn_api_signing_keys *keys)
     free(keys);
 }
 
-static void append_field(struct kn_buf *dst, struct kn_str s)
+/* All that goes into the key, each with its length: "ab"+"c" is not "a"+"bc". Its length; 0: it is
+ * too long. */
+static size_t name_of(const struct kn_key *key, const struct kn_sigv4_auth *auth,
+                      uint8_t ret[NAME_BYTES_MAX])
 {
-    (void) kn_buf_append_u32be(dst, (uint32_t) s.len); /* "ab"+"c" is not "a"+"bc" */
-    (void) kn_buf_append_str(dst, s);
+    const struct kn_str fields[] = {key->id, key->secret, auth->date, auth->region, auth->service};
+    size_t len = 0;
+    for (size_t i = 0; i < KN_ARRAY_LEN(fields); i++) {
+        struct kn_str field = fields[i];
+        if (field.len > UINT8_MAX || 1 + field.len > NAME_BYTES_MAX - len)
+            return 0;
+        ret[len++] = (uint8_t) field.len;
+        if (field.len)
+            memcpy(ret + len, field.ptr, field.len);
+        len += field.len;
+    }
+    return len;
+}
+
+static bool find(struct kn_api_signing_keys *keys, const struct slot *slot, struct kn_bytes name,
+                 uint8_t ret[KN_SIGV4_KEY_BYTES])
+{
+    KN_LOCKED(&keys->lock);
+    bool found = slot->name_len == name.len && memcmp(slot->name, name.ptr, name.len) == 0;
+    if (found)
+        memcpy(ret, slot->key, sizeof slot->key);
+    return found;
+}
+
+static void keep(struct kn_api_signing_keys *keys, struct slot *slot, struct kn_bytes name,
+                 const uint8_t key[KN_SIGV4_KEY_BYTES])
+{
+    KN_LOCKED(&keys->lock);
+    slot->name_len = name.len;
+    memcpy(slot->name, name.ptr, name.len);
+    memcpy(slot->key, key, sizeof slot->key);
 }
 
 void kn_api_signing_key(struct kn_api_signing_keys *keys, const struct kn_key *key,
                         const struct kn_sigv4_auth *auth, uint8_t ret[KN_SIGV4_KEY_BYTES])
 {
-    uint8_t tag[TAG_BYTES];
-    KN_CLEANUP(kn_buf_done) struct kn_buf text;
-    kn_buf_init(&text, KN_SIGV4_CANONICAL_BYTES_MAX);
-    append_field(&text, key->id);
-    append_field(&text, key->secret);
-    append_field(&text, auth->date);
-    append_field(&text, auth->region);
-    append_field(&text, auth->service);
-    if (text.error) { /* no memory for the detour */
+    uint8_t bytes[NAME_BYTES_MAX];
+    struct kn_bytes name = {bytes, name_of(key, auth, bytes)};
+    struct slot *slot = &keys->slots[kn_crc32c(keys->seed, name) % SLOTS];
+    if (name.len == 0 || !find(keys, slot, name, ret)) {
         kn_sigv4_key(key->secret, auth->date, auth->region, auth->service, ret);
-        return;
+        if (name.len > 0)
+            keep(keys, slot, name, ret);
     }
-    kn_hmac_sha256((struct kn_bytes){keys->seed, sizeof keys->seed}, kn_buf_bytes(&text), tag);
-    explicit_bzero(text.ptr, text.len);
-
-    struct slot *slot = &keys->slots[tag[0]];
-    {
-        KN_LOCKED(&keys->lock);
-        if (slot->used && memcmp(slot->tag, tag, sizeof tag) == 0) {
-            memcpy(ret, slot->key, sizeof slot->key);
-            return;
-        }
-    }
-    kn_sigv4_key(key->secret, auth->date, auth->region, auth->service, ret);
-    KN_LOCKED(&keys->lock);
-    slot->used = true;
-    memcpy(slot->tag, tag, sizeof tag);
-    memcpy(slot->key, ret, sizeof slot->key);
+    explicit_bzero(bytes, sizeof bytes);
 }

@@ -28,7 +28,7 @@ static int fail(struct kn_buf *b, int code)
     return b->error;
 }
 
-int kn_buf_reserve(struct kn_buf *b, size_t more)
+int kn_buf_grow(struct kn_buf *b, size_t more)
 {
     size_t cap = b->cap ? b->cap : 64;
     uint8_t *ptr;
@@ -51,31 +51,15 @@ int kn_buf_reserve(struct kn_buf *b, size_t more)
     return 0;
 }
 
-int kn_buf_append(struct kn_buf *b, const void *ptr, size_t len)
+int kn_buf_append_decimal(struct kn_buf *b, uint64_t v)
 {
-    int r = kn_buf_reserve(b, len);
+    char text[20];
+    size_t at = sizeof text;
 
-    if (r < 0)
-        return r;
-    if (len)
-        memcpy(b->ptr + b->len, ptr, len);
-    b->len += len;
-    return 0;
-}
-
-int kn_buf_append_str(struct kn_buf *b, struct kn_str s)
-{
-    return kn_buf_append(b, s.ptr, s.len);
-}
-
-int kn_buf_append_text(struct kn_buf *b, const char *text)
-{
-    return kn_buf_append(b, text, strlen(text));
-}
-
-int kn_buf_append_byte(struct kn_buf *b, uint8_t byte)
-{
-    return kn_buf_append(b, &byte, 1);
+    do
+        text[--at] = (char) ('0' + v % 10);
+    while (v /= 10);
+    return kn_buf_append(b, text + at, sizeof text - at);
 }
 
 int kn_buf_append_u32be(struct kn_buf *b, uint32_t v)

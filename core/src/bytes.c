@@ -5,11 +5,6 @@
 
 #include <errno.h>
 
-bool kn_str_eq(struct kn_str a, struct kn_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static unsigned char lower(char c)
 {
     return (unsigned char) (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
@@ -19,6 +14,8 @@ bool kn_str_eq_nocase(struct kn_str a, struct kn_str b)
 {
     if (a.len != b.len)
         return false;
+    if (kn_str_eq(a, b)) /* the usual case of those that are */
+        return true;
     for (size_t i = 0; i < a.len; i++) {
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;

@@ -101,37 +101,54 @@ void kn_time_http(int64_t wall_ms, char dst[KN_TIME_TEXT_BYTES])
                     (unsigned) tm.tm_min % 100, (unsigned) tm.tm_sec % 100);
 }
 
-static int digits(const char *at, size_t count, int *ret)
+/* -EINVAL: something else. */
+static int digits(const char *at, size_t count)
 {
-    uint64_t value;
+    uint64_t value = 0;
     int r = kn_str_to_u64((struct kn_str){at, count}, 9999, &value);
 
-    if (r == 0)
-        *ret = (int) value;
-    return r;
+    return r < 0 ? r : (int) value;
 }
 
+static bool is_leap(int year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Of the proleptic Gregorian calendar, from 1970-01-01 to this month's first; year: 1970 or later.
+ */
+static int64_t days_before(int year, int month)
+{
+    static const int16_t before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    int64_t past = year - 1; /* whole years since the year 1 */
+
+    return past * 365 + past / 4 - past / 100 + past / 400 - 719162 + before[month - 1] +
+           (month > 2 && is_leap(year));
+}
+
+/* Not by timegm, which has a lock for all threads. */
 int kn_time_parse_amz(struct kn_str s, int64_t *ret_wall_ms)
 {
-    struct tm tm = {0}, back;
-    time_t t;
+    static const uint8_t lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     const char *p = s.ptr;
+    int year, month, day, hour, minute, second;
 
     if (s.len != 16 || p[8] != 'T' || p[15] != 'Z')
         return -EINVAL;
-    if (digits(p, 4, &tm.tm_year) < 0 || digits(p + 4, 2, &tm.tm_mon) < 0 ||
-        digits(p + 6, 2, &tm.tm_mday) < 0 || digits(p + 9, 2, &tm.tm_hour) < 0 ||
-        digits(p + 11, 2, &tm.tm_min) < 0 || digits(p + 13, 2, &tm.tm_sec) < 0)
+    year = digits(p, 4);
+    month = digits(p + 4, 2);
+    day = digits(p + 6, 2);
+    hour = digits(p + 9, 2);
+    minute = digits(p + 11, 2);
+    second = digits(p + 13, 2);
+    if (year < 1970) /* kn_time_amz could not write it back */
         return -EINVAL;
-    if (tm.tm_year < 1970) /* kn_time_amz could not write it back */
+    if (month < 1 || month > 12 || day < 1 ||
+        day > lengths[month - 1] + (month == 2 && is_leap(year)))
         return -EINVAL;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    back = tm;
-    t = timegm(&back); /* normalises: a date that does not exist becomes another one */
-    if (back.tm_mday != tm.tm_mday || back.tm_mon != tm.tm_mon || back.tm_hour != tm.tm_hour ||
-        back.tm_min != tm.tm_min || back.tm_sec != tm.tm_sec)
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
         return -EINVAL;
-    *ret_wall_ms = (int64_t) t * 1000;
+    *ret_wall_ms =
+        (((days_before(year, month) + day - 1) * 24 + hour) * 60 + minute) * 60000 + second * 1000;
     return 0;
 }

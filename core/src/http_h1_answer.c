@@ -15,6 +15,7 @@
 
 enum {
     HEAD_BYTES_MAX = 32 << 10,  /* of an answer */
+    HEAD_LINES_BYTES = 160,     /* of its first two lines */
     BODY_COPIED_MAX = 16 << 10, /* longer ones go from the caller's memory */
     PULL_BYTES_MAX = 0xffff,    /* at most four digits of chunk size */
     PULL_BYTES_MIN = 8 << 10,   /* less room than this is not offered */
@@ -63,15 +64,22 @@ struct answer_head {
 
 static void append_head(struct kn_http_conn *conn, const struct answer_head *a)
 {
-    char line[160];
-    int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\ndate: %s\r\n", a->status,
-                     kn_http_status_text(a->status), kn_http_loop_date(conn->loop));
-    kn_http_conn_append(conn, line, (size_t) n);
+    if (kn_http_conn_room(conn, HEAD_LINES_BYTES)) {
+        (void) kn_buf_append_text(&conn->out, "HTTP/1.1 ");
+        (void) kn_buf_append_decimal(&conn->out, (uint64_t) a->status);
+        (void) kn_buf_append_byte(&conn->out, ' ');
+        (void) kn_buf_append_text(&conn->out, kn_http_status_text(a->status));
+        (void) kn_buf_append_text(&conn->out, "\r\ndate: ");
+        (void) kn_buf_append_text(&conn->out, kn_http_loop_date(conn->loop));
+        (void) kn_buf_append_text(&conn->out, "\r\n");
+    }
     for (size_t i = 0; i < a->header_count; i++)
         append_header(conn, a->headers[i].name, a->headers[i].value);
     if (a->framing == FRAMING_LENGTH) {
-        n = snprintf(line, sizeof(line), "content-length: %" PRIu64 "\r\n", a->length);
-        kn_http_conn_append(conn, line, (size_t) n);
+        append_text(conn, "content-length: ");
+        if (kn_http_conn_room(conn, HEAD_LINES_BYTES))
+            (void) kn_buf_append_decimal(&conn->out, a->length);
+        append_text(conn, "\r\n");
     } else if (a->framing == FRAMING_CHUNKED) {
         append_text(conn, "transfer-encoding: chunked\r\n");
     }

@@ -48,8 +48,14 @@ static void sign_text(struct kn_bytes canonical, struct kn_str amz_date, struct 
     kn_sha256(canonical, digest);
     kn_hex_encode((struct kn_bytes){digest, sizeof digest}, hex);
     kn_buf_init(&text, KN_SIGV4_CANONICAL_BYTES_MAX);
-    (void) kn_buf_printf(&text, "%s\n" KN_STR_FMT "\n" KN_STR_FMT "\n%s", algorithm,
-                         KN_STR_ARG(amz_date), KN_STR_ARG(scope), hex);
+    (void) kn_buf_reserve(&text, sizeof algorithm + amz_date.len + scope.len + sizeof hex + 1);
+    (void) kn_buf_append_text(&text, algorithm);
+    (void) kn_buf_append_byte(&text, '\n');
+    (void) kn_buf_append_str(&text, amz_date);
+    (void) kn_buf_append_byte(&text, '\n');
+    (void) kn_buf_append_str(&text, scope);
+    (void) kn_buf_append_byte(&text, '\n');
+    (void) kn_buf_append_text(&text, hex);
     kn_assert(!text.error);
     kn_hmac_sha256((struct kn_bytes){key, KN_SIGV4_KEY_BYTES}, kn_buf_bytes(&text), digest);
     kn_hex_encode((struct kn_bytes){digest, sizeof digest}, ret_hex);

@@ -12,6 +12,10 @@
 
 #include "core/crypto.h"
 
+enum {
+    USUAL_BYTES = 1 << 10 /* of a canonical request: one allocation */
+};
+
 /* --- percent encoding ------------------------------------------------------------------------- */
 static bool is_unreserved(char c)
 {
@@ -22,12 +26,15 @@ static bool is_unreserved(char c)
 void kn_sigv4_encode(struct kn_str s, bool keep_slash, struct kn_buf *dst)
 {
     static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = (uint8_t) s.ptr[i];
-        if (is_unreserved(s.ptr[i]) || (keep_slash && c == '/'))
-            (void) kn_buf_append_byte(dst, c); /* errors stick in dst */
-        else
-            (void) kn_buf_append(dst, (const char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
+    for (size_t i = 0, plain; i < s.len; i = plain + 1) {
+        for (plain = i; plain < s.len; plain++)
+            if (!is_unreserved(s.ptr[plain]) && !(keep_slash && s.ptr[plain] == '/'))
+                break;
+        (void) kn_buf_append(dst, s.ptr + i, plain - i); /* errors stick in dst */
+        if (plain == s.len)
+            break;
+        uint8_t c = (uint8_t) s.ptr[plain];
+        (void) kn_buf_append(dst, (const char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
     }
 }
 
@@ -71,7 +78,7 @@ static void normalise(struct kn_str path, struct kn_buf *dst)
 
 void kn_sigv4_canonical_path(struct kn_str path, enum kn_sigv4_path_form form, struct kn_buf *dst)
 {
-    if (form == KN_SIGV4_PATH_AS_SENT) {
+    if (form == KN_SIGV4_PATH_AS_SENT || kn_str_eq(path, KN_STR("/"))) {
         (void) kn_buf_append_str(dst, path);
         return;
     }
@@ -152,6 +159,8 @@ static int canonical_query(struct kn_str query, const struct kn_sigv4_form *form
 {
     struct pair pairs[KN_SIGV4_QUERY_PARAMS_MAX];
     size_t count = 0;
+    if (query.len == 0)
+        return 0;
     KN_CLEANUP(kn_buf_done) struct kn_buf text;
     kn_buf_init(&text, KN_SIGV4_CANONICAL_BYTES_MAX);
     int error = kn_buf_reserve(&text, query.len + 1);
@@ -197,20 +206,25 @@ const struct kn_sigv4_header *kn_sigv4_find(const struct kn_sigv4_request *req, 
     return find_exact(req, name, idx);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Word by word, one blank between them. */
 static void append_folded(struct kn_str value, struct kn_buf *dst)
 {
-    bool blank = false;
+    size_t at = 0;
     value = kn_str_trim(value);
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        if (c == ' ' || c == '\t') {
-            blank = true;
-            continue;
-        }
-        if (blank)
+    while (at < value.len) {
+        size_t word = at;
+        while (at < value.len && !is_blank(value.ptr[at]))
+            at++;
+        if (word > 0)
             (void) kn_buf_append_byte(dst, ' ');
-        blank = false;
-        (void) kn_buf_append_byte(dst, (uint8_t) c);
+        (void) kn_buf_append(dst, value.ptr + word, at - word);
+        while (at < value.len && is_blank(value.ptr[at]))
+            at++;
     }
 }
 
@@ -236,6 +250,7 @@ static int canonical_headers(const struct kn_sigv4_request *req, struct kn_str s
 int kn_sigv4_canonical(const struct kn_sigv4_request *req, struct kn_str signed_headers,
                        struct kn_str payload, const struct kn_sigv4_form *form, struct kn_buf *dst)
 {
+    (void) kn_buf_reserve(dst, USUAL_BYTES);
     (void) kn_buf_append_str(dst, req->method);
     (void) kn_buf_append_byte(dst, '\n');
     kn_sigv4_canonical_path(req->path, form->path, dst);

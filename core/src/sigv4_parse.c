@@ -269,22 +269,22 @@ static int check_time(const struct kn_sigv4_auth *auth, const struct kn_sigv4_po
     char now[KN_TIME_TEXT_BYTES], bound[KN_TIME_TEXT_BYTES];
     int64_t skew_min = policy->skew_ms / 60000;
     int64_t lifetime_ms = auth->presigned ? auth->expires_s * 1000 : policy->skew_ms;
+    int64_t ahead_ms = auth->amz_date_ms - policy->now_ms;
+    if (ahead_ms <= policy->skew_ms && -ahead_ms <= lifetime_ms)
+        return 0;
     kn_time_amz(policy->now_ms, now);
-    if (auth->amz_date_ms - policy->now_ms > policy->skew_ms) {
+    if (ahead_ms > policy->skew_ms) {
         kn_time_amz(policy->now_ms + policy->skew_ms, bound);
         return INVALID(fault,
                        "Signature not yet current: " KN_STR_FMT " is still later than %s "
                        "(%s + %" PRId64 " min.)",
                        KN_STR_ARG(auth->amz_date), bound, now, skew_min);
     }
-    if (policy->now_ms - auth->amz_date_ms > lifetime_ms) {
-        kn_time_amz(policy->now_ms - lifetime_ms, bound);
-        return INVALID(fault,
-                       "Signature expired: " KN_STR_FMT " is now earlier than %s "
-                       "(%s - %" PRId64 " min.)",
-                       KN_STR_ARG(auth->amz_date), bound, now, lifetime_ms / 60000);
-    }
-    return 0;
+    kn_time_amz(policy->now_ms - lifetime_ms, bound);
+    return INVALID(fault,
+                   "Signature expired: " KN_STR_FMT " is now earlier than %s "
+                   "(%s - %" PRId64 " min.)",
+                   KN_STR_ARG(auth->amz_date), bound, now, lifetime_ms / 60000);
 }
 
 static int check_payload(const struct kn_sigv4_request *req, const struct kn_sigv4_auth *auth,

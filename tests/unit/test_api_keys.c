@@ -34,6 +34,9 @@ static void assert_key(struct kn_api_signing_keys *keys, struct kn_str id, struc
 TEST(a_kept_key_is_never_somebody_elses)
 {
     struct kn_api_signing_keys *keys;
+    char text[300];
+    struct kn_str longer = {text, 200}, longest = {text, sizeof text};
+    memset(text, 'x', sizeof text);
     assert_ok(kn_api_signing_keys_new(&keys));
     for (int round = 0; round < 3; round++) {
         assert_key(keys, KN_STR("A"), KN_STR("secret"), "20260101", "us-east-1");
@@ -41,6 +44,9 @@ TEST(a_kept_key_is_never_somebody_elses)
         assert_key(keys, KN_STR("A"), KN_STR("secret"), "20260102", "us-east-1");
         assert_key(keys, KN_STR("A"), KN_STR("secret"), "20260101", "us-east-2");
         assert_key(keys, KN_STR("As"), KN_STR("ecret"), "20260101", "us-east-1");
+        assert_key(keys, KN_STR("A"), longer, "20260101", "us-east-1");
+        assert_key(keys, KN_STR("A"), longest, "20260101", "us-east-1");
+        assert_key(keys, longer, longer, "20260101", "us-east-1");
     }
     kn_api_signing_keys_free(keys);
 }

@@ -33,6 +33,20 @@ TEST(a_long_text_is_formatted_whole)
     kn_buf_done(&b);
 }
 
+TEST(numbers_are_written_in_decimal)
+{
+    struct kn_buf b;
+
+    kn_buf_init(&b, 100);
+    assert_ok(kn_buf_append_decimal(&b, 0));
+    assert_ok(kn_buf_append_byte(&b, ' '));
+    assert_ok(kn_buf_append_decimal(&b, 1090));
+    assert_ok(kn_buf_append_byte(&b, ' '));
+    assert_ok(kn_buf_append_decimal(&b, UINT64_MAX));
+    assert_str_is(kn_buf_str(&b), "0 1090 18446744073709551615");
+    kn_buf_done(&b);
+}
+
 TEST(an_arena_gives_zeroed_memory_up_to_its_ceiling)
 {
     struct kn_arena a;
@@ -50,5 +64,5 @@ TEST(an_arena_gives_zeroed_memory_up_to_its_ceiling)
 }
 
 TESTS_MAIN(TEST_OF(a_buffer_stops_at_its_ceiling_and_stays_stopped),
-           TEST_OF(a_long_text_is_formatted_whole),
+           TEST_OF(a_long_text_is_formatted_whole), TEST_OF(numbers_are_written_in_decimal),
            TEST_OF(an_arena_gives_zeroed_memory_up_to_its_ceiling))

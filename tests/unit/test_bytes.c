@@ -91,6 +91,26 @@ TEST(times_are_written_in_every_form)
     assert_int_equal(kn_time_parse_amz(KN_STR("02261122T204955Z"), &ms), -EINVAL);
 }
 
+TEST(every_day_is_read_back_and_none_that_is_not)
+{
+    const int64_t day_ms = 24 * 60 * 60 * 1000;
+    char text[KN_TIME_TEXT_BYTES];
+    int64_t ms = 0;
+
+    for (int64_t day = 0; day < 400 * 366; day++) {
+        kn_time_amz(day * day_ms + 86399000, text);
+        assert_ok(kn_time_parse_amz(kn_str_from(text), &ms));
+        assert_true(ms == day * day_ms + 86399000);
+    }
+    static const char *const wrong[] = {
+        "20260229T000000Z", "21000229T000000Z", "20260431T000000Z", "20261301T000000Z",
+        "20260001T000000Z", "20260100T000000Z", "20260101T240000Z", "20260101T006000Z",
+        "20260101T000060Z", "2026x101T000000Z", "20260101T00000xZ", "19691231T235959Z",
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(wrong); i++)
+        assert_int_equal(kn_time_parse_amz(kn_str_from(wrong[i]), &ms), -EINVAL);
+}
+
 TEST(the_empty_view_of_nothing_has_an_end_and_a_rest)
 {
     const struct kn_bytes nothing = {NULL, 0}, some = {(const uint8_t *) "ab", 2};
@@ -106,4 +126,5 @@ TESTS_MAIN(TEST_OF(the_empty_view_of_nothing_has_an_end_and_a_rest),
            TEST_OF(a_glob_matches_whole_names_only), TEST_OF(a_number_is_digits_within_range),
            TEST_OF(a_cursor_never_passes_its_end),
            TEST_OF(a_varint_of_more_than_64_bits_is_refused),
-           TEST_OF(zigzag_gives_back_what_it_took), TEST_OF(times_are_written_in_every_form))
+           TEST_OF(zigzag_gives_back_what_it_took), TEST_OF(times_are_written_in_every_form),
+           TEST_OF(every_day_is_read_back_and_none_that_is_not))

@@ -178,7 +178,24 @@ TEST(malformed_chunks_are_refused)
             fail_msg("row %zu was taken", i);
 }
 
-TESTS_MAIN(TEST_OF(a_head_is_found_only_when_its_empty_line_is_there),
+/* RFC 9110 5.5, one byte at a time; before and after it what could hide it from a faster look. */
+TEST(a_value_with_a_control_character_anywhere_is_refused)
+{
+    static const char around[] = {'a', ' ', '\t', '~', (char) 0x80, (char) 0xff};
+    for (size_t at = 0; at < 20; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char value[20];
+            memset(value, around[(at + c) % sizeof around], sizeof value);
+            value[at] = (char) c;
+            bool valid = c == '\t' || (c >= 0x20 && c != 0x7f);
+            if (kn_h1_value_is_valid((struct kn_str){value, sizeof value}) != valid)
+                fail_msg("byte %u at %zu", c, at);
+        }
+    }
+}
+
+TESTS_MAIN(TEST_OF(a_value_with_a_control_character_anywhere_is_refused),
+           TEST_OF(a_head_is_found_only_when_its_empty_line_is_there),
            TEST_OF(a_bare_line_feed_is_found_at_once), TEST_OF(a_plain_head_is_read),
            TEST_OF(absolute_and_asterisk_forms_are_read_where_they_belong),
            TEST_OF(ambiguous_heads_are_refused), TEST_OF(a_chunked_body_is_the_same_in_any_pieces),

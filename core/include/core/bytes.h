@@ -58,7 +58,11 @@ static inline struct kn_str kn_str_skip(struct kn_str s, size_t n)
     return (struct kn_str){n ? s.ptr + n : s.ptr, s.len - n};
 }
 
-bool kn_str_eq(struct kn_str a, struct kn_str b);
+static inline bool kn_str_eq(struct kn_str a, struct kn_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
 bool kn_str_eq_nocase(struct kn_str a, struct kn_str b); /* ASCII */
 bool kn_str_starts_with(struct kn_str s, struct kn_str prefix);
 bool kn_str_ends_with(struct kn_str s, struct kn_str suffix);

@@ -17,14 +17,6 @@ void kn_sha256(struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
 void kn_md5(struct kn_bytes in, uint8_t ret[KN_MD5_BYTES]); /* no secret: it spreads keys */
 void kn_hmac_sha256(struct kn_bytes key, struct kn_bytes in, uint8_t ret[KN_SHA256_BYTES]);
 
-/* Streaming digest. */
-struct kn_sha256_state {
-    void *impl;
-};
-int kn_sha256_start(struct kn_sha256_state *s) KN_MUSTUSE;
-void kn_sha256_add(struct kn_sha256_state *s, struct kn_bytes in);
-void kn_sha256_finish(struct kn_sha256_state *s, uint8_t ret[KN_SHA256_BYTES]); /* frees too */
-
 /* Aborts the process when the system has no randomness to give. */
 void kn_random(void *dst, size_t len);
 uint64_t kn_random_u64(void);
