@@ -142,6 +142,10 @@ int iot_call(struct iot *iot, CURL *easy, struct curl_slist **headers)
     (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) CALL_TIMEOUT_MS);
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    /* A connection that was made without the certificate, for want of memory, would be refused each
+     * time. */
+    (void) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    (void) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     /* libcurl 7.88 frees a session twice that it has no memory to keep. */
     (void) curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     (void) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
