@@ -9,11 +9,12 @@
 #include <time.h>
 
 enum {
-    STEP_BACK_MS = 5000,  /* an earlier key frame than this begins a new connection */
-    SILENCE_MS = 20000,   /* without frames the open fragment is ended, as AWS's SDK does */
-    PAUSE_MS = 1000,      /* a track that had no frame for so long may be over */
-    MAIN_PAUSE_MS = 5000, /* the main one: others open fragments */
-    PRESSURE_NUM = 4,     /* of the buffer, in fifths */
+    STEP_BACK_MS = 5000,   /* an earlier key frame than this begins a new connection */
+    SILENCE_MS = 20000,    /* without frames the open fragment is ended, as AWS's SDK does */
+    WAIT_MS = 6000,        /* a track that had no frame for so long may be over */
+    WAIT_BYTES = 12 << 20, /* a fragment may have 50 MB */
+    MAIN_PAUSE_MS = 5000,  /* the main one: others open fragments */
+    PRESSURE_NUM = 4,      /* of the buffer, in fifths */
     PRESSURE_DEN = 5,
     DRAIN_SLICE_MS = 50,
     FLUSH_MS = 100,
@@ -180,8 +181,31 @@ static int main_goes_on(const struct kinema_producer *p, int64_t time_ms)
     return heard_ms == INT64_MIN || time_ms - heard_ms < MAIN_PAUSE_MS;
 }
 
+static int is_awaited(const struct kinema_producer *p, size_t track, int64_t time_ms)
+{
+    int64_t heard_ms = p->heard_ms[track];
+    return time_ms - (heard_ms == INT64_MIN ? p->first_ms : heard_ms) < WAIT_MS;
+}
+
+/* Whether the open fragment waits for a frame of a track that it should have: a service refuses it
+ * without one, and a header without the track is another connection. So a track with a frame every
+ * few seconds costs no connections, but longer fragments. */
+static int waits(const struct kinema_producer *p, int64_t time_ms)
+{
+    const struct fragment *fragment = ring_at(&p->ring, p->ring.count - 1);
+    if (time_ms < p->last_ms - STEP_BACK_MS || p->tag_count == KINEMA_TAGS_MAX ||
+        fragment->len > WAIT_BYTES || fragment->len > p->ring.cap / 4)
+        return 0;
+    for (size_t i = 0; i < p->track_count; i++)
+        if ((fragment->tracks & ~fragment->seen & 1U << i) && is_awaited(p, i, time_ms))
+            return 1;
+    return 0;
+}
+
 static int opens_fragment(const struct kinema_producer *p, const struct kinema_frame *frame)
 {
+    if (p->is_open && waits(p, frame->time_ms))
+        return 0;
     if (frame->track == p->main_track)
         return frame->key;
     if (p->main_track && main_goes_on(p, frame->time_ms))
@@ -202,12 +226,12 @@ static int goes_in(const struct kinema_producer *p, const struct kinema_frame *f
 }
 
 /* Which tracks a fragment will have, for what is sent before it is whole: those of the one before,
- * and who was heard a moment ago. */
+ * and who was heard lately. */
 static unsigned expected_tracks(const struct kinema_producer *p, unsigned opener)
 {
     unsigned tracks = p->seen;
     for (unsigned i = 0; i < p->track_count; i++)
-        if (p->heard_ms[i] != INT64_MIN && p->last_ms - p->heard_ms[i] < PAUSE_MS)
+        if (is_awaited(p, i, p->last_ms))
             tracks |= 1U << i;
     if (opener != p->main_track)
         tracks &= ~bit_of(p->main_track);
@@ -231,6 +255,11 @@ static int begin_fragment(struct kinema_producer *p, unsigned opener, int64_t *t
     uint8_t head[MKV_CLUSTER_BYTES];
     struct fragment *fragment;
     int restart = *time_ms < p->last_ms - STEP_BACK_MS;
+    if (restart || p->last_ms < 0)
+        p->first_ms = *time_ms;
+    for (size_t i = 0; i < p->track_count; i++)
+        if (restart && p->heard_ms[i] > *time_ms)
+            p->heard_ms[i] = *time_ms;
     if (!restart && *time_ms <= p->last_ms)
         *time_ms = p->last_ms + 1;
     if (p->is_open)
@@ -301,6 +330,7 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     return 0;
 }
 
+/* There is something to do now. */
 static void wake(struct kinema_producer *p)
 {
     if (p->thread_runs)

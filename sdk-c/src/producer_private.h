@@ -58,7 +58,7 @@ struct kinema_producer {
     uint64_t lost_before_spill; /* frames, when the file could not be written any more */
     unsigned seen; /* which tracks the fragment before the next one had; all at first */
     int64_t heard_ms[KINEMA_TRACKS_MAX]; /* of each track's latest frame; INT64_MIN: none */
-    int64_t last_ms;                     /* of the latest frame, as it was written */
+    int64_t first_ms, last_ms;           /* of the first and the latest frame, as written */
     int64_t last_put_at;                 /* monotonic */
     struct {
         char name[KINEMA_TAG_NAME_BYTES_MAX + 1], value[KINEMA_TAG_VALUE_BYTES_MAX + 1];

@@ -318,20 +318,34 @@ def without(one, track):
     return out
 
 
+def paused(tmp_path, count, silent):
+    """A file of so many fragments of 2 s; those that are silent have no sound."""
+    whole, path, data = mkv.capture(FILE), tmp_path / "pauses.mkv", b""
+    start = whole.fragments[0].timecode
+    for number in range(count):
+        one = whole.fragments[number % 3]
+        bare = without(one, 2) if number in silent else one.data
+        data += bare.replace(b"\xe7\x88" + one.timecode.to_bytes(8, "big"),
+                             b"\xe7\x88" + (start + 2000 * number).to_bytes(8, "big"), 1)
+    path.write_bytes(whole.header + data)
+    return path
+
+
 @pytest.mark.parametrize("camera", [False, True], ids=["offline", "realtime"])
-def test_sound_that_stops_and_comes_back_costs_no_picture(server, stream_name, tmp_path, camera):
-    whole = mkv.capture(FILE)
-    path = tmp_path / "pauses.mkv"
-    path.write_bytes(whole.header + b"".join(
-        without(one, 2) if number in (1, 2) else one.data for number, one in enumerate(whole.fragments)))
-    stats, told = upload(server.api, stream_name, *(CAMERA if camera else ()), "--times", 2, file=path,
+@pytest.mark.parametrize("seldom", [False, True], ids=["stops", "seldom"])
+def test_sound_that_pauses_costs_no_picture_and_for_a_moment_no_connection(server, stream_name, tmp_path, seldom,
+                                                                            camera):
+    silent = range(1, 11, 2) if seldom else range(2, 7)
+    path = paused(tmp_path, 12, silent)
+    stats, told = upload(server.api, stream_name, *(("--realtime", "--speed", 8) if camera else ()), file=path,
                          env=server.key.env())
     assert stats["persisted"] == stats["frames"] and stats["lost"] == stats["skipped"] == 0, told
     documents = media.get_documents(server, stream_name)
-    pictures, sound = ([f for f in 2 * frames_of(mkv.capture(path).fragments) if f[0] == track] for track in (1, 2))
+    pictures, sound = ([f for f in frames_of(mkv.capture(path).fragments) if f[0] == track] for track in (1, 2))
     got = [f for f in frames_of(documents) if f[0] == 2]
     assert [f for f in frames_of(documents) if f[0] == 1] == pictures, told
-    if not camera:
+    assert stats["connections"] == 1 if seldom else stats["connections"] in (2, 3), told
+    if seldom or not camera:
         assert got == sound, told
     else:  # a fragment that is under way without sound stays so
         assert sound[0] in got and all(f in sound for f in got), told

@@ -184,6 +184,7 @@ TEST(real_time_drops_whole_fragments_and_says_so)
 {
     struct kinema_credential_provider *provider = keys();
     struct kinema_config config = config_of(provider);
+    config.track_count = 1;
     struct kinema_producer *p = open_with(&config);
     struct kinema_stats stats;
 
@@ -214,6 +215,7 @@ TEST(offline_nothing_is_dropped)
 {
     struct kinema_credential_provider *provider = keys();
     struct kinema_config config = config_of(provider);
+    config.track_count = 1;
     config.mode = KINEMA_OFFLINE;
     struct kinema_producer *p = open_with(&config);
     int count = 0;
@@ -264,6 +266,7 @@ TEST(what_the_buffer_cannot_hold_goes_to_the_file_and_comes_back_the_same)
     snprintf(path, sizeof(path), "%s/spill", dir.path);
     struct kinema_credential_provider *provider = keys();
     struct kinema_config config = config_of(provider);
+    config.track_count = 1;
     config.spill_path = path;
     config.spill_bytes = 400 << 10;
     struct kinema_producer *p = open_with(&config);
@@ -366,6 +369,7 @@ TEST(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again)
 {
     struct kinema_credential_provider *provider = keys();
     struct kinema_config config = config_of(provider);
+    config.track_count = 1;
     struct kinema_producer *p = open_with(&config);
     for (int i = 1; i <= 4; i++)
         assert_ok(put(p, 1, true, 1000 * i, 100));
@@ -421,10 +425,10 @@ TEST(a_track_that_pauses_is_not_in_the_headers_meanwhile)
 
     /* Of what is not under way yet each fragment says itself what it has. */
     for (int i = 1; i <= 4; i++) {
-        assert_ok(put(p, 1, true, 2000 * i, 100));
-        assert_ok(put(p, 1, false, 2000 * i + 1000, 100));
+        assert_ok(put(p, 1, true, 10000 * i, 100));
+        assert_ok(put(p, 1, false, 10000 * i + 1000, 100));
         if (i != 2)
-            assert_ok(put(p, 2, true, 2000 * i + 1000, 10));
+            assert_ok(put(p, 2, true, 10000 * i + 1000, 10));
     }
     assert_ok(kinema_producer_end_fragment(p));
     for (size_t i = 0; i < 4; i++)
@@ -434,27 +438,104 @@ TEST(a_track_that_pauses_is_not_in_the_headers_meanwhile)
 
     /* Under way the header holds: the service refuses a fragment without the sound, it is sent
      * again, and the next one does not declare it. */
-    assert_ok(put(p, 1, true, 10000, 100));
+    assert_ok(put(p, 1, true, 50000, 100));
     p->call = CALL_PUT;
     p->send_index = 4;
     p->send_offset = 5;
-    assert_ok(put(p, 1, false, 11500, 100));
-    assert_ok(put(p, 1, true, 12000, 100));
+    assert_ok(put(p, 1, false, 51500, 100));
+    assert_ok(put(p, 1, true, 60000, 100));
     assert_int_equal(ring_at(&p->ring, 4)->tracks, PICTURE | SOUND);
     assert_int_equal(ring_at(&p->ring, 5)->tracks, PICTURE);
-    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":10000,\"ErrorId\":4011}");
+    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":50000,\"ErrorId\":4011}");
     assert_int_equal(ring_at(&p->ring, 4)->tracks, PICTURE);
     assert_int_equal(p->stats.fragments_skipped, 0);
     p->cut[0] = '\0';
-    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":10000,\"ErrorId\":4011}");
+    acks(p, "{\"EventType\":\"ERROR\",\"FragmentTimecode\":50000,\"ErrorId\":4011}");
     assert_int_equal(p->stats.fragments_skipped, 1);
 
     /* When it is back, it is left out until the next fragment. */
     p->send_index = 5;
-    assert_int_equal(put(p, 2, true, 13000, 10), -ENODATA);
-    assert_ok(put(p, 1, true, 14000, 100));
+    assert_int_equal(put(p, 2, true, 61000, 10), -ENODATA);
+    assert_ok(put(p, 1, true, 64000, 100));
     assert_int_equal(ring_at(&p->ring, 6)->tracks, PICTURE | SOUND);
     p->call = CALL_NONE;
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
+/* Pictures from 0 on, a key frame every 2 s, for some seconds; sound every sound_ms from its first
+ * to its last. */
+static void play(struct kinema_producer *p, int seconds, int first_ms, int last_ms, int sound_ms)
+{
+    for (int ms = 0; ms < seconds * 1000; ms += 500) {
+        assert_ok(put(p, 1, ms % 2000 == 0, ms, 100));
+        if (ms >= first_ms && ms <= last_ms && (ms - first_ms) % sound_ms == 0)
+            assert_ok(put(p, 2, true, ms, 10));
+    }
+    assert_ok(kinema_producer_end_fragment(p));
+}
+
+TEST(a_fragment_waits_for_a_track_with_a_frame_every_few_seconds)
+{
+    struct kinema_credential_provider *provider = keys();
+    static const struct {
+        int first_ms, sound_ms;
+    } sounds[] = {
+        {0,    3000},
+        {500,  3500},
+        {1500, 5500},
+        {5500, 500 }
+    };
+    for (size_t i = 0; i < 4; i++) {
+        struct kinema_config config = config_of(provider);
+        struct kinema_producer *p = open_with(&config);
+        play(p, 60, sounds[i].first_ms, 60000, sounds[i].sound_ms);
+        assert_true(p->ring.count >= 10);
+        for (size_t k = 0; k + 1 < p->ring.count; k++) {
+            assert_int_equal(ring_at(&p->ring, k)->seen, 3);
+            assert_true(ring_at(&p->ring, k + 1)->time_ms - ring_at(&p->ring, k)->time_ms <= 8000);
+        }
+        kinema_producer_close(p);
+    }
+    kinema_credentials_free(provider);
+}
+
+TEST(a_track_that_ends_is_waited_for_once_and_one_that_never_comes_too)
+{
+    struct kinema_credential_provider *provider = keys();
+    for (int last_ms = -500; last_ms < 20000; last_ms += 500) {
+        struct kinema_config config = config_of(provider);
+        struct kinema_producer *p = open_with(&config);
+        play(p, 60, 0, last_ms, 500);
+        size_t sound = 0, longer = 0;
+        for (size_t k = 0; k + 1 < p->ring.count; k++) {
+            int64_t ms = ring_at(&p->ring, k + 1)->time_ms - ring_at(&p->ring, k)->time_ms;
+            assert_true(ms == 2000 || ms == 4000 || ms == 6000);
+            longer += ms > 2000;
+            sound += ring_at(&p->ring, k)->seen == 3;
+        }
+        assert_int_equal(longer, 1);
+        assert_int_equal(sound, last_ms < 0 ? 0 : last_ms / 2000 + 1);
+        kinema_producer_close(p);
+    }
+    kinema_credentials_free(provider);
+}
+
+TEST(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    struct kinema_producer *p = open_with(&config);
+    assert_ok(put(p, 1, true, 100000, 40000)); /* of a buffer of 128 KiB */
+    assert_ok(put(p, 1, true, 102000, 100));
+    assert_int_equal(p->ring.count, 2);
+    assert_ok(put(p, 2, true, 102000, 10));
+    assert_ok(put(p, 1, true, 103000, 100));
+    assert_int_equal(p->ring.count, 3);
+    assert_ok(put(p, 1, true, 50000, 100)); /* waits for nothing of later */
+    assert_int_equal(p->ring.count, 4);
+    assert_ok(put(p, 1, true, 58000, 100));
+    assert_int_equal(p->ring.count, 5);
     kinema_producer_close(p);
     kinema_credentials_free(provider);
 }
@@ -694,6 +775,9 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(a_ring_turns_in_a_small_part_until_that_is_too_little),
            TEST_OF(acknowledgements_free_what_was_sent_and_errors_give_up_or_send_again),
            TEST_OF(a_track_that_pauses_is_not_in_the_headers_meanwhile),
+           TEST_OF(a_fragment_waits_for_a_track_with_a_frame_every_few_seconds),
+           TEST_OF(a_track_that_ends_is_waited_for_once_and_one_that_never_comes_too),
+           TEST_OF(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back),
            TEST_OF(sound_goes_on_when_the_picture_ends),
            TEST_OF(an_acknowledgement_has_a_ceiling_and_may_come_byte_by_byte),
            TEST_OF(chunks_come_off_and_their_end_is_told),
