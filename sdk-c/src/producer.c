@@ -17,7 +17,7 @@ enum {
     PRESSURE_NUM = 4,      /* of the buffer, in fifths */
     PRESSURE_DEN = 5,
     DRAIN_SLICE_MS = 50,
-    FLUSH_MS = 100,
+    FLUSH_MS = 200,
     FRAGMENT_MS = 2000,
     ACK_TIMEOUT_MS = 30000,
     SESSION_MS = 40 * 60 * 1000 /* the service ends a connection after 45 minutes */
@@ -333,6 +333,7 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
 /* There is something to do now. */
 static void wake(struct kinema_producer *p)
 {
+    p->due_at = 0;
     if (p->thread_runs)
         (void) curl_multi_wakeup(p->multi);
 }
@@ -403,10 +404,30 @@ int kinema_producer_end_fragment(struct kinema_producer *p)
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
-int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
+/* Whether libcurl has something to read or to write. */
+static int wait_for(struct kinema_producer *p, int64_t wait_ms)
 {
     static const struct timespec short_wait = {.tv_nsec = 1000000}; /* rather than to spin */
-    int64_t now, wait_ms = 0;
+    int ready = 0;
+    if (curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, &ready) == CURLM_OK)
+        return ready > 0;
+    (void) nanosleep(&short_wait, NULL);
+    return 1;
+}
+
+static void step(struct kinema_producer *p, int64_t now, int ready)
+{
+    int64_t wait_ms = 0;
+    if (p->is_open && !p->offline && now - p->last_put_at > SILENCE_MS)
+        producer_close_fragment(p, 1);
+    session_step(p, now, ready, &wait_ms);
+    p->due_at = now + wait_ms;
+}
+
+int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
+{
+    int64_t now, wait_ms;
+    int ready;
     (void) pthread_mutex_lock(&p->lock);
     if (p->polling) {
         (void) pthread_mutex_unlock(&p->lock);
@@ -414,17 +435,15 @@ int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
     }
     p->polling = 1;
     now = producer_clock_ms();
-    if (p->is_open && !p->offline && now - p->last_put_at > SILENCE_MS)
-        producer_close_fragment(p, 1);
-    session_step(p, now, &wait_ms);
+    if (now >= p->due_at)
+        step(p, now, 1);
+    wait_ms = p->due_at - now;
     if (wait_ms > timeout_ms)
         wait_ms = timeout_ms;
     (void) pthread_mutex_unlock(&p->lock);
-    if (wait_ms > 0 && curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, NULL) != CURLM_OK)
-        (void) nanosleep(&short_wait, NULL);
+    ready = wait_for(p, wait_ms);
     (void) pthread_mutex_lock(&p->lock);
-    if (wait_ms > 0)
-        session_step(p, producer_clock_ms(), &wait_ms);
+    step(p, producer_clock_ms(), ready);
     p->polling = 0;
     (void) pthread_mutex_unlock(&p->lock);
     return 0;
@@ -479,6 +498,7 @@ int kinema_producer_drain(struct kinema_producer *p, unsigned timeout_ms)
     if (p->is_open)
         producer_close_fragment(p, 1);
     p->draining = 1;
+    wake(p);
     (void) pthread_mutex_unlock(&p->lock);
     while (code == 0 && waiting > 0 && producer_clock_ms() < until) {
         code = kinema_producer_poll(p, DRAIN_SLICE_MS);

@@ -40,6 +40,7 @@ struct kinema_producer {
     pthread_t thread;
     int thread_runs, thread_ends;
     int polling;
+    int64_t due_at; /* monotonic ms: until then the last step has left nothing to do by itself */
     /* settings; texts are copies in one block */
     char stream[KINEMA_STREAM_NAME_BYTES_MAX + 1], region[64], base[URL_BYTES_MAX];
     char media_type[MEDIA_TYPE_BYTES_MAX + 1], device_name[128 + 1];
@@ -109,14 +110,18 @@ size_t producer_sendable(const struct kinema_producer *p);
 /* Closes the open fragment with its tags. */
 void producer_close_fragment(struct kinema_producer *p, int with_end_tag);
 
-/* session.c: one step of whatever is due; *ret_wait_ms: how long nothing will be due by itself. */
-void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms);
+/* session.c: one step of whatever is due; ready: 0 if libcurl has nothing to read or to write;
+ * *ret_wait_ms: how long nothing will be due by itself. */
+void session_step(struct kinema_producer *p, int64_t now, int ready, int64_t *ret_wait_ms);
 void session_end(struct kinema_producer *p);
 /* request.c */
 int request_start(struct kinema_producer *p, enum call call);
 /* After libcurl has read what there is: whether the service has closed its side of the upload.
  * While there may be more to send libcurl itself only stops reading then. */
 int request_is_cut_off(const struct kinema_producer *p);
+/* Lets libcurl send of the upload what it can, and no more: asked for all that is due it would look
+ * at the socket and read first. */
+CURLMcode request_send(struct kinema_producer *p);
 /* acks.c */
 void acks_take(struct kinema_producer *p, const char *ptr, size_t len);
 

@@ -160,26 +160,13 @@ static int body_ends(const struct kinema_producer *p, const struct fragment *nex
            (p->draining || producer_clock_ms() >= p->heard_at + SESSION_IDLE_MS);
 }
 
-static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
+/* The next bytes of media: how many; 0: none yet; -ECANCELED: the body ends here; -EIO. */
+static int64_t next_media(struct kinema_producer *p, char *dst, size_t cap)
 {
-    struct kinema_producer *p = ctx;
-    size_t cap = size * count;
-    struct fragment *fragment;
+    struct fragment *fragment = next_fragment(p);
     int64_t got = 0;
-    if (p->cut[0] || p->body_over)
-        return p->body_over ? 0 : CURL_READFUNC_ABORT;
-    if (p->head_sent < p->head_len) {
-        size_t len = p->head_len - p->head_sent;
-        len = len < cap ? len : cap;
-        memcpy(dst, p->head + p->head_sent, len);
-        p->head_sent += len;
-        return len;
-    }
-    fragment = next_fragment(p);
-    if (body_ends(p, fragment)) {
-        p->body_over = 1;
-        return 0;
-    }
+    if (body_ends(p, fragment))
+        return -ECANCELED;
     if (fragment)
         got = ring_read(&p->ring, fragment, p->send_offset, dst, cap);
     if (got < 0) {
@@ -189,16 +176,42 @@ static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
         producer_lose(p, fragment, "the spill file cannot be read");
         fragment->skipped = 1;
         producer_cut(p, "the spill file cannot be read");
+    } else if (got > 0) {
+        p->first_fragment = 0;
+        p->send_offset += (uint64_t) got;
+        p->stats.bytes_sent += (uint64_t) got;
+    }
+    return got;
+}
+
+static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
+{
+    struct kinema_producer *p = ctx;
+    size_t cap = size * count, len = 0;
+    int64_t got = 1;
+    if (p->cut[0] || p->body_over)
+        return p->body_over ? 0 : CURL_READFUNC_ABORT;
+    if (p->head_sent < p->head_len) {
+        len = p->head_len - p->head_sent;
+        len = len < cap ? len : cap;
+        memcpy(dst, p->head + p->head_sent, len);
+        p->head_sent += len;
+        return len;
+    }
+    while (got > 0 && len < cap) { /* as much as there is: each time costs a system call */
+        got = next_media(p, dst + len, cap - len);
+        len += got > 0 ? (size_t) got : 0;
+    }
+    if (len > 0)
+        return len;
+    if (got == -ECANCELED) {
+        p->body_over = 1;
+        return 0;
+    }
+    if (got < 0)
         return CURL_READFUNC_ABORT;
-    }
-    if (got == 0) {
-        p->paused = 1;
-        return CURL_READFUNC_PAUSE;
-    }
-    p->first_fragment = 0;
-    p->send_offset += (uint64_t) got;
-    p->stats.bytes_sent += (uint64_t) got;
-    return (size_t) got;
+    p->paused = 1;
+    return CURL_READFUNC_PAUSE;
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -288,6 +301,13 @@ int request_is_cut_off(const struct kinema_producer *p)
             return 1;
     }
     return 0;
+}
+
+CURLMcode request_send(struct kinema_producer *p)
+{
+    int running;
+    return curl_multi_socket_action(p->multi, p->sockets[p->sockets[0] < 0], CURL_CSELECT_OUT,
+                                    &running);
 }
 
 static void set_up_put(struct kinema_producer *p, const struct kinema_credentials *key)

@@ -69,6 +69,12 @@ static size_t place_of(const struct ring *ring, uint64_t at)
     return (size_t) ((at - ring->base) % turn_of(ring));
 }
 
+/* How much of len lies in one piece from there on. */
+static size_t piece(uint64_t at, uint64_t cap, size_t len)
+{
+    return len < cap - at ? len : (size_t) (cap - at);
+}
+
 /* At least twice as large, so what had begun again at the start has room behind the rest. */
 static void widen(struct ring *ring)
 {
@@ -86,8 +92,7 @@ void ring_append(struct ring *ring, const void *ptr, size_t len)
     while (ring->halvings > 0 && ring_used(ring) + len > turn_of(ring))
         widen(ring);
     at = place_of(ring, ring->tail);
-    first = turn_of(ring) - at;
-    first = len < first ? len : first;
+    first = piece(at, turn_of(ring), len);
     if (first > 0)
         memcpy(ring->bytes + at, ptr, first);
     if (len > first)
@@ -96,28 +101,32 @@ void ring_append(struct ring *ring, const void *ptr, size_t len)
     ring_at(ring, ring->count - 1)->len += len;
 }
 
+static int64_t read_file(const struct ring *ring, uint64_t from, void *dst, size_t len)
+{
+    uint64_t at = from % ring->file_cap;
+    ssize_t got;
+    do
+        got = pread(ring->fd, dst, piece(at, ring->file_cap, len), (off_t) at);
+    while (got < 0 && errno == EINTR);
+    return got > 0 ? got : -EIO;
+}
+
 int64_t ring_read(const struct ring *ring, const struct fragment *fragment, uint64_t offset,
                   void *dst, size_t len)
 {
     uint64_t left = fragment->len - offset;
-    uint64_t cap = fragment->in_file ? ring->file_cap : turn_of(ring);
-    uint64_t at =
-        fragment->in_file ? (fragment->at + offset) % cap : place_of(ring, fragment->at + offset);
-    ssize_t got;
+    size_t at, first;
     if (len > left)
         len = (size_t) left;
-    if (len > cap - at)
-        len = (size_t) (cap - at);
     if (len == 0)
         return 0;
-    if (!fragment->in_file) {
-        memcpy(dst, ring->bytes + at, len);
-        return (int64_t) len;
-    }
-    do
-        got = pread(ring->fd, dst, len, (off_t) at);
-    while (got < 0 && errno == EINTR);
-    return got > 0 ? got : -EIO;
+    if (fragment->in_file)
+        return read_file(ring, fragment->at + offset, dst, len);
+    at = place_of(ring, fragment->at + offset);
+    first = piece(at, turn_of(ring), len);
+    memcpy(dst, ring->bytes + at, first);
+    memcpy((uint8_t *) dst + first, ring->bytes, len - first);
+    return (int64_t) len;
 }
 
 void ring_pop(struct ring *ring)

@@ -17,8 +17,8 @@ enum {
     BACKOFF_MAX_MS = 16000,
     ENDPOINT_MS = 40 * 60 * 1000, /* how long AWS's producers keep an endpoint */
     STATUS_POLL_MS = 500,         /* a stream that is being made is asked again */
-    FLUSH_BYTES = 32 << 10,
-    LONGEST_WAIT_MS = 60000
+    FLUSH_BYTES = 64 << 10,
+    LONGEST_WAIT_MS = 500
 };
 
 void producer_cut(struct kinema_producer *p, const char *reason)
@@ -220,25 +220,26 @@ static uint64_t bytes_due(const struct kinema_producer *p)
     return due;
 }
 
-/* A paused body goes on when enough has gathered; in real time not for every frame, since each
+/* A paused body goes on when enough has gathered: 1; in real time not for every frame, since each
  * time costs several system calls. */
-static void go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
+static int go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
 {
     int ends = p->draining || p->body_over || now >= p->renew_at;
     uint64_t due;
     if (!p->paused)
-        return;
+        return 0;
     due = bytes_due(p);
     if (due == 0 && !ends && (producer_sendable(p) > 0 || now < p->heard_at + SESSION_IDLE_MS))
-        return;
+        return 0;
     if (due < FLUSH_BYTES && !ends && !p->offline && now < p->flushed_at + p->flush_ms) {
         *wait_ms = p->flushed_at + p->flush_ms - now;
-        return;
+        return 0;
     }
     p->paused = 0;
     p->flushed_at = now;
     if (curl_easy_pause(p->easy, CURLPAUSE_CONT) != CURLE_OK)
         producer_cut(p, "the upload cannot go on");
+    return 1;
 }
 
 /* Something was sent of which nothing was heard for too long. */
@@ -259,23 +260,50 @@ static void perform_failed(struct kinema_producer *p, int64_t now)
         call_failed(p, now, 0, "libcurl cannot go on");
 }
 
-void session_step(struct kinema_producer *p, int64_t now, int64_t *ret_wait_ms)
+/* Whether libcurl has to look around: an upload that stands need not while it is paused and nothing
+ * comes. */
+static int looks(const struct kinema_producer *p, int ready)
 {
-    int running = 0, again;
+    long timer_ms = 0;
+    return p->call != CALL_PUT || !p->connected || ready ||
+           (curl_multi_timeout(p->multi, &timer_ms) == CURLM_OK && timer_ms == 0);
+}
+
+/* When an upload goes on, the first turn sends what has gathered, and the second finds that there
+ * is no more. Whether what had come was read. */
+static int perform(struct kinema_producer *p, int64_t now, int ready, int goes_on)
+{
+    CURLMcode code = CURLM_OK;
+    int running, reads;
+    for (int turn = 0; turn < 2 && code == CURLM_OK && goes_on && p->connected && !p->paused;
+         turn++)
+        code = request_send(p);
+    reads = code == CURLM_OK && looks(p, ready);
+    if (reads)
+        code = curl_multi_perform(p->multi, &running);
+    if (code != CURLM_OK)
+        perform_failed(p, now);
+    return reads;
+}
+
+void session_step(struct kinema_producer *p, int64_t now, int ready, int64_t *ret_wait_ms)
+{
+    int again, goes_on, reads;
     int64_t wait_ms;
     do {
         wait_ms = LONGEST_WAIT_MS;
+        goes_on = reads = 0;
         if (!p->easy && now >= p->retry_at)
             start_next(p, now);
         else if (!p->easy)
             wait_ms = p->retry_at - now;
         again = p->easy != NULL;
         if (p->call == CALL_PUT)
-            go_on(p, now, &wait_ms);
-        if (p->easy && curl_multi_perform(p->multi, &running) != CURLM_OK)
-            perform_failed(p, now);
+            goes_on = go_on(p, now, &wait_ms);
+        if (p->easy)
+            reads = perform(p, now, ready, goes_on);
         take_results(p, now);
-        if (p->call == CALL_PUT && request_is_cut_off(p))
+        if (p->call == CALL_PUT && reads && request_is_cut_off(p))
             producer_cut(p, "the service closed its side");
         if (p->call == CALL_PUT)
             check_silence(p, now);

@@ -83,10 +83,12 @@ def flags(cache):
 
 @pytest.fixture
 def installed(tmp_path):
-    run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", tmp_path / "root")
+    """As a packager does: for a prefix, below a folder of one's own."""
+    run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", "/usr",
+        env={**os.environ, "DESTDIR": str(tmp_path / "root")})
     (tmp_path / "mine.c").write_text(PROGRAM)
     (tmp_path / "reads.c").write_text(CONSUMER)
-    return tmp_path / "root"
+    return tmp_path / "root" / "usr"
 
 
 def test_by_pkg_config(installed, flags, cache, tmp_path):

@@ -368,8 +368,8 @@ TEST(over_tls_memory_that_is_out_for_good_hangs_nothing)
 
 TEST(a_call_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told)
 {
-    sweep(SDK_CALLS, CERTIFICATE, false, stride_of(7));
-    sweep(SDK_CALLS, CERTIFICATE, true, stride_of(13));
+    sweep(SDK_CALLS, CERTIFICATE, false, stride_of(5));
+    sweep(SDK_CALLS, CERTIFICATE, true, stride_of(7));
 }
 
 TEST(an_allocation_that_fails_while_a_certificate_gets_its_key_costs_no_frame_that_is_not_told)

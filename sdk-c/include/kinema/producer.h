@@ -117,7 +117,8 @@ struct kinema_config {
     size_t buffer_bytes;                            /**< needed; allocated once, and never more */
     const char *spill_path;    /**< a file for what the buffer cannot hold; NULL: none */
     uint64_t spill_bytes;      /**< its size at most */
-    unsigned flush_ms;         /**< real time: frames are sent together; 0: 100 */
+    unsigned flush_ms;         /**< real time: frames are sent together, so that who looks on live
+                                  sees one as much later; 0: 200 */
     unsigned fragment_ms;      /**< without a picture, a fragment is as long; 0: 2000 */
     unsigned ack_timeout_ms;   /**< silence after which a connection is given up; 0: 30,000 */
     unsigned session_ms;       /**< a connection is renewed at this age; 0: 40 minutes */
