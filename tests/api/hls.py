@@ -78,6 +78,7 @@ class Segment:
     discontinuity: bool
     time: str
     init: str
+    gap: bool
 
 
 @dataclasses.dataclass
@@ -98,11 +99,13 @@ def tag(text, name, default=None):
 
 def parse(url, text):
     assert text.startswith("#EXTM3U\n"), text
-    segments, pending = [], {"discontinuity": False, "time": None}
+    segments, pending = [], {"discontinuity": False, "time": None, "gap": False}
     init, seconds = None, None
     for line in text.splitlines():
         if line == "#EXT-X-DISCONTINUITY":
             pending["discontinuity"] = True
+        elif line == "#EXT-X-GAP":
+            pending["gap"] = True
         elif line.startswith("#EXT-X-PROGRAM-DATE-TIME:"):
             pending["time"] = line.split(":", 1)[1]
         elif line.startswith("#EXT-X-MAP:"):
@@ -113,7 +116,7 @@ def parse(url, text):
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(line).query)
             segments.append(Segment(urllib.parse.urljoin(url, line), seconds,
                                     query["FragmentNumber"][0], init=init, **pending))
-            pending = {"discontinuity": False, "time": None}
+            pending = {"discontinuity": False, "time": None, "gap": False}
     return Playlist(text, segments, int(tag(text, "EXT-X-MEDIA-SEQUENCE", -1)),
                     int(tag(text, "EXT-X-DISCONTINUITY-SEQUENCE", 0)),
                     int(tag(text, "EXT-X-TARGETDURATION", 0)),

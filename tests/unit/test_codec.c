@@ -234,6 +234,27 @@ TEST(tracks_are_chosen_by_the_table_of_the_guide)
     }
 }
 
+TEST(a_track_keeps_its_number_where_the_other_is_missing)
+{
+    struct sample samples[2];
+    struct kn_mkv_header header = header_of(samples, "V_MPEG4/ISO/AVC", "A_AAC");
+    struct playback_tracks tracks, sound;
+    assert_ok(playback_tracks_choose(&header, PLAYBACK_FMP4, &tracks, NULL));
+    assert_int_equal(playback_tracks_kinds(&tracks), PLAYBACK_PICTURES | PLAYBACK_SOUND);
+    playback_tracks_keep(&tracks, PLAYBACK_PICTURES | PLAYBACK_SOUND);
+    assert_int_equal(playback_tracks_find(&tracks, 2)->info.codec, PLAYBACK_AAC);
+    header = header_of(samples, "A_AAC", NULL);
+    assert_ok(playback_tracks_choose(&header, PLAYBACK_FMP4, &sound, NULL));
+    assert_int_equal(playback_tracks_find(&sound, 1)->info.codec, PLAYBACK_AAC);
+    playback_tracks_keep(&sound, PLAYBACK_PICTURES | PLAYBACK_SOUND);
+    assert_null(playback_tracks_find(&sound, 1));
+    assert_int_equal(playback_tracks_find(&sound, 2)->info.codec, PLAYBACK_AAC);
+    playback_tracks_keep(&tracks, PLAYBACK_SOUND);
+    assert_int_equal(playback_tracks_find(&tracks, 1)->info.codec, PLAYBACK_AAC);
+    playback_tracks_keep(&sound, PLAYBACK_PICTURES);
+    assert_int_equal(sound.count, 0);
+}
+
 TEST(a_cameras_metadata_is_passed_over_by_every_player_and_other_tracks_are_not)
 {
     static const enum playback_container containers[] = {PLAYBACK_FMP4, PLAYBACK_TS, PLAYBACK_DASH,
@@ -349,6 +370,7 @@ TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how
            TEST_OF(a_missing_or_wrong_private_is_told_apart_from_an_unknown_codec),
            TEST_OF(every_cut_of_a_private_is_refused_or_read_without_overrun),
            TEST_OF(tracks_are_chosen_by_the_table_of_the_guide),
+           TEST_OF(a_track_keeps_its_number_where_the_other_is_missing),
            TEST_OF(a_cameras_metadata_is_passed_over_by_every_player_and_other_tracks_are_not),
            TEST_OF(g711_goes_where_the_guide_lets_it_go),
            TEST_OF(the_refusal_lists_the_codec_ids_as_the_service_does),

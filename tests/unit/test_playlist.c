@@ -414,7 +414,40 @@ TEST(a_late_fragment_stands_as_a_gap_and_stays_one)
                TWO("2") "#EXT-X-GAP\n#EXTINF:0.001,\n" SEGMENT("3") TWO("4"));
     s.results_max = 2; /* what made it late is not in the window any more */
     struct playback_list *list = list_at(&s, 8000, NULL);
-    assert_int_equal(list->entries[0].flags, PLAYBACK_ENTRY_GAP);
+    assert_true(list->entries[0].flags & PLAYBACK_ENTRY_GAP);
+    playback_list_unref(list);
+}
+
+TEST(what_has_no_pictures_is_a_gap_and_the_map_goes_on_behind_it)
+{
+    setup();
+    static const uint8_t aac[] = {0x11, 0x90};
+    struct kn_mkv_track *track = &headers[1].parsed.tracks[0];
+    *track = (struct kn_mkv_track){.number = 1, .type = KN_MKV_AUDIO};
+    assert_ok(kn_str_copy(track->codec_id, sizeof track->codec_id, KN_STR("A_AAC")));
+    track->codec_private = (struct kn_bytes){aac, sizeof aac};
+    for (int i = 0; i < 5; i++)
+        put(2000 * i)->header = i == 0 || i == 2 || i == 3;
+    struct playback_session s = session_of(PLAYBACK_LIVE);
+    struct playback_list *list = list_at(&s, 10000, NULL);
+    assert_int_equal(playback_list_kinds(list), PLAYBACK_PICTURES); /* never both at a time */
+    assert_int_equal(playback_list_find_kinds(list, PLAYBACK_PICTURES), 1);
+    assert_int_equal(list->kinds, 0);
+    playback_list_unref(list);
+    s.kinds = PLAYBACK_PICTURES;
+    list = list_at(&s, 10000, NULL);
+    struct kn_buf out = text_of(&s, list, "", 1 << 16);
+    char map[32], expected[4096];
+    (void) snprintf(map, sizeof map, "%" PRIu64, list->maps[1].hash);
+    (void) snprintf(expected, sizeof expected,
+                    "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-TARGETDURATION:2\n"
+                    "#EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-INDEPENDENT-SEGMENTS\n"
+                    "#EXT-X-GAP\n" TWO("1") "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?TrackNumber=1"
+                                            "&SequenceNumber=%s\"\n" TWO("2") "#EXT-X-GAP\n" TWO(
+                                                "3") "#EXT-X-GAP\n" TWO("4") TWO("5"),
+                    map);
+    assert_string_equal((char *) out.ptr, expected);
+    kn_buf_done(&out);
     playback_list_unref(list);
 }
 
@@ -671,6 +704,7 @@ TESTS_MAIN(TEST_OF(on_demand_is_a_closed_list_from_zero),
            TEST_OF(sequence_numbers_of_a_fragment_never_change_as_the_window_slides),
            TEST_OF(live_holds_through_a_pause_and_begins_anew_after_a_long_one),
            TEST_OF(a_late_fragment_stands_as_a_gap_and_stays_one),
+           TEST_OF(what_has_no_pictures_is_a_gap_and_the_map_goes_on_behind_it),
            TEST_OF(the_target_duration_of_a_session_does_not_shrink),
            TEST_OF(a_replay_starts_at_its_start_and_goes_on_by_the_clock),
            TEST_OF(a_large_window_does_not_shift_the_start_of_a_replay),

@@ -92,9 +92,9 @@ def node_test(file, settings, timeout=600):
     assert done.returncode == 0, "the browser tests failed; see above"
 
 
-def hls_url(server, **fields):
-    media = server.archived(STREAM, "GET_HLS_STREAMING_SESSION_URL")
-    return media.get_hls_streaming_session_url(StreamName=STREAM, **fields)["HLSStreamingSessionURL"]
+def hls_url(server, stream=STREAM, **fields):
+    media = server.archived(stream, "GET_HLS_STREAMING_SESSION_URL")
+    return media.get_hls_streaming_session_url(StreamName=stream, **fields)["HLSStreamingSessionURL"]
 
 
 def send_and_stop(server, stream):
@@ -121,7 +121,23 @@ def standing():
         yield one, send_and_stop(one, "yard")
 
 
-def test_chromium_plays_every_mode(modules, shots, server, camera, silent, standing):
+@pytest.fixture(scope="session")
+def blinded(server, tmp_path_factory):
+    """Two seconds of picture and sound, two of sound alone, and both again."""
+    stream, folder = server.create_stream("blinded-yard"), tmp_path_factory.mktemp("blinded")
+    for i in range(3):
+        inputs = (() if i == 1 else ("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2"))
+        subprocess.run(["ffmpeg", "-v", "error", *inputs, "-f", "lavfi", "-i", "sine=f=440:r=48000:d=2", "-c:v", "libx264",
+                        "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-sc_threshold", "0", "-c:a", "aac",
+                        "-output_ts_offset", str(2 * i), "-f", "matroska", "-live", "1", "-cluster_size_limit", "500000000",
+                        "-cluster_time_limit", "1000" if i == 1 else "60000", str(folder / f"{i}.mkv")], check=True)
+        with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+            upload.finish((folder / f"{i}.mkv").read_bytes())
+            assert upload.error() is None
+    return stream
+
+
+def test_chromium_plays_every_mode(modules, shots, server, camera, silent, standing, blinded):
     fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
     begin = fragments[0]["ServerTimestamp"]
     end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
@@ -140,6 +156,13 @@ def test_chromium_plays_every_mode(modules, shots, server, camera, silent, stand
                              "fromStart": mode != "LIVE", "from": mode != "LIVE",
                              "url": hls_url(server, PlaybackMode=mode, ContainerFormat=container,
                                             **fields)})
+    first = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
+    produced = {"FragmentSelectorType": "PRODUCER_TIMESTAMP", "TimestampRange": {
+        "StartTimestamp": first, "EndTimestamp": first + datetime.timedelta(minutes=1)}}
+    for mode in ("NEVER", "ALWAYS"):
+        sessions.append({"name": f"without-pictures-{mode}".lower(), "size": "640x360", "fromStart": True, "from": True,
+                         "until": 5, "url": hls_url(server, blinded, PlaybackMode="ON_DEMAND", DiscontinuityMode=mode,
+                                                    HLSFragmentSelector=produced)})
     node_test("play.test.js", {"sessions": sessions, "shots": str(shots)})
 
 

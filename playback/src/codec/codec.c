@@ -148,7 +148,36 @@ int playback_tracks_choose_some(const struct kn_mkv_header *header,
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number)
 {
-    return number >= 1 && number <= tracks->count ? &tracks->items[number - 1] : NULL;
+    for (unsigned i = 0; i < tracks->count; i++)
+        if (tracks->items[i].number == number)
+            return &tracks->items[i];
+    return NULL;
+}
+
+static unsigned kind_of(const struct playback_track *track)
+{
+    return playback_codec_is_audio(track->info.codec) ? PLAYBACK_SOUND : PLAYBACK_PICTURES;
+}
+
+unsigned playback_tracks_kinds(const struct playback_tracks *tracks)
+{
+    unsigned kinds = 0;
+    for (unsigned i = 0; i < tracks->count; i++)
+        kinds |= kind_of(&tracks->items[i]);
+    return kinds;
+}
+
+void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < tracks->count; i++) {
+        struct playback_track track = tracks->items[i];
+        if (!(kind_of(&track) & kinds))
+            continue;
+        track.number = kind_of(&track) == PLAYBACK_SOUND && kinds & PLAYBACK_PICTURES ? 2 : 1;
+        tracks->items[kept++] = track;
+    }
+    tracks->count = kept;
 }
 
 uint64_t playback_tracks_hash(const struct playback_tracks *tracks)

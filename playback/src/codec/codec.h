@@ -26,6 +26,8 @@ enum playback_container {
 enum {
     PLAYBACK_CODEC_TEXT_BYTES = 48,
     PLAYBACK_TRACKS_MAX = 2, /* one of video, one of audio */
+    PLAYBACK_PICTURES = 1,   /* kinds of tracks, as bits */
+    PLAYBACK_SOUND = 2,
     PLAYBACK_PARAMETER_SETS_MAX = 16,
 };
 
@@ -84,6 +86,9 @@ int playback_tracks_choose(const struct kn_mkv_header *header, enum playback_con
 int playback_tracks_choose_some(const struct kn_mkv_header *header,
                                 enum playback_container container, struct playback_tracks *ret,
                                 struct kn_err *err) KN_MUSTUSE;
+unsigned playback_tracks_kinds(const struct playback_tracks *tracks);
+/* Leaves those of the kinds, numbered as where there is one of each: the same in every fragment. */
+void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds);
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number); /* NULL: absent */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The master playlist of a session: what its first fragment says of all. */
+/* The master playlist of a session: what its first fragment with all of its tracks says of all. */
 #include "hls/hls.h"
 #include "hls/playlist.h"
 
@@ -28,8 +28,10 @@ int playback_hls_master(struct playback *playback, const struct playback_session
     if (r < 0)
         return r;
     struct storage_fragment first;
-    r = list->count ? storage_find_number(playback->storage, &session->stream,
-                                          &list->entries[0].number, &first, nowait)
+    r = list->count ? storage_find_number(
+                          playback->storage, &session->stream,
+                          &list->entries[playback_list_find_kinds(list, session->kinds)].number,
+                          &first, nowait)
                     : -ENOENT;
     playback_list_unref(list);
     if (r < 0)

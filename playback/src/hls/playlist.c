@@ -103,13 +103,23 @@ static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >=
                       2 * (int) PLAYBACK_TOKEN_BYTES_MAX + 512 + (int) BYTES_OF_END,
               "room for an entry");
 
+static unsigned kinds_of(const struct playback_session *session, unsigned track)
+{
+    unsigned pictures = session->kinds & PLAYBACK_PICTURES;
+    unsigned sound = session->kinds & PLAYBACK_SOUND;
+    if (track == 1 && pictures)
+        return pictures;
+    return session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER ? sound : sound | pictures;
+}
+
 void playback_playlist_init(struct playback_playlist *playlist,
                             const struct playback_session *session,
                             const struct playback_list *list, struct kn_str token, unsigned track)
 {
     bool mp4 = session->container == PLAYBACK_FMP4;
     kn_assert(token.len <= PLAYBACK_TOKEN_BYTES_MAX && track <= PLAYBACK_TRACKS_MAX);
-    *playlist = (struct playback_playlist){.session = session, .list = list};
+    *playlist = (struct playback_playlist){
+        .session = session, .list = list, .kinds = kinds_of(session, track)};
     const char *name = token.len ? "SessionToken=" : "", *also = token.len ? "&" : "";
     int n = snprintf(playlist->map_text, sizeof playlist->map_text,
                      "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?%s" KN_STR_FMT
@@ -142,9 +152,9 @@ static size_t format_head(const struct playback_playlist *p, char text[HEAD_BYTE
         "#EXTM3U\n#EXT-X-VERSION:%d\n%s"
         "#EXT-X-TARGETDURATION:%" PRIu32 "\n#EXT-X-MEDIA-SEQUENCE:%" PRIu64 "\n"
         "%s#EXT-X-INDEPENDENT-SEGMENTS\n%s",
-        list->gaps ? 8
-        : mp4      ? 7
-                   : 3,
+        list->gaps || (p->kinds & ~list->kinds) ? 8
+        : mp4                                   ? 7
+                                                : 3,
         sliding ? "" : "#EXT-X-PLAYLIST-TYPE:VOD\n", list->target_s, list->sequence, discontinuity,
         p->session->mode == PLAYBACK_LIVE_REPLAY && list->at_start ? "#EXT-X-START:TIME-OFFSET=0\n"
                                                                    : "");
@@ -204,11 +214,23 @@ static char *put_time(struct playback_playlist *p, char *at, int64_t wall_ms)
 
 /* --- its entries ------------------------------------------------------------------------------ */
 
+/* Players pass over it. Sound alone would be played where nothing marks discontinuities; hls.js
+ * finds the place of sound behind one by the pictures there, and looks for these without an end. */
+static bool is_gap(const struct playback_playlist *p, size_t at)
+{
+    const struct playback_entry *entry = &p->list->entries[at];
+    return entry->flags & PLAYBACK_ENTRY_GAP || !playback_entry_has(entry, p->kinds);
+}
+
 static bool has_map(const struct playback_playlist *p, size_t at)
 {
     const struct playback_entry *entries = p->list->entries;
-    return p->session->container == PLAYBACK_FMP4 &&
-           (at == 0 || entries[at].map != entries[at - 1].map);
+    size_t before = at;
+    if (p->session->container != PLAYBACK_FMP4 || is_gap(p, at))
+        return false;
+    while (before > 0 && is_gap(p, before - 1))
+        before--;
+    return before == 0 || entries[at].map != entries[before - 1].map;
 }
 
 static size_t entry_bytes(const struct playback_playlist *p, size_t at)
@@ -219,7 +241,7 @@ static size_t entry_bytes(const struct playback_playlist *p, size_t at)
         bytes += p->map.len + digit_count(p->list->maps[entry->map].hash) + BYTES_OF_MAP_END;
     if (p->session->display_time)
         bytes += BYTES_OF_TIME + time_bytes(entry->start_ms);
-    if (entry->flags & PLAYBACK_ENTRY_GAP)
+    if (is_gap(p, at))
         bytes += BYTES_OF_GAP;
     bytes += BYTES_OF_DURATION + digit_count(entry->duration_ms / 1000);
     return bytes + p->segment.len + STORAGE_NUMBER_DIGITS + p->after.len;
@@ -252,7 +274,7 @@ static char *put_entry(struct playback_playlist *p, char *at, size_t index)
         at = put_time(p, at, entry->start_ms);
         *at++ = '\n';
     }
-    if (entry->flags & PLAYBACK_ENTRY_GAP)
+    if (is_gap(p, index))
         at = put(at, KN_STR(GAP));
     at = put_duration(at, entry->duration_ms);
     at = put(at, p->segment);

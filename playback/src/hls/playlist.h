@@ -27,7 +27,8 @@ int playback_master_write(const struct playback_master *master, struct kn_buf *o
 struct playback_playlist {
     const struct playback_session *session;
     const struct playback_list *list;
-    size_t at; /* entries written */
+    unsigned kinds; /* of tracks: fragments without are gaps */
+    size_t at;      /* entries written */
     bool head_done, done;
     int64_t day; /* since 1970, that day_text is of */
     char day_text[KN_TIME_TEXT_BYTES];

@@ -31,7 +31,8 @@ struct maker {
     bool any; /* these two are of the last entry */
     uint64_t header;
     uint16_t map;
-    bool follows; /* these two are of the fragment before, listed or passed */
+    unsigned kinds; /* of the tracks of `header` that we can play */
+    bool follows;   /* these two are of the fragment before, listed or passed */
     uint64_t discontinuity, ordinal;
     int64_t end_ms;
     bool alien;  /* the tracks of `header` are none we can play */
@@ -61,6 +62,26 @@ void playback_list_unref(struct playback_list *list)
     free(list);
 }
 
+unsigned playback_list_kinds(const struct playback_list *list)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < list->map_count; i++) {
+        unsigned kinds = list->maps[i].kinds;
+        most = most & PLAYBACK_PICTURES ? most | (kinds & PLAYBACK_PICTURES ? kinds : 0)
+               : kinds                  ? kinds
+                                        : most;
+    }
+    return most;
+}
+
+size_t playback_list_find_kinds(const struct playback_list *list, unsigned kinds)
+{
+    size_t at = 0;
+    while (at < list->count && !playback_entry_has(&list->entries[at], kinds))
+        at++;
+    return at < list->count ? at : 0;
+}
+
 /* Finds or adds the codec parameters of a fragment whose header differs from the last one's. */
 static int take_map(struct maker *m, const struct storage_fragment *fragment)
 {
@@ -73,11 +94,12 @@ static int take_map(struct maker *m, const struct storage_fragment *fragment)
             ? playback_tracks_choose_some(&header->parsed, m->session->container, &tracks, NULL)
             : playback_tracks_choose(&header->parsed, m->session->container, &tracks, NULL);
     uint64_t hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
+    m->kinds = r < 0 ? 0 : playback_tracks_kinds(&tracks);
     storage_header_unref(header);
     struct playback_list *list = m->list;
     m->alien = hash == 0 && m->session->container == PLAYBACK_DASH;
     if (hash == 0 && list->map_count)
-        return 0; /* tracks changed: its media request says so, the playlist goes on */
+        return 0; /* tracks changed: its media request says so, the list goes on */
     size_t i = 0;
     while (i < list->map_count && list->maps[i].hash != hash)
         i++;
@@ -86,7 +108,7 @@ static int take_map(struct maker *m, const struct storage_fragment *fragment)
         if (!maps)
             return -ENOMEM;
         list->maps = maps;
-        maps[list->map_count++] = (struct playback_map){hash, *fragment};
+        maps[list->map_count++] = (struct playback_map){hash, m->kinds, *fragment};
     }
     m->map = (uint16_t) (i < list->map_count ? i : list->map_count - 1);
     return 0;
@@ -172,6 +194,7 @@ static int add(struct maker *m, const struct storage_fragment *fragment, unsigne
     int64_t start_ms = playback_start_ms(fragment, playback_media_clock(m->session));
     bool new_map = m->any && (m->map != last_map || m->alien != last_alien);
     flags |= m->alien ? PLAYBACK_ENTRY_ALIEN : 0;
+    flags |= m->kinds << PLAYBACK_ENTRY_KINDS;
     uint32_t duration_ms = flags & PLAYBACK_ENTRY_GAP ? 1 : playback_duration_ms(fragment);
     list->entries[list->count++] = (struct playback_entry){
         .number = fragment->number,
@@ -223,9 +246,12 @@ static void finish(struct maker *m)
     uint32_t longest_ms = 0;
     if (m->session->mode == PLAYBACK_ON_DEMAND || m->session->container == PLAYBACK_DASH)
         stretch(m);
-    for (size_t i = 0; i < list->count; i++)
+    list->kinds = PLAYBACK_PICTURES | PLAYBACK_SOUND;
+    for (size_t i = 0; i < list->count; i++) {
         if (list->entries[i].duration_ms > longest_ms)
             longest_ms = list->entries[i].duration_ms;
+        list->kinds &= (unsigned) list->entries[i].flags >> PLAYBACK_ENTRY_KINDS;
+    }
     uint32_t target_s = (longest_ms + 500) / 1000; /* RFC 8216, 4.3.3.1: rounded to the nearest */
     list->target_s = target_s > m->session->target_s ? target_s : m->session->target_s;
     if (!list->target_s)

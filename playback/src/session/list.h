@@ -12,6 +12,7 @@
 enum {
     PLAYBACK_ENTRY_GAP = 1,            /* listed so that the count goes on, not to be loaded */
     PLAYBACK_ENTRY_ALIEN = 2,          /* DASH: tracks that we cannot play */
+    PLAYBACK_ENTRY_KINDS = 2,          /* above this bit: the kinds of tracks that it has */
     PLAYBACK_DISCONTINUITIES_MAX = 16, /* tags before one entry */
     PLAYBACK_MAPS_MAX = 500,           /* "CPD changes": KVS quotas */
 };
@@ -29,7 +30,8 @@ struct playback_entry {
 
 /* A set of codec parameters, named by what it holds: the name outlives sessions and restarts. */
 struct playback_map {
-    uint64_t hash;                    /* 0: tracks we cannot play */
+    uint64_t hash; /* 0: tracks we cannot play */
+    unsigned kinds;
     struct storage_fragment fragment; /* one that uses it */
 };
 
@@ -46,9 +48,10 @@ void playback_line_pass(struct playback_line *line, const struct playback_sessio
 
 struct playback_list { /* immutable once made; counted */
     _Atomic unsigned refs;
-    bool ended;    /* nothing will follow: EXT-X-ENDLIST */
-    bool at_start; /* the first entry is the session's first */
-    bool gaps;     /* there is an entry that is one */
+    bool ended;     /* nothing will follow: EXT-X-ENDLIST */
+    bool at_start;  /* the first entry is the session's first */
+    bool gaps;      /* there is an entry that is one */
+    unsigned kinds; /* of tracks that all entries have */
     uint64_t sequence;
     uint64_t discontinuity_sequence;
     uint32_t target_s;
@@ -93,6 +96,15 @@ struct playback_list_in {
 /* -EAGAIN with nowait; -ENOENT: the stream is gone. A list of none is no error. Any thread. */
 int playback_list_make(const struct playback_list_in *in, struct playback_list **ret, bool nowait)
     KN_MUSTUSE;
+
+/* The kinds of the fragment that has most, pictures before sound. */
+unsigned playback_list_kinds(const struct playback_list *list);
+/* The first entry that has all kinds; 0 where none has. */
+size_t playback_list_find_kinds(const struct playback_list *list, unsigned kinds);
+static inline bool playback_entry_has(const struct playback_entry *entry, unsigned kinds)
+{
+    return ((unsigned) entry->flags >> PLAYBACK_ENTRY_KINDS & kinds) == kinds;
+}
 
 /* What EXTINF says of a fragment on its own. */
 uint32_t playback_duration_ms(const struct storage_fragment *fragment);

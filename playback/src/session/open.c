@@ -27,7 +27,9 @@ static bool is_live(struct playback *playback, const struct storage_fragment *ne
 static int check_media(struct playback *playback, const struct playback_session *session,
                        const struct playback_list *list, struct kn_err *err)
 {
-    const struct playback_entry *oldest = &list->entries[0];
+    /* The console plays what can be played. */
+    size_t first = session->some ? playback_list_find_kinds(list, session->kinds) : 0;
+    const struct playback_entry *oldest = &list->entries[first];
     const struct playback_entry *newest = &list->entries[list->count - 1];
     struct storage_fragment fragment;
     int r;
@@ -78,6 +80,7 @@ int playback_sessions_open(struct playback *playback, const struct storage_strea
     session->opened_ms = kn_wall_ms(playback->clock);
     session->target_s = 0;
     session->from_seq = 0;
+    session->kinds = 0;
     if (session->mode == PLAYBACK_LIVE) {
         session->from_ms = INT64_MIN;
         session->to_ms = INT64_MAX;
@@ -86,6 +89,8 @@ int playback_sessions_open(struct playback *playback, const struct storage_strea
     int r = playback_sessions_list(playback, session, &list, false);
     if (r < 0)
         return r;
+    if (session->container == PLAYBACK_FMP4)
+        session->kinds = playback_list_kinds(list);
     r = list->count
             ? check_media(playback, session, list, err)
             : kn_fail(err, -ENOENT, "No fragments found in the stream for the streaming request.");

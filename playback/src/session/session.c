@@ -86,6 +86,8 @@ int playback_session_seal(const struct playback_session_key *key,
         kn_buf_append_varint(&plain, session->base_ordinal);
         append_i64(&plain, session->base_ms);
     }
+    if (session->kinds)
+        kn_buf_append_byte(&plain, (uint8_t) session->kinds);
     int r = plain.error;
     if (r == 0)
         r = kn_aead_seal(key->bytes, kn_buf_bytes(&plain), purpose(), &sealed);
@@ -126,7 +128,7 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
     struct playback_session s = {.from_ms = 0};
     struct kn_reader r = kn_reader_of(plain);
     struct kn_bytes id, key;
-    uint8_t version, choices, key_len;
+    uint8_t version, choices, key_len, kinds = 0;
     if (kn_read_u8(&r, &version) < 0 || version < TOKEN_VERSION || version > TOKEN_VERSION_SOME ||
         kn_read_bytes(&r, sizeof s.stream.bytes, &id) < 0 ||
         read_i64(&r, &s.stream_created_ms) < 0 || kn_read_u8(&r, &choices) < 0 ||
@@ -135,8 +137,9 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
         read_u32(&r, &s.target_s) < 0 || read_i64(&r, &s.opened_ms) < 0 ||
         read_i64(&r, &s.expires_ms) < 0 || kn_read_u8(&r, &key_len) < 0 ||
         key_len > KN_KEY_ID_BYTES_MAX || kn_read_bytes(&r, key_len, &key) < 0 ||
-        (version == TOKEN_VERSION_DASH && read_base(&r, &s) < 0) || kn_reader_left(&r) ||
-        (choices & 3) > PLAYBACK_ON_DEMAND ||
+        (version == TOKEN_VERSION_DASH && read_base(&r, &s) < 0) ||
+        (kn_reader_left(&r) && kn_read_u8(&r, &kinds) < 0) || kn_reader_left(&r) ||
+        kinds > (PLAYBACK_PICTURES | PLAYBACK_SOUND) || (choices & 3) > PLAYBACK_ON_DEMAND ||
         (choices >> 4 & 3) > PLAYBACK_DISCONTINUITY_WHERE_BROKEN)
         return -EBADMSG;
     memcpy(s.stream.bytes, id.ptr, id.len);
@@ -148,6 +151,7 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
                   : choices >> 3 & 1              ? PLAYBACK_TS
                                                   : PLAYBACK_FMP4;
     s.some = version == TOKEN_VERSION_SOME;
+    s.kinds = kinds;
     s.discontinuity = choices >> 4 & 3;
     s.display_time = choices >> 6 & 1;
     s.display_number = choices >> 7 & 1;

@@ -41,6 +41,7 @@ struct playback_session {
     enum playback_discontinuity discontinuity;
     bool display_time, display_number;
     bool some;              /* tracks as playback_tracks_choose_some; never of DASH */
+    unsigned kinds;         /* of its renditions, each a playlist: HLS in fMP4; else 0 */
     int64_t from_ms, to_ms; /* of fragment starts in `clock`; LIVE: INT64_MIN, INT64_MAX */
     uint64_t from_seq;      /* LIVE: the oldest fragment it may see */
     uint64_t results_max;   /* fragments in a playlist */

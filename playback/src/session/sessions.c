@@ -62,6 +62,8 @@ int playback_view_get(struct playback *playback, const struct playback_session *
         storage_header_unref(view.header);
         return r;
     }
+    if (session->kinds)
+        playback_tracks_keep(&view.tracks, session->kinds);
     *ret = view;
     return 0;
 }
@@ -78,6 +80,12 @@ static void set_key(struct playback_cache_key *key, enum playback_cached_kind ki
     memset(key, 0, sizeof *key);
     memcpy(key->stream, session->stream.bytes, sizeof key->stream);
     key->kind = kind;
+}
+
+/* What a number means depends on what the session has. */
+static uint32_t track_key(const struct playback_session *session, uint64_t track)
+{
+    return (uint32_t) session->kinds << 8 | (uint32_t) kn_min_u64(track, UINT8_MAX);
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -121,8 +129,8 @@ static int list_on_demand(struct playback *playback, const struct playback_list_
     key.words[1] = (uint64_t) s->to_ms;
     key.words[2] = s->results_max;
     key.words[3] = s->target_s;
-    key.track =
-        (uint32_t) s->clock << 8 | (uint32_t) s->container << 4 | (uint32_t) s->discontinuity;
+    key.track = (uint32_t) s->some << 12 | (uint32_t) s->clock << 8 | (uint32_t) s->container << 4 |
+                (uint32_t) s->discontinuity;
     struct storage_stream_stats stamp;
     int r = storage_stream_stats(playback->storage, &s->stream, &stamp, nowait);
     if (r < 0)
@@ -327,7 +335,7 @@ int playback_sessions_segment(struct playback *playback, const struct playback_s
     key.words[0] = fragment->number.seq;
     key.words[1] = (uint64_t) fragment->number.server_ts_ms;
     key.words[2] = playback_media_clock(session);
-    key.track = (uint32_t) track_number;
+    key.track = track_key(session, track_number);
     struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     if (found) {
         *ret = KN_CONTAINER_OF(found, struct playback_rendered, base);
@@ -472,7 +480,7 @@ int playback_sessions_init_segment(struct playback *playback,
     struct playback_cache_key key;
     set_key(&key, PLAYBACK_CACHED_INIT, session);
     key.words[0] = hash;
-    key.track = (uint32_t) track;
+    key.track = track_key(session, track);
     struct playback_cached *found = playback_cache_get(playback->sessions->cache, &key);
     if (found) {
         *ret = KN_CONTAINER_OF(found, struct playback_init, base);
