@@ -15,6 +15,7 @@ import kinema
 
 BUILD = pathlib.Path(os.environ.get("KINEMA_BUILD", pathlib.Path(kinema.BINARY).parent)).resolve()
 PROGRAM = """
+#include <curl/curl.h>
 #include <kinema/aggregate.h>
 #include <kinema/producer.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ int main(void)
     struct kinema_producer *producer = NULL;
     struct kinema_config config = {.stream = "yard"};
     struct kinema_aggregate *records = NULL;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
     if (kinema_producer_open(&config, &producer) == 0 || kinema_aggregate_new(0, &records) != 0)
         return 1;
     kinema_aggregate_free(records);
