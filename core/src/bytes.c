@@ -253,33 +253,3 @@ int kn_read_bytes(struct kn_reader *r, size_t len, struct kn_bytes *ret)
     r->at += len;
     return 0;
 }
-
-void kn_put_u16be(uint8_t *dst, uint16_t v)
-{
-    dst[0] = (uint8_t) (v >> 8);
-    dst[1] = (uint8_t) v;
-}
-
-void kn_put_u32be(uint8_t *dst, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        dst[i] = (uint8_t) (v >> (24 - 8 * i));
-}
-
-void kn_put_u64be(uint8_t *dst, uint64_t v)
-{
-    for (unsigned i = 0; i < 8; i++)
-        dst[i] = (uint8_t) (v >> (56 - 8 * i));
-}
-
-void kn_put_u32le(uint8_t *dst, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        dst[i] = (uint8_t) (v >> (8 * i));
-}
-
-void kn_put_u64le(uint8_t *dst, uint64_t v)
-{
-    for (unsigned i = 0; i < 8; i++)
-        dst[i] = (uint8_t) (v >> (8 * i));
-}

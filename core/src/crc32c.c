@@ -16,16 +16,17 @@ static uint32_t crc_table(uint32_t crc, const uint8_t *p, size_t len)
 #include <nmmintrin.h>
 
 enum {
-    LANE_BYTES = 1024
+    LONG_BYTES = 1024, /* of a lane */
+    SHORT_BYTES = 256, /* of what is left: a record of a shard is 1 KB as a rule */
 };
 
-/* Running a CRC through LANE_BYTES zero bytes is linear: a table per byte position does it. */
-static uint32_t lane_shift[4][256];
+/* Running a CRC through the zero bytes of a lane is linear: a table per byte position does it. */
+typedef uint32_t shift_table[4][256];
+static shift_table long_shift, short_shift;
 
-static uint32_t shift(uint32_t crc)
+static uint32_t shift(const shift_table by, uint32_t crc)
 {
-    return lane_shift[0][crc & 0xff] ^ lane_shift[1][crc >> 8 & 0xff] ^
-           lane_shift[2][crc >> 16 & 0xff] ^ lane_shift[3][crc >> 24];
+    return by[0][crc & 0xff] ^ by[1][crc >> 8 & 0xff] ^ by[2][crc >> 16 & 0xff] ^ by[3][crc >> 24];
 }
 
 static uint64_t load64(const uint8_t *p)
@@ -36,21 +37,26 @@ static uint64_t load64(const uint8_t *p)
     return v;
 }
 
+__attribute__((target("sse4.2"))) static uint32_t crc_lanes(uint32_t crc, const uint8_t *p,
+                                                            size_t lane, const shift_table by)
+{
+    uint64_t a = crc, b = 0, c = 0;
+
+    for (size_t i = 0; i < lane; i += 8) {
+        a = _mm_crc32_u64(a, load64(p + i));
+        b = _mm_crc32_u64(b, load64(p + lane + i));
+        c = _mm_crc32_u64(c, load64(p + 2 * lane + i));
+    }
+    return shift(by, shift(by, (uint32_t) a) ^ (uint32_t) b) ^ (uint32_t) c;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const uint8_t *p,
                                                           size_t len)
 {
-    while (len >= 3 * (size_t) LANE_BYTES) {
-        uint64_t a = crc, b = 0, c = 0;
-
-        for (size_t i = 0; i < LANE_BYTES; i += 8) {
-            a = _mm_crc32_u64(a, load64(p + i));
-            b = _mm_crc32_u64(b, load64(p + LANE_BYTES + i));
-            c = _mm_crc32_u64(c, load64(p + 2 * (size_t) LANE_BYTES + i));
-        }
-        crc = shift(shift((uint32_t) a) ^ (uint32_t) b) ^ (uint32_t) c;
-        p += 3 * (size_t) LANE_BYTES;
-        len -= 3 * (size_t) LANE_BYTES;
-    }
+    for (size_t all = 3 * (size_t) LONG_BYTES; len >= all; p += all, len -= all)
+        crc = crc_lanes(crc, p, LONG_BYTES, long_shift);
+    for (size_t all = 3 * (size_t) SHORT_BYTES; len >= all; p += all, len -= all)
+        crc = crc_lanes(crc, p, SHORT_BYTES, short_shift);
     for (; len >= 8; p += 8, len -= 8)
         crc = (uint32_t) _mm_crc32_u64(crc, load64(p));
     while (len--)
@@ -69,11 +75,13 @@ __attribute__((constructor)) static void fill_tables(void)
         table[i] = v;
     }
 #if defined(__x86_64__)
-    static const uint8_t zeros[LANE_BYTES];
+    static const uint8_t zeros[LONG_BYTES];
 
     for (unsigned at = 0; at < 4; at++) {
-        for (uint32_t byte = 0; byte < 256; byte++)
-            lane_shift[at][byte] = crc_table(byte << (8 * at), zeros, LANE_BYTES);
+        for (uint32_t byte = 0; byte < 256; byte++) {
+            long_shift[at][byte] = crc_table(byte << (8 * at), zeros, LONG_BYTES);
+            short_shift[at][byte] = crc_table(byte << (8 * at), zeros, SHORT_BYTES);
+        }
     }
 #endif
 }

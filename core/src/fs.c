@@ -44,7 +44,7 @@ static struct iovec *advance(struct iovec *iov, int *n, size_t done)
 int kn_file_write_all(struct kn_file *file, const struct iovec *iov, int n, uint64_t off)
 {
     enum {
-        BATCH = 256
+        BATCH = 1024 /* IOV_MAX */
     };
 
     while (n > 0) {

@@ -112,11 +112,37 @@ int kn_read_varint(struct kn_reader *r, uint64_t *ret) KN_MUSTUSE; /* LEB128; -E
 int kn_read_bytes(struct kn_reader *r, size_t len, struct kn_bytes *ret) KN_MUSTUSE;
 
 /* Fixed-width stores into memory the caller has checked. */
-void kn_put_u16be(uint8_t *dst, uint16_t v);
-void kn_put_u32be(uint8_t *dst, uint32_t v);
-void kn_put_u64be(uint8_t *dst, uint64_t v);
-void kn_put_u32le(uint8_t *dst, uint32_t v);
-void kn_put_u64le(uint8_t *dst, uint64_t v);
+static inline void kn_put_u16be(uint8_t *dst, uint16_t v)
+{
+    dst[0] = (uint8_t) (v >> 8);
+    dst[1] = (uint8_t) v;
+}
+
+static inline void kn_put_u32be(uint8_t *dst, uint32_t v)
+{
+    kn_put_u16be(dst, (uint16_t) (v >> 16));
+    kn_put_u16be(dst + 2, (uint16_t) v);
+}
+
+static inline void kn_put_u64be(uint8_t *dst, uint64_t v)
+{
+    kn_put_u32be(dst, (uint32_t) (v >> 32));
+    kn_put_u32be(dst + 4, (uint32_t) v);
+}
+
+static inline void kn_put_u32le(uint8_t *dst, uint32_t v)
+{
+    dst[0] = (uint8_t) v; /* spelled out, so that compilers make one store of it */
+    dst[1] = (uint8_t) (v >> 8);
+    dst[2] = (uint8_t) (v >> 16);
+    dst[3] = (uint8_t) (v >> 24);
+}
+
+static inline void kn_put_u64le(uint8_t *dst, uint64_t v)
+{
+    kn_put_u32le(dst, (uint32_t) v);
+    kn_put_u32le(dst + 4, (uint32_t) (v >> 32));
+}
 
 static inline uint64_t kn_zigzag(int64_t v)
 {
