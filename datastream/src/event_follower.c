@@ -153,6 +153,7 @@ static void hand_over(struct datastream_event_follower *f, struct storage_append
     f->sending = true;
     sender->sending_count++;
     kn_lock_give(&sender->lock);
+    storage_shard_ref(f->place.shard);
     storage_shard_append_with(f->place.shard, KN_MOVE(f->batch), appended, f, others);
 }
 

@@ -196,7 +196,7 @@ static void step_end(struct datastream_event_follower *f, int r)
 /* Appends what was made, and ends those steps. */
 static void append_ready(struct datastream_event_sender *sender)
 {
-    struct storage_appends appends = {NULL, NULL};
+    struct storage_appends appends = {.first = NULL};
     int results[DATASTREAM_EVENT_READY];
     for (size_t i = 0; i < sender->ready_count; i++)
         results[i] = datastream_event_follower_append(sender->ready[i], &appends);

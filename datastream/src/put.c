@@ -311,17 +311,18 @@ static void on_appended(void *ctx, uint64_t first_index, int64_t arrival_ms, int
 /* All at once: one flush for them, not one for the first and one for those that came meanwhile. */
 static void append(struct datastream_put *put)
 {
-    struct storage_appends all = {NULL, NULL};
+    struct storage_appends all = {.first = NULL};
     atomic_init(&put->left, (unsigned) put->group_count + 1);
     datastream_pending_begin(put->ds);
     for (size_t i = 0; i < put->group_count; i++) {
         struct datastream_put_group *group = &put->groups[i];
         struct storage_batch *batch = KN_MOVE(group->batch);
         struct storage_shard *log = KN_MOVE(group->log);
-        if (batch)
+        if (batch) {
             storage_shard_append_with(log, batch, on_appended, group, &all);
-        else
-            end_one(put);
+            continue;
+        }
+        end_one(put);
         storage_shard_unref(log);
     }
     storage_shard_append_all(&all);

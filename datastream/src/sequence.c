@@ -38,15 +38,17 @@ static const int64_t created_s_max = 16025175000; /* AWS: "date too large" from 
 static void put_fields(const struct datastream_sequence *s, uint32_t limb[LIMBS])
 {
     kn_assert(s->layout == 2 && s->shard >= 0 && s->index <= DATASTREAM_SEQUENCE_INDEX_MAX);
-    memset(limb, 0, LIMBS * sizeof(*limb));
-    kn_wide_put_bits(limb, LIMBS, 0, 4, 2);
-    kn_wide_put_bits(limb, LIMBS, SHARD_AT, 32, (uint32_t) s->shard);
-    kn_wide_put_bits(limb, LIMBS, ARRIVAL_AT, SECONDS_BITS, (uint64_t) s->arrival_s);
-    kn_wide_put_bits(limb, LIMBS, ZERO_AT, 8, s->past);
-    kn_wide_put_bits(limb, LIMBS, INDEX_AT, 64, s->index);
-    kn_wide_put_bits(limb, LIMBS, NIBBLE_AT, 4, (uint32_t) s->shard & 0xf);
-    kn_wide_put_bits(limb, LIMBS, CREATED_AT, SECONDS_BITS, (uint64_t) s->created_s);
-    kn_wide_put_bits(limb, LIMBS, TOP_AT, 4, TOP);
+    kn_assert(s->arrival_s >> SECONDS_BITS == 0 && s->created_s >> SECONDS_BITS == 0);
+    uint64_t arrival_s = (uint64_t) s->arrival_s;
+    const uint64_t words[] = {
+        2 | (uint64_t) s->shard << SHARD_AT | arrival_s << ARRIVAL_AT,
+        arrival_s >> (64 - ARRIVAL_AT) | (uint64_t) s->past << (ZERO_AT - 64) |
+            s->index << (INDEX_AT - 64),
+        s->index >> (128 - INDEX_AT) | ((uint64_t) s->shard & 0xf) << (NIBBLE_AT - 128) |
+            (uint64_t) s->created_s << (CREATED_AT - 128) | (uint64_t) TOP << (TOP_AT - 128),
+    };
+    for (size_t i = 0; i < LIMBS; i++)
+        limb[i] = (uint32_t) (words[i / 2] >> 32 * (i % 2));
 }
 
 size_t datastream_sequence_format(const struct datastream_sequence *s,
@@ -63,13 +65,13 @@ enum {
     CHUNK = 100000000,
 };
 static_assert(CHUNKS * CHUNK_DIGITS == DATASTREAM_SEQUENCE_DIGITS, "chunks are whole");
-static_assert(INDEX_AT == 80, "the step between two numbers");
+static_assert(INDEX_AT == 80 && NIBBLE_AT == 144, "what is below");
+static const uint32_t step[CHUNKS] = {74706176, 96146291, 20892581, 1}; /* 2^80, of an index */
 
-void datastream_sequence_run_init(struct datastream_sequence_run *run,
-                                  const struct datastream_sequence *first)
+static void split(const struct datastream_sequence *s, uint32_t chunk[CHUNKS])
 {
     uint32_t limb[LIMBS];
-    put_fields(first, limb);
+    put_fields(s, limb);
     for (size_t i = 0, left = LIMBS; i < CHUNKS; i++) {
         uint64_t rest = 0;
         for (size_t k = left; k-- > 0;) {
@@ -77,15 +79,41 @@ void datastream_sequence_run_init(struct datastream_sequence_run *run,
             limb[k] = (uint32_t) (rest / CHUNK);
             rest %= CHUNK;
         }
-        run->chunk[i] = (uint32_t) rest;
+        chunk[i] = (uint32_t) rest;
         while (left > 0 && limb[left - 1] == 0)
             left--;
     }
 }
 
+/* Shards of a stream are as old as one another as a rule, and records of a call arrive together:
+ * what their numbers have in common is split once, and the rest added to it in decimal. */
+void datastream_sequence_run_init(struct datastream_sequence_run *run,
+                                  const struct datastream_sequence *first)
+{
+    static _Thread_local struct datastream_sequence common; /* layout 0: of none yet */
+    static _Thread_local uint32_t base[CHUNKS];
+    static const uint32_t far[CHUNKS] = {29220096, 85304963, 53482762, 92296858, 51}; /* 2^112 */
+    static const uint32_t nibble[CHUNKS] = {5980416,  26483615, 53571827,
+                                            30623141, 7451985,  2230}; /* 2^144 */
+    kn_assert(first->shard >= 0 && first->index <= DATASTREAM_SEQUENCE_INDEX_MAX);
+    if (common.layout != first->layout || common.created_s != first->created_s ||
+        common.arrival_s != first->arrival_s || common.past != first->past) {
+        common = *first;
+        common.shard = 0;
+        common.index = 0;
+        split(&common, base);
+    }
+    uint64_t shard = (uint64_t) first->shard, sum = shard << SHARD_AT;
+    for (size_t i = 0; i < CHUNKS; i++) {
+        sum += base[i] + (first->index & UINT32_MAX) * step[i] + (first->index >> 32) * far[i] +
+               (shard & 0xf) * nibble[i];
+        run->chunk[i] = (uint32_t) (sum % CHUNK);
+        sum /= CHUNK;
+    }
+}
+
 void datastream_sequence_run_next(struct datastream_sequence_run *run)
 {
-    static const uint32_t step[CHUNKS] = {74706176, 96146291, 20892581, 1}; /* 2^80 */
     uint32_t carry = 0;
     for (size_t i = 0; i < CHUNKS; i++) {
         uint32_t sum = run->chunk[i] + step[i] + carry;

@@ -99,8 +99,10 @@ void datastream_shard_map_fetch(const struct datastream_shard_map *map, struct d
     kn_assert(map->open_count > 0);
     size_t guess = guess_for(map, hash);
     size_t next = guess + 1 < map->open_count ? guess + 1 : guess; /* it is looked at too */
-    __builtin_prefetch(&map->rows[map->open[guess]].range.start);
-    __builtin_prefetch(&map->rows[map->open[next]].range.start);
+    bool same = map->count == map->open_count; /* as places go, and then nothing is waited for */
+    __builtin_prefetch(&map->open[guess]);
+    __builtin_prefetch(&map->rows[same ? guess : map->open[guess]].range.start);
+    __builtin_prefetch(&map->rows[same ? next : map->open[next]].range.start);
 }
 
 /* -1: none */

@@ -350,7 +350,8 @@ static int check_expected(MDB_txn *txn, MDB_dbi dbi, const struct change *c)
 /* 0 and c->result set, or the LMDB error that has spoilt the transaction. */
 static int apply(MDB_txn *txn, MDB_dbi dbi, struct change *c, uint64_t version)
 {
-    c->result = check_expected(txn, dbi, c);
+    bool is_new = !c->remove && !c->expect; /* LMDB looks, without a walk of its own */
+    c->result = is_new ? 0 : check_expected(txn, dbi, c);
     if (c->result < 0)
         return 0;
     MDB_val k = val_of(c->key);
@@ -358,7 +359,11 @@ static int apply(MDB_txn *txn, MDB_dbi dbi, struct change *c, uint64_t version)
         return mdb_del(txn, dbi, &k, NULL);
 
     MDB_val stored = {VERSION_BYTES + c->value.len, NULL};
-    int rc = mdb_put(txn, dbi, &k, &stored, MDB_RESERVE);
+    int rc = mdb_put(txn, dbi, &k, &stored, MDB_RESERVE | (is_new ? MDB_NOOVERWRITE : 0));
+    if (rc == MDB_KEYEXIST) {
+        c->result = -EEXIST;
+        return 0;
+    }
     if (rc)
         return rc;
     kn_put_u64be(stored.mv_data, version);

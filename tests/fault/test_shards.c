@@ -331,6 +331,7 @@ static void send(struct call *call, unsigned shard, uint32_t count)
     life->under_way++;
     kn_lock_give(&life->lock);
     sim_thread_enter();
+    storage_shard_ref(life->shards[shard]);
     storage_shard_append_with(life->shards[shard], batch, on_appended, going, &call->appends);
     sim_thread_leave();
 }

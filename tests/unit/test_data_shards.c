@@ -139,6 +139,34 @@ TEST(a_run_of_numbers_is_what_each_of_them_would_be)
     }
 }
 
+/* Of shards of one age and of others, in turn; fields as large as they may be among them. */
+TEST(runs_begin_with_their_number_whatever_came_before)
+{
+    const int64_t seconds[] = {0, 1795849862, 1795849863, (INT64_C(1) << 36) - 1};
+    const uint64_t indexes[] = {0, 1, UINT32_MAX, UINT64_C(1) << 32, DATASTREAM_SEQUENCE_INDEX_MAX};
+    const int32_t shards[] = {0, 15, 16, 9999, INT32_MAX};
+    enum {
+        AGES = KN_ARRAY_LEN(seconds),
+        INDEXES = KN_ARRAY_LEN(indexes),
+        ALL = AGES * AGES * INDEXES * KN_ARRAY_LEN(shards) * 2,
+    };
+    for (size_t n = 0; n < (size_t) 3 * ALL; n++) {
+        size_t i = n < ALL ? n : n * 7 % ALL; /* side by side, then mixed */
+        struct datastream_sequence s = {.layout = 2,
+                                        .past = i % 2,
+                                        .index = indexes[i / 2 % INDEXES],
+                                        .shard = shards[i / 2 / INDEXES % KN_ARRAY_LEN(shards)],
+                                        .created_s = seconds[i / (ALL / AGES)],
+                                        .arrival_s = seconds[i / (ALL / AGES / AGES) % AGES]};
+        struct datastream_sequence_run run;
+        char text[DATASTREAM_SEQUENCE_TEXT_BYTES], of_run[DATASTREAM_SEQUENCE_DIGITS];
+        datastream_sequence_run_init(&run, &s);
+        datastream_sequence_run_text(&run, of_run);
+        assert_int_equal(datastream_sequence_format(&s, text), sizeof(of_run));
+        assert_memory_equal(text, of_run, sizeof(of_run));
+    }
+}
+
 /* Hexadecimal, since that is how the layout is seen. */
 static int parse_hex(const char *hex, struct datastream_sequence *ret)
 {
@@ -413,6 +441,7 @@ TESTS_MAIN(TEST_OF(ranges_are_those_of_the_service), TEST_OF(a_partition_key_has
            TEST_OF(a_hash_key_has_128_bits), TEST_OF(shard_ids_are_read_as_the_service_reads_them),
            TEST_OF(a_sequence_number_goes_both_ways_and_has_56_digits),
            TEST_OF(a_run_of_numbers_is_what_each_of_them_would_be),
+           TEST_OF(runs_begin_with_their_number_whatever_came_before),
            TEST_OF(numbers_of_the_service_are_understood),
            TEST_OF(numbers_that_the_service_refuses_are_refused),
            TEST_OF(an_iterator_goes_both_ways_and_is_as_long_as_the_service_makes_it),

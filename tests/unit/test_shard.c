@@ -428,13 +428,14 @@ static void one_of_many(void *ctx, uint64_t first_index, int64_t arrival_ms, int
 
 static void append_together(struct shard_rig *f, struct together *all)
 {
-    struct storage_appends appends = {NULL, NULL};
+    struct storage_appends appends = {.first = NULL};
     kn_lock_init(&all->waiter.lock);
     kn_cond_init(&all->waiter.moved);
     for (uint64_t i = 0; i < KN_ARRAY_LEN(all->results); i++) {
         struct storage_batch *batch;
         assert_ok(storage_batch_new(f->storage, &batch));
         shard_rig_add(f, batch, i, NULL);
+        storage_shard_ref(f->shard);
         storage_shard_append_with(f->shard, batch, one_of_many, all, &appends);
     }
     storage_shard_append_all(&appends);

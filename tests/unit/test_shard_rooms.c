@@ -31,7 +31,7 @@ static void put(struct shard_rig *f, struct storage_shard *const *shards, size_t
                 uint64_t number)
 {
     struct call call = {.left = CALL};
-    struct storage_appends all = {NULL, NULL};
+    struct storage_appends all = {.first = NULL};
     struct storage_room *room = NULL;
     kn_lock_init(&call.lock);
     kn_cond_init(&call.moved);
@@ -39,6 +39,7 @@ static void put(struct shard_rig *f, struct storage_shard *const *shards, size_t
         struct storage_batch *batch;
         assert_ok(storage_batch_new_for(f->storage, &room, 1, 24 + 512, &batch));
         shard_rig_add(f, batch, number + i / shard_count, NULL);
+        storage_shard_ref(shards[i % shard_count]);
         storage_shard_append_with(shards[i % shard_count], batch, on_appended, &call, &all);
     }
     assert_non_null(room);

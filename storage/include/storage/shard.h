@@ -121,7 +121,7 @@ void storage_shard_append(struct storage_shard *shard, struct storage_batch *bat
                           storage_appended_fn *done, void *ctx);
 /* Several, to any shards of one storage, that are in the queue at once and so share a flush. Each
  * is appended with the others first; nothing has begun until append_all, which leaves the list
- * empty. */
+ * empty. Takes the reference to the shard too. */
 struct storage_appends {
     struct storage_batch *first, *last; /* NULL: none */
 };

@@ -46,12 +46,12 @@ void storage_memory_give(struct storage_shards *shards, size_t bytes)
 static struct storage_batch *init(struct storage_batch *batch, struct storage_shards *shards,
                                   size_t own_bytes)
 {
-    *batch = (struct storage_batch){.shards = shards,
-                                    .refs = 1,
-                                    .kind = STORAGE_BATCH_RECORDS,
-                                    .bytes = own_bytes > 0 ? batch->own : NULL,
-                                    .cap = own_bytes,
-                                    .own_bytes = own_bytes};
+    memset(batch, 0, offsetof(struct storage_batch, head)); /* which is written before it is read */
+    batch->shards = shards;
+    batch->refs = 1;
+    batch->kind = STORAGE_BATCH_RECORDS;
+    batch->bytes = own_bytes > 0 ? batch->own : NULL;
+    batch->cap = batch->own_bytes = own_bytes;
     return batch;
 }
 
@@ -109,7 +109,7 @@ void storage_batch_ref(struct storage_batch *batch)
 
 void storage_batch_free(struct storage_batch *batch)
 {
-    if (!batch || --batch->refs > 0)
+    if (!batch || (batch->refs > 1 && --batch->refs > 0))
         return;
     size_t bytes = cost(batch);
     if (bytes > 0)
@@ -262,7 +262,6 @@ void storage_shard_append_with(struct storage_shard *shard, struct storage_batch
     batch->crc = kn_crc32c(0, (struct kn_bytes){batch->bytes, batch->len});
     batch->done = done;
     batch->ctx = ctx;
-    storage_shard_ref(shard);
     batch->shard = shard;
     batch->next = NULL;
     if (others->last)
@@ -277,13 +276,14 @@ void storage_shard_append_all(struct storage_appends *appends)
     if (!appends->first)
         return;
     storage_commit_add(appends->first->shards, appends);
-    *appends = (struct storage_appends){NULL, NULL};
+    *appends = (struct storage_appends){.first = NULL};
 }
 
 void storage_shard_append(struct storage_shard *shard, struct storage_batch *batch,
                           storage_appended_fn *done, void *ctx)
 {
-    struct storage_appends one = {NULL, NULL};
+    struct storage_appends one = {.first = NULL};
+    storage_shard_ref(shard);
     storage_shard_append_with(shard, batch, done, ctx, &one);
     storage_shard_append_all(&one);
 }

@@ -289,6 +289,8 @@ static int end_slice(struct storage_shards *shards, struct slice *slice)
     int r = record(shards, slice);
     for (size_t i = 0; i < slice->count; i++) {
         const struct storage_outgoing *out = &slice->outs[i];
+        if (i + 2 < slice->count)
+            storage_outgoing_fetch(out + 2);
         if (out->result < 0)
             continue;
         if (out->any_records)
@@ -317,6 +319,7 @@ static int collect(struct storage_shards *shards, struct storage_shard ***ret, s
     size_t count = 0, cap = 0;
     KN_LOCKED(&shards->lock);
     for (size_t i = 0; i < STORAGE_SHARD_BUCKETS; i++) {
+        storage_shards_fetch(shards->buckets, i, STORAGE_SHARD_BUCKETS); /* the first of each */
         for (struct storage_shard *s = shards->buckets[i]; s; s = s->bucket_next) {
             kn_lock_take(&s->lock);
             bool any = s->tail_count > 0;
@@ -347,6 +350,8 @@ no_memory:
 static void note_stuck(struct storage_shard *shard, int result)
 {
     char id[STORAGE_ID_TEXT_BYTES];
+    if (result == 0 && shard->stuck == 0) /* nobody else says otherwise */
+        return;
     kn_lock_take(&shard->lock);
     int before = shard->stuck;
     shard->stuck = shard->dropped ? 0 : result;
@@ -373,27 +378,12 @@ static int pause_round(struct storage_shards *shards)
     return shards->check_stopping ? -ECANCELED : 0;
 }
 
-/* Many shards do not stay in the processor's cache between two checkpoints: the one that is due a
- * few steps later is on its way while the others are worked on. */
-static void fetch_shard(struct storage_shard **list, size_t at, size_t count)
-{
-    enum {
-        STEPS = 6,
-    };
-    if (count - at <= STEPS)
-        return;
-    const struct storage_shard *shard = list[at + STEPS];
-    __builtin_prefetch(&shard->refs);
-    __builtin_prefetch(&shard->lock);
-    __builtin_prefetch(&shard->tail);
-}
-
 static void plan_slice(struct slice *slice, struct storage_shard **list, size_t count,
                        uint64_t generation, bool packed)
 {
     slice->count = count;
     for (size_t i = 0; i < count; i++) {
-        fetch_shard(list, i, count);
+        storage_shards_fetch(list, i, count);
         storage_shard_ref(list[i]);
         int planned = storage_outgoing_plan(&slice->outs[i], list[i], generation, packed);
         slice->outs[i].result = planned;
@@ -425,47 +415,6 @@ static int write_out(struct storage_shards *shards, struct slice *slice, uint64_
 }
 
 /* --- those that have little ------------------------------------------------------------------- */
-static int compare_ids(const void *a, const void *b)
-{
-    struct storage_shard *const *x = a, *const *y = b;
-    return storage_id_cmp(&(*x)->id, &(*y)->id);
-}
-
-static bool has_little(struct storage_shard *shard, uint64_t generation)
-{
-    uint64_t bytes = 0;
-    KN_LOCKED(&shard->lock);
-    if (shard->tail_bytes <= shard->shards->conf.pack_bytes_max) /* without a look at each */
-        return true;
-    storage_shard_tail_fetch_locked(shard);
-    for (size_t i = 0; i < shard->tail_count && bytes <= shard->shards->conf.pack_bytes_max; i++) {
-        const struct storage_batch *batch = shard->tail[shard->tail_at + i];
-        if (batch->generation > generation)
-            break;
-        bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
-    }
-    return bytes <= shard->shards->conf.pack_bytes_max;
-}
-
-/* They go to the front, in the order of the catalogue's rows. 0: too few for a pack. */
-static size_t gather_little(struct storage_shards *shards, struct storage_shard **list,
-                            size_t count, uint64_t generation)
-{
-    size_t little = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct storage_shard *shard = list[i];
-        fetch_shard(list, i, count);
-        if (!has_little(shard, generation))
-            continue;
-        list[i] = list[little];
-        list[little++] = shard;
-    }
-    if (little < shards->conf.pack_shards_min)
-        return 0;
-    qsort(list, little, sizeof(struct storage_shard *), compare_ids);
-    return little;
-}
-
 static int write_packed(struct storage_shards *shards, struct slice *slice, uint64_t generation,
                         struct storage_shard **list, size_t count)
 {
@@ -576,7 +525,7 @@ static int run_round(struct storage_shards *shards, uint64_t generation)
         r = collect(shards, &list, &count);
     shards->checkpoint_shards = count;
     if (r == 0)
-        little = gather_little(shards, list, count, generation);
+        little = storage_checkpoint_little(shards, list, count, generation);
     if (r == 0)
         r = write_packed(shards, slice, generation, list, little);
     if (r == 0 && count > little)

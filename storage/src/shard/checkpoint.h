@@ -7,9 +7,9 @@
 #include "segment.h"
 
 struct storage_outgoing {
-    struct storage_shard *shard; /* a reference */
-    struct storage_batch **batches;
-    size_t count, skip; /* skip: so many lie in the segment already */
+    struct storage_shard *shard;    /* a reference */
+    struct storage_batch **batches; /* the shard's, who keeps them as long as the round is held */
+    size_t count, skip;             /* skip: so many lie in the segment already */
     uint64_t frame_bytes;
     bool any_records, is_new, closes;
     bool packed;                       /* it is little, and goes to a pack */
@@ -28,7 +28,7 @@ struct storage_outgoing {
     int result;
 };
 
-/* References to its batches up to this generation. */
+/* Its batches up to this generation. */
 int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *shard,
                           uint64_t generation) KN_MUSTUSE;
 /* Its batches up to this generation, and the segment they go to. */
@@ -44,9 +44,31 @@ int storage_outgoing_frames(const struct storage_outgoing *out, struct kn_file *
                             bool closes, uint64_t *at) KN_MUSTUSE;
 /* The name of a new file in its folder. */
 int storage_outgoing_sync_folder(struct storage_outgoing *out) KN_MUSTUSE;
+/* What publishing it looks at comes into the processor's cache. */
+void storage_outgoing_fetch(const struct storage_outgoing *out);
 /* What has been flushed is no longer kept in memory. */
 void storage_outgoing_publish(struct storage_outgoing *out);
 void storage_outgoing_done(struct storage_outgoing *out);
+
+/* Many shards do not stay in the processor's cache between two checkpoints: the one that is due a
+ * few steps later is on its way while the others are worked on. NULL is none. */
+static inline void storage_shards_fetch(struct storage_shard *const *list, size_t at, size_t count)
+{
+    enum {
+        STEPS = 6,
+    };
+    const struct storage_shard *shard = count - at > STEPS ? list[at + STEPS] : NULL;
+    if (!shard)
+        return;
+    __builtin_prefetch(&shard->refs);
+    __builtin_prefetch(&shard->lock);
+    __builtin_prefetch(&shard->tail);
+}
+
+/* --- little.c */
+/* Those that have little up to this generation go to the front, sorted. 0: too few for a pack. */
+size_t storage_checkpoint_little(struct storage_shards *shards, struct storage_shard **list,
+                                 size_t count, uint64_t generation);
 
 /* --- pack_write.c */
 /* What is packed of these, to a pack that is on disk when this returns. *ret_file: what went wrong

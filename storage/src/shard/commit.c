@@ -14,8 +14,8 @@
 #include "core/crypto.h"
 
 enum {
-    ROUND_BATCHES_MAX = 500, /* two vectors each, below IOV_MAX */
-    STEPS_AHEAD = 4,         /* of many shards each is far away: it is fetched before its turn */
+    ROUND_BATCHES_MAX = 1000, /* of two calls as large as they may be */
+    STEPS_AHEAD = 4,          /* of many shards each is far away: it is fetched before its turn */
 };
 
 struct round {
@@ -82,10 +82,12 @@ static void add_frame(struct storage_journal *journal, struct round *round,
                                         .data_bytes = batch->data_bytes,
                                         .flushed = (uint32_t) journal->tail,
                                         .kind = (uint8_t) batch->kind};
+    bool is_own = batch->bytes == batch->own; /* and lies behind the header */
     storage_shard_frame_encode(&frame, journal->seed, batch->head);
     batch->generation = journal->generation;
-    round->iov[round->iov_count++] = (struct iovec){batch->head, STORAGE_SHARD_FRAME_BYTES};
-    if (batch->len > 0)
+    round->iov[round->iov_count++] =
+        (struct iovec){batch->head, STORAGE_SHARD_FRAME_BYTES + (is_own ? batch->len : 0)};
+    if (batch->len > 0 && !is_own)
         round->iov[round->iov_count++] = (struct iovec){batch->bytes, batch->len};
     round->bytes += STORAGE_SHARD_FRAME_BYTES + batch->len;
 }
@@ -150,11 +152,25 @@ static void show_locked(struct storage_shard *shard, struct storage_batch *batch
     storage_shard_tail_push_locked(shard, batch);
 }
 
+/* Most of a round were written: these are counted together. */
+static void count_all(const struct round *round)
+{
+    uint64_t records = 0, bytes = 0;
+    for (size_t i = 0; i < round->count; i++) {
+        const struct storage_batch *batch = round->batches[i];
+        bool is_written = batch->result == 0;
+        if (!is_written && batch->kind == STORAGE_BATCH_RECORDS)
+            storage_shard_metrics_append(batch->result, batch->count, batch->data_bytes);
+        records += is_written ? batch->count : 0;
+        bytes += is_written ? batch->data_bytes : 0;
+    }
+    if (records > 0)
+        storage_shard_metrics_append(0, records, bytes);
+}
+
 static void answer(struct storage_batch *batch)
 {
     struct storage_shard *shard = batch->shard;
-    if (batch->kind == STORAGE_BATCH_RECORDS)
-        storage_shard_metrics_append(batch->result, batch->count, batch->data_bytes);
     batch->done(batch->ctx, batch->first_index, batch->arrival_ms, batch->result);
     batch->shard = NULL;
     storage_batch_free(batch);
@@ -184,8 +200,10 @@ static void answer_all(struct round *round, int result)
             fetch_shard(round->batches[i + STEPS_AHEAD]->shard);
         if (round->batches[i]->result == 0)
             settle(round->batches[i], result);
-        answer(round->batches[i]);
     }
+    count_all(round);
+    for (size_t i = 0; i < round->count; i++)
+        answer(round->batches[i]);
 }
 
 static void refuse_all(struct storage_batch *list, int result)
@@ -194,6 +212,8 @@ static void refuse_all(struct storage_batch *list, int result)
         struct storage_batch *batch = list;
         list = batch->next;
         batch->result = result;
+        if (batch->kind == STORAGE_BATCH_RECORDS)
+            storage_shard_metrics_append(result, batch->count, batch->data_bytes);
         answer(batch);
     }
 }

@@ -23,18 +23,17 @@ uint32_t storage_shard_frame_seed(const uint8_t id[16], uint64_t generation)
 void storage_shard_frame_encode(const struct storage_shard_frame *frame, uint32_t seed,
                                 uint8_t dst[STORAGE_SHARD_FRAME_BYTES])
 {
-    memset(dst, 0, STORAGE_SHARD_FRAME_BYTES);
+    /* In words, as the checksum reads them: out of the processor's stores. */
     kn_put_u32le(dst + 4, frame->payload_bytes);
-    kn_put_u32le(dst + 8, frame->payload_crc);
-    kn_put_u32le(dst + 12, frame->count);
+    kn_put_u64le(dst + 8, frame->payload_crc | (uint64_t) frame->count << 32);
     memcpy(dst + 16, frame->shard.bytes, 16);
     kn_put_u64le(dst + 32, frame->first_index);
     kn_put_u64le(dst + 40, (uint64_t) frame->arrival_ms);
     kn_put_u64le(dst + 48, frame->at);
     kn_put_u64le(dst + 56, frame->data_bytes);
-    dst[64] = frame->kind;
-    kn_put_u32le(dst + 68, frame->flushed);
-    kn_put_u32le(dst, kn_crc32c(seed, (struct kn_bytes){dst + 4, STORAGE_SHARD_FRAME_BYTES - 4}));
+    kn_put_u64le(dst + 64, frame->kind | (uint64_t) frame->flushed << 32);
+    uint32_t sum = kn_crc32c(seed, (struct kn_bytes){dst + 4, 4});
+    kn_put_u32le(dst, kn_crc32c(sum, (struct kn_bytes){dst + 8, STORAGE_SHARD_FRAME_BYTES - 8}));
 }
 
 int storage_shard_frame_decode(const uint8_t src[STORAGE_SHARD_FRAME_BYTES], uint32_t seed,

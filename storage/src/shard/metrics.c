@@ -88,7 +88,7 @@ static const struct {
     {-EINVAL,    "other"    },
 };
 
-void storage_shard_metrics_append(int result, uint32_t count, uint64_t bytes)
+void storage_shard_metrics_append(int result, uint64_t count, uint64_t bytes)
 {
     static struct kn_metric *_Atomic series[2][KN_ARRAY_LEN(outcomes)];
     size_t at = 0;
@@ -99,7 +99,7 @@ void storage_shard_metrics_append(int result, uint32_t count, uint64_t bytes)
         series[1][at] = kn_metric_series(&bytes_appended, &text);
         series[0][at] = kn_metric_series(&records, &text);
     }
-    kn_metric_add(series[0][at], count);
+    kn_metric_add(series[0][at], (int64_t) count);
     kn_metric_add(series[1][at], (int64_t) bytes);
 }
 

@@ -7,7 +7,7 @@
 #include "core/bytes.h"
 
 /* A batch has been answered. */
-void storage_shard_metrics_append(int result, uint32_t records, uint64_t bytes);
+void storage_shard_metrics_append(int result, uint64_t records, uint64_t bytes);
 void storage_shard_metrics_flush(int64_t took_ns);
 /* Full journals that wait for their checkpoint. */
 void storage_shard_metrics_waiting(unsigned journals, uint64_t bytes);

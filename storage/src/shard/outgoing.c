@@ -33,7 +33,6 @@ int storage_outgoing_take(struct storage_outgoing *out, struct storage_shard *sh
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         struct storage_batch *batch = shard->tail[shard->tail_at + i];
-        storage_batch_ref(batch);
         out->batches[i] = batch;
         out->any_records |= batch->count > 0;
         out->closes |= batch->kind == STORAGE_BATCH_CLOSE;
@@ -72,7 +71,7 @@ static void plan_new(struct storage_outgoing *out, const struct storage_segment_
         out->row.bytes_before = newest->bytes_before;
         out->row.records_before = newest->records_before;
     }
-    kn_random(out->row.id, sizeof(out->row.id));
+    kn_random_name(out->row.id, sizeof(out->row.id));
     out->write_at = STORAGE_SEGMENT_HEAD_BYTES;
 }
 
@@ -378,6 +377,20 @@ static void note_rows(const struct storage_outgoing *out)
         shard->newest = out->row;
 }
 
+void storage_outgoing_fetch(const struct storage_outgoing *out)
+{
+    enum {
+        AT_MOST = 16, /* more are not fetched at once */
+    };
+    __builtin_prefetch(&out->shard->lock);
+    __builtin_prefetch(&out->shard->flushed);
+    __builtin_prefetch(&out->shard->tail);
+    for (size_t i = 0; i < kn_min_u64(out->count, AT_MOST); i++) {
+        __builtin_prefetch(out->batches[i]);
+        __builtin_prefetch(&out->batches[i]->room);
+    }
+}
+
 void storage_outgoing_publish(struct storage_outgoing *out)
 {
     struct storage_shard *shard = out->shard;
@@ -410,8 +423,6 @@ void storage_outgoing_publish(struct storage_outgoing *out)
 
 void storage_outgoing_done(struct storage_outgoing *out)
 {
-    for (size_t i = 0; i < out->count; i++)
-        storage_batch_free(out->batches[i]);
     free(out->batches);
     if (out->file)
         out->file->fs->ops->close(out->file);

@@ -12,14 +12,17 @@ enum {
     PART = 4,              /* what is longer than this part of a room has memory of its own */
     LEFT_BYTES = 16 << 10, /* with less a room is not kept open */
     LINE_BYTES = 64,       /* the processor's: a batch begins one */
+    LENT = 1 << 16,        /* references, more than batches fit in */
     REST_MS = 1000,
 };
 
 struct storage_room {
     struct storage_room *next;
-    _Atomic uint32_t refs; /* of what lies in it, and of who adds to it */
+    _Atomic uint32_t refs; /* of what lies in it, and of who adds to it, */
+    uint32_t lent;         /* who has so many to give away, without a look at the others' */
     size_t used;
 };
+static_assert(LENT > ROOM_BYTES / LINE_BYTES, "a reference for each");
 static_assert(sizeof(struct storage_room) <= LINE_BYTES, "the first batch begins a line");
 
 void storage_rooms_init(struct storage_rooms *rooms)
@@ -69,6 +72,13 @@ static struct storage_room *spare(struct storage_rooms *rooms)
     return room;
 }
 
+static struct storage_room *lend(struct storage_room *room)
+{
+    room->lent = LENT;
+    room->refs += LENT;
+    return room;
+}
+
 static struct storage_room *empty(struct storage_shards *shards)
 {
     if (storage_memory_take(shards, ROOM_BYTES) < 0)
@@ -80,7 +90,7 @@ static struct storage_room *empty(struct storage_shards *shards)
     }
     room->refs = 1;
     room->used = LINE_BYTES;
-    return room;
+    return lend(room);
 }
 
 static struct storage_room *opened(struct storage_rooms *rooms)
@@ -91,7 +101,13 @@ static struct storage_room *opened(struct storage_rooms *rooms)
         rooms->open = room->next;
     if (room && room->refs == 1) /* all that lay in it has gone */
         room->used = LINE_BYTES;
-    return room;
+    return room ? lend(room) : NULL;
+}
+
+/* What of them was not given away comes back. */
+static void settle(struct storage_room *room)
+{
+    room->refs -= room->lent;
 }
 
 void *storage_room_take(struct storage_shards *shards, struct storage_room **room, size_t bytes)
@@ -101,13 +117,15 @@ void *storage_room_take(struct storage_shards *shards, struct storage_room **roo
         return NULL;
     if (!*room)
         *room = opened(&shards->rooms);
-    if (*room && (*room)->used + bytes > ROOM_BYTES)
+    if (*room && (*room)->used + bytes > ROOM_BYTES) {
+        settle(*room);
         storage_room_unref(shards, KN_MOVE(*room));
+    }
     if (!*room && !(*room = empty(shards)))
         return NULL;
     void *at = (uint8_t *) *room + (*room)->used;
     (*room)->used += bytes;
-    (*room)->refs++;
+    (*room)->lent--;
     return at;
 }
 
@@ -115,6 +133,8 @@ void *storage_room_take(struct storage_shards *shards, struct storage_room **roo
 void storage_room_leave(struct storage *storage, struct storage_room *room)
 {
     struct storage_shards *shards = storage->shards;
+    if (room)
+        settle(room);
     if (!room || room->used + LEFT_BYTES > ROOM_BYTES) {
         storage_room_unref(shards, room);
         return;
@@ -126,7 +146,7 @@ void storage_room_leave(struct storage *storage, struct storage_room *room)
 
 void storage_room_unref(struct storage_shards *shards, struct storage_room *room)
 {
-    if (!room || --room->refs > 0)
+    if (!room || (room->refs > 1 && --room->refs > 0))
         return;
     storage_memory_give(shards, ROOM_BYTES);
     KN_LOCKED(&shards->rooms.lock);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/crypto.h"
+
 enum {
     VERSION = 1,
     VERSION_IN_PACK = 2, /* of a segment's row */
@@ -28,10 +30,12 @@ struct kn_bytes storage_shard_key(const struct storage_id *id, char dst[STORAGE_
 struct kn_bytes storage_segment_key(const struct storage_id *id, uint64_t first,
                                     char dst[STORAGE_SHARD_KEY_BYTES])
 {
-    char text[STORAGE_ID_TEXT_BYTES];
-    storage_id_text(id, text);
-    int n = snprintf(dst, STORAGE_SHARD_KEY_BYTES, "x/%s%016" PRIx64, text, UINT64_MAX - first);
-    return (struct kn_bytes){(const uint8_t *) dst, (size_t) n};
+    uint8_t number[8];
+    kn_put_u64be(number, UINT64_MAX - first);
+    memcpy(dst, "x/", 2);
+    storage_id_text(id, dst + 2);
+    kn_hex_encode((struct kn_bytes){number, sizeof(number)}, dst + 2 + 2 * sizeof(id->bytes));
+    return (struct kn_bytes){(const uint8_t *) dst, 2 + 2 * sizeof(id->bytes) + 2 * sizeof(number)};
 }
 
 static void put_u64(uint8_t **at, uint64_t v)

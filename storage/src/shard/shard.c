@@ -307,7 +307,7 @@ static int close_begin(struct storage_shard *shard, struct closing *closing)
     batch->ctx = closing;
     storage_shard_ref(shard);
     batch->shard = shard;
-    storage_commit_add(shard->shards, &(struct storage_appends){batch, batch});
+    storage_commit_add(shard->shards, &(struct storage_appends){.first = batch, .last = batch});
     return 0;
 }
 

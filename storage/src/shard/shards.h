@@ -60,11 +60,14 @@ struct storage_batch {
     size_t last_at; /* the record just added */
     bool has_sources;
     int result;
-    uint8_t head[STORAGE_SHARD_FRAME_BYTES];
     struct storage_room *room; /* where it lies; NULL: in memory of its own */
     size_t own_bytes; /* room that was asked for when it was made: `bytes`, until it grows */
+    uint8_t head[STORAGE_SHARD_FRAME_BYTES]; /* and right behind it, so that both are one write, */
     uint8_t own[];
 };
+static_assert(offsetof(struct storage_batch, own) ==
+                  offsetof(struct storage_batch, head) + STORAGE_SHARD_FRAME_BYTES,
+              "its own records lie behind its header");
 
 struct storage_shard {
     struct storage_shard *bucket_next;

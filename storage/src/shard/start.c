@@ -7,7 +7,7 @@
 const struct kn_conf_key storage_shard_conf_keys[] = {
     {"shard_journal_bytes",     KN_CONF_U64, AT(journal_bytes),          KIB(64),  GIB(1),               MIB(32),     NULL, NULL,
      "bytes",                                                                                                                              "Size of a journal file; a put to one shard must fit into it."                       },
-    {"shard_journal_count",     KN_CONF_U64, AT(journal_count),          2,        STORAGE_JOURNALS_MAX, 4,           NULL, NULL,
+    {"shard_journal_count",     KN_CONF_U64, AT(journal_count),          2,        STORAGE_JOURNALS_MAX, 6,           NULL, NULL,
      "count",                                                                                                                              "Journal files, made when they are first needed."                                    },
     {"shard_memory_bytes_max",  KN_CONF_U64, AT(shard_memory_bytes_max), KIB(256), GIB(64),              MIB(256),
      NULL,                                                                                                                  NULL, "bytes",
