@@ -48,8 +48,9 @@ static gboolean is_before(KinemaSink *sink, const struct sink_pad *a, const stru
 }
 
 /* *ret_until: when it may be by itself; G_MAXINT64: somebody will say so. Who has been silent for
- * too long is absent until it brings something. */
-static gboolean is_turn(KinemaSink *sink, const struct sink_pad *pad, gint64 *ret_until)
+ * too long, by a latency that was just asked for, is absent until it brings something. */
+static gboolean is_turn(KinemaSink *sink, const struct sink_pad *pad, gboolean asked,
+                        gint64 *ret_until)
 {
     gint64 now = g_get_monotonic_time();
     gboolean turn = sink->playing && !sink->busy;
@@ -63,7 +64,7 @@ static gboolean is_turn(KinemaSink *sink, const struct sink_pad *pad, gint64 *re
             turn = turn && !is_before(sink, other, pad);
         } else if (other->gap_ns < pad->order_ns && sink->pad_wait_us < 0) {
             turn = FALSE;
-        } else if (other->gap_ns < pad->order_ns && now < until) {
+        } else if (other->gap_ns < pad->order_ns && !(asked && now >= until)) {
             turn = FALSE;
             *ret_until = MIN(*ret_until, until);
         } else if (other->gap_ns < pad->order_ns) {
@@ -74,20 +75,29 @@ static gboolean is_turn(KinemaSink *sink, const struct sink_pad *pad, gint64 *re
     return turn;
 }
 
-static void wait_until(KinemaSink *sink, gint64 until)
+/* FALSE: it is that late. */
+static gboolean wait_until(KinemaSink *sink, gint64 until)
 {
-    if (until == G_MAXINT64)
-        g_cond_wait(&sink->changed, &sink->lock);
-    else
-        (void) g_cond_wait_until(&sink->changed, &sink->lock, until);
+    if (until != G_MAXINT64)
+        return g_cond_wait_until(&sink->changed, &sink->lock, until);
+    g_cond_wait(&sink->changed, &sink->lock);
+    return TRUE;
 }
 
 static GstFlowReturn wait_for_turn(KinemaSink *sink, const struct sink_pad *pad)
 {
+    gboolean asked = FALSE;
     gint64 until;
     GstFlowReturn flow;
-    while ((flow = sink_flow(sink)) == GST_FLOW_OK && !pad->released && !is_turn(sink, pad, &until))
-        wait_until(sink, until);
+    while ((flow = sink_flow(sink)) == GST_FLOW_OK && !pad->released &&
+           !is_turn(sink, pad, asked, &until)) {
+        asked = !wait_until(sink, until);
+        if (asked) { /* an encoder may know it only now */
+            g_mutex_unlock(&sink->lock);
+            sink_find_latency(sink);
+            g_mutex_lock(&sink->lock);
+        }
+    }
     return pad->released ? GST_FLOW_FLUSHING : flow;
 }
 
@@ -284,7 +294,8 @@ void sink_remove_pad(KinemaSink *sink, GstPad *gst_pad)
 void sink_begin_pads(KinemaSink *sink)
 {
     g_mutex_lock(&sink->lock);
-    g_slist_foreach(sink->pads, (GFunc) (void (*)(void)) begin_pad, NULL);
+    for (GSList *one = sink->pads; one; one = one->next)
+        begin_pad(one->data);
     g_mutex_unlock(&sink->lock);
 }
 

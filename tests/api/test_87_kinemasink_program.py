@@ -217,6 +217,21 @@ def test_a_pad_that_is_silent_holds_nobody_up(gst, server, stream_name, pipe, of
     assert frames_of(documents, 2) == frames_of(sent.fragments[:2], 2)
 
 
+def test_a_picture_that_its_encoder_keeps_back_is_waited_for(gst, server, stream_name):
+    """By the latency that the pipeline says it has: else sound went first, and key frames were put behind it."""
+    pipeline = "videotestsrc is-live=true num-buffers=40 ! video/x-raw,width=96,height=64,framerate=25/1 ! " \
+        "x264enc speed-preset=ultrafast rc-lookahead=0 sync-lookahead=25 threads=2 key-int-max=10 ! h264parse ! " \
+        "video/x-h264,stream-format=avc,alignment=au ! queue ! sink.video_0 audiotestsrc is-live=true num-buffers=80 " \
+        "samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! queue ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline) as program:
+        program.finish()
+    times = sorted(one.timecode + f.time for one in media.get_documents(server, stream_name)
+                   for f in one.frames if f.track == 1)
+    assert len(times) == 40
+    apart = [b - a for a, b in zip(times, times[1:])]
+    assert max(apart) <= 45 and min(apart) >= 35, apart
+
+
 def test_a_seek_back_records_it_again_from_now(gst, server, stream_name):
     with Program(gst, server, stream_name, source(SMALLER), "streaming-type=offline") as program:
         program.wait(lambda p: p.of("end"))
