@@ -62,15 +62,17 @@ void playback_list_unref(struct playback_list *list)
     free(list);
 }
 
+static unsigned rank(unsigned kinds)
+{
+    return kinds & PLAYBACK_PICTURES ? kinds + PLAYBACK_SOUND : kinds;
+}
+
 unsigned playback_list_kinds(const struct playback_list *list)
 {
     unsigned most = 0;
-    for (size_t i = 0; i < list->map_count; i++) {
-        unsigned kinds = list->maps[i].kinds;
-        most = most & PLAYBACK_PICTURES ? most | (kinds & PLAYBACK_PICTURES ? kinds : 0)
-               : kinds                  ? kinds
-                                        : most;
-    }
+    for (size_t i = 0; i < list->map_count; i++)
+        if (rank(list->maps[i].kinds) > rank(most))
+            most = list->maps[i].kinds;
     return most;
 }
 
