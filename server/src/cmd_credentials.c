@@ -6,7 +6,12 @@
 #include "command.h"
 #include "folder.h"
 
+#include "core/api_row.h"
 #include "core/json.h"
+#include "core/keyring.h"
+#include "datastream/datastream.h"
+#include "ingest/ingest.h"
+#include "playback/playback.h"
 #include "storage/credential.h"
 
 static const struct server_option options[] = {
@@ -28,6 +33,20 @@ static bool given(const struct server_arg *arg, const char *name)
     return !arg->setting && kn_str_eq(arg->name, kn_str_from(name));
 }
 
+/* A key whose action is mistyped would be refused later, far from here. */
+static bool is_action(struct kn_str pattern)
+{
+    static const struct kn_api_service *const services[] = {
+        &ingest_api_service, &playback_api_service, &datastream_api_service};
+    const struct kn_key key = {.grants = {{pattern, KN_STR("*")}}, .grant_count = 1};
+    for (size_t i = 0; i < KN_ARRAY_LEN(services); i++)
+        for (size_t k = 0; k < services[i]->operation_count; k++)
+            if (kn_key_allows(&key, kn_str_from(services[i]->operations[k]->action),
+                              (struct kn_str){NULL, 0}))
+                return true;
+    return false;
+}
+
 /* Every --allow on every --stream. */
 static int read_grants(const struct server_args *args, struct kn_key_grant *grants,
                        size_t *ret_count, struct kn_err *err)
@@ -39,6 +58,11 @@ static int read_grants(const struct server_args *args, struct kn_key_grant *gran
         if (!allow && (any_allow || a > 0))
             continue;
         struct kn_str action = allow ? kn_str_from(args->given[a].value) : KN_STR("*");
+        if (!is_action(action))
+            return kn_fail(err, -EINVAL,
+                           "--allow " KN_STR_FMT ": no operation has that name; they begin with "
+                           "kinesisvideo:, kinesis: or kinema:, as in kinesisvideo:PutMedia",
+                           KN_STR_ARG(action));
         for (size_t s = 0; s < args->given_count; s++) {
             bool stream = given(&args->given[s], "stream");
             if (!stream && (any_stream || s > 0))

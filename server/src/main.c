@@ -62,7 +62,7 @@ static void write_options(const struct server_option *options, size_t count)
         (void) snprintf(left, sizeof left, "--%s%s%s", options[i].name,
                         options[i].argument ? " " : "",
                         options[i].argument ? options[i].argument : "");
-        (void) printf("  %-24s %s\n", left, options[i].help);
+        (void) printf("  %-28s %s\n", left, options[i].help);
     }
 }
 
@@ -95,10 +95,12 @@ static bool is_read(const struct server_command *command, size_t table, const ch
 static void write_command_help(const struct server_command *command,
                                const struct server_config *config)
 {
-    (void) printf("kinema %s %s\n  %s\n", command->name, command->words, command->summary);
+    bool options = command->option_count > 0 || command->settings;
+    (void) printf("Usage: kinema %s%s%s%s\n  %s\n", command->name, *command->words ? " " : "",
+                  command->words, options ? " [OPTIONS]" : "", command->summary);
     if (*command->about)
         (void) printf("\n%s\n", command->about);
-    if (command->option_count > 0 || command->settings)
+    if (options)
         (void) printf("\nOptions:\n");
     write_options(command->options, command->option_count);
     if (!command->settings)
@@ -114,7 +116,7 @@ static void write_command_help(const struct server_command *command,
             (void) snprintf(flag, sizeof flag, "--%s", config->tables[t].keys[k].name);
             for (char *c = flag + 2; *c; c++)
                 *c = *c == '_' ? '-' : *c;
-            (void) printf("  %-24s %s\n", flag, config->tables[t].keys[k].help);
+            (void) printf("  %-36s %s\n", flag, config->tables[t].keys[k].help);
         }
 }
 

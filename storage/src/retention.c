@@ -345,7 +345,7 @@ static void watch_space(struct storage *storage)
     say(&round);
     if (exhausted != storage->exhausted && exhausted)
         kn_log_warn("retention_exhausted",
-                    "free_bytes=%" PRIu64 " what=held or open chunks only are left to remove",
+                    "free_bytes=%" PRIu64 " what=\"held or open chunks only are left to remove\"",
                     free_bytes);
     storage->exhausted = exhausted;
     storage_metrics_exhausted(exhausted);

@@ -39,7 +39,7 @@ def test_help_names_every_command():
 def test_each_command_explains_itself(command):
     for args in ([command, "--help"], ["help", command]):
         out = kinema.run(*args).stdout
-        assert out.startswith(f"kinema {command}")
+        assert out.startswith(f"Usage: kinema {command}")
 
 
 @pytest.mark.parametrize("command, settings", [
@@ -261,6 +261,18 @@ def test_list_shows_grants_and_no_secret(tmp_path):
     assert json.loads(out)[0]["Grants"] == [
         {"Allow": "kinesisvideo:PutMedia", "Stream": "cam-*"},
         {"Allow": "kinesisvideo:Get*", "Stream": "cam-*"}]
+
+
+@pytest.mark.parametrize("action", ["PutMedia", "kinesisvideo:PutMeda", "kinesisvideo", "s3:*", ""])
+def test_an_action_that_is_none_is_refused(tmp_path, action):
+    done = kinema.run("credentials", "create", "--data", tmp_path / "new", "--allow", action, check=False)
+    assert done.returncode == USAGE and "no operation has that name" in done.stderr
+    assert not done.stdout and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("action", ["kinesisvideo:putmedia", "kinesis:Put*", "kinema:*Hold", "*"])
+def test_an_action_may_be_a_pattern(tmp_path, action):
+    kinema.create_key(tmp_path, "--allow", action)
 
 
 def test_a_key_made_beside_the_server_works_at_once_and_dies_when_revoked(server):
