@@ -4,14 +4,15 @@
 
 No AWS SDK for Python has PutMedia; this needs only the standard library, and botocore to sign.
 
-    ffmpeg -re -i video.mp4 -c copy -f matroska -live 1 - |
+    ffmpeg -re -i video.mp4 -c copy -f matroska -live 1 -cluster_time_limit 20000 -cluster_size_limit 50M - |
         ./put_media.py --api http://127.0.0.1:4566 --stream cam --timecodes RELATIVE
 
 Credentials and region come from where botocore looks for them (AWS_ACCESS_KEY_ID, …). Each
 acknowledgement is printed as one line of JSON. Exit code 0 when everything sent was persisted (or
 received, by a stream that keeps nothing), 1 on an ERROR acknowledgement or a refused request.
 
-In AWS's clusters each Cluster becomes one fragment, so the key-frame distance of the source decides.
+Each Cluster becomes one fragment. With those limits ffmpeg begins one at each key frame; without them each
+second, in the middle of a picture group too, and no player can start there.
 """
 
 import argparse
