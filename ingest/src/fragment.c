@@ -357,13 +357,17 @@ static const struct ingest_track *longest(const struct ingest_fragment *f,
 
 /* The track that says how long the fragment is: its pictures, unless its sound goes on without
  * them. What is said beside them may be seldom, and of no length. Not the span of all: sound is
- * sent ahead of the pictures it is heard with, and what it is ahead would count in every fragment.
- */
+ * sent in packets of its own, ahead of the pictures it is heard with, and what it is ahead would
+ * count in every fragment. */
 static const struct ingest_track *measure_of(const struct ingest_fragment *f)
 {
+    enum {
+        SOUND_ALONE_MS = 500 /* less is how the two are interleaved */
+    };
     const struct ingest_track *picture = longest(f, KN_MKV_VIDEO);
     const struct ingest_track *sound = longest(f, KN_MKV_AUDIO);
-    if (picture && (!sound || seen_ns_of(f, sound) <= seen_ns_of(f, picture) + own_ns_of(picture)))
+    if (picture && (!sound || seen_ns_of(f, sound) - seen_ns_of(f, picture) - own_ns_of(picture) <=
+                                  SOUND_ALONE_MS * NS_PER_MS))
         return picture;
     return sound ? sound : longest(f, KN_MKV_OTHER);
 }

@@ -143,12 +143,12 @@ TEST(sound_ahead_of_pictures_neither_lengthens_a_fragment_nor_breaks_a_seam)
         bool broken;
         uint32_t ms, full_ms;
     } want[] = {
-        {true,  360, 400}, /* begins with a picture, and its sound ends early */
-        {false, 360, 400},
-        {false, 360, 400},
-        {false, 380, 400}, /* sound goes on without pictures */
-        {true,  360, 400}, /* 100 ms too late */
-        {true,  360, 400}, /* 100 ms too early */
+        {true,  360, 400 }, /* begins with a picture, and its sound ends early */
+        {false, 360, 400 },
+        {false, 360, 400 }, /* its sound is 100 ms longer */
+        {false, 980, 1000}, /* sound goes on without pictures */
+        {true,  360, 400 }, /* 100 ms too late */
+        {true,  360, 400 }, /* 100 ms too early */
     };
     struct rig rig;
     rig_start(&rig);
@@ -159,13 +159,17 @@ TEST(sound_ahead_of_pictures_neither_lengthens_a_fragment_nor_breaks_a_seam)
     for (int16_t at = 0; at < 320; at = (int16_t) (at + 20))
         make_block(&rig.in, 2, at, true, 10, 'a');
     make_sound_ahead(&rig.in, 320);
-    make_sound_ahead(&rig.in, 720);
-    make_cluster(&rig.in, 1120);
-    make_block(&rig.in, 1, 80, true, 10, 'v');
-    for (int16_t at = 0; at < 400; at = (int16_t) (at + 20))
+    make_cluster(&rig.in, 720);
+    for (int16_t at = 80; at < 480; at = (int16_t) (at + 40))
+        make_block(&rig.in, 1, at, at == 80, 10, 'v');
+    for (int16_t at = 0; at < 500; at = (int16_t) (at + 20))
         make_block(&rig.in, 2, at, true, 10, 'a');
-    make_sound_ahead(&rig.in, 1620);
-    make_sound_ahead(&rig.in, 1920);
+    make_cluster(&rig.in, 1200);
+    make_block(&rig.in, 1, 80, true, 10, 'v');
+    for (int16_t at = 0; at < 1000; at = (int16_t) (at + 20))
+        make_block(&rig.in, 2, at, true, 10, 'a');
+    make_sound_ahead(&rig.in, 2300);
+    make_sound_ahead(&rig.in, 2600);
     assert_ok(rig_feed(&rig, 0));
     assert_ok(rig_finish(&rig));
 
