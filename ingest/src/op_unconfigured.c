@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a stream may have in AWS and never has here: image generation, notifications, a mapped
- * channel. Describing it says truthfully that there is none; setting it up is refused.
+ * What there may be in AWS and never is here: a stream's image generation, notifications, a mapped
+ * channel, and channels themselves. Describing it says truthfully that there is none; setting it up
+ * is refused.
  */
 #include "resource.h"
 
@@ -36,4 +37,16 @@ int ingest_op_DescribeMappedResourceConfiguration(
         return kn_api_fault(call, "InvalidArgumentException", "NextToken is not valid.");
     out->MappedResourceConfigurationList.set = true;
     return check_stream(ingest, call, in->StreamName, in->StreamARN);
+}
+
+int ingest_op_ListSignalingChannels(struct ingest *ingest,
+                                    const struct ingest_ListSignalingChannels_in *in,
+                                    struct ingest_ListSignalingChannels_out *out,
+                                    struct kn_api_call *call)
+{
+    (void) ingest;
+    if (in->NextToken.len > 0) /* none was ever given out */
+        return kn_api_fault(call, "InvalidArgumentException", "NextToken is not valid.");
+    out->ChannelInfoList.set = true;
+    return 0;
 }

@@ -32,10 +32,13 @@ export class Clip {
 
   async save() {
     const ms = value => new Date(value).getTime();
-    this.error.textContent = '';
+    const from = ms(this.form.from.value), to = ms(this.form.to.value);
+    this.error.textContent = to > from ? from < Date.now() ? '' : 'That is not recorded yet.' : 'The end must be later than the start.';
+    this.state.textContent = '';
+    if (this.error.textContent) return;
     this.state.textContent = 'Looking…';
     try {
-      const clip = await this.ask(this.path, {from: ms(this.form.from.value), to: ms(this.form.to.value)});
+      const clip = await this.ask(this.path, {from, to});
       this.state.textContent = `${bytes(clip.bytes)} are on their way.`;
       const link = document.createElement('a'); // the answer says that it is to be saved, and as what
       link.href = clip.url;

@@ -67,7 +67,7 @@ export class Health {
     this.lines.replaceChildren(...(!uploads ? line('Connection', 'none since the server’s start') : [
       ...(uploads.open ? line('Connected', `since ${moment(uploads.sinceMs)}`)
         : line('Connected', uploads.endedMs ? `until ${moment(uploads.endedMs)}` : 'no')),
-      ...line('Connections', `${count(uploads.begun)} in ten minutes`),
+      ...line('New connections', `${uploads.begun ? count(uploads.begun) : 'none'} in ten minutes`),
       ...line('Last error', uploads.errorMs
         ? `${uploads.errorId} ${uploads.errorCode}, ${duration(now.nowMs - uploads.errorMs)} ago: ${uploads.errorText}` : 'none'),
     ]));

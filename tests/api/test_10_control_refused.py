@@ -50,6 +50,10 @@ def test_images_notifications_and_channels_are_described_as_absent(server, kvs, 
     assert (status, body) == (200, {"MappedResourceConfigurationList": []})
     with raises("ResourceNotFoundException", 404):
         kvs.describe_notification_configuration(StreamName="no-such-stream")
+    pages = list(kvs.get_paginator("list_signaling_channels").paginate())
+    assert [page["ChannelInfoList"] for page in pages] == [[]]
+    with raises("InvalidArgumentException", 400):
+        kvs.list_signaling_channels(NextToken="abcd")
 
 
 NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc)
@@ -66,7 +70,6 @@ REFUSED = [
      "AccountChannelLimitExceededException", 400),
     ("kinesisvideo", "describe_signaling_channel", {"ChannelName": "front"},
      "ResourceNotFoundException", 404),
-    ("kinesisvideo", "list_signaling_channels", {}, "InvalidArgumentException", 400),
     ("kinesisvideo", "update_signaling_channel", {"ChannelARN": CHANNEL, "CurrentVersion": "V1"},
      "ResourceNotFoundException", 404),
     ("kinesisvideo", "delete_signaling_channel", {"ChannelARN": CHANNEL},

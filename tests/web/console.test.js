@@ -84,7 +84,7 @@ test('its health is a word, its charts of ten minutes, and its connection', asyn
   assert.match(await page.textContent('#chart-rate'), /(M|k)bit\/s/);
   assert.match(await page.textContent('#chart-length'), /\d\.\d\d s/);
   assert.match(await page.textContent('#chart-gaps'), /none/);
-  assert.match(await page.textContent('#health-lines'), /Connectedsince .*Connections1 in ten minutesLast errornone/);
+  assert.match(await page.textContent('#health-lines'), /Connectedsince .*New connections1 in ten minutesLast errornone/);
   await page.locator('#health-panel').scrollIntoViewIfNeeded();
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({colorScheme});
@@ -250,6 +250,9 @@ test('a span is saved as an MP4', async () => {
   await page.fill('#clip-form [name=to]', '2001-01-01T00:01:00');
   await page.click('#clip-form .primary');
   await page.waitForFunction(() => /nothing is recorded there/.test(document.querySelector('#clip-error').textContent));
+  await page.fill('#clip-form [name=to]', '2000-12-31T00:00:00');
+  await page.click('#clip-form .primary');
+  assert.equal(await page.textContent('#clip-error'), 'The end must be later than the start.');
   await page.click('#clip-cancel');
   assert.equal(await page.isHidden('#clip-form'), true);
 });
