@@ -19,6 +19,7 @@ import sys
 import time
 
 import boto3
+import botocore.exceptions
 
 EVENT_TYPE, EVENT_VERSION = "kinema.fragment", 1
 POLL_S = 0.25
@@ -158,3 +159,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(0)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as e:
+        sys.exit(f"fragment_events.py: {e}")

@@ -16,6 +16,7 @@ import re
 import sys
 
 import boto3
+import botocore.exceptions
 
 # The service writes tags with sizes of 4 bytes: TagName, then TagString (45A3, 4487). A tag is well
 # under 200 bytes, so a look at the last bytes before each read finds one that lies across two reads.
@@ -88,3 +89,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(0)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as e:
+        sys.exit(f"get_media.py: {e}")

@@ -28,6 +28,7 @@ import urllib.parse
 
 import botocore.auth
 import botocore.awsrequest
+import botocore.exceptions
 import botocore.session
 
 CHUNK_BYTES = 64 << 10
@@ -199,4 +200,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError) as e:
+        sys.exit(f"put_media.py: {e}")

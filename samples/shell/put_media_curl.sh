@@ -27,7 +27,7 @@ esac
 # curl reads standard input without waiting for it ("."), so that acknowledgements show at once.
 ffmpeg -nostdin -loglevel error "$@" \
     -f matroska -live 1 -cluster_time_limit 19000 -cluster_size_limit 40000000 - |
-    curl --silent --show-error --no-buffer --fail-with-body --http1.1 --upload-file . \
+    curl --no-progress-meter --no-buffer --fail-with-body --http1.1 --upload-file . \
         --request POST \
         --aws-sigv4 "aws:amz:$region:kinesisvideo" \
         --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \

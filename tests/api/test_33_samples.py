@@ -72,11 +72,17 @@ def test_put_media_py_uploads_what_ffmpeg_pipes_into_it(server, stream, tmp_path
     assert frames == 150
 
 
-def test_put_media_py_says_why_it_failed(server):
-    done = run(server, sys.executable, PYTHON / "put_media.py", "--api", server.api, "--stream",
-               "nobody", kinema.CAPTURES / "sink360_h264_abs.mkv")
-    assert done.returncode != 0
-    assert b"ResourceNotFoundException" in done.stderr
+@pytest.mark.parametrize("name, arguments", [
+    ("put_media.py", ["--stream", "nobody", kinema.CAPTURES / "sink360_h264_abs.mkv"]),
+    ("get_media.py", ["--stream", "nobody", "--once"]),
+    ("fragment_events.py", ["--data-stream", "nobody", "--once"]),
+])
+def test_what_python_samples_cannot_do_is_said_in_a_line(server, name, arguments):
+    for api, words in ((server.api, "ResourceNotFoundException"), ("http://127.0.0.1:1", "Could not connect")):
+        done = run(server, sys.executable, PYTHON / name, "--api", api, *arguments)
+        assert done.returncode == 1 and not done.stdout
+        said = done.stderr.decode().splitlines()
+        assert len(said) == 1 and said[0].startswith(f"{name}: ") and words in said[0], said
 
 
 def test_get_media_py_writes_what_came(server, stream):
@@ -121,6 +127,7 @@ def test_put_media_curl_sh(server, stream, payload_hash):
                           capture_output=True, timeout=120)
     numbers = persisted(acks_of(done))
     assert len(numbers) == 5
+    assert not done.stderr
     found = media.get_documents(server, stream)
     assert [d.number for d in found] == numbers
     assert sum(len(d.frames) for d in found) == 250
