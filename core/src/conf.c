@@ -251,7 +251,7 @@ int kn_conf_read_file(const struct kn_conf_table *tables, size_t count, const ch
     kn_buf_init(&text, MIB(1));
     r = kn_fs_read_file(kn_fs_system(), path, &text);
     if (r < 0)
-        (void) kn_fail(err, r, "%s: cannot be read: %s", path, kn_errname(r));
+        (void) kn_fail(err, r, "%s: cannot be read: %s", path, kn_errsay(r));
     rest = kn_buf_str(&text);
     for (unsigned line = 1; r == 0 && rest.len; line++) {
         struct kn_str one;

@@ -28,6 +28,13 @@ int kn_fail_at(struct kn_err *err, int code, const char *prefix)
     return err->code ? err->code : code;
 }
 
+const char *kn_errsay(int code)
+{
+    const char *words = strerrordesc_np(code < 0 ? -code : code);
+
+    return words ? words : "Unknown error";
+}
+
 const char *kn_errname(int code)
 {
     const char *name = strerrorname_np(code < 0 ? -code : code);

@@ -107,7 +107,7 @@ int kn_http_listen_bind(const char *address, bool reuse, uint16_t *port, struct 
     if (!ok) {
         int code = errno == EADDRINUSE ? -EBUSY : errno == EACCES ? -EACCES : -EIO;
         kn_fail(err, code, "%s: cannot listen: %s", address,
-                errno == EADDRINUSE ? "the port is in use" : kn_errname(errno));
+                errno == EADDRINUSE ? "the port is in use" : kn_errsay(errno));
         close(fd);
         return code;
     }
@@ -169,7 +169,7 @@ static int bind_local(const char *address, struct kn_err *err)
         r = listen_local(path, &at);
     if (dir >= 0)
         close(dir);
-    return r < 0 ? kn_fail(err, r, "%s: cannot listen: %s", path, kn_errname(r)) : r;
+    return r < 0 ? kn_fail(err, r, "%s: cannot listen: %s", path, kn_errsay(r)) : r;
 }
 
 /* One socket for all loops. */

@@ -386,7 +386,7 @@ static enum server_exit probe(const struct server_config *config, const struct s
     }
     (void) fflush(stdout);
     (void) execv(program, argv);
-    server_complain("%s cannot be started: %s", program, kn_errname(errno));
+    server_complain("%s cannot be started: %s", program, kn_errsay(errno));
     return SERVER_EXIT_FAILED;
 }
 

@@ -72,7 +72,7 @@ static enum server_exit run_dump(struct server_config *config, const struct serv
         int r = storage_dump(args->words[i], &look, server_args_has(args, "frames"), &err);
         if (r == 0)
             continue;
-        server_complain("%s", *err.text ? err.text : kn_errname(r));
+        server_complain("%s", *err.text ? err.text : kn_errsay(r));
         code = SERVER_EXIT_FAILED; /* and on to the next file */
     }
     return code;

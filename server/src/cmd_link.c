@@ -74,7 +74,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
         code = server_link_create(meta, kn_str_from(choice.id), choice.now_ms,
                                   choice.now_ms + (int64_t) minutes * 60000, token);
     if (code < 0) {
-        server_complain("the link cannot be made: %s", kn_errname(code));
+        server_complain("the link cannot be made: %s", kn_errsay(code));
         return SERVER_EXIT_FAILED;
     }
     const char *url = server_args_get(args, "url");

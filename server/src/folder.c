@@ -17,7 +17,7 @@ static int usable(const char *dir, struct kn_err *err)
 {
     struct stat st;
     if (stat(dir, &st) < 0)
-        return kn_fail(err, -errno, "data folder %s: %s", dir, kn_errname(errno));
+        return kn_fail(err, -errno, "data folder %s: %s", dir, kn_errsay(errno));
     if (!S_ISDIR(st.st_mode))
         return kn_fail(err, -EINVAL, "data folder %s: it is not a folder", dir);
     if (access(dir, R_OK | W_OK | X_OK) < 0)
@@ -38,7 +38,7 @@ int server_folder_make(const char *dir, struct kn_err *err)
         *c = '\0';
         int code = fs->ops->mkdir(fs, path);
         if (code < 0 && code != -EEXIST && access(path, F_OK) < 0)
-            return kn_fail(err, code, "data folder %s cannot be made: %s", path, kn_errname(code));
+            return kn_fail(err, code, "data folder %s cannot be made: %s", path, kn_errsay(code));
         if (!was)
             break;
         *c = was;
@@ -81,9 +81,9 @@ int server_folder_key(const char *dir, const char *name, const char *remedy,
         kn_random(ret_key, KN_AEAD_KEY_BYTES);
         code = kn_fs_write_file(fs, path, (struct kn_bytes){ret_key, KN_AEAD_KEY_BYTES});
         if (code < 0)
-            (void) kn_fail(err, code, "%s cannot be written: %s", path, kn_errname(code));
+            (void) kn_fail(err, code, "%s cannot be written: %s", path, kn_errsay(code));
     } else {
-        (void) kn_fail(err, code, "%s cannot be read: %s", path, kn_errname(code));
+        (void) kn_fail(err, code, "%s cannot be read: %s", path, kn_errsay(code));
     }
     kn_buf_done(&file);
     return code;

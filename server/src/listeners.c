@@ -55,13 +55,13 @@ static int certificate_paths(const struct server_settings *settings, char *cert,
         return 0;
     }
     if (!realpath(settings->data, real))
-        return kn_fail(err, -errno, "data folder %s: %s", settings->data, kn_errname(errno));
+        return kn_fail(err, -errno, "data folder %s: %s", settings->data, kn_errsay(errno));
     int len = snprintf(dir, sizeof dir, "%s/tls", real);
     if (len < 0 || (size_t) len >= sizeof dir - sizeof "/cert.pem")
         return kn_fail(err, -EINVAL, "the data folder's path is too long");
     int code = fs->ops->mkdir(fs, dir);
     if (code < 0 && code != -EEXIST)
-        return kn_fail(err, code, "%s: %s", dir, kn_errname(code));
+        return kn_fail(err, code, "%s: %s", dir, kn_errsay(code));
     if ((size_t) snprintf(cert, cap, "%s/cert.pem", dir) >= cap ||
         (size_t) snprintf(key, cap, "%s/key.pem", dir) >= cap)
         return kn_fail(err, -EINVAL, "the data folder's path is too long");
@@ -178,7 +178,7 @@ static int rtsp_bind(const char *name, const char *address, uint16_t *ret_port, 
     int fd = fcntl(low, F_DUPFD_CLOEXEC, FD_LEAST), code = fd < 0 ? -errno : 0;
     close(low);
     if (code < 0)
-        return kn_fail(err, code, "%s: %s", name, kn_errname(code));
+        return kn_fail(err, code, "%s: %s", name, kn_errsay(code));
     *ret_fd = fd;
     return 0;
 }

@@ -121,14 +121,16 @@ int server_local_call(const char *dir, const char *path, struct kn_str body, str
 {
     int fd = connect_to(dir);
     if (fd < 0)
-        return kn_fail(err, -ENOENT,
-                       "no server runs on data folder %s (%s): start it, or name its folder with "
-                       "--data",
-                       dir, kn_errname(fd));
+        return fd == -EACCES
+                   ? kn_fail(err, fd, "data folder %s: no permission to ask its server", dir)
+                   : kn_fail(err, -ENOENT,
+                             "no server runs on data folder %s (%s): start it, or name its folder "
+                             "with --data",
+                             dir, kn_errsay(fd));
     kn_buf_clear(answer);
     int r = exchange(fd, path, body, answer);
     close(fd);
     if (r < 0)
-        return kn_fail(err, r, "the server does not answer: %s", kn_errname(r));
+        return kn_fail(err, r, "the server does not answer: %s", kn_errsay(r));
     return read_answer(answer, err);
 }

@@ -123,7 +123,7 @@ static int dump_chunk(struct dump *d, struct storage *nowhere, const char *path,
     if (sealed < 0) {
         r = storage_scan_tail(chunk, UINT64_MAX, &scan);
         if (r < 0 && r != -ENODATA)
-            return kn_fail(err, r, "%s: %s", path, kn_errname(r));
+            return kn_fail(err, r, "%s: %s", path, kn_errsay(r));
     }
     say_headers(d);
     say_fragments(d);
@@ -147,7 +147,7 @@ int storage_dump(const char *path, const struct storage_look *look, bool frames,
     if (r == -EBADMSG || r == -ENODATA)
         r = dump_chunk(&d, &nowhere, path, err);
     else if (r < 0)
-        (void) kn_fail(err, r, "%s: %s", path, kn_errname(r));
+        (void) kn_fail(err, r, "%s: %s", path, kn_errsay(r));
     if (patience.refused == 0)
         return r;
     return kn_fail(err, -EIO, "%s: the disk refuses to read %" PRIu64 " bytes of it%s", path,

@@ -177,7 +177,7 @@ int storage_meta_open(const char *dir, uint64_t bytes_max, struct storage_meta *
     const char *what;
     int r = storage_meta_file_make(dir, &what);
     if (r < 0)
-        return kn_fail(err, r, "catalogue %s %s: %s", what, dir, kn_errname(r));
+        return kn_fail(err, r, "catalogue %s %s: %s", what, dir, kn_errsay(r));
 
     struct storage_meta *meta = calloc(1, sizeof *meta);
     if (!meta)

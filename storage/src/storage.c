@@ -115,7 +115,7 @@ int storage_folder_take(const char *dir, bool shared, int *ret_fd, struct kn_err
         return kn_fail(err, -EMSGSIZE, "the folder's path is too long");
     int fd = open(path, (shared ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0600);
     if (fd < 0 && (!shared || errno != ENOENT))
-        return kn_fail(err, errno == ENOENT ? -ENOENT : -EIO, "%s: %s", path, kn_errname(errno));
+        return kn_fail(err, errno == ENOENT ? -ENOENT : -EIO, "%s: %s", path, kn_errsay(errno));
     if (fd >= 0 && flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
         close(fd);
         return kn_fail(err, -EBUSY,
@@ -134,7 +134,7 @@ static int make_chunks_folder(struct storage *storage, struct kn_err *err)
         r = 0;
     if (r == 0)
         r = storage->fs->ops->sync_dir(storage->fs, storage->dir);
-    return r < 0 ? kn_fail(err, r, "%s: %s", path, kn_errname(r)) : 0;
+    return r < 0 ? kn_fail(err, r, "%s: %s", path, kn_errsay(r)) : 0;
 }
 
 static int drop_stream(void *ctx, const struct storage_id *id)

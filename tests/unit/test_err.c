@@ -39,6 +39,9 @@ TEST(a_long_story_is_cut)
 TEST(an_error_has_a_name_whatever_its_sign)
 {
     assert_string_equal(kn_errname(-ENOSPC), "ENOSPC");
+    assert_string_equal(kn_errsay(-EACCES), "Permission denied");
+    assert_string_equal(kn_errsay(EACCES), "Permission denied");
+    assert_string_equal(kn_errsay(-99999), "Unknown error");
     assert_string_equal(kn_errname(ENOSPC), "ENOSPC");
     assert_string_equal(kn_errname(-123456), "EUNKNOWN");
 }

@@ -50,5 +50,7 @@ int kn_fail_at(struct kn_err *err, int code, const char *prefix);
 
 /* The symbolic name, such as "ENOSPC", of a positive or negative errno; never NULL. */
 const char *kn_errname(int code);
+/* The same in words, for people: "Permission denied". */
+const char *kn_errsay(int code);
 
 #endif
