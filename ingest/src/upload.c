@@ -82,7 +82,7 @@ struct ingest_upload {
     bool final_due;
     struct ingest_ack final; /* the ERROR */
     uint64_t active_changes; /* … by this count */
-    int64_t started_ns, idle_ns, checked_ns, guard_ns;
+    int64_t started_ns, idle_ns, checked_ns, guard_ns, due_ns;
     _Atomic bool unhurried;    /* nobody waits for its frames */
     int64_t followed_until_ns; /* a viewer waited for what came next not long before */
     uint64_t bytes, submitted, answered_commits;
@@ -450,7 +450,7 @@ static void tick(struct ingest_upload *u)
 }
 
 /* Asks to be woken when the next of the times above comes. Bytes move most of them on; that is seen
- * when the deadline fires, so that nothing is done a frame. */
+ * when the deadline fires, or shortly before it would, so that nothing is done a frame. */
 static void rearm(struct ingest_upload *u)
 {
     const struct ingest_conf *conf = &u->ingest->conf;
@@ -477,8 +477,17 @@ static void rearm(struct ingest_upload *u)
     } else {
         at = kn_min_i64(at, u->guard_ns);
     }
+    u->due_ns = at;
     int64_t in_ms = (at - now + NS_PER_MS - 1) / NS_PER_MS;
     kn_http_deadline(u->req, kn_max_i64(in_ms, 10));
+}
+
+/* Of a sender that is not silent none of these times comes: moving the deadline costs less than
+ * being woken by it. */
+static void put_off(struct ingest_upload *u, int64_t now)
+{
+    if (u->due_ns - now < ns_of_ms(u->ingest->conf.fragment_idle_ms) / 4)
+        rearm(u);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
@@ -588,6 +597,7 @@ static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
     int64_t now = now_ns(u);
     atomic_store(&u->sitter.last_byte_ns, now);
     u->unanswered = false;
+    put_off(u, now);
     if (now - u->checked_ns >= STREAM_CHECK_MS * NS_PER_MS) {
         u->checked_ns = now;
         if (!stream_is_active(u)) {

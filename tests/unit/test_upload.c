@@ -19,6 +19,7 @@ struct kn_http_req {
     uint32_t calm_ms;
     int status;
     int64_t deadline_ms; /* on the fake clock; INT64_MAX none */
+    unsigned deadlines;  /* that have come */
     void *ctx;
     struct kn_api_call call;
     char said[4096]; /* "BUFFERING RECEIVED … " and "EOF" */
@@ -240,6 +241,7 @@ static void pump(void)
                 continue;
             if (req->deadline_ms <= clock_ms()) {
                 req->deadline_ms = INT64_MAX;
+                req->deadlines++;
                 req->bits |= KN_HTTP_WAKE_DEADLINE;
             }
             uint32_t bits = req->bits;
@@ -449,6 +451,27 @@ TEST(silence_closes_the_fragment_at_5_s_and_the_connection_at_60)
     assert_true(req.over); /* in order, without an error */
     assert_null(strstr(req.said, "ERROR"));
     upload_gone(&req);
+    kn_buf_done(&b);
+    world_stop();
+}
+
+TEST(a_sender_that_is_not_silent_is_never_looked_at)
+{
+    world_start();
+    struct kn_http_req req;
+    upload_start(&req, 0);
+    struct kn_buf b = body_of(12, true), some;
+    kn_buf_init(&some, b.len);
+    for (size_t at = 0, step = b.len / 10; at + step < b.len; at += step) {
+        (void) kn_buf_append(&some, b.ptr + at, step);
+        upload_send(&req, &some);
+        commits_call_back(0);
+        pass(2000); /* so far apart are looks at who is left alone */
+    }
+    assert_int_equal(req.deadlines, 0);
+    assert_null(strstr(req.said, "IDLE"));
+    upload_gone(&req);
+    kn_buf_done(&some);
     kn_buf_done(&b);
     world_stop();
 }
@@ -734,6 +757,7 @@ TESTS_MAIN(TEST_OF(an_upload_goes_from_200_to_the_last_persisted),
            TEST_OF(an_error_waits_for_the_commits_under_way_but_not_for_ever),
            TEST_OF(a_slow_disk_pauses_the_body_and_nothing_is_lost),
            TEST_OF(silence_closes_the_fragment_at_5_s_and_the_connection_at_60),
+           TEST_OF(a_sender_that_is_not_silent_is_never_looked_at),
            TEST_OF(silence_of_a_link_that_does_not_answer_closes_no_fragment),
            TEST_OF(a_link_that_is_dead_for_60_s_costs_the_open_fragment),
            TEST_OF(an_old_connection_gets_4003_where_a_fragment_begins),
