@@ -6,18 +6,57 @@
  */
 #include "log.h"
 
+#include <stdatomic.h>
+
+enum {
+    SPARE_FRAMES_BYTES_MAX = 4096
+};
+
+struct storage_arrival *storage_arrival_new(struct storage_log *log, struct storage_writer *writer)
+{
+    struct storage_arrival *a = atomic_exchange(&log->spare, NULL);
+    struct kn_buf frames;
+    kn_buf_init(&frames, STORAGE_FRAME_TABLE_BYTES_MAX);
+    if (a)
+        frames = a->frames;
+    else
+        a = malloc(sizeof(*a));
+    if (!a)
+        return NULL;
+    *a = (struct storage_arrival){
+        .log = log,
+        .writer = writer,
+        .frames = frames,
+        .void_op = {.kind = STORAGE_OP_VOID, .of_arrival = true, .arrival = a},
+        .end_op = {.of_arrival = true,                       .arrival = a                       },
+    };
+    return a;
+}
+
+static void free_memory(struct storage_arrival *a)
+{
+    if (a)
+        kn_buf_done(&a->frames);
+    free(a);
+}
+
 void storage_arrival_free(struct storage_arrival *a)
 {
     if (!a)
         return;
     if (a->first)
         storage_block_give(&a->log->storage->blocks, a->first);
-    storage_op_free(a->void_op);
-    storage_op_free(a->abandon_op);
-    kn_buf_done(&a->frames);
     storage_chunk_unref(a->chunk);
     storage_chunk_unref(a->awaits);
-    free(a);
+    if (a->frames.cap > SPARE_FRAMES_BYTES_MAX)
+        kn_buf_done(&a->frames);
+    kn_buf_clear(&a->frames);
+    free_memory(atomic_exchange(&a->log->spare, a));
+}
+
+void storage_arrival_spare_done(struct storage_log *log)
+{
+    free_memory(atomic_exchange(&log->spare, NULL));
 }
 
 void storage_arrival_forget_window_locked(struct storage_arrival *a)

@@ -68,8 +68,10 @@ void storage_log_run(struct storage_log *log)
         if (!log->op_first)
             log->op_last = NULL;
         kn_lock_give(&log->lock);
+        bool of_arrival = op->of_arrival;
         storage_operation_run(log, op);
-        storage_op_free(op);
+        if (!of_arrival)
+            storage_op_free(op);
         storage_work_end(log->storage);
     }
     storage_io_add(&log->storage->io, log, true);

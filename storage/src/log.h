@@ -24,6 +24,35 @@ enum {
     STORAGE_TAIL_ROWS = 160,     /* newest rows that are read first: a day of full chunks; 23 KB */
 };
 
+enum storage_op_kind {
+    STORAGE_OP_RESERVE,
+    STORAGE_OP_CREATE,
+    STORAGE_OP_HEADER,
+    STORAGE_OP_WRITE,
+    STORAGE_OP_COMMIT,
+    STORAGE_OP_VOID,
+    STORAGE_OP_ABANDON,
+    STORAGE_OP_SEAL,
+    STORAGE_OP_SEALED,
+    STORAGE_OP_FENCE,
+    STORAGE_OP_CLOSED,
+};
+
+struct storage_op {
+    struct storage_op *next;
+    enum storage_op_kind kind;
+    bool of_arrival;                 /* a part of it, which may go while it runs: nobody frees it */
+    struct storage_chunk *chunk;     /* a reference; NULL: the arrival's */
+    struct storage_arrival *arrival; /* borrowed: arrivals end with an operation of their own */
+    struct storage_writer *writer;
+    uint64_t upto;   /* WRITE: of the fragment's bytes; VOID: how many */
+    uint64_t offset; /* HEADER, VOID: in the file */
+    bool intended;   /* CREATE: its intent was written, with this result */
+    int result;
+    struct kn_buf bytes; /* CREATE: image; HEADER: record */
+    struct storage_chunk_header header;
+};
+
 enum storage_arrival_state {
     STORAGE_ARRIVING,
     STORAGE_COMMITTING, /* complete, its last write is queued */
@@ -56,37 +85,10 @@ struct storage_arrival {
     struct kn_buf frames;
     /* The window: bytes [window_start, taken) lie in blocks, those before in the file. */
     struct storage_block *first, *last;
-    bool last_closed;                        /* the last block is being written: do not add to it */
-    struct storage_op *void_op, *abandon_op; /* made at begin, so that giving up cannot fail */
+    bool last_closed;          /* the last block is being written: do not add to it */
+    struct storage_op void_op; /* in it, so that neither a commit nor giving up can fail */
+    struct storage_op end_op;  /* the commit, or giving up */
     uint64_t window_start, taken, visible, submitted;
-};
-
-enum storage_op_kind {
-    STORAGE_OP_RESERVE,
-    STORAGE_OP_CREATE,
-    STORAGE_OP_HEADER,
-    STORAGE_OP_WRITE,
-    STORAGE_OP_COMMIT,
-    STORAGE_OP_VOID,
-    STORAGE_OP_ABANDON,
-    STORAGE_OP_SEAL,
-    STORAGE_OP_SEALED,
-    STORAGE_OP_FENCE,
-    STORAGE_OP_CLOSED,
-};
-
-struct storage_op {
-    struct storage_op *next;
-    enum storage_op_kind kind;
-    struct storage_chunk *chunk;     /* a reference */
-    struct storage_arrival *arrival; /* borrowed: arrivals end with an operation of their own */
-    struct storage_writer *writer;
-    uint64_t upto;   /* WRITE: of the fragment's bytes; VOID: how many */
-    uint64_t offset; /* HEADER, VOID: in the file */
-    bool intended;   /* CREATE: its intent was written, with this result */
-    int result;
-    struct kn_buf bytes; /* CREATE: image; HEADER: record */
-    struct storage_chunk_header header;
 };
 
 /* Sums of rows that are in the catalogue only. */
@@ -119,6 +121,10 @@ struct storage_log {
 
     /* Whoever makes the stream, before it can be found; then its operations, one after another. */
     struct storage_folders folders;
+
+    /* The latest arrival that has ended, for the next one: made on the producer's thread and freed
+     * on another, it would pass through the allocator's lock each time. */
+    struct storage_arrival *_Atomic spare;
 
     /* Changed with slow and lock held. */
     struct storage_hold_range *holds;
@@ -185,7 +191,10 @@ int storage_disk_error(int r);
 /* No more fragments for the chunk; it is sealed once those on their way have ended. */
 void storage_chunk_close_locked(struct storage_log *log, struct storage_chunk *chunk);
 
+/* NULL: no memory. */
+struct storage_arrival *storage_arrival_new(struct storage_log *log, struct storage_writer *writer);
 void storage_arrival_free(struct storage_arrival *arrival);
+void storage_arrival_spare_done(struct storage_log *log);
 /* Its blocks no longer count against the stream's window; they are freed with it. */
 void storage_arrival_forget_window_locked(struct storage_arrival *arrival);
 /* Takes an arrival out of the list of those readers see. */

@@ -329,13 +329,14 @@ static void run_commit(struct storage_log *log, struct storage_op *op)
 
 static void run_void(struct storage_log *log, struct storage_op *op)
 {
-    if (op->chunk->error)
+    struct storage_chunk *chunk = op->arrival->chunk;
+    if (chunk->error)
         return;
-    int r = storage_chunk_allocate(op->chunk, op->offset + op->upto);
+    int r = storage_chunk_allocate(chunk, op->offset + op->upto);
     if (r == 0)
-        r = storage_chunk_void(op->chunk, op->offset, op->upto);
+        r = storage_chunk_void(chunk, op->offset, op->upto);
     if (r < 0)
-        fail(log, op->chunk, r);
+        fail(log, chunk, r);
 }
 
 static void run_abandon(struct storage_log *log, struct storage_op *op)

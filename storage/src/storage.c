@@ -37,6 +37,7 @@ struct storage_log *storage_log_peek(struct storage *storage, const struct stora
 static void log_free(struct storage_log *log)
 {
     kn_assert(!log->first && !log->op_first);
+    storage_arrival_spare_done(log);
     storage_chunk_unref(log->open);
     storage_chunk_unref(log->fence_due);
     storage_directory_done(&log->directory);

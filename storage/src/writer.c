@@ -384,23 +384,6 @@ static int numbers_locked(struct storage_log *log, struct storage_writer *w)
     return 0;
 }
 
-static struct storage_arrival *arrival_new(struct storage_log *log, struct storage_writer *w)
-{
-    struct storage_arrival *a = calloc(1, sizeof(*a));
-    if (!a)
-        return NULL;
-    a->log = log;
-    a->writer = w;
-    a->void_op = storage_op_new(STORAGE_OP_VOID, NULL);
-    a->abandon_op = storage_op_new(STORAGE_OP_ABANDON, NULL);
-    kn_buf_init(&a->frames, STORAGE_FRAME_TABLE_BYTES_MAX);
-    if (!a->void_op || !a->abandon_op) {
-        storage_arrival_free(a);
-        return NULL;
-    }
-    return a;
-}
-
 /* What readers are told before the commit fixes it: those ahead may still fail. */
 static void foresee_order_locked(const struct storage_log *log, struct storage_fragment *f)
 {
@@ -462,7 +445,7 @@ int storage_writer_begin(struct storage_writer *w, const struct storage_begin *b
 {
     kn_assert(!w->arrival && w->header);
     struct storage_log *log = w->log;
-    struct storage_arrival *a = arrival_new(log, w);
+    struct storage_arrival *a = storage_arrival_new(log, w);
     if (!a)
         return -ENOMEM;
     kn_lock_take(&log->lock);
@@ -647,15 +630,10 @@ int storage_writer_commit(struct storage_writer *w, const struct storage_commit 
     int r = check_commit(a, commit);
     if (r < 0)
         return r;
-    struct storage_op *op = storage_op_new(STORAGE_OP_COMMIT, a->chunk);
-    if (!op)
-        return -ENOMEM;
-    op->arrival = a;
     kn_lock_take(&log->lock);
     r = writer_error_locked(log, w, a);
     if (r < 0) {
         kn_lock_give(&log->lock);
-        storage_op_free(op);
         return r;
     }
     struct storage_fragment *f = &a->fragment;
@@ -675,7 +653,8 @@ int storage_writer_commit(struct storage_writer *w, const struct storage_commit 
     chunk->last_timecode = f->timecode;
     chunk->last_server_ts_ms = f->number.server_ts_ms;
     chunk->fragment_bytes_max = kn_max_u64(chunk->fragment_bytes_max, f->bytes + f->record_bytes);
-    storage_log_push_locked(log, op);
+    a->end_op.kind = STORAGE_OP_COMMIT;
+    storage_log_push_locked(log, &a->end_op);
     w->arrival = NULL;
     kn_lock_give(&log->lock);
     kn_gate_bump(&log->gate);
@@ -696,11 +675,9 @@ static void freeze_locked(struct storage_log *log, struct storage_arrival *a)
         return;
     uint64_t spanned = kn_max_u64(a->submitted, STORAGE_VOID_BYTES_MAX);
     a->chunk->plan_end += spanned;
-    struct storage_op *op = KN_MOVE(a->void_op);
-    op->chunk = storage_chunk_ref(a->chunk);
-    op->offset = a->fragment.offset;
-    op->upto = spanned;
-    storage_log_push_locked(log, op);
+    a->void_op.offset = a->fragment.offset;
+    a->void_op.upto = spanned;
+    storage_log_push_locked(log, &a->void_op);
 }
 
 static void abort_arrival_locked(struct storage_log *log, struct storage_writer *w)
@@ -710,10 +687,8 @@ static void abort_arrival_locked(struct storage_log *log, struct storage_writer 
         return;
     w->arrival = NULL;
     freeze_locked(log, a);
-    struct storage_op *op = KN_MOVE(a->abandon_op);
-    op->chunk = storage_chunk_ref(a->chunk);
-    op->arrival = a;
-    storage_log_push_locked(log, op);
+    a->end_op.kind = STORAGE_OP_ABANDON;
+    storage_log_push_locked(log, &a->end_op);
 }
 
 void storage_writer_abort(struct storage_writer *w)
