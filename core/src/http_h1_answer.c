@@ -185,8 +185,15 @@ void kn_h1_refuse(struct kn_http_conn *conn, int status)
 /* Puts the chunk's size before the n bytes at out.len + CHUNK_HEAD_BYTES, and its end behind. */
 static void frame_chunk(struct kn_buf *out, size_t n)
 {
-    char head[16];
-    size_t len = (size_t) snprintf(head, sizeof(head), "%zx\r\n", n);
+    char head[CHUNK_HEAD_BYTES];
+    size_t len = 0;
+    kn_assert(n > 0 && n <= PULL_BYTES_MAX);
+    for (unsigned shift = 16; shift > 0; shift -= 4) {
+        if (n >> (shift - 4))
+            head[len++] = "0123456789abcdef"[n >> (shift - 4) & 15];
+    }
+    head[len++] = '\r';
+    head[len++] = '\n';
     uint8_t *at = out->ptr + out->len;
     memcpy(at, head, len);
     if (len < CHUNK_HEAD_BYTES) /* only short chunks move */

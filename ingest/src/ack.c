@@ -42,13 +42,19 @@ size_t ingest_ack_format(const struct ingest_ack *ack, char dst[INGEST_ACK_BYTES
 {
     struct kn_buf out = {
         .ptr = (uint8_t *) dst, .cap = INGEST_ACK_BYTES_MAX, .max = INGEST_ACK_BYTES_MAX};
-    kn_buf_printf(&out, "{\"EventType\":\"%s\"", types[ack->type]);
-    if (ack->has_timecode)
-        kn_buf_printf(&out, ",\"FragmentTimecode\":%" PRIu64, ack->timecode);
+    kn_buf_append_text(&out, "{\"EventType\":\"");
+    kn_buf_append_text(&out, types[ack->type]);
+    kn_buf_append_byte(&out, '"');
+    if (ack->has_timecode) {
+        kn_buf_append_text(&out, ",\"FragmentTimecode\":");
+        kn_buf_append_decimal(&out, ack->timecode);
+    }
     if (ack->has_number) {
         char number[STORAGE_NUMBER_TEXT_BYTES];
         storage_number_format(&ack->number, number);
-        kn_buf_printf(&out, ",\"FragmentNumber\":\"%s\"", number);
+        kn_buf_append_text(&out, ",\"FragmentNumber\":\"");
+        kn_buf_append_text(&out, number);
+        kn_buf_append_byte(&out, '"');
     }
     if (ack->type == INGEST_ACK_ERROR)
         kn_buf_printf(&out, ",\"ErrorCode\":\"%s\",\"ErrorId\":%d", ingest_error_code(ack->error),

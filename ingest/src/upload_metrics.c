@@ -64,5 +64,9 @@ void ingest_upload_metrics_error(struct kn_str stream, enum ingest_error error)
 
 void ingest_upload_metrics_persisted(int64_t took_ns)
 {
-    kn_metric_observe(kn_metric_series(&persisted, NULL), (double) took_ns / 1e9);
+    static struct kn_metric *_Atomic series; /* without labels: looked up once */
+    struct kn_metric *m = series;
+    if (!m)
+        m = series = kn_metric_series(&persisted, NULL);
+    kn_metric_observe(m, (double) took_ns / 1e9);
 }
