@@ -93,13 +93,15 @@ void storage_flush_team_sync(struct storage_flush_team *team, struct kn_file *co
     files += done;
     results += done;
     count -= done;
+    /* Who is woken is worth it while there is as much left for each as one does in that moment. */
+    size_t helpers = kn_min_u64(count / done, team->thread_count);
     kn_lock_take(&team->lock);
     team->files = files;
     team->results = results;
     team->count = count;
     team->next = team->ended = 0;
     kn_lock_give(&team->lock); /* or whom we wake meets us at it */
-    for (size_t i = 1; i < count && i <= team->thread_count; i++)
+    for (size_t i = 0; i < helpers; i++)
         kn_cond_signal(&team->work);
     kn_lock_take(&team->lock);
     work_locked(team);
