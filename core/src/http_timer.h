@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All deadlines of one event loop: a binary heap that puts off work. One thread only. */
+/* All deadlines of one event loop: a heap that puts off work. One thread only. */
 #ifndef CORE_SRC_HTTP_TIMER_H
 #define CORE_SRC_HTTP_TIMER_H
 
