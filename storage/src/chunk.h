@@ -63,6 +63,7 @@ struct storage_chunk {
 
     /* The committer's list, guarded by its lock. */
     struct storage_chunk *flush_next;
+    struct storage_log *flush_log; /* whose it is */
     bool flush_queued;
 
     /* The cache of sealed chunks, guarded by storage.lock. */

@@ -40,17 +40,13 @@ struct storage_commit_round {
 };
 
 /* What the flush will cover: all that is in the file now. */
-static void snapshot(struct storage *storage, struct storage_commit_round *round)
+static void snapshot(struct storage_commit_round *round)
 {
     for (size_t i = 0; i < round->count; i++) {
         struct storage_chunk *chunk = round->chunks[i];
-        struct storage_log *log = storage_log_peek(storage, &chunk->stream);
-        kn_assert(log != NULL);
-        kn_lock_take(&log->lock);
+        KN_LOCKED(&round->logs[i]->lock);
         round->tails[i] = chunk->tail;
         round->footers[i] = chunk->sealed_bytes != 0;
-        kn_lock_give(&log->lock);
-        round->logs[i] = log;
         round->files[i] = chunk->file;
     }
 }
@@ -77,7 +73,7 @@ static void sync_files(struct storage_committer *c, struct storage_commit_round 
 
 static void flush(struct storage *storage, struct storage_commit_round *round)
 {
-    snapshot(storage, round);
+    snapshot(round);
     int64_t start_ns = kn_mono_ns(storage->clock);
     sync_files(&storage->committer, round);
     storage_metrics_flush(kn_mono_ns(storage->clock) - start_ns, round->count);
@@ -99,6 +95,7 @@ static void take_batch_locked(struct storage_committer *c, struct storage_commit
             c->last = NULL;
         chunk->flush_next = NULL;
         chunk->flush_queued = false;
+        round->logs[round->count] = chunk->flush_log;
         round->chunks[round->count++] = chunk;
     }
     c->count -= round->count;
@@ -167,7 +164,8 @@ void storage_committer_stop(struct storage_committer *c)
 }
 
 /* The linger is real time even in tests that own the clock: it only groups, it decides nothing. */
-void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon)
+void storage_committer_add(struct storage_committer *c, struct storage_log *log,
+                           struct storage_chunk *chunk, bool soon)
 {
     KN_LOCKED(&c->lock);
     bool first = !c->first;
@@ -184,6 +182,7 @@ void storage_committer_add(struct storage_committer *c, struct storage_chunk *ch
     if (chunk->flush_queued)
         return;
     chunk->flush_queued = true;
+    chunk->flush_log = log;
     storage_chunk_ref(chunk);
     storage_work_begin(c->storage);
     chunk->flush_next = NULL;

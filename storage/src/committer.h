@@ -18,6 +18,7 @@
 struct storage;
 struct storage_chunk;
 struct storage_commit_round;
+struct storage_log;
 
 struct storage_committer {
     struct kn_lock lock;
@@ -44,8 +45,9 @@ struct storage_committer {
 
 int storage_committer_start(struct storage_committer *c, struct storage *storage) KN_MUSTUSE;
 void storage_committer_stop(struct storage_committer *c); /* after all work has ended */
-/* Asks for a flush of the chunk; holds a reference until it is done. soon: linger only behind
- * others. */
-void storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk, bool soon);
+/* Asks for a flush of a chunk of the log; holds a reference until it is done. soon: linger only
+ * behind others. */
+void storage_committer_add(struct storage_committer *c, struct storage_log *log,
+                           struct storage_chunk *chunk, bool soon);
 
 #endif

@@ -248,7 +248,7 @@ static void finish_commit(struct storage_log *log, struct storage_arrival *a, in
     bool soon = a->flush_soon;
     kn_lock_give(&log->lock);
     if (wait)
-        storage_committer_add(&log->storage->committer, chunk, soon);
+        storage_committer_add(&log->storage->committer, log, chunk, soon);
     else
         storage_log_deliver(log);
     storage_chunk_unref(chunk);
@@ -378,7 +378,7 @@ static void run_seal(struct storage_log *log, struct storage_op *op)
     }
     kn_lock_give(&log->lock);
     if (r == 0)
-        storage_committer_add(&log->storage->committer, chunk, true);
+        storage_committer_add(&log->storage->committer, log, chunk, true);
 }
 
 static void run_sealed(struct storage_log *log, struct storage_op *op)

@@ -43,8 +43,8 @@ static const struct {
 };
 
 uint32_t __real_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
-void __real_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
-                                  bool soon);
+void __real_storage_committer_add(struct storage_committer *c, struct storage_log *log,
+                                  struct storage_chunk *chunk, bool soon);
 int __real_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
                             uint64_t expect, uint64_t *ret_version);
 void __real_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
@@ -55,8 +55,8 @@ void __real_storage_record_end(struct kn_buf *out, size_t start,
 int __real_storage_log_drop(struct storage *storage, const struct storage_id *id);
 
 uint32_t __wrap_kn_crc32c(uint32_t crc, struct kn_bytes bytes);
-void __wrap_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
-                                  bool soon);
+void __wrap_storage_committer_add(struct storage_committer *c, struct storage_log *log,
+                                  struct storage_chunk *chunk, bool soon);
 int __wrap_storage_meta_put(struct storage_meta *meta, struct kn_bytes key, struct kn_bytes value,
                             uint64_t expect, uint64_t *ret_version);
 void __wrap_storage_meta_change_all(struct storage_meta *meta, struct storage_meta_change *changes,
@@ -92,14 +92,13 @@ uint32_t __wrap_kn_crc32c(uint32_t crc, struct kn_bytes bytes)
     return now == MUTANT_NO_CHECKSUM ? 0 : __real_kn_crc32c(crc, bytes);
 }
 
-void __wrap_storage_committer_add(struct storage_committer *c, struct storage_chunk *chunk,
-                                  bool soon)
+void __wrap_storage_committer_add(struct storage_committer *c, struct storage_log *log,
+                                  struct storage_chunk *chunk, bool soon)
 {
     bool footer = chunk->sealed_bytes != 0;
-    __real_storage_committer_add(c, chunk, soon);
+    __real_storage_committer_add(c, log, chunk, soon);
     if ((now == MUTANT_ACK_BEFORE_FLUSH && !footer) || (now == MUTANT_ROW_BEFORE_FOOTER && footer))
-        storage_log_flushed(storage_log_peek(chunk->storage, &chunk->stream), chunk, chunk->tail,
-                            footer, 0);
+        storage_log_flushed(log, chunk, chunk->tail, footer, 0);
 }
 
 /* "q/": the numbers of a stream, with its horizon. */
