@@ -127,6 +127,38 @@ TEST(the_last_frame_reaches_to_the_next_fragment_when_they_meet)
     }
 }
 
+/* Sound 20 ms ahead of the pictures, here and in the next fragment: its start is not a picture's.
+ */
+TEST(the_last_picture_does_not_reach_to_where_the_next_fragments_sound_starts)
+{
+    static const struct storage_frame items[] = {
+        {.time = 0,   .track = 2},
+        {.time = 20,  .track = 1},
+        {.time = 60,  .track = 1},
+        {.time = 60,  .track = 2},
+        {.time = 100, .track = 1},
+    };
+    struct storage_frames *frames = calloc(1, sizeof *frames + sizeof items);
+    assert_non_null(frames);
+    frames->count = KN_ARRAY_LEN(items);
+    memcpy(frames->items, items, sizeof items);
+    struct playback_timeline_in in = {.track = &video,
+                                      .frames = frames,
+                                      .scale_ns = 1000000,
+                                      .start_ms = START_MS,
+                                      .next_start_ms = START_MS + 120};
+    struct playback_timeline *line;
+    assert_ok(playback_timeline_make(&in, &line));
+    assert_int_equal(line->samples[2].duration, 40);
+    free(line);
+
+    frames->items[0].time = 20; /* they begin together */
+    assert_ok(playback_timeline_make(&in, &line));
+    assert_int_equal(line->samples[2].duration, 20);
+    free(line);
+    free(frames);
+}
+
 TEST(a_single_frame_lasts_as_long_as_somebody_says)
 {
     static const int32_t times[] = {0};
@@ -215,6 +247,7 @@ TESTS_MAIN(TEST_OF(frames_in_order_keep_their_times),
            TEST_OF(an_open_gop_starts_at_its_leading_frames),
            TEST_OF(any_order_of_times_survives_as_presentation_time),
            TEST_OF(the_last_frame_reaches_to_the_next_fragment_when_they_meet),
+           TEST_OF(the_last_picture_does_not_reach_to_where_the_next_fragments_sound_starts),
            TEST_OF(a_single_frame_lasts_as_long_as_somebody_says),
            TEST_OF(audio_frames_keep_their_exact_length_under_a_clock_of_milliseconds),
            TEST_OF(a_hole_in_the_audio_stays_a_hole),

@@ -89,6 +89,19 @@ static void smooth_audio(int64_t *times, const struct playback_timeline_in *in)
     }
 }
 
+/* Does the fragment begin with this track? Else the next one's start is likely another's too: that
+ * of sound, which is sent a little ahead of the pictures. */
+static bool leads(const struct playback_timeline_in *in)
+{
+    int32_t own = INT32_MAX, other = INT32_MAX;
+    for (size_t i = 0; i < in->frames->count; i++) {
+        const struct storage_frame *frame = &in->frames->items[i];
+        int32_t *first = frame->track == in->track->mkv_number ? &own : &other;
+        *first = frame->time < *first ? frame->time : *first;
+    }
+    return own <= other;
+}
+
 static int64_t last_duration(const struct playback_timeline_in *in, const int64_t *decode,
                              size_t count, uint32_t timescale, uint32_t bytes)
 {
@@ -104,7 +117,7 @@ static int64_t last_duration(const struct playback_timeline_in *in, const int64_
         guess = (int64_t) (timescale / info->frames_per_s + 0.5);
     else
         guess = timescale / GUESSED_FRAMES_PER_S;
-    if (in->next_start_ms == INT64_MIN)
+    if (in->next_start_ms == INT64_MIN || !leads(in))
         return guess;
     int64_t until_next = ticks_of_ms(in->next_start_ms, timescale) - decode[count - 1];
     int64_t slack = ticks_of_ms(PLAYBACK_CONTIGUOUS_MS, timescale);
