@@ -312,8 +312,9 @@ function addresses(info) {
 
 function firstSteps() {
   return make('section', {class: 'panel start'}, make('h1', {}, 'No streams yet'),
-    make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself. Or add an IP camera ' +
-      'above: the server connects to it by RTSP.'),
+    make('p', {}, 'Point any Kinesis Video producer at this server; the stream appears here by itself. ' +
+      ($('#camera-add').hidden ? '' : 'Or add an IP camera above: the server connects to it by RTSP. ') +
+      'Streams that your access key may not see are not shown.'),
     ...recipes('my-first-camera'));
 }
 
@@ -628,6 +629,7 @@ class StreamView {
     this.info = info;
     this.timeline.offset = info.nowMs - Date.now();
     $('#protocol').hidden = !info.canDash || !canDash();
+    $('#clip').hidden = !info.canClip;
     const cannot = undecodable(info.now); // live; older recordings may be of another codec
     const live = !this.started || this.player.mode === 'LIVE';
     if (cannot && live) this.player.stop();

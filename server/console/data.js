@@ -85,7 +85,7 @@ export class DataList {
 
   firstSteps() {
     return make('section', {class: 'panel start'}, make('h1', {}, 'No data streams yet'),
-      make('p', {}, 'Any Kinesis Data Streams client works against this server. Make a stream and put a record:'),
+      make('p', {}, 'Any Kinesis Data Streams client works against this server. Streams that your access key may not see are not shown. Make one and put a record:'),
       ...this.recipes('my-stream'));
   }
 

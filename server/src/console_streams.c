@@ -160,6 +160,8 @@ static void write_stream(struct console_call *call, const struct storage_stream 
     kn_json_bool(w, console_allows(call, action_play, stream->name));
     kn_json_key(w, "canDash");
     kn_json_bool(w, console_allows(call, action_dash, stream->name));
+    kn_json_key(w, "canClip");
+    kn_json_bool(w, console_allows(call, action_clip, stream->name));
     write_now(call, stream, recent);
 }
 

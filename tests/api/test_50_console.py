@@ -217,7 +217,7 @@ def test_a_stream_without_video(server, logged_in, stream):
     status, info = logged_in.get(f"/kinema/v1/streams/{stream}")
     assert status == 200
     assert info["name"] == stream and info["status"] == "ACTIVE"
-    assert info["retentionHours"] == 24 and info["canPlay"]
+    assert info["retentionHours"] == 24 and info["canPlay"] and info["canClip"]
     assert (info["fragments"], info["bytes"], info["live"], info["recent"]) == (0, 0, False, [])
     assert "now" not in info
     assert logged_in.get(f"/kinema/v1/streams/{stream}/coverage")[1]["spans"] == []
@@ -254,7 +254,7 @@ def test_a_key_shows_only_the_streams_it_may_describe(server, browser):
     assert mine in names and other not in names
     assert browser.get(f"/kinema/v1/streams/{other}")[0] == 404
     info = browser.get(f"/kinema/v1/streams/{mine}")[1]
-    assert info["canPlay"] is False
+    assert info["canPlay"] is False and info["canClip"] is False
     assert browser.post(f"/kinema/v1/streams/{mine}/play", {"mode": "LIVE"})[0] == 404
 
 
