@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     EXIT_USAGE = 64
@@ -23,10 +24,11 @@ int program_is_told_to_end(void)
     return stopping;
 }
 
-int program_usage(const char *text)
+int program_usage(int argc, char **argv, const char *text)
 {
-    (void) fputs(text, stderr);
-    return EXIT_USAGE;
+    int help = argc == 2 && strcmp(argv[1], "--help") == 0;
+    (void) fputs(text, help ? stdout : stderr);
+    return help ? 0 : EXIT_USAGE;
 }
 
 int program_run(int (*run)(void *ctx), void *ctx, struct kinema_credential_provider **credentials)

@@ -5,8 +5,8 @@
 
 #include <kinema/credentials.h>
 
-/* Says how it is called; the exit code. */
-int program_usage(const char *text);
+/* Says how it is called; the exit code: 0 for --help. */
+int program_usage(int argc, char **argv, const char *text);
 /* Takes the key from the environment into *credentials and calls run(ctx), the exit code; meanwhile
  * SIGINT and SIGTERM only make program_is_told_to_end() true. */
 int program_run(int (*run)(void *ctx), void *ctx, struct kinema_credential_provider **credentials);

@@ -150,6 +150,7 @@ static int read_options(struct reader *reader, int argc, char **argv)
         {"frame-max",  required_argument, NULL, 'm'},
         {"stop-after", required_argument, NULL, 'S'},
         {"payload",    required_argument, NULL, 'P'},
+        {"help",       no_argument,       NULL, 'h'},
         {NULL,         0,                 NULL, 0  },
     };
     struct kinema_media_config *config = &reader->config;
@@ -188,7 +189,7 @@ int main(int argc, char **argv)
     };
     reader.config.ctx = &reader;
     if (!read_options(&reader, argc, argv))
-        return program_usage(usage);
+        return program_usage(argc, argv, usage);
     int code = program_run(run, &reader, &reader.config.credentials);
     if (reader.payload && fclose(reader.payload) != 0)
         code = 1;

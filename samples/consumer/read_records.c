@@ -117,6 +117,7 @@ static int read_options(struct reader *reader, int argc, char **argv)
         {"raw",         no_argument,       NULL, 'R'},
         {"own",         no_argument,       NULL, 'O'},
         {"once",        no_argument,       NULL, 'o'},
+        {"help",        no_argument,       NULL, 'h'},
         {NULL,          0,                 NULL, 0  },
     };
     struct kinema_consumer_config *config = &reader->config;
@@ -165,6 +166,6 @@ int main(int argc, char **argv)
     };
     reader.config.ctx = &reader;
     if (!read_options(&reader, argc, argv))
-        return program_usage(usage);
+        return program_usage(argc, argv, usage);
     return program_run(run, &reader, &reader.config.credentials);
 }

@@ -32,10 +32,9 @@ int main(int argc, char **argv)
     struct kinema_config config;
     struct picture *picture;
     int code;
-    if (argc < 2 || argc > 3) {
-        (void) fprintf(stderr, "v4l2-camera STREAM [DEVICE]\n");
-        return 2;
-    }
+    int usage = program_usage(argc, argv, 1, 2, "v4l2-camera STREAM [DEVICE]\n");
+    if (usage >= 0)
+        return usage;
     program_begin();
     if (picture_open(find_device(argv[2]), &picture) < 0)
         return EXIT_FAILURE;

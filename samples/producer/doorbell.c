@@ -95,10 +95,9 @@ int main(int argc, char **argv)
     struct kinema_credential_provider *keys = NULL;
     struct kinema_config config;
     int code;
-    if (argc != 2) {
-        (void) fprintf(stderr, "doorbell STREAM\n");
-        return 2;
-    }
+    int usage = program_usage(argc, argv, 1, 1, "doorbell STREAM\n");
+    if (usage >= 0)
+        return usage;
     program_begin();
     (void) setvbuf(stdin, NULL, _IONBF, 0); /* what poll() says is all there is */
     if (picture_open(NULL, &d.picture) < 0)

@@ -22,6 +22,17 @@ static void on_signal(int number)
     stopping = 1;
 }
 
+int program_usage(int argc, char **argv, int least, int most, const char *text)
+{
+    int wrong = argc - 1 < least || argc - 1 > most;
+    int help = argc > 1 && strcmp(argv[1], "--help") == 0;
+    for (int i = 1; i < argc; i++)
+        wrong |= argv[i][0] == '-';
+    if (wrong)
+        (void) fputs(text, help ? stdout : stderr);
+    return !wrong ? -1 : help ? 0 : 2;
+}
+
 static void on_event(void *ctx, const struct kinema_event *event)
 {
     static const char *const names[] = {"BUFFERING", "RECEIVED",  "PERSISTED",    "ERROR",

@@ -5,6 +5,9 @@
 
 #include "picture.h"
 
+/* -1 when as many words follow the name as can; else says text, and gives the exit code: 0 for
+ * --help. A word that begins with - is none: it would name a stream. */
+int program_usage(int argc, char **argv, int least, int most, const char *text);
 /* CONTROL_PLANE_URI, or AWS's endpoint of AWS_DEFAULT_REGION; events are said on stderr; what the
  * buffer of 16 MiB cannot hold is dropped, as a camera must. */
 struct kinema_config program_config(const char *stream, const struct kinema_track *track);

@@ -24,10 +24,9 @@ int main(int argc, char **argv)
     struct kinema_config config;
     struct picture *picture;
     int code;
-    if (argc != 3) {
-        (void) fprintf(stderr, "roll-over STREAM FILE\n");
-        return 2;
-    }
+    int usage = program_usage(argc, argv, 2, 2, "roll-over STREAM FILE\n");
+    if (usage >= 0)
+        return usage;
     program_begin();
     if (picture_open(NULL, &picture) < 0)
         return EXIT_FAILURE;

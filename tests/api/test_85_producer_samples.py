@@ -89,6 +89,14 @@ def test_a_camera_records_until_it_is_told_to_end(server, stream_name, run_progr
     assert picture["codec_name"] == "h264" and int(picture["nb_read_frames"]) > 0
 
 
+@pytest.mark.parametrize("name", ["doorbell", "v4l2-camera", "roll-over", "read-frames", "read-records"])
+def test_each_program_says_how_it_is_called(name):
+    for words, codes, at in ((["--help"], [0], "stdout"), (["--wrong", "x"], [2, 64], "stderr"), ([], [2, 64], "stderr")):
+        done = subprocess.run([PROGRAMS / name, *words], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        assert done.returncode in codes and f"{name} " in getattr(done, at), done
+        assert not (done.stderr if at == "stdout" else done.stdout)
+
+
 def test_a_camera_that_is_not_there_is_said(server, stream_name, run_program):
     camera = run_program("v4l2-camera", stream_name, "/dev/no-camera")
     camera.until("the camera is gone: .*/dev/no-camera")
