@@ -2,6 +2,8 @@
 /* The metric families of uploads. */
 #include "upload_metrics.h"
 
+#include <stdatomic.h>
+
 #include "core/metrics.h"
 
 static struct kn_metric_family uploads = {
@@ -65,8 +67,10 @@ void ingest_upload_metrics_error(struct kn_str stream, enum ingest_error error)
 void ingest_upload_metrics_persisted(int64_t took_ns)
 {
     static struct kn_metric *_Atomic series; /* without labels: looked up once */
-    struct kn_metric *m = series;
-    if (!m)
-        m = series = kn_metric_series(&persisted, NULL);
+    struct kn_metric *m = atomic_load(&series);
+    if (!m) {
+        m = kn_metric_series(&persisted, NULL);
+        atomic_store(&series, m);
+    }
     kn_metric_observe(m, (double) took_ns / 1e9);
 }

@@ -47,10 +47,10 @@ enum storage_fragment_flags {
 struct storage_fragment { /* a value: copy freely */
     struct storage_number number;
     int64_t producer_ts_ms;
-    uint64_t timecode;         /* of the Cluster, as sent, in the header's TimestampScale */
-    uint64_t ordinal;          /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
-    uint64_t discontinuity;    /* DISCONTINUITY flags up to and with its own, over the life */
-    uint32_t duration_ms;      /* last picture's time − first one's (as AWS lists it), or of sound */
+    uint64_t timecode;      /* of the Cluster, as sent, in the header's TimestampScale */
+    uint64_t ordinal;       /* 0, 1, 2 … over the stream's life: a playlist's media sequence */
+    uint64_t discontinuity; /* DISCONTINUITY flags up to and with its own, over the life */
+    uint32_t duration_ms;   /* last picture's time − first one's (as AWS lists it), or of sound */
     uint32_t full_duration_ms; /* the same plus the last one's own duration */
     uint64_t bytes;            /* leading Tags + Cluster + trailing Tags */
     uint32_t cluster_offset;   /* leading Tags before it */
