@@ -58,8 +58,8 @@ struct shard_notes { /* shared between the processes */
     bool drop_asked, dropped; /* it may have been, it has been */
     bool endless;             /* the retention has been raised */
     uint64_t trimmed;         /* nobody sees an index of the short-lived before it any more */
-    uint64_t relief_limit;    /* of the relieved, what is before it may have gone, */
-    uint64_t relieved;        /* and this has, for ever */
+    uint64_t relief_limit;    /* of the relieved, what is before it may have gone (UINT64_MAX: */
+    uint64_t relieved;        /* a relief was cut or failed), and this has, for ever */
     int sick;                 /* the shard whose segments cannot be written; -1: none */
     int sick_error;
 };
@@ -377,7 +377,7 @@ static void drop(struct life *life)
 }
 
 /* The index a reader begins at; what was in front of it never comes back. */
-static void look_at_oldest(struct life *life, unsigned shard, uint64_t *first)
+static bool look_at_oldest(struct life *life, unsigned shard, uint64_t *first)
 {
     struct storage_shard_read read = {.from = 0, .count_max = 1, .bytes_max = 1};
     struct storage_page page;
@@ -390,6 +390,7 @@ static void look_at_oldest(struct life *life, unsigned shard, uint64_t *first)
         world_broken(life->w, "reading failed with %d", r);
     }
     sim_thread_leave();
+    return r == 0;
 }
 
 /* The volume is short of space: one segment of a byte at least, the oldest. */
@@ -397,19 +398,23 @@ static void relieve(struct life *life)
 {
     struct storage_id id = id_of(RELIEVED);
     struct storage_segment_row row;
-    uint64_t segments = 0, bytes = 0;
+    uint64_t segments = 0, bytes = 0, limit = notes->relief_limit;
     sim_thread_enter();
     int r = storage_segment_row_oldest(life->storage->meta, &id, &row);
     if (r == 0) {
-        notes->relief_limit = kn_max_u64(notes->relief_limit, row.next);
+        /* the oldest segment may grow until it goes, so how far is known afterwards */
+        notes->relief_limit = UINT64_MAX;
         r = storage_shard_relieve(life->storage, &id, INT64_MAX, 1, &segments, &bytes);
     }
     sim_thread_leave();
     if (r < 0 && r != -ENOENT && !notes->injected && notes->sick != RELIEVED)
         world_broken(life->w, "making room failed with %d", r);
-    if (r == 0 && segments > 0) {
+    if (r == 0 && segments == 0) {
+        notes->relief_limit = limit;
+    } else if (r == 0) {
         notes->reliefs++;
-        look_at_oldest(life, RELIEVED, &notes->relieved);
+        if (look_at_oldest(life, RELIEVED, &notes->relieved))
+            notes->relief_limit = notes->relieved;
     }
 }
 
@@ -428,7 +433,7 @@ static int live(struct world *w, uint64_t seed, unsigned steps, bool close)
         if (test_random(&state) % DROP_ONE_IN == 0)
             drop(&life);
         if (i % 4 == 0)
-            look_at_oldest(&life, SHORT_LIVED, &notes->trimmed);
+            (void) look_at_oldest(&life, SHORT_LIVED, &notes->trimmed);
         if (test_random(&state) % RELIEVE_ONE_IN == 0)
             relieve(&life);
     }
@@ -443,7 +448,7 @@ struct judged {
     struct world *w;
     unsigned shard;
     int64_t last, last_ms; /* number and arrival of the record before */
-    uint64_t next;
+    uint64_t first, next;
     bool *seen;
 };
 
@@ -472,6 +477,8 @@ static void judge_record(struct judged *j, const struct storage_shard_record *re
                      sent->index);
     if ((int64_t) number <= j->last || record->index < j->next || record->arrival_ms < j->last_ms)
         world_broken(j->w, "record %u comes after %" PRId64, number, j->last);
+    if (j->next == 0)
+        j->first = record->index;
     j->seen[number] = true;
     j->last = number;
     j->last_ms = record->arrival_ms;
@@ -539,6 +546,7 @@ static int judge(struct world *w, uint64_t seed)
     if (!seen || begin(&life, w) < 0)
         return SIM_EXIT_CLOSED;
     notes->found = 0;
+    uint64_t oldest = notes->relief_limit;
     for (unsigned i = 0; i < SHARDS; i++) {
         if (!life.shards[i])
             continue;
@@ -550,6 +558,8 @@ static int judge(struct world *w, uint64_t seed)
         storage_shard_ends(life.shards[i], &ends);
         if (ends.next < j.next)
             world_broken(w, "shard %u ends before its last record", i);
+        if (i == RELIEVED && j.next > 0)
+            oldest = j.first;
     }
     for (uint32_t i = 0; i < notes->count; i++) {
         const struct sent *sent = &notes->sent[i];
@@ -562,6 +572,7 @@ static int judge(struct world *w, uint64_t seed)
         if (!seen[i])
             notes->sent[i].fate = REFUSED; /* gone is gone */
     }
+    notes->relief_limit = oldest; /* what has been seen stays */
     free(seen);
     end_in_order(&life);
     check_folder(w);

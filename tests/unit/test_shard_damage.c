@@ -524,6 +524,33 @@ TEST(a_journal_is_read_by_the_copy_of_its_header)
     shard_rig_teardown(&f);
 }
 
+/* Each start mends what the one before it could do without. */
+TEST(a_header_may_go_bad_at_both_places_one_after_the_other)
+{
+    for (unsigned first = 0; first < 2; first++) {
+        struct shard_rig f = closed_journal();
+        bool seen[RECORDS];
+        for (unsigned i = 0; i < 2; i++) {
+            uint64_t at = (first + i) % 2 * MIB(1);
+            spoil(files.names[0], at + 30, 1);
+            if (at == 0)
+                spoil(files.names[0], 2048 + 30, 1);
+            if (i > 0)
+                break;
+            shard_disk.no_checkpoints = true; /* what is in the journal stays there */
+            shard_rig_open(&f);
+            shard_rig_close(&f);
+            shard_disk.no_checkpoints = false;
+        }
+
+        shard_rig_open(&f);
+
+        assert_int_equal(f.report.bad_frames, 0);
+        assert_int_equal(read_all(&f, 100, seen), RECORDS);
+        shard_rig_teardown(&f);
+    }
+}
+
 TEST(a_journal_that_is_lost_is_said_and_the_next_is_read)
 {
     struct shard_rig f = shard_rig_setup(KIB(256));
@@ -802,6 +829,7 @@ TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(damage_in_front_of_what_was_flushed_later_is_said_also_without_an_end),
            TEST_OF(a_torn_write_is_not_believed_behind_its_tear),
            TEST_OF(a_journal_is_read_by_the_copy_of_its_header),
+           TEST_OF(a_header_may_go_bad_at_both_places_one_after_the_other),
            TEST_OF(a_journal_that_is_lost_is_said_and_the_next_is_read),
            TEST_OF(a_journal_in_which_nothing_counts_may_be_gone),
            TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said),

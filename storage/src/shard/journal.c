@@ -171,17 +171,28 @@ int storage_journal_set_aside(struct storage_shards *shards, struct storage_jour
     return fs->ops->sync_dir(fs, folder);
 }
 
+static int write_front(struct kn_file *file, const struct storage_journal_head *head)
+{
+    uint8_t bytes[HEADS_BYTES] = {0};
+    struct iovec iov = {bytes, sizeof(bytes)};
+    head_encode(head, bytes);
+    head_encode(head, bytes + HEAD_COPY_AT);
+    return kn_file_write_all(file, &iov, 1, 0);
+}
+
+static int write_copy(struct kn_file *file, uint64_t at, const struct storage_journal_head *head)
+{
+    uint8_t bytes[HEAD_BYTES];
+    struct iovec iov = {bytes, sizeof(bytes)};
+    head_encode(head, bytes);
+    return kn_file_write_all(file, &iov, 1, at);
+}
+
 int storage_journal_head_write(struct kn_file *file, uint64_t copy_at,
                                const struct storage_journal_head *head)
 {
-    uint8_t bytes[HEADS_BYTES] = {0};
-    head_encode(head, bytes);
-    head_encode(head, bytes + HEAD_COPY_AT);
-    struct iovec iov = {bytes, sizeof(bytes)}, copy = {bytes, HEAD_BYTES};
-    int r = kn_file_write_all(file, &iov, 1, 0);
-    if (r == 0 && copy_at > 0)
-        r = kn_file_write_all(file, &copy, 1, copy_at);
-    return r;
+    int r = write_front(file, head);
+    return r < 0 || copy_at == 0 ? r : write_copy(file, copy_at, head);
 }
 
 static uint64_t place_of_copy(const struct storage_shards *shards,
@@ -258,6 +269,45 @@ static int look(struct storage_shards *shards, struct storage_journal *journal,
         journal->seed = storage_shard_frame_seed(ret->id, ret->generation);
     }
     return r == -ENODATA ? 0 : r;
+}
+
+static bool is_same(const struct storage_journal_head *a, const struct storage_journal_head *b)
+{
+    return a->generation == b->generation && memcmp(a->id, b->id, sizeof(a->id)) == 0;
+}
+
+/* A header that is bad at one place is written there again, before the other goes bad too. The good
+ * one is not touched: a power cut may spoil what is being written. What the disk refuses to read is
+ * left to who reads the rest, and set aside. */
+static int mend_head(struct kn_file *file, const char *name, uint64_t copy_at,
+                     const struct storage_journal_head *head)
+{
+    struct storage_journal_head found;
+    uint8_t front[HEADS_BYTES], copy[HEAD_BYTES];
+    if (kn_file_read_all(file, front, sizeof(front), 0) < 0 ||
+        kn_file_read_all(file, copy, sizeof(copy), copy_at) < 0)
+        return 0;
+    bool in_front = heads_decode(front, &found) == 0 && is_same(&found, head);
+    if (in_front && head_decode(copy, &found) == 0 && is_same(&found, head))
+        return 0;
+    int r = in_front ? write_copy(file, copy_at, head) : write_front(file, head);
+    if (r == 0)
+        r = file->fs->ops->sync(file);
+    const char *place = in_front ? "end" : "beginning";
+    if (r < 0)
+        kn_log_warn("journal_header_not_mended", "file=%s place=%s error=%s", name, place,
+                    kn_errname(r));
+    else
+        kn_log_info("journal_header_mended", "file=%s place=%s", name, place);
+    return r;
+}
+
+static void mend(struct storage_shards *shards, struct storage_journal *journal,
+                 const struct storage_journal_head *head)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%u", journal->slot);
+    journal->broken = mend_head(journal->file, name, place_of_copy(shards, journal), head) < 0;
 }
 
 static int make_folder(struct storage_shards *shards)
@@ -353,6 +403,8 @@ int storage_journals_open(struct storage_shards *shards, uint64_t checkpointed,
         r = look(shards, journal, &heads[i], report);
         if (r == 0 && journal->sick && heads[i].generation <= checkpointed)
             r = storage_journal_set_aside(shards, journal); /* there is nothing to take from it */
+        else if (r == 0 && !journal->sick && journal->copied && heads[i].generation > checkpointed)
+            mend(shards, journal, &heads[i]);
         journal->state = journal->file && journal->copied && !journal->broken
                              ? STORAGE_JOURNAL_FREE
                              : STORAGE_JOURNAL_ABSENT;
@@ -381,14 +433,19 @@ uint64_t storage_held_copy_at(uint64_t bytes)
 }
 
 /* A copy that does not lie where it belongs is a record's bytes, in a file of before the copy. */
+static bool held_has_copy(uint64_t size, const struct storage_journal_head *head)
+{
+    return size >= 2 * STORAGE_JOURNAL_COPY_BYTES &&
+           size - STORAGE_JOURNAL_COPY_BYTES == storage_held_copy_at(head->before_bytes);
+}
+
 static int held_head(struct kn_file *file, uint64_t size, struct storage_journal_head *ret)
 {
     int r = storage_journal_head_read(file, 0, ret);
     if (r != -ENODATA || size < 2 * STORAGE_JOURNAL_COPY_BYTES)
         return r;
-    uint64_t at = size - STORAGE_JOURNAL_COPY_BYTES;
-    r = storage_journal_head_read(file, at, ret);
-    return r == 0 && at != storage_held_copy_at(ret->before_bytes) ? -ENODATA : r;
+    r = storage_journal_head_read(file, size - STORAGE_JOURNAL_COPY_BYTES, ret);
+    return r == 0 && !held_has_copy(size, ret) ? -ENODATA : r;
 }
 
 /* Its header says how long it is, so what is missing is damage. Its batches are older than every
@@ -405,7 +462,7 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
     int r = slot == 0 ? -ENOENT : storage_held_path(shards, slot, path);
     if (r < 0)
         return slot == 0 ? 0 : r;
-    r = fs->ops->open(fs, path, KN_FS_READ, &file);
+    r = fs->ops->open(fs, path, KN_FS_WRITE, &file);
     if (r == 0)
         r = fs->ops->size(file, &held.capacity);
     storage_patient_init(&patient, shards->storage, file, path);
@@ -417,6 +474,8 @@ int storage_held_open(struct storage_shards *shards, unsigned slot, storage_jour
         held.seed = storage_shard_frame_seed(head.id, head.generation);
         r = storage_journal_replay(shards, &held, head.before_bytes, each, report);
     }
+    if (r == 0 && patient.refused == 0 && held_has_copy(held.capacity, &head))
+        (void) mend_head(file, "held", storage_held_copy_at(head.before_bytes), &head);
     if (file)
         fs->ops->close(file);
     if (r == -ENOENT || r == -ENODATA) {
