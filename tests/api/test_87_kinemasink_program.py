@@ -208,8 +208,8 @@ def test_a_pad_that_is_silent_holds_nobody_up(gst, server, stream_name, pipe, of
         if offline:
             program.wait(lambda p: "persisted" in str(p.of("ack")))
             program.tell("gap")
-        program.wait(lambda p: len({time for what, time, *_ in p.of("ack") if what == "persisted"})
-                     >= len(sent.fragments) - 1)
+        # the second fragment ends with a key frame behind all sound; the third goes on, in hope of some
+        program.wait(lambda p: len({time for what, time, *_ in p.of("ack") if what == "persisted"}) >= 2)
         writer.close()
         program.finish()
     documents = media.get_documents(server, stream_name)
