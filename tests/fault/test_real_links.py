@@ -169,10 +169,11 @@ class Sink:
         pictures = [hashlib.sha256(frame).hexdigest() for frame in kinemasink.frames_of(found, 1)]
         sent = [digest for digest, in self.program.of("frame")]
         assert pictures == sent, f"{len(pictures)} pictures, {len(sent)} were sent"
-        sound = [2 in {frame.track for frame in one.frames} for one in found]
-        assert sound[0] and sound[-1] and not all(sound), sound
+        sound = [one.timecode + frame.time for one in found for frame in one.frames if frame.track == 2]
+        assert sound[0] < times[1] and sound[-1] > times[-1], "sound at both ends"
+        assert max(b - a for a, b in zip(sound, sound[1:])) > 1500, "and none while it was muted"
         assert not [said for said in self.program.of("warning") if "dropped" in str(said)]
-        print(f"kinemasink: {len(found)} fragments, {sum(sound)} with sound, warnings {self.program.of('warning')}")
+        print(f"kinemasink: {len(found)} fragments, {len(sound)} frames of sound, warnings {self.program.of('warning')}")
         return len(self.acked())
 
     def kill(self):
