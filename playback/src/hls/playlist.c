@@ -103,13 +103,12 @@ static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >=
                       2 * (int) PLAYBACK_TOKEN_BYTES_MAX + 512 + (int) BYTES_OF_END,
               "room for an entry");
 
+/* What a fragment must have not to be a gap. Sound without its pictures is one: players find its
+ * place by them, and where they go on with the sound they stand still later, with all in memory. */
 static unsigned kinds_of(const struct playback_session *session, unsigned track)
 {
     unsigned pictures = session->kinds & PLAYBACK_PICTURES;
-    unsigned sound = session->kinds & PLAYBACK_SOUND;
-    if (track == 1 && pictures)
-        return pictures;
-    return session->discontinuity == PLAYBACK_DISCONTINUITY_NEVER ? sound : sound | pictures;
+    return track == 1 && pictures ? pictures : session->kinds;
 }
 
 void playback_playlist_init(struct playback_playlist *playlist,
