@@ -206,43 +206,6 @@ def test_a_gap_is_a_discontinuity_where_asked_for(server, stream, tmp_path):
     assert marks("NEVER") == [False] * (count + len(late.fragments))
 
 
-def stretches(server, stream, tmp_path, without):
-    """Picture and sound, two seconds each: both, without one of them, and both again; the captures."""
-    kinds = [["-map", "0:v", "-map", "1:a"], ["-map", "1:a" if without == "picture" else "0:v"]]
-    made = []
-    for i in range(3):
-        made.append(hls.make(tmp_path / f"{i}.mkv", *hls.picture(2), *hls.tone(2), *kinds[i % 2], *hls.X264, "-c:a",
-                             "aac", "-output_ts_offset", str(2 * i), *(("-cluster_time_limit", "1000") if i == 1 else ())))
-        media.upload(server, stream, made[-1])
-    return made
-
-
-@pytest.mark.parametrize("without", ["picture", "sound"])
-def test_what_lacks_a_track_is_a_gap_in_its_playlist(server, stream, tmp_path, without):
-    made = stretches(server, stream, tmp_path, without)
-    url = hls.open_session(server, stream, **hls.produced(server, stream))
-    missing, whole = (1, 2) if without == "picture" else (2, 1)
-    lacks, has = hls.playlist(url, missing), hls.playlist(url, whole)
-    begin = len(made[0].fragments)
-    between = range(begin, begin + len(made[1].fragments))
-    assert [i for i, one in enumerate(lacks.segments) if one.gap] == list(between) != []
-    assert "#EXT-X-VERSION:8" in lacks.text
-    assert [one.seconds for one in lacks.segments] == [one.seconds for one in has.segments]
-    assert all(hls.get(one.url).status == (404 if one.gap else 200) for one in lacks.segments)
-    inits = [one.init for one in lacks.segments]
-    assert inits[begin] == inits[0] == inits[-1]
-    marked = hls.playlist(hls.open_session(server, stream, DiscontinuityMode="ALWAYS", **hls.produced(server, stream)),
-                          whole)
-    for one in (has, marked):  # sound without its pictures is a gap too
-        assert [i for i, one in enumerate(one.segments) if one.gap] == (list(between) if whole == 2 else [])
-    for track, found in ((missing, lacks), (whole, has)):  # what is left plays as it was sent
-        data = b"".join(hls.get(one.init).body + hls.get(one.url).body for one in found.segments if not one.gap)
-        (tmp_path / "all.mp4").write_bytes(data)
-        parts = [one for i, one in enumerate(made) if i != 1 or track == whole == 1]
-        sent = sum(len(frames_of(one, track)) for one in parts)
-        assert len(hls.packets(tmp_path / "all.mp4", "va"[track - 1])) == sent
-
-
 def test_ranges_and_head(recorded):
     server, stream, _, _ = recorded
     segment = hls.playlist(hls.open_session(server, stream)).segments[0]

@@ -6,6 +6,7 @@
 #include "codec/codec.h"
 #include "core/buf.h"
 #include "mp4/mp4.h"
+#include "mp4/silence.h"
 #include "ts/module.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -53,6 +54,7 @@ static void try_timeline(struct kn_reader in)
     /* what the index can hold: milliseconds of the years to 9999, in either direction */
     args.start_ms = (int64_t) (take(&in, 6) % 253402300800000);
     args.next_start_ms = take(&in, 1) & 1 ? INT64_MIN : args.start_ms + (int64_t) take(&in, 4);
+    args.length_ms = (uint32_t) (args.start_ms % 100000);
     uint32_t offset = 0;
     while (kn_reader_left(&in) && frames->count < FRAMES_MAX) {
         struct storage_frame *frame = &frames->items[frames->count++];
@@ -66,6 +68,7 @@ static void try_timeline(struct kn_reader in)
     }
     struct playback_timeline *line;
     if (playback_timeline_make(&args, &line) == 0) {
+        kn_assert(playback_silence_fill(&args, &line) == 0);
         struct playback_mp4_segment *segment;
         uint64_t payload = 0;
         for (size_t i = 0; i < line->count; i++) {

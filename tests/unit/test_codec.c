@@ -149,6 +149,37 @@ TEST(adts_repeats_what_the_config_says)
     assert_int_equal(playback_aac_adts(&info, 8192, head), -EINVAL);
 }
 
+/* ffmpeg decodes each of them to so many channels of nothing, without a word. */
+TEST(a_silent_frame_has_an_element_for_each_channel_of_the_layout)
+{
+    static const struct {
+        uint32_t channels;
+        const char *hex;
+    } cases[] = {
+        {1, "00000007"                                                },
+        {2, "2000000000000e"                                          },
+        {3, "0000000100000000000070"                                  },
+        {4, "000000010000000000000100000380"                          },
+        {5, "0000000100000000000011000000000007"                      },
+        {6, "000000010000000000001100000000000300000038"              },
+        {8, "00000001000000000000110000000000012000000000003000000380"},
+    };
+    struct playback_codec_info info = {.codec = PLAYBACK_AAC};
+    struct playback_silence silence;
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        char hex[2 * PLAYBACK_SILENCE_BYTES_MAX + 1];
+        info.channels = cases[i].channels;
+        assert_ok(playback_aac_silence(&info, &silence));
+        for (size_t k = 0; k < silence.len; k++)
+            (void) snprintf(hex + 2 * k, 3, "%02x", silence.bytes[k]);
+        assert_string_equal(hex, cases[i].hex);
+    }
+    info.channels = 7; /* no layout of its own */
+    assert_int_equal(playback_aac_silence(&info, &silence), -EINVAL);
+    info = (struct playback_codec_info){.codec = PLAYBACK_ULAW, .channels = 1};
+    assert_int_equal(playback_aac_silence(&info, &silence), -EINVAL);
+}
+
 TEST(a_missing_or_wrong_private_is_told_apart_from_an_unknown_codec)
 {
     struct playback_codec_info info;
@@ -249,6 +280,11 @@ TEST(a_track_keeps_its_number_where_the_other_is_missing)
     playback_tracks_keep(&sound, PLAYBACK_PICTURES | PLAYBACK_SOUND);
     assert_null(playback_tracks_find(&sound, 1));
     assert_int_equal(playback_tracks_find(&sound, 2)->info.codec, PLAYBACK_AAC);
+    struct playback_tracks pictures = tracks;
+    playback_tracks_keep(&pictures, PLAYBACK_PICTURES);
+    assert_true(playback_tracks_lend_sound(&pictures, &tracks));
+    assert_int_equal(playback_tracks_find(&pictures, 2)->info.codec, PLAYBACK_AAC);
+    assert_int_equal(playback_tracks_find(&pictures, 2)->mkv_number, 0); /* of no frame */
     playback_tracks_keep(&tracks, PLAYBACK_SOUND);
     assert_int_equal(playback_tracks_find(&tracks, 1)->info.codec, PLAYBACK_AAC);
     playback_tracks_keep(&sound, PLAYBACK_PICTURES);
@@ -367,6 +403,7 @@ TESTS_MAIN(TEST_OF(h264_says_profile_size_and_frame_rate), TEST_OF(h264_says_how
            TEST_OF(h265_of_producer_c_is_read_from_its_sps),
            TEST_OF(aac_says_rate_channels_and_object_type),
            TEST_OF(adts_repeats_what_the_config_says),
+           TEST_OF(a_silent_frame_has_an_element_for_each_channel_of_the_layout),
            TEST_OF(a_missing_or_wrong_private_is_told_apart_from_an_unknown_codec),
            TEST_OF(every_cut_of_a_private_is_refused_or_read_without_overrun),
            TEST_OF(tracks_are_chosen_by_the_table_of_the_guide),

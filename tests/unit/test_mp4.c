@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mp4/mp4.h"
+#include "mp4/silence.h"
 
 static struct kn_fake_clock fake_clock;
 
@@ -238,6 +239,61 @@ TEST(a_cold_or_trimmed_chunk_is_said_not_hidden)
     world_close(&w);
 }
 
+/* The first frame of sound with silence before and behind it, read whole and in pieces of any size.
+ */
+TEST(silence_and_frames_are_read_as_one_payload)
+{
+    struct world w;
+    uint64_t state = test_seed();
+    world_open(&w, "media/captures/sink360_h264_aac_abs.mkv");
+    const struct playback_track *track = &w.tracks.items[1];
+    struct storage_frames *frames;
+    assert_ok(storage_frames_get(w.storage, &w.stream, &w.fragments[0], &frames, false));
+    size_t first = 0;
+    while (frames->items[first].track != track->mkv_number)
+        first++;
+    frames->items[0] = frames->items[first];
+    frames->items[0].time = 1000;
+    frames->count = 1;
+    const struct storage_frame frame = frames->items[0];
+    const struct playback_timeline_in in = {.track = track,
+                                            .frames = frames,
+                                            .scale_ns = 1000000,
+                                            .start_ms = w.fragments[0].producer_ts_ms,
+                                            .next_start_ms = INT64_MIN,
+                                            .length_ms = 2000};
+    struct playback_timeline *line;
+    assert_ok(playback_timeline_make(&in, &line));
+    assert_ok(playback_silence_fill(&in, &line));
+    storage_frames_free(frames);
+    struct playback_mp4_segment *segment;
+    assert_ok(playback_mp4_segment_make(line, 2, 1, &segment));
+    uint8_t *expected = malloc(segment->bytes), *got = malloc(segment->bytes);
+    assert_true(expected && got);
+    size_t at = segment->head_bytes;
+    for (size_t i = 0; i < line->count; i++) {
+        bool silent = line->samples[i].offset == playback_silent;
+        memcpy(expected + at,
+               silent ? line->silence.bytes
+                      : w.capture.bytes + w.capture.fragments[0].start + frame.offset,
+               line->samples[i].bytes);
+        at += line->samples[i].bytes;
+    }
+    assert_int_equal(at, segment->bytes);
+    assert_true(line->count > 40);
+    for (int round = 0; round < 200; round++) {
+        uint64_t from = segment->head_bytes + test_random(&state) % (at - segment->head_bytes);
+        size_t piece = 1 + test_random(&state) % 300;
+        read_range(&w, segment, 0, from, at, piece, got);
+        assert_memory_equal(got, expected + from, at - from);
+    }
+    free(expected);
+    free(got);
+    free(line);
+    playback_mp4_segment_unref(segment);
+    world_close(&w);
+}
+
 TEST(a_fragment_without_the_track_gives_a_segment_without_samples)
 {
     struct playback_timeline line = {.timescale = 1000, .decode_time = 5};
@@ -254,4 +310,5 @@ TESTS_MAIN(TEST_OF(h264_of_producer_c_comes_out_frame_by_frame),
            TEST_OF(a_scale_of_ten_milliseconds_keeps_its_times),
            TEST_OF(a_segment_says_its_length_before_a_byte_is_read),
            TEST_OF(a_cold_or_trimmed_chunk_is_said_not_hidden),
+           TEST_OF(silence_and_frames_are_read_as_one_payload),
            TEST_OF(a_fragment_without_the_track_gives_a_segment_without_samples))

@@ -146,7 +146,7 @@ static struct kn_buf text_of(const struct playback_session *session,
 {
     struct kn_buf out;
     struct playback_playlist playlist;
-    playback_playlist_init(&playlist, session, list, kn_str_from(token), 1);
+    playback_playlist_init(&playlist, session, list, kn_str_from(token), 1, false);
     size_t bytes = (size_t) playback_playlist_bytes(&playlist);
     kn_buf_init(&out, 1 << 20);
     while (!playlist.done) {
@@ -451,6 +451,56 @@ TEST(what_has_no_pictures_is_a_gap_and_the_map_goes_on_behind_it)
     playback_list_unref(list);
 }
 
+static unsigned gaps_of(const struct playback_session *session, const struct playback_list *list,
+                        unsigned track, bool lends)
+{
+    static char text[1 << 16];
+    struct playback_playlist playlist;
+    unsigned gaps = 0;
+    playback_playlist_init(&playlist, session, list, KN_STR(""), track, lends);
+    text[playback_playlist_read(&playlist, text, sizeof text - 1)] = '\0';
+    for (const char *at = text; (at = strstr(at, "#EXT-X-GAP\n")); at++)
+        gaps++;
+    return gaps;
+}
+
+/* Pictures and sound, and then pictures alone for longer than a window. */
+TEST(sound_that_is_missing_just_now_is_looked_for_where_there_was_some)
+{
+    setup();
+    static const uint8_t aac[] = {0x11, 0x90};
+    struct kn_mkv_header *both = &headers[1].parsed;
+    both->tracks[1] = (struct kn_mkv_track){.number = 2, .type = KN_MKV_AUDIO};
+    assert_ok(
+        kn_str_copy(both->tracks[1].codec_id, sizeof both->tracks[1].codec_id, KN_STR("A_AAC")));
+    both->tracks[1].codec_private = (struct kn_bytes){aac, sizeof aac};
+    both->tracks[0].codec_private = headers[0].parsed.tracks[0].codec_private;
+    both->track_count = 2;
+    for (int i = 0; i < 6; i++)
+        put(2000 * i)->header = i == 1;
+    struct playback_session s = session_of(PLAYBACK_LIVE);
+    s.results_max = 3;
+    struct playback_list *list = list_at(&s, 12000, NULL);
+    const struct playback_list_in in = {.storage = &world, .session = &s};
+    assert_int_equal(playback_list_kinds(list), PLAYBACK_PICTURES);
+    uint64_t whole = 0;
+    assert_ok(playback_list_find_whole(&in, list, &whole));
+    assert_int_equal(whole, 2);
+    s.kinds = PLAYBACK_PICTURES | PLAYBACK_SOUND;
+    assert_int_equal(gaps_of(&s, list, 1, true), 0);
+    assert_int_equal(gaps_of(&s, list, 2, true), 0);
+    assert_int_equal(gaps_of(&s, list, 2, false), 3); /* what would lend is not there any more */
+    s.mode = PLAYBACK_ON_DEMAND;                      /* a range has what it has */
+    assert_ok(playback_list_find_whole(&in, list, &whole));
+    assert_int_equal(whole, 0);
+    playback_list_unref(list);
+    s.results_max = 5;
+    list = list_at(&s, 12000, NULL);
+    assert_ok(playback_list_find_whole(&in, list, &whole));
+    assert_int_equal(whole, 2);
+    playback_list_unref(list);
+}
+
 TEST(the_target_duration_of_a_session_does_not_shrink)
 {
     setup();
@@ -705,6 +755,7 @@ TESTS_MAIN(TEST_OF(on_demand_is_a_closed_list_from_zero),
            TEST_OF(live_holds_through_a_pause_and_begins_anew_after_a_long_one),
            TEST_OF(a_late_fragment_stands_as_a_gap_and_stays_one),
            TEST_OF(what_has_no_pictures_is_a_gap_and_the_map_goes_on_behind_it),
+           TEST_OF(sound_that_is_missing_just_now_is_looked_for_where_there_was_some),
            TEST_OF(the_target_duration_of_a_session_does_not_shrink),
            TEST_OF(a_replay_starts_at_its_start_and_goes_on_by_the_clock),
            TEST_OF(a_large_window_does_not_shift_the_start_of_a_replay),

@@ -49,8 +49,10 @@ TEST(a_token_gives_the_session_back)
                                                  .base_seq = 99,
                                                  .base_ordinal = 77,
                                                  .base_ms = 1700000000001};
-    static const struct playback_session both = {.kinds = PLAYBACK_PICTURES | PLAYBACK_SOUND};
-    const struct playback_session *sessions[] = {&example, &plain, &dash, &both};
+    static const struct playback_session both = {.kinds = PLAYBACK_PICTURES | PLAYBACK_SOUND,
+                                                 .whole_seq = 4711};
+    static const struct playback_session ts = {.container = PLAYBACK_TS, .whole_seq = 1};
+    const struct playback_session *sessions[] = {&example, &plain, &dash, &both, &ts};
     struct playback_session_key key = key_of(1);
     for (size_t i = 0; i < KN_ARRAY_LEN(sessions); i++) {
         struct kn_buf token = seal(sessions[i]);
@@ -69,6 +71,7 @@ TEST(a_token_gives_the_session_back)
         assert_int_equal(got.base_ordinal, sessions[i]->base_ordinal);
         assert_int_equal(got.base_ms, sessions[i]->base_ms);
         assert_int_equal(got.kinds, sessions[i]->kinds);
+        assert_int_equal(got.whole_seq, sessions[i]->whole_seq);
         assert_true(got.from_ms == sessions[i]->from_ms && got.to_ms == sessions[i]->to_ms);
         assert_int_equal(got.from_seq, sessions[i]->from_seq);
         assert_int_equal(got.results_max, sessions[i]->results_max);

@@ -2,7 +2,7 @@
 /* Decode times, composition offsets and durations from presentation times alone. */
 #include "test.h"
 
-#include "mp4/timeline.h"
+#include "mp4/silence.h"
 
 enum {
     FRAMES_MAX = 64,
@@ -14,7 +14,7 @@ static const struct playback_track video = {
 static const struct playback_track audio = {
     .number = 2,
     .mkv_number = 2,
-    .info = {.codec = PLAYBACK_AAC, .sample_hz = 48000, .frame_samples = 1024}
+    .info = {.codec = PLAYBACK_AAC, .sample_hz = 48000, .channels = 1, .frame_samples = 1024}
 };
 
 static struct playback_timeline *make(const struct playback_track *track, const int32_t *times,
@@ -189,6 +189,126 @@ TEST(audio_frames_keep_their_exact_length_under_a_clock_of_milliseconds)
     free(line);
 }
 
+/* --- silence ---------------------------------------------------------------------------------- */
+
+/* Frames of one track at these times, in a fragment of two seconds that the next one follows. */
+static struct playback_timeline *filled(const struct playback_track *track, const int32_t *times,
+                                        size_t count, uint32_t length_ms)
+{
+    struct storage_frames *frames = calloc(1, sizeof *frames + count * sizeof frames->items[0]);
+    assert_non_null(frames);
+    for (; frames->count < count; frames->count++)
+        frames->items[frames->count] = (struct storage_frame){
+            .bytes = 50, .time = times[frames->count], .track = audio.mkv_number};
+    const struct playback_timeline_in in = {.track = track,
+                                            .frames = frames,
+                                            .scale_ns = 1000000,
+                                            .start_ms = START_MS,
+                                            .next_start_ms = START_MS + 2000,
+                                            .length_ms = length_ms};
+    struct playback_timeline *line;
+    assert_ok(playback_timeline_make(&in, &line));
+    assert_ok(playback_silence_fill(&in, &line));
+    free(frames);
+    return line;
+}
+
+static int64_t length_of(const struct playback_timeline *line)
+{
+    int64_t length = 0;
+    for (size_t i = 0; i < line->count; i++)
+        length += line->samples[i].duration;
+    return length;
+}
+
+/* Whole frames counted from 1970: what one fragment leaves of a frame, the next one has. */
+TEST(silent_frames_lie_on_one_grid_in_all_fragments)
+{
+    struct playback_track lent = audio;
+    lent.mkv_number = 0;
+    struct playback_timeline *line = filled(&lent, NULL, 0, 1980);
+    assert_int_equal(line->count, 94); /* 93.75 */
+    assert_int_equal(line->decode_time % 1024, 0);
+    assert_in_range(line->decode_time, (int64_t) START_MS * 48, (int64_t) START_MS * 48 + 1023);
+    int64_t end = line->decode_time + length_of(line);
+    assert_in_range(end, (int64_t) (START_MS + 2000) * 48, (int64_t) (START_MS + 2000) * 48 + 1023);
+    assert_int_equal(line->silence.len, 4);
+    for (size_t i = 0; i < line->count; i++) {
+        assert_true(line->samples[i].offset == playback_silent && line->samples[i].key);
+        assert_int_equal(line->samples[i].bytes, 4);
+        assert_int_equal(line->samples[i].duration, 1024);
+    }
+    free(line);
+}
+
+/* Sound from 700 to 743 ms, and from 1400 to 1421 ms, of 2000: silence around it. */
+TEST(silence_stands_before_between_and_behind_sound_which_keeps_its_times)
+{
+    static const int32_t times[] = {700, 721, 1400};
+    struct playback_timeline *line = filled(&audio, times, 3, 2000);
+    int64_t time = line->decode_time;
+    size_t sound = 0, silent = 0;
+    assert_int_equal(time % 1024, 0);
+    for (size_t i = 0; i < line->count; i++) {
+        const struct playback_sample *sample = &line->samples[i];
+        if (sample->offset == playback_silent) {
+            assert_in_range(sample->duration, 1024, 2047);
+            silent++;
+        } else {
+            int64_t ms = START_MS + times[sound];
+            assert_in_range(time, ms * 48 - 16, ms * 48 + 16); /* 721: the count of samples */
+            assert_int_equal(sample->duration, 1024);
+            sound++;
+        }
+        time += sample->duration;
+    }
+    assert_int_equal(sound, 3);
+    assert_int_equal(silent, 32 + 30 + 27);
+    assert_int_equal(time % 1024, 0); /* and so the next fragment's silence follows */
+    assert_in_range(time, (START_MS + 2000) * 48, (START_MS + 2000) * 48 + 1023);
+    free(line);
+}
+
+TEST(sound_that_is_late_or_early_by_less_than_half_a_second_is_left_alone)
+{
+    static const int32_t times[] = {480, 501, 990, 1011, 1500};
+    struct playback_timeline *plain = make(&audio, times, 5, 1000000, START_MS + 2000);
+    struct playback_timeline *line = filled(&audio, times, 5, 2000);
+    assert_int_equal(line->count, 5);
+    assert_int_equal(line->decode_time, plain->decode_time);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(line->samples[i].duration, plain->samples[i].duration);
+    free(plain);
+    free(line);
+}
+
+TEST(silence_has_a_ceiling_whatever_length_a_sender_made_up)
+{
+    static const int32_t times[] = {0, 1000000000, 2000000000};
+    struct playback_timeline *line = filled(&audio, times, 3, UINT32_MAX);
+    assert_in_range(line->count, 8192, 8192 + 3);
+    free(line);
+    struct playback_track lent = audio;
+    lent.mkv_number = 0;
+    line = filled(&lent, NULL, 0, UINT32_MAX);
+    assert_int_equal(line->count, 8192);
+    free(line);
+}
+
+TEST(there_is_no_silence_of_pictures_and_of_g711)
+{
+    static const int32_t times[] = {0};
+    struct playback_track other = audio;
+    other.info.codec = PLAYBACK_ULAW;
+    other.info.channels = 1;
+    struct playback_timeline *line = filled(&other, times, 1, 2000);
+    assert_int_equal(line->count, 1);
+    free(line);
+    line = filled(&video, times, 1, 2000);
+    assert_int_equal(line->count, 0);
+    free(line);
+}
+
 TEST(a_hole_in_the_audio_stays_a_hole)
 {
     static const int32_t times[] = {0, 21, 43, 500, 521};
@@ -250,6 +370,11 @@ TESTS_MAIN(TEST_OF(frames_in_order_keep_their_times),
            TEST_OF(the_last_picture_does_not_reach_to_where_the_next_fragments_sound_starts),
            TEST_OF(a_single_frame_lasts_as_long_as_somebody_says),
            TEST_OF(audio_frames_keep_their_exact_length_under_a_clock_of_milliseconds),
+           TEST_OF(silent_frames_lie_on_one_grid_in_all_fragments),
+           TEST_OF(silence_stands_before_between_and_behind_sound_which_keeps_its_times),
+           TEST_OF(sound_that_is_late_or_early_by_less_than_half_a_second_is_left_alone),
+           TEST_OF(silence_has_a_ceiling_whatever_length_a_sender_made_up),
+           TEST_OF(there_is_no_silence_of_pictures_and_of_g711),
            TEST_OF(a_hole_in_the_audio_stays_a_hole),
            TEST_OF(the_timescale_states_milliseconds_and_the_timestamp_scale_exactly),
            TEST_OF(times_out_of_any_range_do_not_overflow),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // hls.js in a real Chromium plays Kinema's sessions from a page of another origin: LIVE, LIVE_REPLAY,
-// ON_DEMAND, as fMP4 and as MPEG-TS, and on over a stretch that has no pictures. Playing means: the clock runs, frames are decoded, the picture is
-// not one colour, and no error was fatal.
+// ON_DEMAND, as fMP4 and as MPEG-TS, on over a stretch that has no pictures, and through one that has no sound. Playing
+// means: the clock runs, frames are decoded, the picture is not one colour, and no error was fatal.
 
 import assert from 'node:assert/strict';
 import {readFile} from 'node:fs/promises';
@@ -85,7 +85,7 @@ for (const session of sessions) {
     if (session.until)
       assert.ok(seen.advanced > session.until - 1, `it stands still at ${seen.begin + seen.advanced} s`);
     else assert.ok(seen.advanced > 1.5 && seen.advanced < seen.took + 1, `the clock ran ${seen.advanced} s in ${seen.took} s`);
-    assert.ok(seen.frames > 50, `${seen.frames} frames were decoded`);
+    assert.ok(seen.frames > (session.frames ?? 50), `${seen.frames} frames were decoded`);
     assert.ok(seen.colours >= 6, `only ${seen.colours} colours are on screen`);
     assert.equal(`${seen.width}x${seen.height}`, session.size);
     assert.ok(seen.audioBytes > 0, 'no sound was decoded');

@@ -121,23 +121,36 @@ def standing():
         yield one, send_and_stop(one, "yard")
 
 
-@pytest.fixture(scope="session")
-def blinded(server, tmp_path_factory):
-    """Two seconds of picture and sound, two of sound alone, and both again."""
-    stream, folder = server.create_stream("blinded-yard"), tmp_path_factory.mktemp("blinded")
+def stretches(server, folder, stream, without):
+    """Two seconds of picture and sound, two without one of them ("v", "a"), and both again."""
+    server.create_stream(stream)
     for i in range(3):
-        inputs = (() if i == 1 else ("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2"))
-        subprocess.run(["ffmpeg", "-v", "error", *inputs, "-f", "lavfi", "-i", "sine=f=440:r=48000:d=2", "-c:v", "libx264",
+        inputs = {"v": ("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=2"),
+                  "a": ("-f", "lavfi", "-i", "sine=f=440:r=48000:d=2")}
+        if i == 1:
+            del inputs[without]
+        subprocess.run(["ffmpeg", "-v", "error", *itertools.chain(*inputs.values()), "-c:v", "libx264",
                         "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-sc_threshold", "0", "-c:a", "aac",
                         "-output_ts_offset", str(2 * i), "-f", "matroska", "-live", "1", "-cluster_size_limit", "500000000",
-                        "-cluster_time_limit", "1000" if i == 1 else "60000", str(folder / f"{i}.mkv")], check=True)
+                        "-cluster_time_limit", "1000" if "v" not in inputs else "60000", str(folder / f"{i}.mkv")],
+                       check=True)
         with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
             upload.finish((folder / f"{i}.mkv").read_bytes())
             assert upload.error() is None
     return stream
 
 
-def test_chromium_plays_every_mode(modules, shots, server, camera, silent, standing, blinded):
+@pytest.fixture(scope="session")
+def blinded(server, tmp_path_factory):
+    return stretches(server, tmp_path_factory.mktemp("blinded"), "blinded-yard", "v")
+
+
+@pytest.fixture(scope="session")
+def muted(server, tmp_path_factory):
+    return stretches(server, tmp_path_factory.mktemp("muted"), "muted-yard", "a")
+
+
+def test_chromium_plays_every_mode(modules, shots, server, camera, silent, standing, blinded, muted):
     fragments = sorted(persisted(server, STREAM), key=lambda f: f["FragmentNumber"])
     begin = fragments[0]["ServerTimestamp"]
     end = fragments[-1]["ServerTimestamp"] + datetime.timedelta(seconds=1)
@@ -163,6 +176,11 @@ def test_chromium_plays_every_mode(modules, shots, server, camera, silent, stand
         sessions.append({"name": f"without-pictures-{mode}".lower(), "size": "640x360", "fromStart": True, "from": True,
                          "until": 5, "url": hls_url(server, blinded, PlaybackMode="ON_DEMAND", DiscontinuityMode=mode,
                                                     HLSFragmentSelector=produced)})
+        for container in ("FRAGMENTED_MP4", "MPEG_TS"):  # each of the 150 pictures is shown
+            sessions.append({"name": f"without-sound-{mode}-{container}".lower(), "size": "640x360", "fromStart": True,
+                             "from": True, "until": 5, "frames": 110, "url": hls_url(
+                                 server, muted, PlaybackMode="ON_DEMAND", DiscontinuityMode=mode,
+                                 ContainerFormat=container, HLSFragmentSelector=produced)})
     node_test("play.test.js", {"sessions": sessions, "shots": str(shots)})
 
 

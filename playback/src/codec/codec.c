@@ -180,6 +180,22 @@ void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds)
     tracks->count = kept;
 }
 
+bool playback_tracks_lend_sound(struct playback_tracks *tracks,
+                                const struct playback_tracks *others)
+{
+    struct playback_silence silence;
+    for (unsigned i = 0; i < others->count && tracks->count < PLAYBACK_TRACKS_MAX; i++) {
+        struct playback_track track = others->items[i];
+        if (playback_aac_silence(&track.info, &silence) < 0)
+            continue;
+        track.number = 2;
+        track.mkv_number = 0;
+        tracks->items[tracks->count++] = track;
+        return true;
+    }
+    return false;
+}
+
 uint64_t playback_tracks_hash(const struct playback_tracks *tracks)
 {
     uint64_t hash = tracks->scale_ns;

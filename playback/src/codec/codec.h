@@ -89,6 +89,10 @@ int playback_tracks_choose_some(const struct kn_mkv_header *header,
 unsigned playback_tracks_kinds(const struct playback_tracks *tracks);
 /* Leaves those of the kinds, numbered as where there is one of each: the same in every fragment. */
 void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds);
+/* Adds the sound of others, which no frame here belongs to: mkv_number 0. The views of its config
+ * stay theirs. False: they have no AAC that silence could be made for. */
+bool playback_tracks_lend_sound(struct playback_tracks *tracks,
+                                const struct playback_tracks *others);
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number); /* NULL: absent */
 
@@ -119,5 +123,16 @@ enum {
 };
 int playback_aac_adts(const struct playback_codec_info *info, size_t frame_bytes,
                       uint8_t dst[PLAYBACK_ADTS_BYTES]) KN_MUSTUSE;
+/* An access unit in which every channel is silent; -EINVAL where the channels have no layout that a
+ * number stands for. */
+enum {
+    PLAYBACK_SILENCE_BYTES_MAX = 32
+};
+struct playback_silence {
+    uint8_t len;
+    uint8_t bytes[PLAYBACK_SILENCE_BYTES_MAX];
+};
+int playback_aac_silence(const struct playback_codec_info *info, struct playback_silence *ret)
+    KN_MUSTUSE;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The master playlist of a session: what its first fragment with all of its tracks says of all. */
+/* The master playlist of a session: what a fragment with all of its tracks says of all. */
 #include "hls/hls.h"
 #include "hls/playlist.h"
 
@@ -20,24 +20,31 @@ static double frame_rate(const struct storage_frames *frames, const struct playb
     return (double) (count - 1) / ((double) (last - first) * (double) scale_ns / 1e9);
 }
 
-int playback_hls_master(struct playback *playback, const struct playback_session *session,
-                        struct kn_str token, struct kn_buf *out, struct kn_err *err, bool nowait)
+/* The first one listed that has what the session has. */
+static int first_listed(struct playback *playback, const struct playback_session *session,
+                        struct storage_fragment *ret, struct playback_view *ret_view,
+                        struct kn_err *err, bool nowait)
 {
     struct playback_list *list;
     int r = playback_sessions_list(playback, session, &list, nowait);
     if (r < 0)
         return r;
-    struct storage_fragment first;
-    r = list->count ? storage_find_number(
-                          playback->storage, &session->stream,
-                          &list->entries[playback_list_find_kinds(list, session->kinds)].number,
-                          &first, nowait)
+    size_t at = playback_list_find_kinds(list, session->kinds);
+    r = list->count ? storage_find_number(playback->storage, &session->stream,
+                                          &list->entries[at].number, ret, nowait)
                     : -ENOENT;
     playback_list_unref(list);
-    if (r < 0)
-        return r;
+    return r < 0 ? r : playback_view_get(playback, session, ret, ret_view, err, nowait);
+}
+
+int playback_hls_master(struct playback *playback, const struct playback_session *session,
+                        struct kn_str token, struct kn_buf *out, struct kn_err *err, bool nowait)
+{
+    struct storage_fragment first;
     struct playback_view view;
-    r = playback_view_get(playback, session, &first, &view, err, nowait);
+    int r = playback_sessions_whole(playback, session, &first, &view, nowait);
+    if (r == -ENOENT)
+        r = first_listed(playback, session, &first, &view, err, nowait);
     if (r < 0)
         return r;
     struct storage_frames *frames;

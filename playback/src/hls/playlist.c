@@ -105,20 +105,21 @@ static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >=
 
 /* What a fragment must have not to be a gap. Sound without its pictures is one: players find its
  * place by them, and where they go on with the sound they stand still later, with all in memory. */
-static unsigned kinds_of(const struct playback_session *session, unsigned track)
+static unsigned kinds_of(const struct playback_session *session, unsigned track, bool lends)
 {
     unsigned pictures = session->kinds & PLAYBACK_PICTURES;
-    return track == 1 && pictures ? pictures : session->kinds;
+    return pictures && (track == 1 || lends) ? pictures : session->kinds;
 }
 
 void playback_playlist_init(struct playback_playlist *playlist,
                             const struct playback_session *session,
-                            const struct playback_list *list, struct kn_str token, unsigned track)
+                            const struct playback_list *list, struct kn_str token, unsigned track,
+                            bool lends)
 {
     bool mp4 = session->container == PLAYBACK_FMP4;
     kn_assert(token.len <= PLAYBACK_TOKEN_BYTES_MAX && track <= PLAYBACK_TRACKS_MAX);
     *playlist = (struct playback_playlist){
-        .session = session, .list = list, .kinds = kinds_of(session, track)};
+        .session = session, .list = list, .kinds = kinds_of(session, track, lends)};
     const char *name = token.len ? "SessionToken=" : "", *also = token.len ? "&" : "";
     int n = snprintf(playlist->map_text, sizeof playlist->map_text,
                      "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?%s" KN_STR_FMT
@@ -213,8 +214,7 @@ static char *put_time(struct playback_playlist *p, char *at, int64_t wall_ms)
 
 /* --- its entries ------------------------------------------------------------------------------ */
 
-/* Players pass over it. Sound alone would be played where nothing marks discontinuities; hls.js
- * finds the place of sound behind one by the pictures there, and looks for these without an end. */
+/* Players pass over it. */
 static bool is_gap(const struct playback_playlist *p, size_t at)
 {
     const struct playback_entry *entry = &p->list->entries[at];

@@ -37,10 +37,12 @@ struct playback_playlist {
     char map_text[PLAYBACK_TOKEN_BYTES_MAX + 128], after_text[PLAYBACK_TOKEN_BYTES_MAX + 64];
 };
 
-/* token: what addresses carry; empty when their folder does. */
+/* token: what addresses carry; empty when their folder does. lends: silence is lent to pictures
+ * without sound. */
 void playback_playlist_init(struct playback_playlist *playlist,
                             const struct playback_session *session,
-                            const struct playback_list *list, struct kn_str token, unsigned track);
+                            const struct playback_list *list, struct kn_str token, unsigned track,
+                            bool lends);
 /* Of the whole text, to the byte. */
 uint64_t playback_playlist_bytes(const struct playback_playlist *playlist);
 /* Writes the next lines, as many as fit whole; returns their bytes. 0 when done, or when cap is too

@@ -25,7 +25,7 @@ void playback_mp4_media_head(struct kn_buf *out, const struct playback_codec_inf
 void playback_mp4_sample_entry(struct kn_buf *out, const struct playback_codec_info *info);
 
 struct playback_mp4_place {
-    uint32_t offset; /* in the fragment */
+    uint32_t offset; /* in the fragment; or playback_silent */
     uint32_t at;     /* in the payload: bytes of the places before it */
 };
 
@@ -34,6 +34,7 @@ struct playback_mp4_segment { /* immutable, counted, one allocation */
     uint64_t bytes; /* head and payload */
     uint32_t head_bytes;
     uint32_t memory_bytes;
+    struct playback_silence silence;
     size_t place_count;
     const uint8_t *head;
     struct playback_mp4_place places[]; /* place_count, and one more that marks the end */

@@ -3,7 +3,7 @@
  * Media segments (ISO/IEC 14496-12: styp 8.16.2, moof 8.8, mdat 8.1.1). The head is written from
  * the frame table alone. Reading gathers frames by one preadv: what lies between two frames of the
  * track (block headers, frames of other tracks) goes into a sink when it is short, else ends the
- * read.
+ * read. Silence, which no chunk has, comes from the segment itself.
  */
 #include <limits.h>
 
@@ -113,6 +113,7 @@ int playback_mp4_segment_make(const struct playback_timeline *line, unsigned tra
                                              .bytes = head.len + payload,
                                              .head_bytes = (uint32_t) head.len,
                                              .memory_bytes = (uint32_t) memory,
+                                             .silence = line->silence,
                                              .place_count = line->count};
     uint32_t at = 0;
     for (size_t i = 0; i < line->count; i++) {
@@ -201,19 +202,29 @@ static ssize_t read_payload(const struct playback_mp4_segment *segment,
     struct gather g;
     g.count = 0;
     g.wanted = 0;
-    size_t filled = 0;
+    size_t filled = 0, silent = 0; /* one read gathers frames, or silence */
     for (size_t i = place_of(segment, at); i < segment->place_count && filled < cap; i++) {
         uint32_t skip = at + (uint32_t) filled - segment->places[i].at;
         size_t len = segment->places[i + 1].at - segment->places[i].at - skip;
         len = len < cap - filled ? len : cap - filled;
         if (!len)
             continue;
+        if (segment->places[i].offset == playback_silent) {
+            if (g.count)
+                break;
+            memcpy(dst + filled, segment->silence.bytes + skip, len);
+            filled += len;
+            silent = filled;
+            continue;
+        }
+        if (silent)
+            break;
         if (!gather_add(&g, (uint64_t) segment->places[i].offset + skip, len, dst + filled))
             break;
         filled += len;
     }
     if (!g.count)
-        return 0;
+        return (ssize_t) silent;
     ssize_t got = storage_read(source->storage, &source->stream, &source->fragment, g.from,
                                g.vectors, g.count, nowait);
     if (got < 0)

@@ -39,7 +39,7 @@ static int64_t rounded_ticks(__int128 count, uint64_t unit_ns, uint32_t timescal
     return ticks < -most ? -most : (int64_t) ticks;
 }
 
-static int64_t ticks_of_ms(int64_t ms, uint32_t timescale)
+int64_t playback_ticks_of_ms(int64_t ms, uint32_t timescale)
 {
     return rounded_ticks(ms, 1000000, timescale);
 }
@@ -119,8 +119,8 @@ static int64_t last_duration(const struct playback_timeline_in *in, const int64_
         guess = timescale / GUESSED_FRAMES_PER_S;
     if (in->next_start_ms == INT64_MIN || !leads(in))
         return guess;
-    int64_t until_next = ticks_of_ms(in->next_start_ms, timescale) - decode[count - 1];
-    int64_t slack = ticks_of_ms(PLAYBACK_CONTIGUOUS_MS, timescale);
+    int64_t until_next = playback_ticks_of_ms(in->next_start_ms, timescale) - decode[count - 1];
+    int64_t slack = playback_ticks_of_ms(PLAYBACK_CONTIGUOUS_MS, timescale);
     bool meets = until_next > 0 && until_next - guess <= slack && guess - until_next <= slack;
     return meets ? until_next : guess;
 }
@@ -165,7 +165,7 @@ int playback_timeline_make(const struct playback_timeline_in *in, struct playbac
     int64_t *decode = shown + count;
     *line = (struct playback_timeline){
         .timescale = playback_timescale(&in->track->info, in->scale_ns), .count = count};
-    int64_t base = ticks_of_ms(in->start_ms, line->timescale);
+    int64_t base = playback_ticks_of_ms(in->start_ms, line->timescale);
     size_t n = 0;
     for (size_t i = 0; i < in->frames->count; i++)
         if (in->frames->items[i].track == in->track->mkv_number)

@@ -28,9 +28,12 @@ static inline int64_t playback_start_ms(const struct storage_fragment *fragment,
 /* Ticks a second of a track: the sampling rate of audio; of video what states both milliseconds and
  * the header's TimestampScale exactly, else 90,000. */
 uint32_t playback_timescale(const struct playback_codec_info *info, uint64_t scale_ns);
+int64_t playback_ticks_of_ms(int64_t ms, uint32_t timescale); /* to the nearest */
+
+static const uint32_t playback_silent = UINT32_MAX; /* in place of an offset: a silent frame */
 
 struct playback_sample {
-    uint32_t offset; /* of the payload, from the fragment's start */
+    uint32_t offset; /* of the payload, from the fragment's start; or playback_silent */
     uint32_t bytes;
     uint32_t duration;
     int32_t composition; /* presentation − decode time; may be negative */
@@ -39,8 +42,9 @@ struct playback_sample {
 
 struct playback_timeline {
     uint32_t timescale;
-    int64_t decode_time; /* of the first sample */
-    bool reordered;      /* some composition offset is not 0 */
+    int64_t decode_time;             /* of the first sample */
+    bool reordered;                  /* some composition offset is not 0 */
+    struct playback_silence silence; /* what each silent frame holds */
     size_t count;
     struct playback_sample samples[];
 };
@@ -51,6 +55,7 @@ struct playback_timeline_in {
     uint64_t scale_ns;     /* the header's TimestampScale */
     int64_t start_ms;      /* of the fragment, in the clock asked for */
     int64_t next_start_ms; /* of the next fragment; INT64_MIN: there is none yet */
+    uint32_t length_ms;    /* of the fragment: for playback_silence_fill */
 };
 
 /* A fragment without a frame of the track gives count 0. -ENOMEM. Release with free(). */

@@ -18,6 +18,7 @@ enum {
     PAGE = 128,
     RESERVED_MAX = 50000,  /* more than a day of fragments of 2 s */
     ON_LOOP_MAX = 64,      /* a longer list is made on a worker: a loop must not stand still */
+    LOOK_FOR_WHOLE = 1024, /* fragments: half an hour of them */
     LOOK_BACK = 16,        /* a fragment is late when one of so many before it is newer */
     REPLAY_FIRST = 3,      /* listed at once: a player starts three from the end */
     REPLAY_END_MS = 30000, /* after the range, for the fragment still arriving */
@@ -84,8 +85,9 @@ size_t playback_list_find_kinds(const struct playback_list *list, unsigned kinds
     return at < list->count ? at : 0;
 }
 
-/* Finds or adds the codec parameters of a fragment whose header differs from the last one's. */
-static int take_map(struct maker *m, const struct storage_fragment *fragment)
+/* The kinds of a fragment's tracks, and the hash of their codec parameters; 0: none we can play. */
+static int read_tracks(const struct maker *m, const struct storage_fragment *fragment,
+                       unsigned *ret_kinds, uint64_t *ret_hash)
 {
     struct storage_header *header;
     int r = storage_header_get(m->in->storage, &m->session->stream, fragment, &header, m->nowait);
@@ -95,9 +97,19 @@ static int take_map(struct maker *m, const struct storage_fragment *fragment)
     r = m->session->some
             ? playback_tracks_choose_some(&header->parsed, m->session->container, &tracks, NULL)
             : playback_tracks_choose(&header->parsed, m->session->container, &tracks, NULL);
-    uint64_t hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
-    m->kinds = r < 0 ? 0 : playback_tracks_kinds(&tracks);
+    *ret_hash = r < 0 ? 0 : playback_tracks_hash(&tracks);
+    *ret_kinds = r < 0 ? 0 : playback_tracks_kinds(&tracks);
     storage_header_unref(header);
+    return 0;
+}
+
+/* Finds or adds the codec parameters of a fragment whose header differs from the last one's. */
+static int take_map(struct maker *m, const struct storage_fragment *fragment)
+{
+    uint64_t hash;
+    int r = read_tracks(m, fragment, &m->kinds, &hash);
+    if (r < 0)
+        return r;
     struct playback_list *list = m->list;
     m->alien = hash == 0 && m->session->container == PLAYBACK_DASH;
     if (hash == 0 && list->map_count)
@@ -566,6 +578,43 @@ static int make_on_demand(struct maker *m)
     m->list->ended = true;
     m->list->at_start = true;
     return r;
+}
+
+int playback_list_find_whole(const struct playback_list_in *in, const struct playback_list *list,
+                             uint64_t *ret_seq)
+{
+    const unsigned both = PLAYBACK_PICTURES | PLAYBACK_SOUND;
+    const struct maker m = {.in = in, .session = in->session};
+    size_t first = playback_list_find_kinds(list, both);
+    uint64_t header = 0, hash, seq = 0;
+    unsigned kinds = 0;
+    if (first < list->count && playback_entry_has(&list->entries[first], both))
+        seq = list->entries[first].number.seq;
+    if (seq || !(playback_list_kinds(list) & PLAYBACK_PICTURES) ||
+        in->session->mode == PLAYBACK_ON_DEMAND) {
+        *ret_seq = seq;
+        return 0;
+    }
+    struct pages pages;
+    pages_init(&pages, in->session, 0);
+    if (in->session->mode == PLAYBACK_LIVE) {
+        pages.query.order = STORAGE_BY_SERVER_TS;
+        pages.query.newest_first = true;
+    }
+    for (unsigned seen = 0; !seq && seen < LOOK_FOR_WHOLE; seen++) {
+        const struct storage_fragment *fragment;
+        int r = pages_next(&m, &pages, &fragment);
+        if (r == 0)
+            break;
+        if (r > 0)
+            r = seen && fragment->header == header ? 0 : read_tracks(&m, fragment, &kinds, &hash);
+        if (r < 0)
+            return r;
+        header = fragment->header;
+        seq = kinds == both ? fragment->number.seq : 0;
+    }
+    *ret_seq = seq;
+    return 0;
 }
 
 int playback_list_make(const struct playback_list_in *in, struct playback_list **ret, bool nowait)

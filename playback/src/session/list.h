@@ -106,6 +106,12 @@ static inline bool playback_entry_has(const struct playback_entry *entry, unsign
     return ((unsigned) entry->flags >> PLAYBACK_ENTRY_KINDS & kinds) == kinds;
 }
 
+/* Where a session has both kinds of tracks: the number of the first entry that has them, or else of
+ * the nearest fragment that has, before a LIVE window or behind what a replay lists at first; 0
+ * where none of a thousand has. Blocks. */
+int playback_list_find_whole(const struct playback_list_in *in, const struct playback_list *list,
+                             uint64_t *ret_seq) KN_MUSTUSE;
+
 /* What EXTINF says of a fragment on its own. */
 uint32_t playback_duration_ms(const struct storage_fragment *fragment);
 

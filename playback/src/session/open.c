@@ -71,6 +71,20 @@ static void set_base(struct playback_session *session, const struct playback_lis
                                                              : list->entries[0].number.server_ts_ms;
 }
 
+/* HLS: what its renditions are, also where one is missing just now. */
+static int set_kinds(struct playback *playback, struct playback_session *session,
+                     const struct playback_list *list)
+{
+    const struct playback_list_in in = {.storage = playback->storage, .session = session};
+    if (session->container == PLAYBACK_DASH)
+        return 0;
+    int r = playback_list_find_whole(&in, list, &session->whole_seq);
+    if (session->container == PLAYBACK_FMP4)
+        session->kinds =
+            session->whole_seq ? PLAYBACK_PICTURES | PLAYBACK_SOUND : playback_list_kinds(list);
+    return r;
+}
+
 int playback_sessions_open(struct playback *playback, const struct storage_stream *stream,
                            struct playback_session *session, struct kn_buf *token,
                            struct kn_err *err)
@@ -81,6 +95,7 @@ int playback_sessions_open(struct playback *playback, const struct storage_strea
     session->target_s = 0;
     session->from_seq = 0;
     session->kinds = 0;
+    session->whole_seq = 0;
     if (session->mode == PLAYBACK_LIVE) {
         session->from_ms = INT64_MIN;
         session->to_ms = INT64_MAX;
@@ -89,11 +104,11 @@ int playback_sessions_open(struct playback *playback, const struct storage_strea
     int r = playback_sessions_list(playback, session, &list, false);
     if (r < 0)
         return r;
-    if (session->container == PLAYBACK_FMP4)
-        session->kinds = playback_list_kinds(list);
-    r = list->count
-            ? check_media(playback, session, list, err)
-            : kn_fail(err, -ENOENT, "No fragments found in the stream for the streaming request.");
+    r = set_kinds(playback, session, list);
+    if (r == 0)
+        r = list->count ? check_media(playback, session, list, err)
+                        : kn_fail(err, -ENOENT,
+                                  "No fragments found in the stream for the streaming request.");
     if (r == 0) {
         session->target_s = list->target_s;
         if (session->mode == PLAYBACK_LIVE)

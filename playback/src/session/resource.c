@@ -232,8 +232,15 @@ static int prepare_playlist(struct request *r, bool nowait)
         r->list = NULL;
         return -EAGAIN;
     }
+    bool all_sound = r->list->kinds & PLAYBACK_SOUND; /* nothing need be lent */
+    int lends = all_sound ? 0 : playback_sessions_lends_sound(r->playback, &r->session, nowait);
+    if (lends < 0) {
+        playback_list_unref(r->list);
+        r->list = NULL;
+        return lends;
+    }
     playback_playlist_init(&r->playlist, &r->session, r->list, token_to_write(r),
-                           (unsigned) r->track);
+                           (unsigned) r->track, lends > 0);
     r->text_bytes = playback_playlist_bytes(&r->playlist);
     if (r->list->count > TEXT_WHOLE_ENTRIES)
         return 0;

@@ -86,8 +86,10 @@ int playback_session_seal(const struct playback_session_key *key,
         kn_buf_append_varint(&plain, session->base_ordinal);
         append_i64(&plain, session->base_ms);
     }
-    if (session->kinds)
+    if (session->kinds || session->whole_seq)
         kn_buf_append_byte(&plain, (uint8_t) session->kinds);
+    if (session->whole_seq)
+        kn_buf_append_varint(&plain, session->whole_seq);
     int r = plain.error;
     if (r == 0)
         r = kn_aead_seal(key->bytes, kn_buf_bytes(&plain), purpose(), &sealed);
@@ -138,7 +140,8 @@ static int decode(struct kn_bytes plain, struct playback_session *ret)
         read_i64(&r, &s.expires_ms) < 0 || kn_read_u8(&r, &key_len) < 0 ||
         key_len > KN_KEY_ID_BYTES_MAX || kn_read_bytes(&r, key_len, &key) < 0 ||
         (version == TOKEN_VERSION_DASH && read_base(&r, &s) < 0) ||
-        (kn_reader_left(&r) && kn_read_u8(&r, &kinds) < 0) || kn_reader_left(&r) ||
+        (kn_reader_left(&r) && kn_read_u8(&r, &kinds) < 0) ||
+        (kn_reader_left(&r) && kn_read_varint(&r, &s.whole_seq) < 0) || kn_reader_left(&r) ||
         kinds > (PLAYBACK_PICTURES | PLAYBACK_SOUND) || (choices & 3) > PLAYBACK_ON_DEMAND ||
         (choices >> 4 & 3) > PLAYBACK_DISCONTINUITY_WHERE_BROKEN)
         return -EBADMSG;

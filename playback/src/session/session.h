@@ -42,6 +42,8 @@ struct playback_session {
     bool display_time, display_number;
     bool some;              /* tracks as playback_tracks_choose_some; never of DASH */
     unsigned kinds;         /* of its renditions, each a playlist: HLS in fMP4; else 0 */
+    uint64_t whole_seq;     /* HLS: a fragment with pictures and sound, whose sound is lent to those
+                               that have none; 0: there was none */
     int64_t from_ms, to_ms; /* of fragment starts in `clock`; LIVE: INT64_MIN, INT64_MAX */
     uint64_t from_seq;      /* LIVE: the oldest fragment it may see */
     uint64_t results_max;   /* fragments in a playlist */

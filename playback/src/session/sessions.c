@@ -46,11 +46,12 @@ void playback_sessions_free(struct playback_sessions *sessions)
     free(sessions);
 }
 
-int playback_view_get(struct playback *playback, const struct playback_session *session,
-                      const struct storage_fragment *fragment, struct playback_view *ret,
-                      struct kn_err *err, bool nowait)
+/* Tracks and header, as they are. */
+static int get_view(struct playback *playback, const struct playback_session *session,
+                    const struct storage_fragment *fragment, struct playback_view *ret,
+                    struct kn_err *err, bool nowait)
 {
-    struct playback_view view;
+    struct playback_view view = {.lender = NULL};
     int r = storage_header_get(playback->storage, &session->stream, fragment, &view.header, nowait);
     if (r < 0)
         return r;
@@ -62,8 +63,65 @@ int playback_view_get(struct playback *playback, const struct playback_session *
         storage_header_unref(view.header);
         return r;
     }
+    *ret = view;
+    return 0;
+}
+
+int playback_sessions_whole(struct playback *playback, const struct playback_session *session,
+                            struct storage_fragment *ret, struct playback_view *ret_view,
+                            bool nowait)
+{
+    const unsigned both = PLAYBACK_PICTURES | PLAYBACK_SOUND;
+    struct storage_query from = {.order = STORAGE_BY_NUMBER, .after_seq = session->whole_seq - 1};
+    size_t count = 0;
+    if (!session->whole_seq)
+        return -ENOENT;
+    int r = storage_find(playback->storage, &session->stream, &from, ret, 1, &count, nowait);
+    if (r == 0)
+        r = count ? get_view(playback, session, ret, ret_view, NULL, nowait) : -ENOENT;
+    if (r == 0 && playback_tracks_kinds(&ret_view->tracks) != both) {
+        playback_view_done(ret_view);
+        return -ENOENT;
+    }
+    return r;
+}
+
+int playback_sessions_lends_sound(struct playback *playback, const struct playback_session *session,
+                                  bool nowait)
+{
+    struct storage_fragment whole;
+    struct playback_view lender;
+    struct playback_tracks none = {.count = 0};
+    int r = playback_sessions_whole(playback, session, &whole, &lender, nowait);
+    if (r < 0)
+        return r == -EAGAIN ? r : 0;
+    r = playback_tracks_lend_sound(&none, &lender.tracks);
+    playback_view_done(&lender);
+    return r;
+}
+
+int playback_view_get(struct playback *playback, const struct playback_session *session,
+                      const struct storage_fragment *fragment, struct playback_view *ret,
+                      struct kn_err *err, bool nowait)
+{
+    struct storage_fragment whole;
+    struct playback_view view, lender;
+    int r = get_view(playback, session, fragment, &view, err, nowait);
+    if (r < 0)
+        return r;
     if (session->kinds)
         playback_tracks_keep(&view.tracks, session->kinds);
+    if (session->whole_seq && playback_tracks_kinds(&view.tracks) == PLAYBACK_PICTURES) {
+        r = playback_sessions_whole(playback, session, &whole, &lender, nowait);
+        if (r == -EAGAIN) {
+            playback_view_done(&view);
+            return r;
+        }
+        if (r == 0 && playback_tracks_lend_sound(&view.tracks, &lender.tracks))
+            view.lender = lender.header;
+        else if (r == 0)
+            playback_view_done(&lender);
+    }
     *ret = view;
     return 0;
 }
@@ -71,7 +129,8 @@ int playback_view_get(struct playback *playback, const struct playback_session *
 void playback_view_done(struct playback_view *view)
 {
     storage_header_unref(view->header);
-    view->header = NULL;
+    storage_header_unref(view->lender);
+    view->header = view->lender = NULL;
 }
 
 static void set_key(struct playback_cache_key *key, enum playback_cached_kind kind,
@@ -308,7 +367,8 @@ static int render(struct playback *playback, const struct playback_session *sess
     struct playback_timeline_in in = {
         .track = track,
         .scale_ns = view->header->parsed.timestamp_scale_ns,
-        .start_ms = playback_start_ms(fragment, playback_media_clock(session))};
+        .start_ms = playback_start_ms(fragment, playback_media_clock(session)),
+        .length_ms = playback_duration_ms(fragment)};
     int r = next_start(playback, session, fragment, &in.next_start_ms, nowait);
     if (r < 0)
         return r;
@@ -319,6 +379,8 @@ static int render(struct playback *playback, const struct playback_session *sess
     in.frames = frames;
     struct playback_timeline *line = NULL;
     r = playback_timeline_make(&in, &line);
+    if (r == 0)
+        r = playback_silence_fill(&in, &line);
     if (r == 0)
         r = playback_mp4_segment_make(line, track->number, (uint32_t) fragment->ordinal + 1, ret);
     free(line);
@@ -349,6 +411,7 @@ int playback_sessions_segment(struct playback *playback, const struct playback_s
     struct playback_mp4_segment *segment = NULL;
     r = track ? render(playback, session, fragment, &view, track, &segment, nowait) : -ENOENT;
     bool audio = track && playback_codec_is_audio(track->info.codec);
+    bool lent = track && !track->mkv_number;
     playback_view_done(&view);
     if (r < 0)
         return r;
@@ -367,7 +430,8 @@ int playback_sessions_segment(struct playback *playback, const struct playback_s
         .in_memory = &playback->sessions->in_memory,
         .memory_fd = -1
     };
-    playback_cache_put(playback->sessions->cache, &rendered->base);
+    if (!lent) /* what lends is the session's choice */
+        playback_cache_put(playback->sessions->cache, &rendered->base);
     *ret = rendered;
     return 0;
 }
@@ -495,8 +559,9 @@ int playback_sessions_init_segment(struct playback *playback,
     if (r < 0)
         return r;
     r = write_init(&view, track, &key, ret);
+    bool lent = view.lender != NULL;
     playback_view_done(&view);
-    if (r == 0)
+    if (r == 0 && !lent)
         playback_cache_put(playback->sessions->cache, &(*ret)->base);
     return r;
 }

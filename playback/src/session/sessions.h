@@ -8,6 +8,7 @@
 #include "playback_internal.h"
 
 #include "mp4/mp4.h"
+#include "mp4/silence.h"
 #include "session/cache.h"
 #include "session/list.h"
 
@@ -26,13 +27,22 @@ void playback_sessions_free(struct playback_sessions *sessions);
 
 /* Tracks and header of a fragment. -EINVAL, -ENODATA, -EBADMSG as playback_tracks_choose. */
 struct playback_view {
-    struct storage_header *header; /* the tracks' bytes lie in it */
+    struct storage_header *header; /* the tracks' bytes lie in it, */
+    struct storage_header *lender; /* or, of sound that is lent, in this one; else NULL */
     struct playback_tracks tracks;
 };
 int playback_view_get(struct playback *playback, const struct playback_session *session,
                       const struct storage_fragment *fragment, struct playback_view *ret,
                       struct kn_err *err, bool nowait) KN_MUSTUSE;
 void playback_view_done(struct playback_view *view);
+/* The session's fragment with pictures and sound, or the oldest one left, with its view. -ENOENT:
+ * it has none, or not both any more. */
+int playback_sessions_whole(struct playback *playback, const struct playback_session *session,
+                            struct storage_fragment *ret, struct playback_view *ret_view,
+                            bool nowait) KN_MUSTUSE;
+/* Whether pictures without sound get silence in this session: 1, 0 or an error. */
+int playback_sessions_lends_sound(struct playback *playback, const struct playback_session *session,
+                                  bool nowait) KN_MUSTUSE;
 
 /* The session's list at this time; ON_DEMAND and the pace of LIVE_REPLAY come from the cache. */
 int playback_sessions_list(struct playback *playback, const struct playback_session *session,

@@ -128,8 +128,11 @@ static int open_line(struct playback_ts *ts, struct line *line, const struct pla
                                       .frames = frames,
                                       .scale_ns = ts->view.tracks.scale_ns,
                                       .start_ms = playback_start_ms(&ts->source.fragment, clock),
-                                      .next_start_ms = INT64_MIN};
+                                      .next_start_ms = INT64_MIN,
+                                      .length_ms = playback_duration_ms(&ts->source.fragment)};
     r = playback_timeline_make(&in, &line->samples);
+    if (r == 0)
+        r = playback_silence_fill(&in, &line->samples);
     storage_frames_free(frames);
     if (r < 0)
         return r;
@@ -242,9 +245,12 @@ static struct line *next_line(struct playback_ts *ts)
     return next;
 }
 
-static int read_frame(struct playback_ts *ts, const struct playback_sample *sample)
+static int read_frame(struct playback_ts *ts, const struct line *line)
 {
+    const struct playback_sample *sample = &line->samples->samples[line->at];
     kn_buf_clear(&ts->frame);
+    if (sample->offset == playback_silent)
+        return kn_buf_append(&ts->frame, line->samples->silence.bytes, sample->bytes);
     int r = kn_buf_reserve(&ts->frame, sample->bytes);
     if (r < 0)
         return r;
@@ -276,7 +282,7 @@ static int make_unit(struct playback_ts *ts, const struct line *line, bool key)
 static int mux_one(struct playback_ts *ts, struct line *line)
 {
     const struct playback_sample *sample = &line->samples->samples[line->at];
-    int r = read_frame(ts, sample);
+    int r = read_frame(ts, line);
     if (r == 0)
         r = make_unit(ts, line, sample->key);
     if (r < 0)
