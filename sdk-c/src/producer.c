@@ -3,6 +3,7 @@
 #include "producer_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,17 +326,48 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     fragment->frames++;
     p->stats.frames_put++;
     p->last_ms = time_ms > p->last_ms || opens ? time_ms : p->last_ms;
-    p->last_put_at = producer_clock_ms();
     tell_pressure(p);
     return 0;
 }
 
-/* There is something to do now. */
-static void wake(struct kinema_producer *p)
+/* When there is something to do by itself. */
+static int64_t due_at(const struct kinema_producer *p)
 {
-    p->due_at = 0;
-    if (p->thread_runs)
-        (void) curl_multi_wakeup(p->multi);
+    int64_t flush_at = session_flush_at(p);
+    return flush_at < p->look_at ? flush_at : p->look_at;
+}
+
+void producer_wake(struct kinema_producer *p)
+{
+    p->look_at = 0;
+    alarm_set(p, 0);
+}
+
+/* Who waits is to look then; earlier does no harm. */
+static void remind(struct kinema_producer *p, int64_t now)
+{
+    int64_t at = due_at(p);
+    if (at < p->alarm_at || p->alarm_at <= now)
+        alarm_set(p, at);
+}
+
+/* In real time who puts a frame also sends what has gathered, when the next one may come too late
+ * for that: to wake who waits costs as much again. That one sees to it only when frames stop. */
+static void flush(struct kinema_producer *p)
+{
+    int64_t now = producer_clock_ms(), gap_ms = now - p->last_put_at, next_at;
+    gap_ms = gap_ms > p->gap_ms * 3 / 4 ? gap_ms : p->gap_ms * 3 / 4;
+    p->gap_ms = gap_ms < (int64_t) p->flush_ms ? gap_ms : (int64_t) p->flush_ms;
+    p->last_put_at = now;
+    if (!p->gathered_at)
+        p->gathered_at = now;
+    next_at = now + (int64_t) p->flush_ms + p->gap_ms / 2;
+    if (session_flush(p, now + p->gap_ms * 5 / 4))
+        producer_wake(p);
+    else if (p->gathered_at)
+        remind(p, now);
+    else
+        alarm_set(p, next_at < p->look_at ? next_at : p->look_at);
 }
 
 int kinema_producer_put_frame(struct kinema_producer *p, const struct kinema_frame *frame)
@@ -345,8 +377,10 @@ int kinema_producer_put_frame(struct kinema_producer *p, const struct kinema_fra
     (void) pthread_mutex_lock(&p->lock);
     before = producer_sendable(p);
     code = put_frame_locked(p, frame);
+    if (code == 0)
+        flush(p);
     if (p->offline ? producer_sendable(p) > before : before == 0)
-        wake(p); /* in real time the helper looks again by itself */
+        producer_wake(p);
     (void) pthread_mutex_unlock(&p->lock);
     return code;
 }
@@ -396,7 +430,7 @@ int kinema_producer_end_fragment(struct kinema_producer *p)
     (void) pthread_mutex_lock(&p->lock);
     if (p->is_open) {
         producer_close_fragment(p, 1);
-        wake(p);
+        producer_wake(p);
         code = 0;
     }
     (void) pthread_mutex_unlock(&p->lock);
@@ -404,30 +438,20 @@ int kinema_producer_end_fragment(struct kinema_producer *p)
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
-/* Whether libcurl has something to read or to write. */
-static int wait_for(struct kinema_producer *p, int64_t wait_ms)
-{
-    static const struct timespec short_wait = {.tv_nsec = 1000000}; /* rather than to spin */
-    int ready = 0;
-    if (curl_multi_poll(p->multi, NULL, 0, (int) wait_ms, &ready) == CURLM_OK)
-        return ready > 0;
-    (void) nanosleep(&short_wait, NULL);
-    return 1;
-}
-
 static void step(struct kinema_producer *p, int64_t now, int ready)
 {
     int64_t wait_ms = 0;
     if (p->is_open && !p->offline && now - p->last_put_at > SILENCE_MS)
         producer_close_fragment(p, 1);
     session_step(p, now, ready, &wait_ms);
-    p->due_at = now + wait_ms;
+    p->look_at = now + wait_ms;
+    remind(p, now);
 }
 
 int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
 {
-    int64_t now, wait_ms;
-    int ready;
+    int64_t now;
+    int ready, socket;
     (void) pthread_mutex_lock(&p->lock);
     if (p->polling) {
         (void) pthread_mutex_unlock(&p->lock);
@@ -435,13 +459,11 @@ int kinema_producer_poll(struct kinema_producer *p, unsigned timeout_ms)
     }
     p->polling = 1;
     now = producer_clock_ms();
-    if (now >= p->due_at)
+    if (now >= due_at(p))
         step(p, now, 1);
-    wait_ms = p->due_at - now;
-    if (wait_ms > timeout_ms)
-        wait_ms = timeout_ms;
+    socket = session_stands(p) ? request_socket(p) : -1;
     (void) pthread_mutex_unlock(&p->lock);
-    ready = wait_for(p, wait_ms);
+    ready = wait_for(p, socket, timeout_ms < INT_MAX ? (int) timeout_ms : INT_MAX);
     (void) pthread_mutex_lock(&p->lock);
     step(p, producer_clock_ms(), ready);
     p->polling = 0;
@@ -454,7 +476,7 @@ static void *run(void *ctx)
     struct kinema_producer *p = ctx;
     int ends = 0;
     while (!ends) {
-        (void) kinema_producer_poll(p, 500);
+        (void) kinema_producer_poll(p, UINT_MAX);
         (void) pthread_mutex_lock(&p->lock);
         ends = p->thread_ends;
         (void) pthread_mutex_unlock(&p->lock);
@@ -481,7 +503,7 @@ static void stop_thread(struct kinema_producer *p)
     (void) pthread_mutex_lock(&p->lock);
     runs = p->thread_runs;
     p->thread_ends = 1;
-    wake(p);
+    producer_wake(p);
     (void) pthread_mutex_unlock(&p->lock);
     if (runs)
         (void) pthread_join(p->thread, NULL);
@@ -498,7 +520,7 @@ int kinema_producer_drain(struct kinema_producer *p, unsigned timeout_ms)
     if (p->is_open)
         producer_close_fragment(p, 1);
     p->draining = 1;
-    wake(p);
+    producer_wake(p);
     (void) pthread_mutex_unlock(&p->lock);
     while (code == 0 && waiting > 0 && producer_clock_ms() < until) {
         code = kinema_producer_poll(p, DRAIN_SLICE_MS);
@@ -658,7 +680,9 @@ int kinema_producer_open(const struct kinema_config *config, struct kinema_produ
         return code;
     }
     p->ring.fd = -1;
-    code = take_config(p, config);
+    code = alarm_init(p);
+    if (code == 0)
+        code = take_config(p, config);
     if (code == 0)
         code = take_tracks(p, config);
     if (code == 0 && !p->media_type[0])
@@ -686,6 +710,7 @@ void kinema_producer_close(struct kinema_producer *p)
     session_end(p);
     if (p->multi)
         (void) curl_multi_cleanup(p->multi);
+    alarm_done(p);
     ring_done(&p->ring);
     mkv_header_done(&p->header);
     free(p->head);

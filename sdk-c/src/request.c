@@ -211,6 +211,7 @@ static size_t send_media(char *dst, size_t size, size_t count, void *ctx)
     if (got < 0)
         return CURL_READFUNC_ABORT;
     p->paused = 1;
+    p->gathered_at = 0;
     return CURL_READFUNC_PAUSE;
 }
 
@@ -303,11 +304,15 @@ int request_is_cut_off(const struct kinema_producer *p)
     return 0;
 }
 
+curl_socket_t request_socket(const struct kinema_producer *p)
+{
+    return p->sockets[p->sockets[0] < 0];
+}
+
 CURLMcode request_send(struct kinema_producer *p)
 {
     int running;
-    return curl_multi_socket_action(p->multi, p->sockets[p->sockets[0] < 0], CURL_CSELECT_OUT,
-                                    &running);
+    return curl_multi_socket_action(p->multi, request_socket(p), CURL_CSELECT_OUT, &running);
 }
 
 static void set_up_put(struct kinema_producer *p, const struct kinema_credentials *key)

@@ -18,13 +18,16 @@ enum {
     ENDPOINT_MS = 40 * 60 * 1000, /* how long AWS's producers keep an endpoint */
     STATUS_POLL_MS = 500,         /* a stream that is being made is asked again */
     FLUSH_BYTES = 64 << 10,
-    LONGEST_WAIT_MS = 500
+    SEND_TURNS = 3,
+    LONGEST_WAIT_MS = 500,
+    STANDING_WAIT_MS = 2000 /* while an upload stands */
 };
 
 void producer_cut(struct kinema_producer *p, const char *reason)
 {
     if (!p->cut[0])
         (void) snprintf(p->cut, sizeof(p->cut), "%s", reason);
+    producer_wake(p);
 }
 
 /* The next attempt waits a little longer, by as much as a third more or less: a thousand cameras
@@ -222,21 +225,20 @@ static uint64_t bytes_due(const struct kinema_producer *p)
 
 /* A paused body goes on when enough has gathered: 1; in real time not for every frame, since each
  * time costs several system calls. */
-static int go_on(struct kinema_producer *p, int64_t now, int64_t *wait_ms)
+static int go_on(struct kinema_producer *p, int64_t now)
 {
     int ends = p->draining || p->body_over || now >= p->renew_at;
     uint64_t due;
     if (!p->paused)
         return 0;
     due = bytes_due(p);
+    if (due == 0)
+        p->gathered_at = 0; /* it was dropped */
     if (due == 0 && !ends && (producer_sendable(p) > 0 || now < p->heard_at + SESSION_IDLE_MS))
         return 0;
-    if (due < FLUSH_BYTES && !ends && !p->offline && now < p->flushed_at + p->flush_ms) {
-        *wait_ms = p->flushed_at + p->flush_ms - now;
+    if (due < FLUSH_BYTES && !ends && !p->offline && now < p->gathered_at + (int64_t) p->flush_ms)
         return 0;
-    }
     p->paused = 0;
-    p->flushed_at = now;
     if (curl_easy_pause(p->easy, CURLPAUSE_CONT) != CURLE_OK)
         producer_cut(p, "the upload cannot go on");
     return 1;
@@ -269,21 +271,40 @@ static int looks(const struct kinema_producer *p, int ready)
            (curl_multi_timeout(p->multi, &timer_ms) == CURLM_OK && timer_ms == 0);
 }
 
-/* When an upload goes on, the first turn sends what has gathered, and the second finds that there
- * is no more. Whether what had come was read. */
-static int perform(struct kinema_producer *p, int64_t now, int ready, int goes_on)
+/* When an upload goes on, the first turn sends what has gathered, where there is more than
+ * libcurl's buffer takes the second too, and the last finds that there is no more. */
+static CURLMcode send_gathered(struct kinema_producer *p)
 {
     CURLMcode code = CURLM_OK;
-    int running, reads;
-    for (int turn = 0; turn < 2 && code == CURLM_OK && goes_on && p->connected && !p->paused;
-         turn++)
+    for (int turn = 0; turn < SEND_TURNS && code == CURLM_OK && p->connected && !p->paused; turn++)
         code = request_send(p);
-    reads = code == CURLM_OK && looks(p, ready);
+    return code;
+}
+
+/* Whether what had come was read. */
+static int perform(struct kinema_producer *p, int64_t now, int ready, int goes_on)
+{
+    CURLMcode code = goes_on ? send_gathered(p) : CURLM_OK;
+    int running, reads = code == CURLM_OK && looks(p, ready);
     if (reads)
         code = curl_multi_perform(p->multi, &running);
     if (code != CURLM_OK)
         perform_failed(p, now);
     return reads;
+}
+
+/* Frames and acknowledgements come by themselves; the rest may be noticed a little late. */
+static int64_t standing_wait_ms(const struct kinema_producer *p, int64_t now)
+{
+    const int64_t due[] = {p->heard_at + (int64_t) p->ack_timeout_ms + 1, p->renew_at};
+    int64_t wait_ms = p->offline ? LONGEST_WAIT_MS : STANDING_WAIT_MS;
+    long timer_ms = -1;
+    for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
+        if (due[i] > now && due[i] - now < wait_ms)
+            wait_ms = due[i] - now;
+    if (curl_multi_timeout(p->multi, &timer_ms) == CURLM_OK && timer_ms >= 0 && timer_ms < wait_ms)
+        wait_ms = timer_ms;
+    return wait_ms;
 }
 
 void session_step(struct kinema_producer *p, int64_t now, int ready, int64_t *ret_wait_ms)
@@ -299,7 +320,7 @@ void session_step(struct kinema_producer *p, int64_t now, int ready, int64_t *re
             wait_ms = p->retry_at - now;
         again = p->easy != NULL;
         if (p->call == CALL_PUT)
-            goes_on = go_on(p, now, &wait_ms);
+            goes_on = go_on(p, now);
         if (p->easy)
             reads = perform(p, now, ready, goes_on);
         take_results(p, now);
@@ -311,7 +332,25 @@ void session_step(struct kinema_producer *p, int64_t now, int ready, int64_t *re
             upload_ended(p, now, CURLE_OK, 0);
         again = again && !p->easy; /* one ended: the next may begin at once */
     } while (again);
-    if (p->call == CALL_PUT && wait_ms > (int64_t) p->flush_ms && !p->offline)
-        wait_ms = p->flush_ms;
-    *ret_wait_ms = wait_ms;
+    *ret_wait_ms = session_stands(p) ? standing_wait_ms(p, now) : wait_ms;
+}
+
+int session_stands(const struct kinema_producer *p)
+{
+    return p->call == CALL_PUT && p->connected && p->paused && !p->cut[0];
+}
+
+int64_t session_flush_at(const struct kinema_producer *p)
+{
+    int may = p->call == CALL_PUT && p->paused && !p->cut[0] && !p->offline;
+    return may && p->gathered_at ? p->gathered_at + (int64_t) p->flush_ms : INT64_MAX;
+}
+
+int session_flush(struct kinema_producer *p, int64_t before)
+{
+    if (!session_stands(p) || p->offline || !go_on(p, before))
+        return 0;
+    if (send_gathered(p) != CURLM_OK)
+        perform_failed(p, before);
+    return !session_stands(p) || looks(p, 0);
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,6 +192,13 @@ CURLcode __wrap_curl_easy_setopt(CURL *easy, CURLoption option, ...)
     return __real_curl_easy_setopt(easy, option, value);
 }
 
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __real_timerfd_create(clockid_t clock, int flags);
+int __wrap_timerfd_create(clockid_t clock, int flags);
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *before);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *before);
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 int __real_open(const char *path, int flags, ...);
@@ -225,10 +233,37 @@ CURLMcode __wrap_curl_multi_poll(CURLM *multi, struct curl_waitfd *more, unsigne
     return __real_curl_multi_poll(multi, more, count, timeout_ms / SDK_CLOCK_FACTOR + 1, ret);
 }
 
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    return poll(fds, count, timeout_ms / SDK_CLOCK_FACTOR + 1);
+}
+
+int __wrap_timerfd_create(clockid_t clock, int flags)
+{
+    errno = EMFILE;
+    return strikes(SDK_CALLS, "timerfd_create") ? -1 : __real_timerfd_create(clock, flags);
+}
+
+static struct timespec slowed(const struct timespec *time)
+{
+    long long ns = (time->tv_sec * 1000000000ll + time->tv_nsec) / SDK_CLOCK_FACTOR;
+    return (struct timespec){.tv_sec = (time_t) (ns / 1000000000),
+                             .tv_nsec = (long) (ns % 1000000000)};
+}
+
+/* It cannot fail, as it is called. */
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *before)
+{
+    struct itimerspec slower = {.it_value = slowed(&time->it_value)};
+    if (slower.it_value.tv_sec == 0 && slower.it_value.tv_nsec == 0)
+        slower.it_value.tv_nsec = 1;
+    return __real_timerfd_settime(fd, flags, &slower, before);
+}
+
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
-    struct timespec less = {.tv_nsec = time->tv_nsec / SDK_CLOCK_FACTOR +
-                                       (long) (time->tv_sec * 1000000000ll / SDK_CLOCK_FACTOR)};
+    struct timespec less = slowed(time);
     return __real_nanosleep(&less, left);
 }
 

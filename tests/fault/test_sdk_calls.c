@@ -28,13 +28,16 @@
 
 enum {
     FRAGMENTS = 7,
-    FRAMES = 4,             /* of a fragment */
-    FRAME_BYTES = 4000,     /* more than the smallest buffer holds in all */
-    SPILL_BYTES = 32 << 10, /* little, so that putting frames has to wait as well */
-    OUTAGE_MS = 300,        /* of the SDK's clock, as are the next two */
-    PUT_TRIES = 20000,      /* of 10 ms; over TLS libcurl tries until its time-out by the world's */
+    FRAMES = 4,                    /* of a fragment */
+    FRAME_BYTES = 4000,            /* more than the smallest buffer holds in all */
+    SPILL_BYTES = 32 << 10,        /* little, so that putting frames has to wait as well */
+    LIVE_BUFFER_BYTES = 256 << 10, /* of all frames */
+    FRAME_MS = 40,
+    OUTAGE_MS = 300,   /* of the SDK's clock, as are the next two */
+    PUT_TRIES = 20000, /* of 10 ms; over TLS libcurl tries until its time-out by the world's */
     DRAIN_MS = 600 * 1000,
     DRAIN_TRIES = 10,
+    POLL_MS = 60 * 1000,
     KEY_TRIES = 10, /* of its shortened time-out */
     FDS = 256,
     RUN_S =
@@ -44,6 +47,7 @@ enum {
 
 enum way {
     PLAIN,
+    LIVE, /* plain, in real time */
     TLS,
     CERTIFICATE /* TLS, and the key from the service, for a certificate */
 };
@@ -56,7 +60,8 @@ struct world {
     uint32_t run;
     /* of this run, by fragment */
     unsigned put[FRAGMENTS], persisted[FRAGMENTS], lost[FRAGMENTS];
-    bool disarm_late; /* everything fails until the outage is over */
+    unsigned buffering; /* acknowledgements of that kind */
+    bool disarm_late;   /* everything fails until the outage is over */
 };
 
 static void on_event(void *ctx, const struct kinema_event *event)
@@ -67,6 +72,7 @@ static void on_event(void *ctx, const struct kinema_event *event)
         w->persisted[place]++;
     if (event->type == KINEMA_FRAGMENT_LOST && place < FRAGMENTS)
         w->lost[place]++;
+    w->buffering += event->type == KINEMA_ACK_BUFFERING;
 }
 
 static void setup(struct world *w, enum way way)
@@ -80,10 +86,10 @@ static void setup(struct world *w, enum way way)
     fclose(file);
     snprintf(w->certificate, sizeof w->certificate, "%s/certificate", w->dir.path);
     snprintf(w->key, sizeof w->key, "%s/key", w->dir.path);
-    if (way != PLAIN)
+    if (way >= TLS)
         assert_ok(kn_tls_self_signed(w->certificate, w->key, NULL));
-    w->service = way != PLAIN ? sdk_service_start(w->certificate, w->key, w->url, sizeof w->url)
-                              : sdk_service_start(NULL, NULL, w->url, sizeof w->url);
+    w->service = way >= TLS ? sdk_service_start(w->certificate, w->key, w->url, sizeof w->url)
+                            : sdk_service_start(NULL, NULL, w->url, sizeof w->url);
 }
 
 static void teardown(struct world *w)
@@ -111,24 +117,31 @@ static void say_hang(int signal)
 }
 
 /* --- one upload ------------------------------------------------------------------------------- */
-static void put_frame(struct world *w, struct kinema_producer *p, unsigned fragment, unsigned i)
+static int put_frame_once(struct world *w, struct kinema_producer *p, unsigned fragment, unsigned i)
 {
     uint8_t bytes[FRAME_BYTES];
     for (size_t at = 0; at < sizeof bytes; at += 4)
         kn_put_u32be(bytes + at, w->run * SDK_FRAMES_MAX + fragment * FRAMES + i);
     const struct kinema_frame frame = {.track = 1,
                                        .key = i == 0,
-                                       .time_ms = fragment * SDK_FRAGMENT_MS + i * 40,
+                                       .time_ms = fragment * SDK_FRAGMENT_MS + i * FRAME_MS,
                                        .data = bytes,
                                        .len = sizeof bytes};
+    return kinema_producer_put_frame(p, &frame);
+}
+
+static void put_frame(struct world *w, struct kinema_producer *p, unsigned fragment, unsigned i)
+{
     int code = -EAGAIN;
+    if (w->way == LIVE) /* frames take their time */
+        assert_ok(kinema_producer_poll(p, FRAME_MS));
     for (int tries = 0; code == -EAGAIN; tries++) {
-        code = kinema_producer_put_frame(p, &frame);
+        code = put_frame_once(w, p, fragment, i);
         if (code == -EAGAIN)
             assert_ok(kinema_producer_poll(p, 10));
         if (w->disarm_late && tries > OUTAGE_MS / 10)
             sdk_calls_disarm();
-        assert_true(w->way != PLAIN || tries < PUT_TRIES);
+        assert_true(w->way >= TLS || tries < PUT_TRIES);
     }
     assert_ok(code);
     w->put[fragment]++;
@@ -164,9 +177,10 @@ static int open_upload(struct world *w, struct kinema_credential_provider **keys
                                          .credentials = *keys,
                                          .tracks = &track,
                                          .track_count = 1,
-                                         .mode = KINEMA_OFFLINE,
-                                         .buffer_bytes = KINEMA_BUFFER_BYTES_MIN,
-                                         .spill_path = w->spill,
+                                         .mode = w->way == LIVE ? KINEMA_REALTIME : KINEMA_OFFLINE,
+                                         .buffer_bytes = w->way == LIVE ? LIVE_BUFFER_BYTES
+                                                                        : KINEMA_BUFFER_BYTES_MIN,
+                                         .spill_path = w->way == LIVE ? NULL : w->spill,
                                          .spill_bytes = SPILL_BYTES,
                                          .ack_timeout_ms = 300 * 1000,
                                          .on_event = on_event,
@@ -346,6 +360,14 @@ TEST(memory_that_is_out_for_good_hangs_nothing)
     sweep(SDK_MEMORY, PLAIN, true, stride_of(23));
 }
 
+TEST(in_real_time_a_call_that_fails_costs_no_frame_that_is_not_told)
+{
+    sweep(SDK_CALLS, LIVE, false, 1);
+    sweep(SDK_CALLS, LIVE, true, 1);
+    sweep(SDK_MEMORY, LIVE, false, stride_of(3));
+    sweep(SDK_MEMORY, LIVE, true, stride_of(23));
+}
+
 TEST(over_tls_a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told)
 {
     sweep(SDK_CALLS, TLS, false, stride_of(3));
@@ -406,6 +428,39 @@ TEST(without_a_thread_the_upload_goes_on_by_polling)
     teardown(&w);
 }
 
+static uint64_t bytes_sent(struct kinema_producer *p)
+{
+    struct kinema_stats stats;
+    kinema_producer_stats(p, &stats);
+    return stats.bytes_sent;
+}
+
+TEST(in_real_time_who_puts_a_frame_sends_what_has_gathered)
+{
+    struct world w;
+    struct kinema_credential_provider *keys;
+    struct kinema_producer *p;
+    unsigned i = 0;
+    setup(&w, LIVE);
+    w.run = 1;
+    assert_ok(open_upload(&w, &keys, &p));
+    assert_ok(put_frame_once(&w, p, 0, 0));
+    alarm(RUN_S);
+    while (w.buffering == 0) /* the connection stands then */
+        assert_ok(kinema_producer_poll(p, POLL_MS));
+    assert_ok(kinema_producer_poll(p, 0));
+    uint64_t before = bytes_sent(p);
+    while (bytes_sent(p) == before && ++i < LIVE_BUFFER_BYTES / FRAME_BYTES / 2) /* nobody polls */
+        assert_ok(put_frame_once(&w, p, 0, i));
+    assert_true(bytes_sent(p) >= before + i * FRAME_BYTES);
+    assert_ok(kinema_producer_drain(p, DRAIN_MS));
+    alarm(0);
+    assert_int_equal(sdk_service_kept(w.service, w.run, 0), i + 1);
+    kinema_producer_close(p);
+    kinema_credentials_free(keys);
+    teardown(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +468,8 @@ int main(void)
         TEST_OF(an_allocation_that_fails_once_costs_no_frame_that_is_not_told),
         TEST_OF(sockets_and_files_that_fail_for_good_hang_nothing),
         TEST_OF(memory_that_is_out_for_good_hangs_nothing),
+        TEST_OF(in_real_time_a_call_that_fails_costs_no_frame_that_is_not_told),
+        TEST_OF(in_real_time_who_puts_a_frame_sends_what_has_gathered),
         TEST_OF(over_tls_a_socket_or_file_call_that_fails_once_costs_no_frame_that_is_not_told),
         TEST_OF(over_tls_an_allocation_that_fails_once_costs_no_frame_that_is_not_told),
         TEST_OF(over_tls_sockets_and_files_that_fail_for_good_hang_nothing),

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 static struct kinema_event told[256];
@@ -720,6 +721,29 @@ TEST(keys_come_from_the_environment_and_from_a_file_that_is_replaced)
     temp_dir_remove(&dir);
 }
 
+/* Whoever waits meanwhile is reminded: while an upload is under way, of what was put first. */
+TEST(frames_that_no_other_follows_are_sent_when_it_is_time)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    config.flush_ms = 50;
+    struct kinema_producer *p = open_with(&config);
+    p->look_at = INT64_MAX;
+    p->call = CALL_PUT;
+    p->paused = 1;
+    assert_ok(put(p, 1, true, 1000, 300));
+    assert_ok(put(p, 1, false, 1040, 300));
+    producer_wake(p); /* for something else; that is over at once */
+    p->look_at = INT64_MAX;
+    assert_ok(put(p, 1, false, 1080, 300));
+    assert_true(p->gathered_at > 0);
+    assert_int_equal(p->alarm_at, p->gathered_at + 50);
+    assert_int_equal(poll(&(struct pollfd){.fd = p->alarm, .events = POLLIN}, 1, 10000), 1);
+    assert_true(producer_clock_ms() >= p->gathered_at + 50);
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
 TEST(what_makes_no_sense_is_refused)
 {
     struct kinema_credential_provider *provider = keys();
@@ -784,4 +808,5 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(answers_are_searched_at_any_depth),
            TEST_OF(the_signature_is_that_of_awss_own_producer),
            TEST_OF(keys_come_from_the_environment_and_from_a_file_that_is_replaced),
+           TEST_OF(frames_that_no_other_follows_are_sent_when_it_is_time),
            TEST_OF(what_makes_no_sense_is_refused))

@@ -118,7 +118,7 @@ struct kinema_config {
     const char *spill_path;    /**< a file for what the buffer cannot hold; NULL: none */
     uint64_t spill_bytes;      /**< its size at most */
     unsigned flush_ms;         /**< real time: frames are sent together, so that who looks on live
-                                  sees one as much later; 0: 200 */
+                                  sees one at most as much later; 0: 200 */
     unsigned fragment_ms;      /**< without a picture, a fragment is as long; 0: 2000 */
     unsigned ack_timeout_ms;   /**< silence after which a connection is given up; 0: 30,000 */
     unsigned session_ms;       /**< a connection is renewed at this age; 0: 40 minutes */
@@ -141,13 +141,14 @@ struct kinema_frame {
     const void *data; /**< H.264 and H.265: NAL units behind their lengths, as avcC says */
     size_t len;       /**< bytes of it */
 };
-/** Copies a frame into the buffer. A fragment starts at each key frame of the first video track,
- * strictly after the last frame before it: a key frame that does not is moved there (a frame before
- * its fragment's start is moved as well), unless it is more than 5 s too early: then the clock
- * has stepped back, and a new connection begins with it. While that track pauses for 5 s and more,
- * the others open fragments, one each fragment_ms. Any track may pause, end and come back: a
- * fragment that has no frame of a track which was heard in the last 6 s goes on for it, over key
- * frames, unless it is larger than 12 MiB or a quarter of the buffer.
+/** Copies a frame into the buffer; in real time it also sends what has gathered, each flush_ms or
+ * 64 KiB, as far as the socket takes it at once. A fragment starts at each key frame of the first
+ * video track, strictly after the last frame before it: a key frame that does not is moved there (a
+ * frame before its fragment's start is moved as well), unless it is more than 5 s too early: then
+ * the clock has stepped back, and a new connection begins with it. While that track pauses for 5 s
+ * and more, the others open fragments, one each fragment_ms. Any track may pause, end and come
+ * back: a fragment that has no frame of a track which was heard in the last 6 s goes on for it,
+ * over key frames, unless it is larger than 12 MiB or a quarter of the buffer.
  * -EAGAIN: offline, and no room: poll, then put it again; -ENODATA: no fragment is open, or the one
  * under way does without this track: frames are left out until the next one; -ENOBUFS: the open
  * fragment has outgrown the buffer and is lost; -ERANGE: more than 32 s after its fragment's start;
