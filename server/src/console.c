@@ -10,10 +10,25 @@
 #include "core/metrics.h"
 #include "storage/credential.h"
 
+/* 200 in either case: a server that is started again has no more room than before, and plays what
+ * it has meanwhile. */
 static void run_health(struct console_call *call)
 {
+    static const struct {
+        unsigned ailment;
+        const char *line;
+    } lines[] = {
+        {STORAGE_VOLUME_FULL,         "volume_full: uploads and records are refused until there is room\n"},
+        {STORAGE_CATALOGUE_FAILED,    "catalogue_failed: the last change could not be written\n"          },
+        {STORAGE_RETENTION_EXHAUSTED,
+         "retention_exhausted: space is short, and nothing may be removed\n"                              },
+    };
+    unsigned ailments = storage_ailments(call->console->conf.storage);
     call->content_type = "text/plain; charset=utf-8";
-    (void) kn_buf_append_text(&call->out, "ok\n");
+    (void) kn_buf_append_text(&call->out, ailments ? "degraded\n" : "ok\n");
+    for (size_t i = 0; i < KN_ARRAY_LEN(lines); i++)
+        if (ailments & lines[i].ailment)
+            (void) kn_buf_append_text(&call->out, lines[i].line);
 }
 
 static void run_metrics(struct console_call *call)

@@ -64,7 +64,7 @@ struct storage_meta {
     struct kn_lock lock;
     struct change *first, **last; /* guarded by lock: waiting for a leader */
     bool leading;                 /* guarded by lock */
-    bool failing;                 /* the leader's: the last transaction was */
+    _Atomic bool failing;         /* set by the leader: the last transaction was */
 };
 
 static int error_of(int rc)
@@ -432,6 +432,11 @@ static void say_health(struct storage_meta *meta, int rc)
         kn_log_info("catalogue_works_again", "said=\"changes are written down again\"");
     meta->failing = failing;
     storage_metrics_catalogue(failing);
+}
+
+bool storage_meta_failing(const struct storage_meta *meta)
+{
+    return meta->failing;
 }
 
 static void commit_group(struct storage_meta *meta, struct change *first)

@@ -331,24 +331,32 @@ static bool relieve(struct round *round, uint64_t free_bytes, uint64_t aim)
     return wanted == 0;
 }
 
-/* The rule of space: before uploads are refused, the oldest chunks go. */
-static void watch_space(struct storage *storage)
+static void say_exhausted(struct storage *storage, bool exhausted, uint64_t free_bytes)
 {
-    const struct storage_conf *conf = &storage->conf;
-    uint64_t floor = conf->volume_free_bytes_min, margin = conf->volume_margin_bytes, free_bytes;
-    if (!storage_space_look(storage, &free_bytes) || floor == 0 || margin == 0 ||
-        free_bytes >= floor + margin)
-        return;
-    struct round round = {.storage = storage, .now_ms = kn_wall_ms(storage->clock)};
-    uint64_t aim = floor + kn_max_u64(margin + margin / 4, floor / 8);
-    bool exhausted = !relieve(&round, free_bytes, aim) && !storage->stopping;
-    say(&round);
-    if (exhausted != storage->exhausted && exhausted)
+    if (exhausted && !storage->exhausted)
         kn_log_warn("retention_exhausted",
                     "free_bytes=%" PRIu64 " what=\"held or open chunks only are left to remove\"",
                     free_bytes);
     storage->exhausted = exhausted;
     storage_metrics_exhausted(exhausted);
+}
+
+/* The rule of space: before uploads are refused, the oldest chunks go. */
+static void watch_space(struct storage *storage)
+{
+    const struct storage_conf *conf = &storage->conf;
+    uint64_t floor = conf->volume_free_bytes_min, margin = conf->volume_margin_bytes, free_bytes;
+    if (!storage_space_look(storage, &free_bytes) || floor == 0 || margin == 0)
+        return;
+    if (free_bytes >= floor + margin) {
+        say_exhausted(storage, false, free_bytes);
+        return;
+    }
+    struct round round = {.storage = storage, .now_ms = kn_wall_ms(storage->clock)};
+    uint64_t aim = floor + kn_max_u64(margin + margin / 4, floor / 8);
+    bool exhausted = !relieve(&round, free_bytes, aim) && !storage->stopping;
+    say(&round);
+    say_exhausted(storage, exhausted, free_bytes);
     (void) storage_space_look(storage, &free_bytes);
 }
 

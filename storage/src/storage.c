@@ -306,3 +306,10 @@ struct kn_clock *storage_clock(struct storage *storage)
 {
     return storage->clock;
 }
+
+unsigned storage_ailments(struct storage *storage)
+{
+    return (storage->full_said ? STORAGE_VOLUME_FULL : 0) |
+           (storage_meta_failing(storage->meta) ? STORAGE_CATALOGUE_FAILED : 0) |
+           (storage->exhausted ? STORAGE_RETENTION_EXHAUSTED : 0);
+}

@@ -76,8 +76,8 @@ struct storage {
     _Atomic bool mark_left;              /* its mark is still there */
     bool ballast;                        /* the keeper's: the file is there */
     bool watches;                        /* there is a rule of space */
-    bool exhausted;                      /* the keeper's: short of space, and nothing may go */
-    bool full_said;                      /* the keeper's: the log says that the volume is full */
+    _Atomic bool exhausted;              /* set by the keeper: short of space, and nothing may go */
+    _Atomic bool full_said;              /* likewise: the log says that the volume is full */
 };
 
 /* The log of a stream; made when absent. NULL: no memory. */

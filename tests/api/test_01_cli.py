@@ -142,6 +142,13 @@ def test_healthz_and_metrics(server):
     assert "# TYPE kinema_build_info gauge" in text and "kinema_streams " in text
 
 
+def test_healthz_tells_of_a_full_volume_and_is_200_all_the_same(make_server):
+    server = make_server(args=["--volume-free-bytes-min", "1TiB"])
+    server.wait_log("volume_full")
+    code, text = get(server.console + "/healthz")
+    assert code == 200 and text.startswith("degraded\nvolume_full: ")
+
+
 # --- what can go wrong at the start ---------------------------------------------------------------
 @pytest.mark.parametrize("name", ["api", "ingest", "console"])
 def test_a_busy_port_ends_with_4_and_names_the_address(name, tmp_path):

@@ -27,6 +27,12 @@ def metrics(server):
     return sums
 
 
+def health(server):
+    """The lines of /healthz, which is 200 in any case."""
+    with urllib.request.urlopen(server.console + "/healthz", timeout=30) as answer:
+        return answer.read().decode().splitlines()
+
+
 def wait_until(done, what, timeout=60, pause_s=0.02):
     deadline = time.monotonic() + timeout
     while True:

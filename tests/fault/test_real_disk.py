@@ -109,6 +109,7 @@ def test_a_write_of_the_catalogue_that_fails(make_server, chance, long, root):
             assert tags() == kept
             if nth == "1+":  # nobody's write succeeds
                 assert faults.metrics(server)["kinema_storage_catalogue_failed"] == 1
+                assert any("catalogue_failed" in line for line in faults.health(server))
             cameras.found_in(server, stream)  # who reads is served
         kept[nth] = "afterwards"
         client.tag_stream(StreamName=stream, Tags={nth: "afterwards"})
@@ -119,6 +120,7 @@ def test_a_write_of_the_catalogue_that_fails(make_server, chance, long, root):
     server.wait_log("catalogue_opened_again")
     server.wait_log("catalogue_works_again")
     assert faults.metrics(server)["kinema_storage_catalogue_failed"] == 0
+    assert faults.health(server) == ["ok"]
     end(server, crew)
     server.start()
     assert tags() == kept

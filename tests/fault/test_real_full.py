@@ -68,6 +68,8 @@ def starve(server, crew, fill_up, free):
     fill_until_told(crew, fill_up)
     server.wait_log("volume_full .*said=")
     faults.wait_until(lambda: fill_up() or is_full(server), "the metric says so too")
+    first, *reasons = faults.health(server)
+    assert first == "degraded" and [r.split(":")[0] for r in reasons] == ["volume_full"]
     assert faults.metrics(server)["kinema_ingest_errors_total"] > 0
     check_readers(server, crew)
     cameras.check_kept(server, crew)
@@ -75,7 +77,7 @@ def starve(server, crew, fill_up, free):
     server.wait_log("volume_has_room")
     for camera in crew:
         camera.wait_acked(3)
-    assert not is_full(server)
+    assert not is_full(server) and faults.health(server) == ["ok"]
 
 
 def end(server, crew, data):

@@ -309,6 +309,23 @@ TEST(below_the_floor_uploads_are_refused)
     teardown(&f);
 }
 
+TEST(what_ails_the_folder_is_told_until_it_is_over)
+{
+    struct fixture f;
+    setup(&f, 24);
+    assert_int_equal(storage_ailments(f.storage), 0);
+    f.storage->conf.volume_free_bytes_min = UINT64_MAX / 4;
+    f.storage->conf.volume_margin_bytes = 1;
+    storage_keeper_round(f.storage);
+    assert_int_equal(storage_ailments(f.storage),
+                     STORAGE_VOLUME_FULL | STORAGE_RETENTION_EXHAUSTED);
+
+    f.storage->conf.volume_free_bytes_min = 1;
+    storage_keeper_round(f.storage);
+    assert_int_equal(storage_ailments(f.storage), 0);
+    teardown(&f);
+}
+
 TESTS_MAIN(TEST_OF(fragments_older_than_the_retention_go_and_their_files_too),
            TEST_OF(the_age_of_the_oldest_fragment_is_a_metric_until_the_stream_is_gone),
            TEST_OF(numbers_and_ordinals_go_on_when_everything_was_trimmed),
@@ -316,4 +333,5 @@ TESTS_MAIN(TEST_OF(fragments_older_than_the_retention_go_and_their_files_too),
            TEST_OF(a_memory_stream_keeps_five_minutes),
            TEST_OF(what_memory_gives_up_hides_nothing_that_is_on_disk),
            TEST_OF(a_deleted_stream_leaves_no_file), TEST_OF(coverage_joins_what_lies_close),
-           TEST_OF(below_the_floor_uploads_are_refused))
+           TEST_OF(below_the_floor_uploads_are_refused),
+           TEST_OF(what_ails_the_folder_is_told_until_it_is_over))

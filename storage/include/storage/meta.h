@@ -57,5 +57,7 @@ int storage_meta_list_last(struct storage_meta *meta, struct kn_bytes prefix, si
                            storage_meta_fn *each, void *ctx) KN_MUSTUSE;
 /* Grows with every change by any process; cheap, from mapped memory. */
 uint64_t storage_meta_generation(struct storage_meta *meta);
+/* Could the last change of this process not be written? From memory. */
+bool storage_meta_failing(const struct storage_meta *meta);
 
 #endif

@@ -77,6 +77,14 @@ void storage_close(struct storage *storage);
 const char *storage_dir(struct storage *storage);
 struct kn_clock *storage_clock(struct storage *storage);
 
+/* What is wrong now, as bits; what is stored is served all the same. Any thread, from memory. */
+enum storage_ailment {
+    STORAGE_VOLUME_FULL = 1 << 0,         /* uploads and records are refused */
+    STORAGE_CATALOGUE_FAILED = 1 << 1,    /* the last change could not be written */
+    STORAGE_RETENTION_EXHAUSTED = 1 << 2, /* short of space, and nothing may be removed */
+};
+unsigned storage_ailments(struct storage *storage);
+
 /* A random identity, also the folder's name; never derived from a stream's name. */
 struct storage_id {
     uint8_t bytes[16];
