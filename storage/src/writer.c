@@ -58,6 +58,7 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     if (!settings)
         return -ENOENT;
     bool active = settings->status == STORAGE_STREAM_ACTIVE;
+    bool memory = settings->retention_hours == 0; /* needs no room on disk */
     storage_stream_unref(settings);
     if (!active)
         return -ENOENT;
@@ -74,10 +75,8 @@ int storage_writer_open(struct storage *storage, const struct storage_id *stream
     *w = (struct storage_writer){
         .storage = storage, .log = log, .events = *events, .ctx = ctx, .end = end};
     KN_LOCKED(&log->lock);
-    int r = log->dropped                                            ? -ENOENT
-            : log->writer && !fence                                 ? -EBUSY
-            : storage->no_space || (storage->refused && !log->open) ? -ENOSPC
-                                                                    : 0;
+    bool full = !memory && (storage->no_space || (storage->refused && !log->open));
+    int r = log->dropped ? -ENOENT : log->writer && !fence ? -EBUSY : full ? -ENOSPC : 0;
     if (r < 0) {
         free(w);
         storage_op_free(op);
@@ -343,6 +342,8 @@ static int choose_chunk_locked(struct storage_log *log, struct storage_writer *w
     if (r < 0)
         return r;
     bool memory = w->memory;
+    if (w->storage->no_space && !memory)
+        return -ENOSPC;
     int64_t now_ms = kn_max_i64(kn_wall_ms(w->storage->clock), log->last_server_ts_ms);
     if (log->open && !chunk_takes_locked(w, log->open, memory, timecode, now_ms))
         storage_chunk_close_locked(log, log->open);
@@ -406,8 +407,6 @@ static int begin_locked(struct storage_log *log, struct storage_writer *w,
     int r = numbers_locked(log, w);
     if (r < 0)
         return r;
-    if (w->storage->no_space)
-        return -ENOSPC;
     r = choose_chunk_locked(log, w, begin->timecode);
     if (r == 0)
         r = header_index_locked(log, w, &a->header);

@@ -309,6 +309,20 @@ TEST(below_the_floor_uploads_are_refused)
     teardown(&f);
 }
 
+TEST(below_the_floor_what_is_kept_in_memory_goes_on)
+{
+    struct fixture f;
+    setup(&f, 0);
+    f.storage->conf.volume_free_bytes_min = UINT64_MAX / 2;
+    storage_space_check(f.storage);
+
+    upload(&f, 2, 1000);
+
+    struct storage_fragment found[4];
+    assert_int_equal(list(&f, found, 4), 2);
+    teardown(&f);
+}
+
 TEST(what_ails_the_folder_is_told_until_it_is_over)
 {
     struct fixture f;
@@ -334,4 +348,5 @@ TESTS_MAIN(TEST_OF(fragments_older_than_the_retention_go_and_their_files_too),
            TEST_OF(what_memory_gives_up_hides_nothing_that_is_on_disk),
            TEST_OF(a_deleted_stream_leaves_no_file), TEST_OF(coverage_joins_what_lies_close),
            TEST_OF(below_the_floor_uploads_are_refused),
+           TEST_OF(below_the_floor_what_is_kept_in_memory_goes_on),
            TEST_OF(what_ails_the_folder_is_told_until_it_is_over))
