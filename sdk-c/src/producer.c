@@ -174,6 +174,25 @@ static unsigned bit_of(unsigned track)
     return track > 0 ? 1U << (track - 1) : 0;
 }
 
+static int steps_back(const struct kinema_producer *p, int64_t time_ms)
+{
+    return time_ms < p->last_ms - STEP_BACK_MS;
+}
+
+/* Where a track's own time steps back (one may lag behind the others), how long ago each was heard
+ * stays as it is: whoever pauses goes on to pause. */
+static void follow_step(struct kinema_producer *p, unsigned track, int64_t time_ms)
+{
+    int64_t heard_ms = p->heard_ms[track - 1];
+    if (heard_ms == INT64_MIN || time_ms >= heard_ms - STEP_BACK_MS)
+        return;
+    p->stepped = 1;
+    p->first_ms -= heard_ms - time_ms;
+    for (size_t i = 0; i < p->track_count; i++)
+        if (p->heard_ms[i] != INT64_MIN)
+            p->heard_ms[i] -= heard_ms - time_ms;
+}
+
 /* Whether the main track is still to begin, or goes on; while it pauses the others open fragments.
  */
 static int main_goes_on(const struct kinema_producer *p, int64_t time_ms)
@@ -194,8 +213,8 @@ static int is_awaited(const struct kinema_producer *p, size_t track, int64_t tim
 static int waits(const struct kinema_producer *p, int64_t time_ms)
 {
     const struct fragment *fragment = ring_at(&p->ring, p->ring.count - 1);
-    if (time_ms < p->last_ms - STEP_BACK_MS || p->tag_count == KINEMA_TAGS_MAX ||
-        fragment->len > WAIT_BYTES || fragment->len > p->ring.cap / 4)
+    if (steps_back(p, time_ms) || p->tag_count == KINEMA_TAGS_MAX || fragment->len > WAIT_BYTES ||
+        fragment->len > p->ring.cap / 4)
         return 0;
     for (size_t i = 0; i < p->track_count; i++)
         if ((fragment->tracks & ~fragment->seen & 1U << i) && is_awaited(p, i, time_ms))
@@ -211,7 +230,7 @@ static int opens_fragment(const struct kinema_producer *p, const struct kinema_f
         return frame->key;
     if (p->main_track && main_goes_on(p, frame->time_ms))
         return 0;
-    return !p->is_open ||
+    return !p->is_open || (p->stepped && steps_back(p, frame->time_ms)) ||
            frame->time_ms - ring_at(&p->ring, p->ring.count - 1)->time_ms >= p->fragment_ms;
 }
 
@@ -255,12 +274,9 @@ static int begin_fragment(struct kinema_producer *p, unsigned opener, int64_t *t
 {
     uint8_t head[MKV_CLUSTER_BYTES];
     struct fragment *fragment;
-    int restart = *time_ms < p->last_ms - STEP_BACK_MS;
-    if (restart || p->last_ms < 0)
+    int restart = steps_back(p, *time_ms);
+    if (p->last_ms < 0)
         p->first_ms = *time_ms;
-    for (size_t i = 0; i < p->track_count; i++)
-        if (restart && p->heard_ms[i] > *time_ms)
-            p->heard_ms[i] = *time_ms;
     if (!restart && *time_ms <= p->last_ms)
         *time_ms = p->last_ms + 1;
     if (p->is_open)
@@ -277,6 +293,7 @@ static int begin_fragment(struct kinema_producer *p, unsigned opener, int64_t *t
     mkv_cluster(head, (uint64_t) *time_ms);
     ring_append(&p->ring, head, sizeof(head));
     p->is_open = 1;
+    p->stepped = 0;
     p->last_ms = *time_ms;
     p->stats.fragments_put++;
     return 0;
@@ -298,6 +315,7 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     int code = check_frame(p, frame), opens;
     if (code < 0)
         return code;
+    follow_step(p, frame->track, time_ms);
     opens = opens_fragment(p, frame);
     p->heard_ms[frame->track - 1] = time_ms;
     if (!opens && (!p->is_open || !goes_in(p, frame)))

@@ -63,8 +63,9 @@ struct kinema_producer {
     unsigned seen; /* which tracks the fragment before the next one had; all at first */
     int64_t heard_ms[KINEMA_TRACKS_MAX]; /* of each track's latest frame; INT64_MIN: none */
     int64_t first_ms, last_ms;           /* of the first and the latest frame, as written */
-    int64_t last_put_at;                 /* monotonic */
-    int64_t gap_ms;                      /* the longest between two frames lately, up to flush_ms */
+    int stepped;         /* a track's time has stepped back, and no fragment has begun since */
+    int64_t last_put_at; /* monotonic */
+    int64_t gap_ms;      /* the longest between two frames lately, up to flush_ms */
     int64_t gathered_at; /* when the oldest frame was put that is not sent; 0: none */
     struct {
         char name[KINEMA_TAG_NAME_BYTES_MAX + 1], value[KINEMA_TAG_VALUE_BYTES_MAX + 1];

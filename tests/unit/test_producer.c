@@ -541,6 +541,47 @@ TEST(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back)
     kinema_credentials_free(provider);
 }
 
+TEST(a_picture_that_pauses_pauses_on_when_time_steps_back)
+{
+    struct kinema_credential_provider *provider = keys();
+    for (int64_t paused_ms = 0; paused_ms <= 8000; paused_ms += 4000) {
+        struct kinema_config config = config_of(provider);
+        struct kinema_producer *p = open_with(&config);
+        assert_ok(put(p, 1, true, 5000000, 300));
+        for (int64_t ms = 0; ms <= paused_ms; ms += 20)
+            assert_ok(put(p, 2, true, 5000000 + ms, 10));
+        size_t count = p->ring.count;
+        for (int64_t ms = 20; ms <= 20000; ms += 20)
+            assert_ok(put(p, 2, true, 1000000 + ms, 10));
+
+        /* Sound opens fragments as soon as the picture has paused for 5 s, before and after. */
+        int64_t rest_ms = paused_ms < 5000 ? 5020 - paused_ms : 20;
+        struct fragment *first = ring_at(&p->ring, count);
+        assert_int_equal(first->time_ms, 1000000 + rest_ms);
+        assert_true(first->restart);
+        assert_int_equal(first->tracks, 2);
+        assert_int_equal(p->ring.count, count + (size_t) (20000 - rest_ms) / 2000 + 1);
+        kinema_producer_close(p);
+    }
+    kinema_credentials_free(provider);
+}
+
+TEST(sound_alone_begins_anew_when_its_time_steps_back)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    config.tracks = tracks + 1;
+    config.track_count = 1;
+    struct kinema_producer *p = open_with(&config);
+    assert_ok(put(p, 1, true, 5000000, 10));
+    assert_ok(put(p, 1, true, 1000000, 10));
+    assert_int_equal(p->ring.count, 2);
+    assert_int_equal(ring_at(&p->ring, 1)->time_ms, 1000000);
+    assert_true(ring_at(&p->ring, 1)->restart);
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
 TEST(sound_goes_on_when_the_picture_ends)
 {
     struct kinema_credential_provider *provider = keys();
@@ -802,6 +843,8 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(a_fragment_waits_for_a_track_with_a_frame_every_few_seconds),
            TEST_OF(a_track_that_ends_is_waited_for_once_and_one_that_never_comes_too),
            TEST_OF(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back),
+           TEST_OF(a_picture_that_pauses_pauses_on_when_time_steps_back),
+           TEST_OF(sound_alone_begins_anew_when_its_time_steps_back),
            TEST_OF(sound_goes_on_when_the_picture_ends),
            TEST_OF(an_acknowledgement_has_a_ceiling_and_may_come_byte_by_byte),
            TEST_OF(chunks_come_off_and_their_end_is_told),

@@ -146,13 +146,14 @@ struct kinema_frame {
  * video track, strictly after the last frame before it: a key frame that does not is moved there (a
  * frame before its fragment's start is moved as well), unless it is more than 5 s too early: then
  * the clock has stepped back, and a new connection begins with it. While that track pauses for 5 s
- * and more, the others open fragments, one each fragment_ms. Any track may pause, end and come
- * back: a fragment that has no frame of a track which was heard in the last 6 s goes on for it,
- * over key frames, unless it is larger than 12 MiB or a quarter of the buffer.
- * -EAGAIN: offline, and no room: poll, then put it again; -ENODATA: no fragment is open, or the one
- * under way does without this track: frames are left out until the next one; -ENOBUFS: the open
- * fragment has outgrown the buffer and is lost; -ERANGE: more than 32 s after its fragment's start;
- * -EINVAL; -EMSGSIZE: larger than the buffer; -ESHUTDOWN: it is being drained. */
+ * and more, the others open fragments, one each fragment_ms, and where the clock has stepped back.
+ * Any track may pause, end and come back: a fragment that has no frame of a track which was heard
+ * in the last 6 s goes on for it, over key frames, unless it is larger than 12 MiB or a quarter of
+ * the buffer. -EAGAIN: offline, and no room: poll, then put it again; -ENODATA: no fragment is
+ * open, or the one under way does without this track: frames are left out until the next one;
+ * -ENOBUFS: the open fragment has outgrown the buffer and is lost; -ERANGE: more than 32 s after
+ * its fragment's start; -EINVAL; -EMSGSIZE: larger than the buffer; -ESHUTDOWN: it is being
+ * drained. */
 KINEMA_API int kinema_producer_put_frame(struct kinema_producer *producer,
                                          const struct kinema_frame *frame);
 /** Adds metadata to the open fragment, or to the next one. value: NULL or "" for the reserved names
