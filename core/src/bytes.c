@@ -46,6 +46,14 @@ int kn_str_cmp(struct kn_str a, struct kn_str b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
+int kn_str_cmp_nocase(struct kn_str a, struct kn_str b)
+{
+    int order = a.len < b.len ? -1 : a.len > b.len;
+    for (size_t i = 0; i < a.len && order == 0; i++)
+        order = lower(a.ptr[i]) - lower(b.ptr[i]);
+    return order;
+}
+
 struct kn_str kn_str_trim(struct kn_str s)
 {
     while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {

@@ -231,6 +231,7 @@ static void append_folded(struct kn_str value, struct kn_buf *dst)
 static int canonical_headers(const struct kn_sigv4_request *req, struct kn_str signed_headers,
                              struct kn_buf *dst)
 {
+    const struct kn_sigv4_header *end = req->headers + req->header_count;
     struct kn_str rest = signed_headers, name;
     while (rest.ptr) {
         rest = kn_str_cut(rest, ';', &name);
@@ -238,8 +239,12 @@ static int canonical_headers(const struct kn_sigv4_request *req, struct kn_str s
         if (!header)
             return -EINVAL;
         (void) kn_buf_append_str(dst, name);
-        for (size_t i = 0; header; header = kn_sigv4_find(req, name, ++i)) {
-            (void) kn_buf_append_byte(dst, i ? ',' : ':');
+        (void) kn_buf_append_byte(dst, ':');
+        append_folded(header->value, dst);
+        for (struct kn_str same = header->name; ++header < end;) {
+            if (!kn_str_eq_nocase(header->name, same))
+                continue;
+            (void) kn_buf_append_byte(dst, ',');
             append_folded(header->value, dst);
         }
         (void) kn_buf_append_byte(dst, '\n');

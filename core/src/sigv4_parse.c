@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/clock.h"
 
@@ -58,29 +59,35 @@ static int parse_credential(struct kn_str credential, struct kn_sigv4_auth *auth
     return 0;
 }
 
-static bool is_listed_before(struct kn_str list, struct kn_str name)
+static int compare_names(const void *a, const void *b)
 {
-    struct kn_str rest = {list.ptr, (size_t) (name.ptr - list.ptr)}, other;
-    while (rest.ptr) {
-        rest = kn_str_cut(rest, ';', &other);
-        if (kn_str_eq_nocase(other, name))
+    return kn_str_cmp_nocase(*(const struct kn_str *) a, *(const struct kn_str *) b);
+}
+
+static bool has_double(struct kn_str *names, size_t count)
+{
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 1; i < count; i++)
+        if (compare_names(&names[i - 1], &names[i]) == 0)
             return true;
-    }
     return false;
 }
 
 static int check_signed_headers(struct kn_str list, struct kn_sigv4_fault *fault)
 {
-    struct kn_str rest = list, name;
+    struct kn_str rest = list, name, names[KN_SIGV4_SIGNED_HEADERS_MAX];
     size_t count = 0;
-    bool host = false;
-    while (rest.ptr) {
+    bool host = false, bad = false;
+    while (rest.ptr && !bad) {
         rest = kn_str_cut(rest, ';', &name);
-        if (!name.len || ++count > KN_SIGV4_SIGNED_HEADERS_MAX || is_listed_before(list, name))
-            return INCOMPLETE(fault, "SignedHeaders must be up to %d distinct header names.",
-                              KN_SIGV4_SIGNED_HEADERS_MAX);
+        bad = name.len == 0 || count == KN_SIGV4_SIGNED_HEADERS_MAX;
+        if (!bad)
+            names[count++] = name;
         host |= kn_str_eq(name, KN_STR("host")) || kn_str_eq(name, KN_STR(":authority"));
     }
+    if (bad || has_double(names, count))
+        return INCOMPLETE(fault, "SignedHeaders must be up to %d distinct header names.",
+                          KN_SIGV4_SIGNED_HEADERS_MAX);
     if (!host)
         return INVALID(fault, "'Host' or ':authority' must be a 'SignedHeader' in the AWS "
                               "Authorization.");

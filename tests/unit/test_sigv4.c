@@ -293,6 +293,24 @@ TEST(incomplete_forms_are_named)
     }
 }
 
+TEST(a_header_is_signed_once_however_it_is_spelt)
+{
+    static const char *const lists[] = {"host;a;b;HOST", "b;a;host;c;B", "host;b;ba;a;bb;ab;b"};
+    static const char *const fine[] = {"host;a;b", "b;ba;bb;host;ab;a"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(lists) + KN_ARRAY_LEN(fine); i++) {
+        bool good = i >= KN_ARRAY_LEN(lists);
+        struct fixture *f = fixture();
+        char text[256];
+        snprintf(text, sizeof text,
+                 "AWS4-HMAC-SHA256 Credential=A/20150830/r/kinesisvideo/aws4_request, "
+                 "SignedHeaders=%s, Signature=00",
+                 good ? fine[i - KN_ARRAY_LEN(lists)] : lists[i]);
+        add_header(f, "authorization", kn_str_from(text));
+        assert_refused(&f->req, &f->rules,
+                       good ? "InvalidSignatureException" : "IncompleteSignature");
+    }
+}
+
 TEST(the_host_must_be_signed)
 {
     struct fixture *f = fixture();
@@ -505,7 +523,8 @@ TESTS_MAIN(TEST_OF(every_request_of_the_captures_verifies),
            TEST_OF(no_vector_verifies_with_another_method), TEST_OF(what_we_sign_we_verify),
            TEST_OF(a_request_without_a_signature_says_so),
            TEST_OF(both_ways_at_once_and_two_headers_are_refused),
-           TEST_OF(incomplete_forms_are_named), TEST_OF(the_host_must_be_signed),
+           TEST_OF(incomplete_forms_are_named),
+           TEST_OF(a_header_is_signed_once_however_it_is_spelt), TEST_OF(the_host_must_be_signed),
            TEST_OF(a_signed_header_that_is_missing_is_a_mismatch),
            TEST_OF(the_clock_may_differ_by_the_skew_and_no_more),
            TEST_OF(a_presigned_request_lives_as_long_as_it_says),

@@ -64,6 +64,7 @@ static inline bool kn_str_eq(struct kn_str a, struct kn_str b)
 }
 
 bool kn_str_eq_nocase(struct kn_str a, struct kn_str b); /* ASCII */
+int kn_str_cmp_nocase(struct kn_str a, struct kn_str b); /* an order, by length first */
 bool kn_str_starts_with(struct kn_str s, struct kn_str prefix);
 bool kn_str_ends_with(struct kn_str s, struct kn_str suffix);
 int kn_str_cmp(struct kn_str a, struct kn_str b); /* byte order, like memcmp then length */
