@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "core/crypto.h"
@@ -271,6 +272,32 @@ int kn_tls_demand_clients(struct kn_tls *tls, const char *ca_path, struct kn_err
     kn_assert(!tls->ca_path);
     tls->ca_path = strdup(ca_path);
     return tls->ca_path ? kn_tls_reload(&tls, 1, err) : kn_fail(err, -ENOMEM, "no memory for TLS");
+}
+
+static bool write_pem(SSL_CTX *ctx, BIO *out)
+{
+    STACK_OF(X509) *chain = NULL;
+    bool ok = PEM_write_bio_PrivateKey(out, SSL_CTX_get0_privatekey(ctx), NULL, NULL, 0, NULL,
+                                       NULL) == 1 &&
+              PEM_write_bio_X509(out, SSL_CTX_get0_certificate(ctx)) == 1 &&
+              SSL_CTX_get0_chain_certs(ctx, &chain) == 1;
+    for (int i = 0; ok && i < sk_X509_num(chain); i++)
+        ok = PEM_write_bio_X509(out, sk_X509_value(chain, i)) == 1;
+    return ok;
+}
+
+int kn_tls_pem(struct kn_tls *tls, struct kn_buf *dst)
+{
+    KN_LOCKED(&tls->lock);
+    BIO *out = BIO_new(BIO_s_secmem());
+    char *text = NULL;
+    int r = out && write_pem(tls->ctx, out) ? 0 : -ENOMEM;
+    long len = r == 0 ? BIO_get_mem_data(out, &text) : 0;
+    if (len > 0)
+        r = kn_buf_append(dst, text, (size_t) len);
+    BIO_free(out);
+    ERR_clear_error();
+    return r;
 }
 
 int64_t kn_tls_expires_ms(struct kn_tls *tls)

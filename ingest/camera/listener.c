@@ -20,7 +20,7 @@
 enum {
     LISTEN_FD = 3,
     LISTEN_TLS_FD = 4,
-    PACKET_BYTES_MAX = 16 << 10,       /* with two paths */
+    PACKET_BYTES_MAX = 64 << 10,       /* with a chain of certificates */
     REQUEST_BODY_BYTES_MAX = 64 << 10, /* an announcement */
     ACCEPTS_A_TURN = 32,
     TURNED_AWAY_S = 10,         /* between two lines of the log about it */
@@ -224,24 +224,22 @@ static gboolean tick(gpointer arg)
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
-static int read_settings(struct kn_bytes packet, struct camera_listener_settings *ret)
+/* pem: borrowed from the arena. */
+static int read_settings(struct kn_bytes packet, struct kn_arena *arena,
+                         struct camera_listener_settings *ret, struct kn_str *ret_pem)
 {
-    struct kn_arena arena;
     uint64_t connections_max = 0, per_peer_max = 0, idle_ms = 0, latency_ms = 0;
     const struct kn_json_member members[] = {
         {"open",           .flag = &ret->open     },
         {"plain",          .flag = &ret->plain    },
         {"tls",            .flag = &ret->tls      },
-        {"certFile",       KN_JSON_TEXT(ret->cert)},
-        {"keyFile",        KN_JSON_TEXT(ret->key) },
+        {"pem",            .str = ret_pem         },
         {"connectionsMax", .u64 = &connections_max},
         {"perPeerMax",     .u64 = &per_peer_max   },
         {"idleMs",         .u64 = &idle_ms        },
         {"latencyMs",      .u64 = &latency_ms     },
     };
-    kn_arena_init(&arena, PACKET_BYTES_MAX);
-    int r = kn_json_object_read(packet, &arena, members, G_N_ELEMENTS(members));
-    kn_arena_done(&arena);
+    int r = kn_json_object_read(packet, arena, members, G_N_ELEMENTS(members));
     if (r < 0 || (connections_max | per_peer_max | idle_ms | latency_ms) > NUMBER_MAX)
         return -EBADMSG;
     ret->connections_max = (unsigned) connections_max;
@@ -251,13 +249,12 @@ static int read_settings(struct kn_bytes packet, struct camera_listener_settings
     return 0;
 }
 
-/* The server has read both files; here a plugin of GIO's does (Debian: glib-networking). What
- * cannot be read stays as it was. */
-static void serve_tls(struct camera_listener *l)
+/* The server has read it; here a plugin of GIO's does (Debian: glib-networking). What cannot be
+ * read leaves the former in place. */
+static void serve_tls(struct camera_listener *l, struct kn_str pem)
 {
     GError *error = NULL;
-    GTlsCertificate *read =
-        g_tls_certificate_new_from_files(l->settings.cert, l->settings.key, &error);
+    GTlsCertificate *read = g_tls_certificate_new_from_pem(pem.ptr, (gssize) pem.len, &error);
     if (!read)
         camera_say("tls_unready", NULL, NULL, NULL, error ? error->message : "?");
     else if (!l->certificate)
@@ -286,12 +283,29 @@ static void start(struct camera_listener *l)
     g_signal_connect(l->server, "client-connected", G_CALLBACK(on_connected), l);
     if (l->settings.plain)
         g_unix_fd_add(LISTEN_FD, G_IO_IN, somebody_comes, l);
-    if (l->settings.tls)
-        serve_tls(l);
     g_timeout_add(1000, tick, l);
 }
 
-/* The server speaks once, and again when certificates are to be read anew; then by its end. */
+/* The server speaks once, and again when its certificate is renewed; then by its end. */
+static void take_order(struct camera_listener *l, struct kn_bytes packet)
+{
+    struct kn_arena arena;
+    struct camera_listener_settings settings = {0};
+    struct kn_str pem = {"", 0};
+    kn_arena_init(&arena, PACKET_BYTES_MAX);
+    if (read_settings(packet, &arena, &settings, &pem) < 0) {
+        g_printerr("kinema-camera: a packet that is no order\n");
+    } else {
+        if (!l->server) {
+            l->settings = settings;
+            start(l);
+        }
+        if (l->settings.tls)
+            serve_tls(l, pem);
+    }
+    kn_arena_done(&arena);
+}
+
 static gboolean packet_came(gint fd, GIOCondition condition, gpointer arg)
 {
     static uint8_t bytes[PACKET_BYTES_MAX];
@@ -304,12 +318,7 @@ static gboolean packet_came(gint fd, GIOCondition condition, gpointer arg)
         camera_push_end_all(l);
         _exit(0);
     }
-    if (l->server && l->settings.tls)
-        serve_tls(l);
-    else if (l->server || read_settings((struct kn_bytes){bytes, (size_t) n}, &l->settings) < 0)
-        g_printerr("kinema-camera: a packet that is no order\n");
-    else
-        start(l);
+    take_order(l, (struct kn_bytes){bytes, (size_t) n});
     return G_SOURCE_CONTINUE;
 }
 

@@ -3,22 +3,17 @@
  * kinema-camera listen: the RTSP listener, in a process of its own (docs/rtsp.md). Descriptor 3 is
  * the listening socket, and 4 that of RTSPS, which the server has bound and keeps, so that who
  * connects while the process is started anew waits a moment and is served. Standard input is a
- * socket of whole packets: the server writes one with the settings, and reads what happens (say.h).
- * When it closes, the process ends.
+ * socket of whole packets: the server writes one with settings and certificate, and reads what
+ * happens (say.h). When it closes, the process ends.
  */
 #ifndef INGEST_CAMERA_LISTENER_H
 #define INGEST_CAMERA_LISTENER_H
 
 #include "peer.h"
 
-enum {
-    CAMERA_LISTENER_PATH_BYTES = 4096
-};
-
 struct camera_listener_settings {
     bool open;       /* nobody is asked for a key */
     bool plain, tls; /* the descriptors there are */
-    char cert[CAMERA_LISTENER_PATH_BYTES], key[CAMERA_LISTENER_PATH_BYTES]; /* PEM files, of tls */
     unsigned connections_max, per_peer_max, idle_ms, latency_ms;
 };
 

@@ -72,9 +72,9 @@ int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf
     return r < 0 ? kn_fail(err, r, "the RTSP listener cannot be started: %s", kn_errname(r)) : 0;
 }
 
-void ingest_rtsp_reload(struct ingest *ingest)
+int ingest_rtsp_renew(struct ingest *ingest, struct kn_str pem)
 {
-    ingest_rtsp_read_again(ingest->rtsp);
+    return ingest_rtsp_take(ingest->rtsp, pem);
 }
 
 void ingest_rtsp_stop(struct ingest *ingest)

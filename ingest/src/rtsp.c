@@ -17,7 +17,7 @@
 
 enum {
     LOOK_MS = 1000,
-    ORDER_BYTES_MAX = 16 << 10, /* with two paths */
+    ORDER_BYTES_MAX = 64 << 10, /* with a chain of certificates */
 };
 
 static struct kn_metric_family connections = {.kind = KN_GAUGE,
@@ -56,11 +56,13 @@ struct ingest_rtsp {
     struct ingest_conf conf;
     bool open;
     int fd, tls_fd;
-    char *program, *dir, *cert, *key;
+    char *program, *dir;
     struct kn_clock *clock;
     struct ingest_camera_worker worker;
-    bool told;          /* the settings */
-    atomic_bool reload; /* they are to be told again */
+    bool told;         /* the settings */
+    atomic_bool renew; /* they are to be told again */
+    struct kn_lock lock;
+    char *pem; /* guarded by lock */
     int wake_fd;
     atomic_bool stopping;
     pthread_t thread;
@@ -145,10 +147,10 @@ static void tell(struct ingest_rtsp *rtsp)
     kn_json_bool(&w, rtsp->fd >= 0);
     kn_json_key(&w, "tls");
     kn_json_bool(&w, rtsp->tls_fd >= 0);
-    kn_json_key(&w, "certFile");
-    kn_json_text(&w, rtsp->cert);
-    kn_json_key(&w, "keyFile");
-    kn_json_text(&w, rtsp->key);
+    kn_json_key(&w, "pem");
+    kn_lock_take(&rtsp->lock);
+    kn_json_text(&w, rtsp->pem);
+    kn_lock_give(&rtsp->lock);
     for (size_t i = 0; i < KN_ARRAY_LEN(numbers); i++) {
         kn_json_key(&w, numbers[i].name);
         kn_json_u64(&w, numbers[i].value);
@@ -177,7 +179,7 @@ static int tend(struct ingest_rtsp *rtsp)
     if (!rtsp->worker.pid)
         return (int) kn_max_i64(
             kn_min_i64((rtsp->worker.restart_ns - now_ns) / 1000000 + 1, LOOK_MS), 1);
-    if (atomic_exchange(&rtsp->reload, false) || !rtsp->told)
+    if (atomic_exchange(&rtsp->renew, false) || !rtsp->told)
         tell(rtsp);
     return LOOK_MS;
 }
@@ -234,10 +236,10 @@ int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_con
     rtsp->clock = clock;
     rtsp->program = strdup(given->program);
     rtsp->dir = strdup(given->dir);
-    rtsp->cert = strdup(given->cert);
-    rtsp->key = strdup(given->key);
+    rtsp->pem = strndup(given->pem.ptr ? given->pem.ptr : "", given->pem.len);
     rtsp->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool texts = rtsp->program && rtsp->dir && rtsp->cert && rtsp->key;
+    kn_lock_init(&rtsp->lock);
+    bool texts = rtsp->program && rtsp->dir && rtsp->pem;
     int r = texts && rtsp->wake_fd >= 0 ? 0 : -ENOMEM;
     if (r == 0)
         r = kn_thread_start(&rtsp->thread, "rtsp", main_of, rtsp);
@@ -251,12 +253,21 @@ int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_con
     return 0;
 }
 
-void ingest_rtsp_read_again(struct ingest_rtsp *rtsp)
+int ingest_rtsp_take(struct ingest_rtsp *rtsp, struct kn_str pem)
 {
     if (!rtsp || rtsp->tls_fd < 0)
-        return;
-    atomic_store(&rtsp->reload, true);
+        return 0;
+    char *copy = strndup(pem.ptr, pem.len);
+    if (!copy)
+        return -ENOMEM;
+    kn_lock_take(&rtsp->lock);
+    char *former = rtsp->pem;
+    rtsp->pem = copy;
+    kn_lock_give(&rtsp->lock);
+    free(former);
+    atomic_store(&rtsp->renew, true);
     (void) !write(rtsp->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    return 0;
 }
 
 void ingest_rtsp_free(struct ingest_rtsp *rtsp)
@@ -274,8 +285,8 @@ void ingest_rtsp_free(struct ingest_rtsp *rtsp)
         close(rtsp->fd);
     if (rtsp->tls_fd >= 0)
         close(rtsp->tls_fd);
-    free(rtsp->cert);
-    free(rtsp->key);
+    free(rtsp->pem);
+    kn_lock_done(&rtsp->lock);
     free(rtsp->program);
     free(rtsp->dir);
     free(rtsp);

@@ -12,7 +12,8 @@
 struct ingest_rtsp;
 int ingest_rtsp_new(const struct ingest_conf *conf, const struct ingest_rtsp_conf *rtsp,
                     struct kn_clock *clock, struct ingest_rtsp **ret) KN_MUSTUSE;
-void ingest_rtsp_read_again(struct ingest_rtsp *rtsp); /* its certificate; NULL is fine */
+/* What it tells the process, and the next one, from now on; copied. NULL is fine. */
+int ingest_rtsp_take(struct ingest_rtsp *rtsp, struct kn_str pem) KN_MUSTUSE;
 void ingest_rtsp_free(
     struct ingest_rtsp *rtsp); /* its uploads end in order; blocks; NULL is fine */
 

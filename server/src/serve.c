@@ -35,7 +35,8 @@ enum {
     OPEN_FILES_SPARE = 256,       /* catalogue, logs, listeners, and the like */
     OPEN_FILES_TABLE_MAX = 65536, /* entries of 8 bytes, the kernel's memory */
     CONNECTIONS_LEAST = 16,
-    SERVER_URL_BYTES = 2048
+    SERVER_URL_BYTES = 2048,
+    RTSP_PEM_BYTES_MAX = 48 << 10, /* key and chain */
 };
 
 struct serve {
@@ -397,15 +398,22 @@ static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
     return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
 }
 
+/* What was read last, whatever lies in its files now. */
+static int rtsp_certificate(const struct serve *s, struct kn_buf *ret)
+{
+    kn_buf_init(ret, RTSP_PEM_BYTES_MAX);
+    bool wanted = !server_address_is_off(s->config->server.rtsp_tls);
+    return wanted ? kn_tls_pem(s->listeners.api_tls, ret) : 0;
+}
+
 static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
 {
-    char program[PATH_MAX], cert[PATH_MAX] = "", key[PATH_MAX] = "";
+    char program[PATH_MAX];
     const struct server_listeners *l = &s->listeners;
     if (l->rtsp_fd < 0 && l->rtsp_tls_fd < 0)
         return SERVER_EXIT_OK;
-    int code = l->rtsp_tls_fd >= 0 ? whole_path(l->cert_path, cert) : 0;
-    if (code == 0 && l->rtsp_tls_fd >= 0)
-        code = whole_path(l->key_path, key);
+    KN_CLEANUP(kn_buf_done) struct kn_buf pem;
+    int code = rtsp_certificate(s, &pem);
     if (code < 0) {
         (void) kn_fail(err, code, "rtsp_tls: the certificate: %s", kn_errname(code));
         return SERVER_EXIT_FAILED;
@@ -414,8 +422,7 @@ static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
                                           .dir = s->config->server.data,
                                           .fd = l->rtsp_fd,
                                           .tls_fd = l->rtsp_tls_fd,
-                                          .cert = cert,
-                                          .key = key,
+                                          .pem = kn_buf_str(&pem),
                                           .open = s->config->server.no_auth};
     code = server_camera_program(&s->config->server, program, err);
     if (code == 0)
@@ -423,6 +430,17 @@ static enum server_exit start_rtsp(struct serve *s, struct kn_err *err)
     if (code == 0)
         s->listeners.rtsp_fd = s->listeners.rtsp_tls_fd = -1;
     return code < 0 ? SERVER_EXIT_FAILED : SERVER_EXIT_OK;
+}
+
+static void renew_rtsp(struct serve *s)
+{
+    KN_CLEANUP(kn_buf_done) struct kn_buf pem;
+    int code = rtsp_certificate(s, &pem);
+    if (code == 0)
+        code = ingest_rtsp_renew(s->ingest, kn_buf_str(&pem));
+    if (code < 0)
+        kn_log_error("rtsp_not_renewed", "err=%s said=\"RTSPS keeps the certificate of before\"",
+                     kn_errname(code));
 }
 
 /* --- saying so -------------------------------------------------------------------------------- */
@@ -530,7 +548,7 @@ static void wait_for_end(struct serve *s)
     while (sigwait(&s->signals, &number) == 0 && number == SIGHUP) {
         server_notify("RELOADING=1");
         if (server_listeners_reload(&s->listeners))
-            ingest_rtsp_reload(s->ingest);
+            renew_rtsp(s);
         server_notify("READY=1");
     }
     server_notify("STOPPING=1");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RTSPS on the listener: pushed and read as without TLS, with the server's certificate, and nothing beside it."""
 
+import os
 import signal
 import socket
 
@@ -84,6 +85,22 @@ def test_a_renewed_certificate_is_shown_after_a_hangup(make_server, tmp_path):
     server.signal(signal.SIGHUP)
     server.wait_log("reload_refused")
     assert shown(server, "rtsps") == after != before, "the one in use stays"
+
+
+def test_what_was_refused_is_not_read_by_the_next_process_either(make_server, tmp_path):
+    issue(tmp_path, "before")
+    before = (tmp_path / "cert.pem").read_text()
+    server = make_server(args=["--rtsp-tls", "127.0.0.1:0", "--tls-cert", tmp_path / "cert.pem",
+                               "--tls-key", tmp_path / "key.pem"])
+    rtsp_peer.wait_until("it is served", lambda: shown(server, "rtsps") == before)
+    (tmp_path / "cert.pem").write_text("nothing")
+    server.signal(signal.SIGHUP)
+    server.wait_log("reload_refused")
+    (pid,) = rtsp.child_of(server)
+    os.kill(pid, signal.SIGKILL)
+    server.wait_log("rtsp_worker_ended")
+    assert shown(server, "rtsps") == before
+    assert "tls_unready" not in server.log()
 
 
 def test_a_certificate_behind_a_link_is_followed_where_the_link_turns(make_server, tmp_path):

@@ -43,6 +43,8 @@ enum {
 /* Reads the files of each again: for connections that come from now on. On an error, which names
  * the file, all keep what was read before. One thread at a time, beside a server that runs. */
 int kn_tls_reload(struct kn_tls *const *all, size_t count, struct kn_err *err) KN_MUSTUSE;
+/* Appends key, certificate and its chain as they were read last, in PEM. -ENOMEM. Any thread. */
+int kn_tls_pem(struct kn_tls *tls, struct kn_buf *dst) KN_MUSTUSE;
 /* When the certificate stops being valid, ms since 1970; 0: it does not say. Any thread. */
 int64_t kn_tls_expires_ms(struct kn_tls *tls);
 /* From now on a handshake succeeds only with a client's certificate that one of the authorities in

@@ -71,13 +71,14 @@ struct ingest_rtsp_conf {
     /* Sockets that listen, of RTSP and RTSPS; above the standard ones, -1: none. Taken over by a
      * start that succeeds. */
     int fd, tls_fd;
-    const char *cert, *key; /* PEM files of RTSPS, from the root */
-    bool open;              /* nobody is asked for an access key */
+    struct kn_str pem; /* key, certificate and chain of RTSPS; copied */
+    bool open;         /* nobody is asked for an access key */
 };
 int ingest_rtsp_start(struct ingest *ingest, const struct ingest_rtsp_conf *conf,
                       struct kn_err *err) KN_MUSTUSE;
-void ingest_rtsp_reload(struct ingest *ingest); /* the certificate, for new connections */
-void ingest_rtsp_stop(struct ingest *ingest);   /* before the listener stops; blocks */
+/* For new connections; copied. -ENOMEM: the former stays. Without RTSPS nothing. */
+int ingest_rtsp_renew(struct ingest *ingest, struct kn_str pem) KN_MUSTUSE;
+void ingest_rtsp_stop(struct ingest *ingest); /* before the listener stops; blocks */
 
 /* Generated operations; ctx is the struct ingest. */
 extern const struct kn_api_service ingest_api_service;
