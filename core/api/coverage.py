@@ -20,7 +20,7 @@ HEAD = """# API coverage
 
 Every operation of Amazon Kinesis Video Streams and Kinesis Data Streams, and what this server does with it; those under *Kinema* are our own. Made by `core/api/coverage.py` from the operation files (`<module>/api/*.json`); do not edit.
 
-*Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here. *Planned* ones are described but not written yet; the server does not have them.
+*Done* operations check every constraint of AWS's model and raise only the errors listed. *Refused* ones check signature, form and constraints like all others, then answer one of their documented errors with the reason given here; a done operation that is listed among them refuses a part of what it may be asked. *Planned* ones are described but not written yet; the server does not have them.
 
 *Calls a second* are how often AWS lets an account, or an account on one stream, call the operation; kept under `limits = aws`, else any number is answered.
 
@@ -52,7 +52,7 @@ def group_table(rows):
         link = f"[{op.name}](../{module}/api/{op.name}.json)"
         where = op.target or f"{op.method} {op.route}"
         out.append(f"| {link} | `{where}` | {op.status} | {rate_text(op)} | {fault_text(op)} |")
-    refused = [op for _, op in sorted(rows, key=lambda row: row[1].name) if op.status == "refused"]
+    refused = [op for _, op in sorted(rows, key=lambda row: row[1].name) if op.reason]
     if refused:
         out += ["", "| refused | answers | because |", "|---|---|---|"]
         out += [f"| {op.name} | {op.fault} | {op.reason} |" for op in refused]

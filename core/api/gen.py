@@ -251,7 +251,7 @@ class Module:
                 fields.append((key, "true"))
         if op.status == "done":
             fields.append(("invoke", f"call_{op.name}"))
-        elif op.status == "refused":
+        if op.reason:
             fields += [("refused_fault", quote(op.fault)), ("refused_reason", quote(op.reason))]
         out.append(f"static const struct kn_api_operation op_{op.name} = {{")
         out += [f"    .{key} = {value}," for key, value in fields]

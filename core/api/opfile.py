@@ -223,11 +223,9 @@ class Reader:
     def check_operation(self, op):
         if op.status not in ("done", "refused", "planned"):
             raise Bad(f"{op.path}: status is done, refused or planned")
-        if op.status == "refused":
-            if not op.reason or op.fault not in [name for name, _, _ in op.faults]:
-                raise Bad(f"{op.path}: refused needs a reason, and a fault out of its faults")
-        elif op.reason or op.fault:
-            raise Bad(f"{op.path}: reason and fault belong to refused operations")
+        if op.status == "refused" or op.reason or op.fault:
+            if op.status == "planned" or not op.reason or op.fault not in [name for name, _, _ in op.faults]:
+                raise Bad(f"{op.path}: refusing needs a reason, and a fault out of its faults")
         if op.input not in ("json", "stream") or op.body not in ("json", "stream"):
             raise Bad(f"{op.path}: input and body are json or stream")
         limited = "LimitExceededException" if op.protocol == "aws-json" else "ClientLimitExceededException"

@@ -58,6 +58,12 @@ int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ..
     return -ECANCELED;
 }
 
+int kn_api_refuse(struct kn_api_call *call)
+{
+    const struct kn_api_operation *op = call->operation;
+    return kn_api_fault(call, op->refused_fault, "%s", op->refused_reason);
+}
+
 int kn_api_defer(struct kn_api_call *call, enum kn_http_lane lane)
 {
     kn_assert(!call->on_worker && !call->state->raised.name);

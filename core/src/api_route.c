@@ -50,7 +50,7 @@ const struct kn_api_entry *kn_api_find(const struct kn_api *api, struct kn_str r
 static void check_tables(const struct kn_api_operation *op)
 {
     kn_assert(op->in->row_count <= KN_API_MEMBERS_MAX);
-    kn_assert(op->invoke || !op->refused_fault || kn_api_fault_find(op, op->refused_fault));
+    kn_assert(!op->refused_fault || kn_api_fault_find(op, op->refused_fault));
     kn_assert(!op->resource_name || op->resource_name->shape->type == KN_API_STRING);
     for (size_t i = 0; i < KN_ARRAY_LEN(op->resource_arns); i++)
         kn_assert(!op->resource_arns[i] || op->resource_arns[i]->shape->type == KN_API_STRING);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What there may be in AWS and never is here: a stream's image generation, notifications, a mapped
- * channel, and channels themselves. Describing it says truthfully that there is none; setting it up
- * is refused.
+ * channel, and channels themselves. Describing it says truthfully that there is none, and removing
+ * it succeeds; setting it up is refused.
  */
 #include "resource.h"
 
@@ -27,6 +27,24 @@ int ingest_op_DescribeNotificationConfiguration(
 {
     (void) out;
     return check_stream(ingest, call, in->StreamName, in->StreamARN);
+}
+
+int ingest_op_UpdateImageGenerationConfiguration(
+    struct ingest *ingest, const struct ingest_UpdateImageGenerationConfiguration_in *in,
+    struct ingest_UpdateImageGenerationConfiguration_out *out, struct kn_api_call *call)
+{
+    (void) out;
+    int r = check_stream(ingest, call, in->StreamName, in->StreamARN);
+    return r == 0 && in->ImageGenerationConfiguration ? kn_api_refuse(call) : r;
+}
+
+int ingest_op_UpdateNotificationConfiguration(
+    struct ingest *ingest, const struct ingest_UpdateNotificationConfiguration_in *in,
+    struct ingest_UpdateNotificationConfiguration_out *out, struct kn_api_call *call)
+{
+    (void) out;
+    int r = check_stream(ingest, call, in->StreamName, in->StreamARN);
+    return r == 0 && in->NotificationConfiguration ? kn_api_refuse(call) : r;
 }
 
 int ingest_op_DescribeMappedResourceConfiguration(

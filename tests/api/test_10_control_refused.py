@@ -50,6 +50,12 @@ def test_images_notifications_and_channels_are_described_as_absent(server, kvs, 
     assert (status, body) == (200, {"MappedResourceConfigurationList": []})
     with raises("ResourceNotFoundException", 404):
         kvs.describe_notification_configuration(StreamName="no-such-stream")
+    kvs.update_image_generation_configuration(StreamName=stream)  # without one: it is removed
+    kvs.update_notification_configuration(StreamName=stream)
+    body = {"StreamName": stream, "NotificationConfiguration": None}
+    assert post(server, "/updateNotificationConfiguration", body)[0] == 200
+    with raises("ResourceNotFoundException", 404):
+        kvs.update_image_generation_configuration(StreamName="no-such-stream")
     pages = list(kvs.get_paginator("list_signaling_channels").paginate())
     assert [page["ChannelInfoList"] for page in pages] == [[]]
     with raises("InvalidArgumentException", 400):

@@ -95,6 +95,8 @@ struct kn_api_call {
 /* Answers with a fault of the operation's row. name: as in the operation file,
  * "ResourceNotFoundException". Returns -ECANCELED for the handler to return. */
 int kn_api_fault(struct kn_api_call *call, const char *name, const char *fmt, ...) KN_PRINTF(3, 4);
+/* Answers with the fault and reason of the operation's file, for the part that it refuses. */
+int kn_api_refuse(struct kn_api_call *call);
 
 /* Writes the blob->len bytes of a view to dst. 0, or raises SerializationException (a character
  * that is no base64) and returns what the handler is to return. */

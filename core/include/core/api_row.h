@@ -79,7 +79,7 @@ struct kn_api_operation {
     bool changes;                               /* … of the lane KN_HTTP_CHANGES */
     bool input_stream;                          /* the body is not JSON and is not read */
     bool answer_stream;                         /* the handler calls kn_api_take */
-    const char *refused_fault, *refused_reason; /* with invoke NULL; without: planned */
+    const char *refused_fault, *refused_reason; /* of all, invoke NULL, or of a part; else NULL */
     int (*invoke)(void *module, const void *in, void *out, struct kn_api_call *call);
 };
 
