@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/crypto.h"
+#include "core/log.h"
 #include "core/metrics.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
     SEGMENT_HEAD_BYTES = 64,
     JOURNAL_HEAD_BYTES = 4096,
     JOURNAL_COPY_AT = 2048,
+    HELD_COPY_BYTES = 64 << 10, /* its block, the last */
     FRAME_HEAD_BYTES = 72,
 };
 
@@ -551,6 +553,112 @@ TEST(a_header_may_go_bad_at_both_places_one_after_the_other)
     }
 }
 
+static void read_log(FILE *file, char *dst, size_t cap)
+{
+    rewind(file);
+    dst[fread(dst, 1, cap - 1, file)] = 0;
+    assert_int_equal(ftruncate(fileno(file), 0), 0);
+    rewind(file);
+}
+
+TEST(a_header_that_cannot_be_mended_is_said_and_nothing_is_lost)
+{
+    struct shard_rig f = closed_journal();
+    bool seen[RECORDS];
+    char said[8192];
+    FILE *log = tmpfile();
+    kn_log_setup(fileno(log), KN_LOG_INFO, KN_LOG_TEXT);
+    spoil(files.names[0], MIB(1) + 30, 1);
+    shard_disk.no_checkpoints = true; /* what is in the journal stays there */
+    shard_disk_set_folder("/journal/0");
+    shard_disk.folder_flush_error = -EIO;
+
+    shard_rig_open(&f);
+
+    read_log(log, said, sizeof(said));
+    assert_non_null(strstr(said, "journal_header_not_mended file=0 place=end error=EIO"));
+    assert_int_equal(read_all(&f, 100, seen), RECORDS);
+    assert_int_equal(shard_rig_append(&f, RECORDS, 1), RECORDS);
+    shard_rig_close(&f);
+    spoil(files.names[0], MIB(1) + 30, 1); /* the write itself had come through */
+    shard_disk.folder_flush_error = 0;
+    shard_rig_open(&f);
+    read_log(log, said, sizeof(said));
+    assert_non_null(strstr(said, "journal_header_mended file=0 place=end"));
+    assert_int_equal(f.report.records, RECORDS + 1);
+    kn_log_setup(STDERR_FILENO, KN_LOG_INFO, KN_LOG_TEXT);
+    fclose(log);
+    shard_disk.no_checkpoints = false;
+    shard_rig_teardown(&f);
+}
+
+static int add_held(void *ctx, const char *name, bool is_dir)
+{
+    (void) is_dir;
+    if (strncmp(name, "held.", 5) == 0)
+        snprintf(ctx, 16, "%.10s", name);
+    return 0;
+}
+
+/* The whole file in which records are held, and its path. */
+static size_t read_held(const struct shard_rig *f, char path[200], uint8_t *dst, size_t cap)
+{
+    char name[16] = "";
+    snprintf(path, 200, "%s/journal", f->dir.path);
+    assert_ok(kn_fs_system()->ops->list(kn_fs_system(), path, add_held, name));
+    assert_true(name[0]);
+    snprintf(path, 200, "%s/journal/%s", f->dir.path, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = read(fd, dst, cap);
+    close(fd);
+    assert_true(len >= 2 * HELD_COPY_BYTES && (size_t) len < cap);
+    return (size_t) len;
+}
+
+/* Ten records of a shard that cannot be written, while others fill the journals. */
+static struct shard_rig held_records(void)
+{
+    struct shard_rig f = shard_rig_setup(KIB(64));
+    struct storage_shard *other;
+    char id[STORAGE_ID_TEXT_BYTES];
+    storage_id_text(&f.id, id);
+    shard_disk_set_folder("/shards/%s", id);
+    shard_disk.folder_error = -EIO;
+    assert_ok(storage_shard_open(f.storage, &(struct storage_id){{9}}, INT64_MAX, &other));
+    shard_rig_append(&f, 0, 10);
+    for (uint64_t n = 0; n < 4000; n += 40)
+        assert_int_equal(shard_rig_append_to(&f, other, n, 40), n);
+    storage_shard_unref(other);
+    for (int i = 0; i < 2; i++) /* until nothing else is left to be written out */
+        shard_rig_reopen(&f);
+    shard_rig_close(&f);
+    return f;
+}
+
+TEST(the_header_of_what_is_held_may_go_bad_at_both_places_one_after_the_other)
+{
+    static uint8_t before[KIB(256)], after[KIB(256)];
+    struct shard_rig f = held_records();
+    char path[200];
+    size_t len = read_held(&f, path, before, sizeof(before));
+    for (unsigned place = 0; place < 2; place++) {
+        spoil(path, place == 0 ? 30 : len - HELD_COPY_BYTES + 30, 1);
+        if (place == 0)
+            spoil(path, JOURNAL_COPY_AT + 30, 1);
+
+        shard_rig_open(&f);
+
+        assert_int_equal(f.report.bad_frames, 0);
+        shard_rig_assert_reads(f.shard, 0, 10, 100);
+        shard_rig_close(&f);
+        assert_int_equal(read_held(&f, path, after, sizeof(after)), len);
+        assert_memory_equal(after, before, len);
+    }
+    shard_disk.folder_error = 0;
+    shard_rig_open(&f);
+    shard_rig_teardown(&f);
+}
+
 TEST(a_journal_that_is_lost_is_said_and_the_next_is_read)
 {
     struct shard_rig f = shard_rig_setup(KIB(256));
@@ -830,6 +938,8 @@ TESTS_MAIN(TEST_OF(a_damaged_frame_of_a_segment_is_passed_over_and_said_once),
            TEST_OF(a_torn_write_is_not_believed_behind_its_tear),
            TEST_OF(a_journal_is_read_by_the_copy_of_its_header),
            TEST_OF(a_header_may_go_bad_at_both_places_one_after_the_other),
+           TEST_OF(a_header_that_cannot_be_mended_is_said_and_nothing_is_lost),
+           TEST_OF(the_header_of_what_is_held_may_go_bad_at_both_places_one_after_the_other),
            TEST_OF(a_journal_that_is_lost_is_said_and_the_next_is_read),
            TEST_OF(a_journal_in_which_nothing_counts_may_be_gone),
            TEST_OF(whatever_of_a_journal_is_damaged_all_else_is_read_and_what_is_lost_is_said),
