@@ -32,7 +32,7 @@ struct ingest_assembler {
     struct ingest_fragment fragment;
     bool stopping;
     enum ingest_error stop_error;
-    uint64_t committed;
+    uint64_t committed, keyless;
     struct pending pending[INGEST_PENDING_MAX];
     unsigned pending_first, pending_count;
     struct ingest_ack_queue acks;
@@ -231,6 +231,11 @@ uint64_t ingest_assembler_fragments(const struct ingest_assembler *a)
     return a->committed;
 }
 
+uint64_t ingest_assembler_keyless(const struct ingest_assembler *a)
+{
+    return a->keyless;
+}
+
 /* --- a fragment's life ------------------------------------------------------------------------ */
 
 static int commit(struct ingest_assembler *a, bool end_tag, bool soon)
@@ -249,6 +254,7 @@ static int commit(struct ingest_assembler *a, bool end_tag, bool soon)
         (struct pending){a->cluster_at, a->fragment.begin.timecode, a->fragment.stored.number};
     a->pending_count++;
     a->committed++;
+    a->keyless += ingest_fragment_is_keyless(&a->fragment);
     ingest_fragment_closed(&a->fragment);
     ack(a, INGEST_ACK_RECEIVED, a->fragment.begin.timecode, &a->fragment.stored.number);
     return 0;

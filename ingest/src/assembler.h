@@ -81,6 +81,8 @@ bool ingest_assembler_is_open(const struct ingest_assembler *a);     /* a fragme
 bool ingest_assembler_times(const struct ingest_assembler *a, struct ingest_times *ret);
 unsigned ingest_assembler_acks(const struct ingest_assembler *a); /* waiting to be popped */
 bool ingest_assembler_pop(struct ingest_assembler *a, struct ingest_ack *ret);
-uint64_t ingest_assembler_fragments(const struct ingest_assembler *a); /* committed so far */
+/* Committed so far; of these, those whose pictures do not begin with a key frame. */
+uint64_t ingest_assembler_fragments(const struct ingest_assembler *a);
+uint64_t ingest_assembler_keyless(const struct ingest_assembler *a);
 
 #endif

@@ -316,6 +316,8 @@ bool ingest_fragment_frame(struct ingest_fragment *f, unsigned i, struct storage
     double step_ns = own_ns ? (double) own_ns : t->lace_ns;
     int64_t time = f->block.time + (int64_t) ((double) i * step_ns / (double) f->scale_ns + 0.5);
     time = kn_min_i64(time, f->block.time + INT16_MAX);
+    if (t->frames == 0)
+        t->starts_key = f->block.key;
     track_time(f, t, time, own_ns);
     f->frame_count++;
     *ret = (struct storage_frame){
@@ -340,6 +342,16 @@ static int64_t own_ns_of(const struct ingest_track *t)
 static int64_t seen_ns_of(const struct ingest_fragment *f, const struct ingest_track *t)
 {
     return ns_of(f, t->last - t->first);
+}
+
+bool ingest_fragment_is_keyless(const struct ingest_fragment *f)
+{
+    for (unsigned i = 0; i < f->track_count; i++) {
+        const struct ingest_track *t = &f->tracks[i];
+        if (t->type == KN_MKV_VIDEO && t->frames > 0 && !t->starts_key)
+            return true;
+    }
+    return false;
 }
 
 /* The one that reaches furthest from its own first frame; NULL: no frame of this type. */

@@ -18,6 +18,7 @@ struct ingest_track {
     int64_t default_ns;   /* DefaultDuration */
     int64_t delta_ns;     /* between its last two frames, of this fragment or an earlier one */
     uint32_t frames;      /* in this fragment */
+    bool starts_key;      /* the first of them is a key frame */
     int64_t first;        /* earliest time, in scale units from the Cluster */
     int64_t last, second; /* latest times */
     int64_t last_own_ns;  /* BlockDuration of the latest; 0: not said */
@@ -81,6 +82,8 @@ bool ingest_fragment_frame(struct ingest_fragment *f, unsigned i, struct storage
 /* Judges the whole and fills the commit but for its flags. May be called again. */
 int ingest_fragment_end(struct ingest_fragment *f, struct storage_commit *ret, struct kn_err *err)
     KN_MUSTUSE;
+/* A track of pictures does not begin with a key frame: a player that starts here shows none. */
+bool ingest_fragment_is_keyless(const struct ingest_fragment *f);
 void ingest_fragment_closed(struct ingest_fragment *f);
 void ingest_fragment_times(const struct ingest_fragment *f, struct ingest_times *ret);
 

@@ -15,14 +15,12 @@
 
 #include "rhythm.h"
 #include "seat.h"
-#include "upload_health.h"
-#include "upload_metrics.h"
+#include "upload_notes.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "core/log.h"
-#include "core/metrics.h"
 
 enum upload_state {
     WAITING,
@@ -65,7 +63,7 @@ struct ingest_upload {
     struct ingest_seam seam;
     struct storage_writer *writer;
     struct ingest_assembler *assembler;
-    struct ingest_upload_metrics metrics;
+    struct ingest_upload_notes notes;
     struct ingest_rhythm rhythm;
 
     enum upload_state state;
@@ -85,8 +83,6 @@ struct ingest_upload {
     int64_t started_ns, idle_ns, checked_ns, guard_ns, due_ns;
     _Atomic bool unhurried;    /* nobody waits for its frames */
     int64_t followed_until_ns; /* a viewer waited for what came next not long before */
-    uint64_t bytes, submitted, answered_commits;
-    int64_t submitted_ns[INGEST_PENDING_MAX];
 
     struct kn_lock lock; /* guards what follows */
     bool deaf;           /* the request is gone */
@@ -119,6 +115,8 @@ int ingest_upload_new(struct ingest *ingest, struct kn_api_call *call,
     u->call = call;
     u->open = *open;
     u->sitter.stream = open->stream->id;
+    u->notes = (struct ingest_upload_notes){
+        .ingest = ingest, .stream = open->stream, .request_id = call->request_id};
     kn_lock_init(&u->lock);
     ingest_seats_ref(ingest->seats);
     *ret = u;
@@ -239,19 +237,6 @@ static void close_if_quiet(struct ingest_upload *u)
     close_now(u);
 }
 
-static void log_fault(struct ingest_upload *u, const struct ingest_ack *ack, const char *text)
-{
-    ingest_upload_metrics_error(u->open.stream->name, ack->error);
-    ingest_health_failed(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock),
-                         ack->error, text);
-    kn_log_warn("upload_error",
-                "stream=" KN_STR_FMT " request=%s error=%d code=%s timecode=%" PRId64
-                " text=" KN_LOG_QUOTED,
-                KN_STR_ARG(u->open.stream->name), u->call->request_id, (int) ack->error,
-                ingest_error_code(ack->error), ack->has_timecode ? (int64_t) ack->timecode : -1,
-                kn_log_quote(kn_str_from(text)));
-}
-
 /* The assembler has raised a fault. */
 static void enter_failing(struct ingest_upload *u)
 {
@@ -259,7 +244,7 @@ static void enter_failing(struct ingest_upload *u)
     if (!fault->silent && !stream_is_active(u))
         ingest_assembler_blame(u->assembler, INGEST_STREAM_NOT_ACTIVE);
     if (!fault->silent)
-        log_fault(u, &fault->ack, fault->text);
+        ingest_upload_notes_fault(&u->notes, &fault->ack, fault->text);
     u->state = FAILING;
     u->guard_ns = now_ns(u) + GUARD_MS * NS_PER_MS;
     close_if_quiet(u);
@@ -291,7 +276,7 @@ static void refuse(struct ingest_upload *u, int status, const char *name, const 
     }
     u->final = (struct ingest_ack){.type = INGEST_ACK_ERROR, .error = error};
     u->final_due = true;
-    log_fault(u, &u->final, message);
+    ingest_upload_notes_fault(&u->notes, &u->final, message);
     close_now(u);
 }
 
@@ -492,23 +477,11 @@ static void put_off(struct ingest_upload *u, int64_t now)
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-/* Notes when commits were handed in, to tell how long PERSISTED took. */
-static void note_commits(struct ingest_upload *u)
-{
-    uint64_t all = ingest_assembler_fragments(u->assembler);
-    if (u->submitted == all)
-        return;
-    int64_t now = now_ns(u);
-    kn_metric_add(u->metrics.fragments, (int64_t) (all - u->submitted));
-    while (u->submitted < all)
-        u->submitted_ns[u->submitted++ % INGEST_PENDING_MAX] = now;
-}
-
 static void finish(struct ingest_upload *u)
 {
     int r = ingest_assembler_finish(u->assembler);
     u->finish_due = r == -EAGAIN;
-    note_commits(u);
+    ingest_upload_notes_handed_in(&u->notes, u->assembler);
     if (r == 0)
         enter_finishing(u);
     else if (r != -EAGAIN)
@@ -525,7 +498,7 @@ static void go_on(struct ingest_upload *u)
         return;
     }
     ssize_t n = ingest_assembler_feed(u->assembler, (struct kn_bytes){(const uint8_t *) "", 0});
-    note_commits(u);
+    ingest_upload_notes_handed_in(&u->notes, u->assembler);
     if (n < 0)
         enter_failing(u);
     else
@@ -546,11 +519,7 @@ static void read_mail(struct ingest_upload *u)
         return;
     for (unsigned i = 0; i < count; i++) {
         ingest_assembler_committed(u->assembler, &mail[i].fragment, mail[i].result);
-        int64_t since = u->submitted_ns[u->answered_commits++ % INGEST_PENDING_MAX];
-        if (mail[i].result == 0)
-            ingest_upload_metrics_persisted(now_ns(u) - since);
-        if (mail[i].duplicate)
-            kn_metric_add(u->metrics.duplicates, 1);
+        ingest_upload_notes_committed(&u->notes, mail[i].result, mail[i].duplicate);
     }
     if (ingest_assembler_fault(u->assembler)->set && u->state != FAILING)
         enter_failing(u);
@@ -565,7 +534,7 @@ static void set_pace(struct ingest_upload *u, int64_t now)
 {
     struct ingest_times times;
     if (ingest_assembler_times(u->assembler, &times))
-        ingest_rhythm_saw(&u->rhythm, now, &times, u->bytes);
+        ingest_rhythm_saw(&u->rhythm, now, &times, u->notes.bytes);
     bool calm = now >= u->followed_until_ns;
     if (calm ? storage_writer_ask_followed(u->writer) : storage_writer_is_followed(u->writer)) {
         u->followed_until_ns = now + FOLLOWED_MS * NS_PER_MS;
@@ -606,14 +575,13 @@ static ssize_t take_bytes(struct ingest_upload *u, struct kn_bytes in)
         }
     }
     ssize_t n = ingest_assembler_feed(u->assembler, in);
-    note_commits(u);
+    ingest_upload_notes_handed_in(&u->notes, u->assembler);
     if (n < 0) {
         enter_failing(u);
         return (ssize_t) in.len;
     }
-    u->bytes += (uint64_t) n;
+    ingest_upload_notes_bytes(&u->notes, (uint64_t) n);
     set_pace(u, now);
-    kn_metric_add(u->metrics.bytes, n);
     u->paused = (size_t) n < in.len;
     atomic_store(&u->sitter.stalled, u->paused);
     say_acks(u);
@@ -630,13 +598,7 @@ static int on_head(struct kn_http_req *req, void **ctx)
     u->sitter.ref = kn_http_ref_of(req);
     u->started_ns = u->idle_ns = now_ns(u);
     atomic_store(&u->sitter.last_byte_ns, u->started_ns);
-    u->metrics = ingest_upload_metrics_of(u->open.stream->name);
-    kn_metric_add(u->metrics.uploads, 1);
-    ingest_health_began(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock));
-    kn_log_info("upload_started",
-                "stream=" KN_STR_FMT " request=%s peer=" KN_STR_FMT " timecodes=%s",
-                KN_STR_ARG(u->open.stream->name), u->call->request_id,
-                KN_STR_ARG(kn_http_peer(req)), u->open.relative ? "relative" : "absolute");
+    ingest_upload_notes_begin(&u->notes, kn_http_peer(req), u->open.relative);
     int r = ingest_seat_enter(u->ingest->seats, &u->sitter, &seated, &u->seam);
     if (r < 0) {
         refuse_open(u, r);
@@ -751,15 +713,6 @@ static void on_wake(struct kn_http_req *req, void *ctx, uint32_t bits)
         rearm(u);
 }
 
-static const char *why_text(enum kn_http_why why)
-{
-    static const char *const texts[] = {
-        [KN_HTTP_DONE] = "done",   [KN_HTTP_PEER_GONE] = "peer_gone", [KN_HTTP_TIMEOUT] = "timeout",
-        [KN_HTTP_RESET] = "reset", [KN_HTTP_SHUTDOWN] = "shutdown",   [KN_HTTP_ERROR] = "error",
-    };
-    return texts[why];
-}
-
 static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
 {
     struct ingest_upload *u = ctx;
@@ -768,14 +721,8 @@ static void on_gone(struct kn_http_req *req, void *ctx, enum kn_http_why why)
         KN_LOCKED(&u->lock);
         u->deaf = true;
     }
-    if (u->req) { /* head() was called */
-        kn_metric_add(u->metrics.uploads, -1);
-        ingest_health_ended(u->ingest->healths, &u->sitter.stream, kn_wall_ms(u->ingest->clock));
-        kn_log_info("upload_ended",
-                    "stream=" KN_STR_FMT " request=%s why=%s bytes=%" PRIu64 " fragments=%" PRIu64,
-                    KN_STR_ARG(u->open.stream->name), u->call->request_id, why_text(why), u->bytes,
-                    u->submitted);
-    }
+    if (u->req) /* head() was called */
+        ingest_upload_notes_end(&u->notes, why);
     let_go(u);
     ingest_assembler_free(KN_MOVE(u->assembler));
     unref(u);

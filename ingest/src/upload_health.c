@@ -131,6 +131,15 @@ void ingest_health_failed(struct ingest_healths *healths, const struct storage_i
     snprintf(entry->health.error_text, sizeof entry->health.error_text, "%s", text);
 }
 
+void ingest_health_keyless(struct ingest_healths *healths, const struct storage_id *stream,
+                           int64_t now_ms)
+{
+    KN_LOCKED(&healths->lock);
+    struct entry *entry = find_locked(healths, stream);
+    if (entry)
+        entry->health.keyless_ms = now_ms;
+}
+
 bool ingest_healths_get(struct ingest_healths *healths, const struct storage_id *stream,
                         struct ingest_health *ret)
 {

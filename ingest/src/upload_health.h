@@ -17,6 +17,8 @@ void ingest_health_ended(struct ingest_healths *healths, const struct storage_id
                          int64_t now_ms);
 void ingest_health_failed(struct ingest_healths *healths, const struct storage_id *stream,
                           int64_t now_ms, enum ingest_error error, const char *text);
+void ingest_health_keyless(struct ingest_healths *healths, const struct storage_id *stream,
+                           int64_t now_ms);
 bool ingest_healths_get(struct ingest_healths *healths, const struct storage_id *stream,
                         struct ingest_health *ret);
 

@@ -36,6 +36,12 @@ static struct kn_metric_family errors = {
     .help = "Uploads ended with an ERROR acknowledgement, by its ErrorId.",
     .labels = {"stream", "error"},
 };
+static struct kn_metric_family keyless = {
+    .kind = KN_COUNTER,
+    .name = "kinema_ingest_keyless_fragments_total",
+    .help = "Fragments whose pictures do not begin with a key frame.",
+    .labels = {"stream"},
+};
 static const double persisted_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                           0.1,   0.25,   0.5,   1,    2.5,   5};
 static struct kn_metric_family persisted = {
@@ -62,6 +68,11 @@ void ingest_upload_metrics_error(struct kn_str stream, enum ingest_error error)
     snprintf(id, sizeof id, "%d", (int) error);
     struct kn_str values[] = {stream, kn_str_from(id)};
     kn_metric_add(kn_metric_series(&errors, values), 1);
+}
+
+void ingest_upload_metrics_keyless(struct kn_str stream, uint64_t count)
+{
+    kn_metric_add(kn_metric_series(&keyless, &stream), (int64_t) count);
 }
 
 void ingest_upload_metrics_persisted(int64_t took_ns)

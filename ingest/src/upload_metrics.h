@@ -12,6 +12,7 @@ struct ingest_upload_metrics { /* the stream's series */
 };
 struct ingest_upload_metrics ingest_upload_metrics_of(struct kn_str stream);
 void ingest_upload_metrics_error(struct kn_str stream, enum ingest_error error);
+void ingest_upload_metrics_keyless(struct kn_str stream, uint64_t count);
 /* From the end of a fragment to its PERSISTED. */
 void ingest_upload_metrics_persisted(int64_t took_ns);
 

@@ -10,12 +10,13 @@ const WHY = {
   camera: 'The server cannot reach the camera.',
   silent: 'It is connected, and sends nothing.',
   error: 'An upload was refused a moment ago.',
+  keyless: 'Fragments do not begin with key frames: players show nothing at first.',
   gaps: 'Pictures are missing in between.',
   lag: 'Pictures come late.',
   clock: 'The camera’s clock is ahead of the server’s.',
   reconnects: 'The connection breaks again and again.',
 };
-const SHORT = {camera: 'camera away', silent: 'silent', error: 'error', gaps: 'gaps', lag: 'late', clock: 'clock ahead', reconnects: 'breaks'};
+const SHORT = {camera: 'camera away', silent: 'silent', error: 'error', keyless: 'no key frames', gaps: 'gaps', lag: 'late', clock: 'clock ahead', reconnects: 'breaks'};
 
 // For a tile: a dot, and a word where something is wrong.
 export function badge({level, why}) {

@@ -9,7 +9,7 @@ enum {
     LAG_MS_MAX = 10 * 1000,         /* more is late … */
     LATE_MS_MAX = 24 * 3600 * 1000, /* … and more than this was never meant to be live */
     AHEAD_MS_MAX = 5 * 1000,        /* a camera's clock before ours */
-    ERROR_MS = 2 * 60 * 1000,       /* an error is news for so long */
+    ERROR_MS = 2 * 60 * 1000,       /* an error is news for so long, and a missing key frame */
     STARTS_MS = 10 * 60 * 1000,
     STARTS_MAX = 4, /* in that time; one more is a connection that breaks */
     SLOT_MS = 10 * 1000,
@@ -79,6 +79,7 @@ static struct verdict judge(struct console_call *call, const struct storage_stre
     blame(&verdict, connected && !live && uploads.since_ms < now_ms - CONSOLE_LIVE_MS, BAD,
           "silent");
     blame(&verdict, uploads.error_ms > now_ms - ERROR_MS, WARN, "error");
+    blame(&verdict, uploads.keyless_ms > now_ms - ERROR_MS, WARN, "keyless");
     if (!live)
         return verdict;
     blame(&verdict, latest->gaps > 0, WARN, "gaps");

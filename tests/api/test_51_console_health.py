@@ -23,9 +23,9 @@ def upload(server, stream):
     return pm.PutMedia(server.ingest, stream, server.key)
 
 
-def fragment(at_ms):
+def fragment(at_ms, first=b""):
     """A second of ten frames, and then some."""
-    return pm.cluster(at_ms, b"".join(pm.block(i * 100, key=i == 0) for i in range(10)))
+    return pm.cluster(at_ms, first + b"".join(pm.block(i * 100, key=i == 0) for i in range(10)))
 
 
 def health(browser, stream, wanted=lambda now: True):
@@ -110,6 +110,28 @@ def test_an_upload_that_was_refused_is_told_with_its_error(server, browser, stre
     assert (told["errors"], told["errorId"], told["errorCode"]) == (
         1, error["ErrorId"], error["ErrorCode"])
     assert told["errorText"] and told["errorMs"] <= now["nowMs"]
+
+
+def test_fragments_that_do_not_begin_with_key_frames_are_taken_and_told(server, browser, stream):
+    def keyless():
+        name = f'kinema_ingest_keyless_fragments_total{{stream="{stream}"}} '
+        text = browser.get("/metrics", raw=True)[1].decode()
+        return [int(line[len(name):]) for line in text.splitlines() if line.startswith(name)]
+
+    base = pm.now_ms() - 3000
+    sound = pm.track(2, kind=2, codec=b"A_AAC")
+    with upload(server, stream) as put:
+        put.finish(pm.header([pm.track(1), sound]) + fragment(base, pm.block(0, number=2)))
+        assert put.kinds()[-1] == "PERSISTED"
+    assert keyless() == [] and brief(browser, stream) == {"level": "good", "why": []}
+    late = b"".join(pm.block(i * 100, key=i == 1) for i in range(10))
+    with upload(server, stream) as put:
+        put.finish(HEADER + pm.cluster(base + 1000, late) + pm.cluster(base + 2000, late))
+        assert put.kinds().count("PERSISTED") == 2
+    assert keyless() == [2]
+    now = health(browser, stream, lambda now: now["uploads"]["open"] == 0)
+    assert (now["level"], now["why"]) == ("warn", ["keyless"])
+    assert server.log().count(f"upload_without_key_frames stream={stream} ") == 1
 
 
 def test_connections_that_break_again_and_again_are_counted(server, browser, stream):

@@ -20,10 +20,11 @@ struct ingest_health {
     int64_t ended_ms; /* when the last one ended */
     uint64_t uploads; /* all */
     int64_t starts_ms[INGEST_HEALTH_STARTS_MAX]; /* of the latest, a ring: uploads % MAX is next */
-    uint64_t errors;                             /* uploads that ended with an ERROR */
-    int64_t error_ms;                            /* of the last of them */
-    int error_id;                                /* as PutMedia tells it: 4006 */
-    const char *error_code;                      /* "INVALID_MKV_DATA" */
+    int64_t keyless_ms;     /* of the last fragment whose pictures do not begin with a key frame */
+    uint64_t errors;        /* uploads that ended with an ERROR */
+    int64_t error_ms;       /* of the last of them */
+    int error_id;           /* as PutMedia tells it: 4006 */
+    const char *error_code; /* "INVALID_MKV_DATA" */
     char error_text[INGEST_HEALTH_TEXT_BYTES];
 };
 
