@@ -79,18 +79,44 @@ def test_in_ts_silence_is_muxed_beside_the_pictures(server, stream, tmp_path):
     assert loudest_db(tmp_path / "all.ts", times[0] + 2.2, 1.6) < -90
 
 
-def test_sound_without_pictures_is_a_gap(server, stream, tmp_path):
+@pytest.mark.parametrize("mode", ["NEVER", "ALWAYS"])
+def test_sound_without_pictures_has_the_last_key_frame_beside_it(server, stream, tmp_path, mode):
     made = stretches(server, stream, tmp_path, "picture")
-    session = {"DiscontinuityMode": "ALWAYS", **hls.produced(server, stream)}
-    url = hls.open_session(server, stream, **session)
+    url = hls.open_session(server, stream, DiscontinuityMode=mode, **hls.produced(server, stream))
+    sound, pictures = hls.playlist(url, 2), hls.playlist(url, 1)
+    assert not any(one.gap for one in sound.segments + pictures.segments)
     begin = len(made[0].fragments)
-    between = list(range(begin, begin + len(made[1].fragments)))
+    last_key = [f for f in frames_of(made[:1], 1) if f.key][-1]
+    for held, alone in zip(pictures.segments[begin:begin + len(made[1].fragments)], made[1].fragments):
+        assert hls.get(held.url).body.split(b"mdat", 1)[1] == last_key.payload
+    file = bodies(pictures, tmp_path / "pictures.mp4")
+    found = hls.packets(file)
+    assert len(found) == 100 + len(made[1].fragments) and len(hls.frame_digests(file)) >= 100
+    steps = [b[0] - a[0] for a, b in zip(found, found[1:])]
+    assert all(-2 * FRAME_S < step < 2.1 for step in steps), steps  # sound begins ahead of its pictures
+    assert [size for _, size, _ in hls.packets(bodies(sound, tmp_path / "sound.mp4"), "a")] == [
+        len(f.payload) for one, track in zip(made, (2, 1, 2)) for f in frames_of([one], track)]
+
+
+def test_sound_before_the_first_picture_of_a_session_is_a_gap(server, stream, tmp_path):
+    alone, both = stretches(server, stream, tmp_path, "picture", [1, 2])
+    url = hls.open_session(server, stream, **hls.produced(server, stream))
     for track in (1, 2):
         found = hls.playlist(url, track)
-        assert [i for i, one in enumerate(found.segments) if one.gap] == between != []
+        assert [one.gap for one in found.segments] == [True] * len(alone.fragments) + [False] * len(both.fragments)
         assert "#EXT-X-VERSION:8" in found.text
-        assert {one.init for one in found.segments} == {found.segments[0].init}
-    assert all(hls.get(one.url).status == (404 if one.gap else 200) for one in hls.playlist(url).segments)
+    assert [hls.get(one.url).status for one in hls.playlist(url).segments] == [
+        404 if one.gap else 200 for one in found.segments]
+
+
+def test_a_live_session_that_opens_while_there_is_sound_alone_has_a_picture(server, stream, tmp_path):
+    made = stretches(server, stream, tmp_path, "picture", range(2))
+    url = hls.open_session(server, stream, "LIVE", MaxMediaPlaylistFragmentResults=1)
+    assert "avc1" in hls.master(url) and "TYPE=AUDIO" in hls.master(url)
+    held = hls.playlist(url).segments[-1]
+    assert hls.get(held.url).body.endswith(b"mdat" + [f for f in frames_of(made[:1], 1) if f.key][-1].payload)
+    stretches(server, stream, tmp_path, "picture", [2])
+    assert len(hls.packets(bodies(hls.playlist(url), tmp_path / "back.mp4"))) == 25
 
 
 def pausing(tmp_path):

@@ -282,9 +282,10 @@ TEST(a_track_keeps_its_number_where_the_other_is_missing)
     assert_int_equal(playback_tracks_find(&sound, 2)->info.codec, PLAYBACK_AAC);
     struct playback_tracks pictures = tracks;
     playback_tracks_keep(&pictures, PLAYBACK_PICTURES);
-    assert_true(playback_tracks_lend_sound(&pictures, &tracks));
+    assert_true(playback_tracks_lend(&pictures, &tracks));
     assert_int_equal(playback_tracks_find(&pictures, 2)->info.codec, PLAYBACK_AAC);
     assert_int_equal(playback_tracks_find(&pictures, 2)->mkv_number, 0); /* of no frame */
+    assert_false(playback_tracks_lend(&pictures, &tracks));
     playback_tracks_keep(&tracks, PLAYBACK_SOUND);
     assert_int_equal(playback_tracks_find(&tracks, 1)->info.codec, PLAYBACK_AAC);
     playback_tracks_keep(&sound, PLAYBACK_PICTURES);

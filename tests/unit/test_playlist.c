@@ -464,8 +464,8 @@ static unsigned gaps_of(const struct playback_session *session, const struct pla
     return gaps;
 }
 
-/* Pictures and sound, and then pictures alone for longer than a window. */
-TEST(sound_that_is_missing_just_now_is_looked_for_where_there_was_some)
+/* Pictures and sound, and then pictures alone, or sound alone, for longer than a window. */
+TEST(what_is_missing_just_now_is_looked_for_where_there_was_some)
 {
     setup();
     static const uint8_t aac[] = {0x11, 0x90};
@@ -490,7 +490,20 @@ TEST(sound_that_is_missing_just_now_is_looked_for_where_there_was_some)
     assert_int_equal(gaps_of(&s, list, 1, true), 0);
     assert_int_equal(gaps_of(&s, list, 2, true), 0);
     assert_int_equal(gaps_of(&s, list, 2, false), 3); /* what would lend is not there any more */
-    s.mode = PLAYBACK_ON_DEMAND;                      /* a range has what it has */
+    for (int i = 2; i < 6; i++)
+        world.items[i].header = 2;
+    headers[2].parsed.tracks[0] = headers[1].parsed.tracks[1]; /* and now sound alone */
+    playback_list_unref(list);
+    list = list_at(&s, 12000, NULL);
+    assert_ok(playback_list_find_whole(&in, list, &s.whole_seq));
+    assert_int_equal(s.whole_seq, 2);
+    assert_int_equal(gaps_of(&s, list, 1, true), 0);
+    assert_int_equal(gaps_of(&s, list, 2, true), 0);
+    assert_int_equal(gaps_of(&s, list, 1, false), 3);
+    s.whole_seq = 5; /* there is no picture before it to be held */
+    assert_int_equal(gaps_of(&s, list, 1, true), 2);
+    assert_int_equal(gaps_of(&s, list, 2, true), 2);
+    s.mode = PLAYBACK_ON_DEMAND; /* a range has what it has */
     assert_ok(playback_list_find_whole(&in, list, &whole));
     assert_int_equal(whole, 0);
     playback_list_unref(list);
@@ -755,7 +768,7 @@ TESTS_MAIN(TEST_OF(on_demand_is_a_closed_list_from_zero),
            TEST_OF(live_holds_through_a_pause_and_begins_anew_after_a_long_one),
            TEST_OF(a_late_fragment_stands_as_a_gap_and_stays_one),
            TEST_OF(what_has_no_pictures_is_a_gap_and_the_map_goes_on_behind_it),
-           TEST_OF(sound_that_is_missing_just_now_is_looked_for_where_there_was_some),
+           TEST_OF(what_is_missing_just_now_is_looked_for_where_there_was_some),
            TEST_OF(the_target_duration_of_a_session_does_not_shrink),
            TEST_OF(a_replay_starts_at_its_start_and_goes_on_by_the_clock),
            TEST_OF(a_large_window_does_not_shift_the_start_of_a_replay),

@@ -180,17 +180,21 @@ void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds)
     tracks->count = kept;
 }
 
-bool playback_tracks_lend_sound(struct playback_tracks *tracks,
-                                const struct playback_tracks *others)
+bool playback_tracks_lend(struct playback_tracks *tracks, const struct playback_tracks *others)
 {
+    unsigned kinds = playback_tracks_kinds(tracks);
     struct playback_silence silence;
     for (unsigned i = 0; i < others->count && tracks->count < PLAYBACK_TRACKS_MAX; i++) {
         struct playback_track track = others->items[i];
-        if (playback_aac_silence(&track.info, &silence) < 0)
+        bool sound = kind_of(&track) == PLAYBACK_SOUND;
+        if (kind_of(&track) & kinds || (sound && playback_aac_silence(&track.info, &silence) < 0))
             continue;
-        track.number = 2;
+        track.number = sound ? 2 : 1;
         track.mkv_number = 0;
-        tracks->items[tracks->count++] = track;
+        if (!sound) /* pictures come first */
+            tracks->items[tracks->count] = tracks->items[0];
+        tracks->items[sound ? tracks->count : 0] = track;
+        tracks->count++;
         return true;
     }
     return false;

@@ -89,10 +89,11 @@ int playback_tracks_choose_some(const struct kn_mkv_header *header,
 unsigned playback_tracks_kinds(const struct playback_tracks *tracks);
 /* Leaves those of the kinds, numbered as where there is one of each: the same in every fragment. */
 void playback_tracks_keep(struct playback_tracks *tracks, unsigned kinds);
-/* Adds the sound of others, which no frame here belongs to: mkv_number 0. The views of its config
- * stay theirs. False: they have no AAC that silence could be made for. */
-bool playback_tracks_lend_sound(struct playback_tracks *tracks,
-                                const struct playback_tracks *others);
+/* Adds of others the one that is missing here, which no frame belongs to: mkv_number 0. The views
+ * of its config stay theirs. False: nothing is missing, or it is no AAC that silence could be made
+ * for.
+ */
+bool playback_tracks_lend(struct playback_tracks *tracks, const struct playback_tracks *others);
 const struct playback_track *playback_tracks_find(const struct playback_tracks *tracks,
                                                   uint64_t number); /* NULL: absent */
 

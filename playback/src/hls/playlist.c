@@ -103,8 +103,9 @@ static_assert((int) PLAYBACK_PLAYLIST_LINES_BYTES_MAX >=
                       2 * (int) PLAYBACK_TOKEN_BYTES_MAX + 512 + (int) BYTES_OF_END,
               "room for an entry");
 
-/* What a fragment must have not to be a gap. Sound without its pictures is one: players find its
- * place by them, and where they go on with the sound they stand still later, with all in memory. */
+/* What a fragment must have not to be a gap. Sound without a picture is one, also without one that
+ * is held: players find its place by them, and where they go on with the sound they stand still
+ * later, with all in memory. */
 static unsigned kinds_of(const struct playback_session *session, unsigned track, bool lends)
 {
     unsigned pictures = session->kinds & PLAYBACK_PICTURES;
@@ -118,8 +119,10 @@ void playback_playlist_init(struct playback_playlist *playlist,
 {
     bool mp4 = session->container == PLAYBACK_FMP4;
     kn_assert(token.len <= PLAYBACK_TOKEN_BYTES_MAX && track <= PLAYBACK_TRACKS_MAX);
-    *playlist = (struct playback_playlist){
-        .session = session, .list = list, .kinds = kinds_of(session, track, lends)};
+    *playlist = (struct playback_playlist){.session = session,
+                                           .list = list,
+                                           .kinds = kinds_of(session, track, lends),
+                                           .held_from = lends ? session->whole_seq : 0};
     const char *name = token.len ? "SessionToken=" : "", *also = token.len ? "&" : "";
     int n = snprintf(playlist->map_text, sizeof playlist->map_text,
                      "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?%s" KN_STR_FMT
@@ -218,7 +221,8 @@ static char *put_time(struct playback_playlist *p, char *at, int64_t wall_ms)
 static bool is_gap(const struct playback_playlist *p, size_t at)
 {
     const struct playback_entry *entry = &p->list->entries[at];
-    return entry->flags & PLAYBACK_ENTRY_GAP || !playback_entry_has(entry, p->kinds);
+    bool held = p->held_from && entry->number.seq > p->held_from;
+    return entry->flags & PLAYBACK_ENTRY_GAP || (!held && !playback_entry_has(entry, p->kinds));
 }
 
 static bool has_map(const struct playback_playlist *p, size_t at)

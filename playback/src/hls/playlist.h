@@ -27,8 +27,9 @@ int playback_master_write(const struct playback_master *master, struct kn_buf *o
 struct playback_playlist {
     const struct playback_session *session;
     const struct playback_list *list;
-    unsigned kinds; /* of tracks: fragments without are gaps */
-    size_t at;      /* entries written */
+    unsigned kinds;     /* of tracks: fragments without are gaps, */
+    uint64_t held_from; /* but from this number on; 0: all of them are */
+    size_t at;          /* entries written */
     bool head_done, done;
     int64_t day; /* since 1970, that day_text is of */
     char day_text[KN_TIME_TEXT_BYTES];
@@ -37,8 +38,8 @@ struct playback_playlist {
     char map_text[PLAYBACK_TOKEN_BYTES_MAX + 128], after_text[PLAYBACK_TOKEN_BYTES_MAX + 64];
 };
 
-/* token: what addresses carry; empty when their folder does. lends: silence is lent to pictures
- * without sound. */
+/* token: what addresses carry; empty when their folder does. lends: pictures without sound have
+ * silence, and sound behind the session's whole fragment a picture that is held. */
 void playback_playlist_init(struct playback_playlist *playlist,
                             const struct playback_session *session,
                             const struct playback_list *list, struct kn_str token, unsigned track,

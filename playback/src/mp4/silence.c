@@ -25,13 +25,10 @@ static int64_t on_grid(int64_t ticks, int64_t frame)
 static struct hole hole_of(const struct playback_timeline_in *in)
 {
     const struct playback_codec_info *info = &in->track->info;
-    int64_t frame = info->frame_samples, end_ms = in->start_ms + in->length_ms;
-    if (in->next_start_ms != INT64_MIN && in->next_start_ms - end_ms <= PLAYBACK_CONTIGUOUS_MS &&
-        end_ms - in->next_start_ms <= PLAYBACK_CONTIGUOUS_MS)
-        end_ms = in->next_start_ms;
+    int64_t frame = info->frame_samples;
     return (struct hole){
         .from = on_grid(playback_ticks_of_ms(in->start_ms, info->sample_hz), frame),
-        .to = on_grid(playback_ticks_of_ms(end_ms, info->sample_hz), frame),
+        .to = on_grid(playback_ticks_of_ms(playback_timeline_end_ms(in), info->sample_hz), frame),
         .frame = frame,
         .least = in->track->mkv_number ? (int64_t) info->sample_hz * MISSING_MS / 1000 : frame};
 }

@@ -58,6 +58,15 @@ struct playback_timeline_in {
     uint32_t length_ms;    /* of the fragment: for playback_silence_fill */
 };
 
+/* Where the fragment ends, in the clock of its start: where the next one begins, if they meet. */
+static inline int64_t playback_timeline_end_ms(const struct playback_timeline_in *in)
+{
+    int64_t end_ms = in->start_ms + in->length_ms, next_ms = in->next_start_ms;
+    bool meets = next_ms != INT64_MIN && next_ms - end_ms <= PLAYBACK_CONTIGUOUS_MS &&
+                 end_ms - next_ms <= PLAYBACK_CONTIGUOUS_MS;
+    return meets ? next_ms : end_ms;
+}
+
 /* A fragment without a frame of the track gives count 0. -ENOMEM. Release with free(). */
 int playback_timeline_make(const struct playback_timeline_in *in, struct playback_timeline **ret)
     KN_MUSTUSE;

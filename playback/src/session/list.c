@@ -590,7 +590,8 @@ int playback_list_find_whole(const struct playback_list_in *in, const struct pla
     unsigned kinds = 0;
     if (first < list->count && playback_entry_has(&list->entries[first], both))
         seq = list->entries[first].number.seq;
-    if (seq || !(playback_list_kinds(list) & PLAYBACK_PICTURES) ||
+    bool held = in->session->container == PLAYBACK_FMP4; /* a picture, where there is none */
+    if (seq || !(playback_list_kinds(list) & (held ? both : PLAYBACK_PICTURES)) ||
         in->session->mode == PLAYBACK_ON_DEMAND) {
         *ret_seq = seq;
         return 0;

@@ -48,8 +48,9 @@ int playback_media_prepare(struct playback *playback, const struct playback_sess
         playback_ts_free(ts);
         return -ENOMEM;
     }
-    const struct playback_mp4_source source = {
-        .storage = playback->storage, .stream = session->stream, .fragment = *fragment};
+    const struct playback_mp4_source source = {.storage = playback->storage,
+                                               .stream = session->stream,
+                                               .fragment = rendered ? rendered->source : *fragment};
     if (rendered)
         playback_sessions_segment_warm(playback, &source, &rendered);
     bool dash = session->container == PLAYBACK_DASH;

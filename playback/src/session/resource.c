@@ -232,8 +232,10 @@ static int prepare_playlist(struct request *r, bool nowait)
         r->list = NULL;
         return -EAGAIN;
     }
-    bool all_sound = r->list->kinds & PLAYBACK_SOUND; /* nothing need be lent */
-    int lends = all_sound ? 0 : playback_sessions_lends_sound(r->playback, &r->session, nowait);
+    const unsigned both = PLAYBACK_PICTURES | PLAYBACK_SOUND; /* then nothing need be lent */
+    int lends = (r->list->kinds & both) == both
+                    ? 0
+                    : playback_sessions_lends(r->playback, &r->session, nowait);
     if (lends < 0) {
         playback_list_unref(r->list);
         r->list = NULL;

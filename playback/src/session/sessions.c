@@ -4,10 +4,10 @@
  * without waiting, and what is rendered is shared. Keys of the cache name fragment, track, clock
  * and codec parameters, never a session: a thousand viewers of one stream share one head a segment.
  */
-#include "session/sessions.h"
-
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "session/held.h"
 
 enum {
     LIST_CACHED_MIN = 64,
@@ -86,16 +86,16 @@ int playback_sessions_whole(struct playback *playback, const struct playback_ses
     return r;
 }
 
-int playback_sessions_lends_sound(struct playback *playback, const struct playback_session *session,
-                                  bool nowait)
+int playback_sessions_lends(struct playback *playback, const struct playback_session *session,
+                            bool nowait)
 {
     struct storage_fragment whole;
     struct playback_view lender;
-    struct playback_tracks none = {.count = 0};
+    struct playback_silence silence;
     int r = playback_sessions_whole(playback, session, &whole, &lender, nowait);
     if (r < 0)
         return r == -EAGAIN ? r : 0;
-    r = playback_tracks_lend_sound(&none, &lender.tracks);
+    r = playback_aac_silence(&lender.tracks.items[1].info, &silence) == 0;
     playback_view_done(&lender);
     return r;
 }
@@ -111,13 +111,15 @@ int playback_view_get(struct playback *playback, const struct playback_session *
         return r;
     if (session->kinds)
         playback_tracks_keep(&view.tracks, session->kinds);
-    if (session->whole_seq && playback_tracks_kinds(&view.tracks) == PLAYBACK_PICTURES) {
+    unsigned kinds = playback_tracks_kinds(&view.tracks);
+    if (session->whole_seq && (kinds == PLAYBACK_PICTURES ||
+                               (kinds == PLAYBACK_SOUND && session->container == PLAYBACK_FMP4))) {
         r = playback_sessions_whole(playback, session, &whole, &lender, nowait);
         if (r == -EAGAIN) {
             playback_view_done(&view);
             return r;
         }
-        if (r == 0 && playback_tracks_lend_sound(&view.tracks, &lender.tracks))
+        if (r == 0 && playback_tracks_lend(&view.tracks, &lender.tracks))
             view.lender = lender.header;
         else if (r == 0)
             playback_view_done(&lender);
@@ -359,11 +361,28 @@ static int next_start(struct playback *playback, const struct playback_session *
     return 0;
 }
 
+static int make_line(struct playback *playback, const struct playback_session *session,
+                     const struct storage_fragment *fragment, struct playback_timeline_in *in,
+                     struct playback_timeline **ret, bool nowait)
+{
+    struct storage_frames *frames;
+    int r = storage_frames_get(playback->storage, &session->stream, fragment, &frames, nowait);
+    if (r < 0)
+        return r;
+    in->frames = frames;
+    r = playback_timeline_make(in, ret);
+    if (r == 0)
+        r = playback_silence_fill(in, ret);
+    storage_frames_free(frames);
+    return r;
+}
+
 static int render(struct playback *playback, const struct playback_session *session,
                   const struct storage_fragment *fragment, const struct playback_view *view,
                   const struct playback_track *track, struct playback_mp4_segment **ret,
-                  bool nowait)
+                  struct storage_fragment *ret_source, bool nowait)
 {
+    bool held = !track->mkv_number && !playback_codec_is_audio(track->info.codec);
     struct playback_timeline_in in = {
         .track = track,
         .scale_ns = view->header->parsed.timestamp_scale_ns,
@@ -372,19 +391,13 @@ static int render(struct playback *playback, const struct playback_session *sess
     int r = next_start(playback, session, fragment, &in.next_start_ms, nowait);
     if (r < 0)
         return r;
-    struct storage_frames *frames;
-    r = storage_frames_get(playback->storage, &session->stream, fragment, &frames, nowait);
-    if (r < 0)
-        return r;
-    in.frames = frames;
     struct playback_timeline *line = NULL;
-    r = playback_timeline_make(&in, &line);
-    if (r == 0)
-        r = playback_silence_fill(&in, &line);
+    *ret_source = *fragment;
+    r = held ? playback_held_make(playback, session, fragment, &in, &line, ret_source, nowait)
+             : make_line(playback, session, fragment, &in, &line, nowait);
     if (r == 0)
         r = playback_mp4_segment_make(line, track->number, (uint32_t) fragment->ordinal + 1, ret);
     free(line);
-    storage_frames_free(frames);
     return r;
 }
 
@@ -409,7 +422,9 @@ int playback_sessions_segment(struct playback *playback, const struct playback_s
         return r;
     const struct playback_track *track = playback_tracks_find(&view.tracks, track_number);
     struct playback_mp4_segment *segment = NULL;
-    r = track ? render(playback, session, fragment, &view, track, &segment, nowait) : -ENOENT;
+    struct storage_fragment source;
+    r = track ? render(playback, session, fragment, &view, track, &segment, &source, nowait)
+              : -ENOENT;
     bool audio = track && playback_codec_is_audio(track->info.codec);
     bool lent = track && !track->mkv_number;
     playback_view_done(&view);
@@ -426,6 +441,7 @@ int playback_sessions_segment(struct playback *playback, const struct playback_s
                  .bytes = sizeof *rendered + segment->memory_bytes,
                  .key = key},
         .audio = audio,
+        .source = source,
         .segment = segment,
         .in_memory = &playback->sessions->in_memory,
         .memory_fd = -1
@@ -478,6 +494,7 @@ void playback_sessions_segment_warm(struct playback *playback,
                  .bytes = cold->base.bytes + bytes,
                  .key = cold->base.key},
         .audio = cold->audio,
+        .source = cold->source,
         .segment = playback_mp4_segment_ref(cold->segment),
         .in_memory = &sessions->in_memory,
         .memory_fd = fd

@@ -40,9 +40,10 @@ void playback_view_done(struct playback_view *view);
 int playback_sessions_whole(struct playback *playback, const struct playback_session *session,
                             struct storage_fragment *ret, struct playback_view *ret_view,
                             bool nowait) KN_MUSTUSE;
-/* Whether pictures without sound get silence in this session: 1, 0 or an error. */
-int playback_sessions_lends_sound(struct playback *playback, const struct playback_session *session,
-                                  bool nowait) KN_MUSTUSE;
+/* Whether pictures without sound get silence in this session, and sound alone a picture that is
+ * held where there was one before: 1, 0 or an error. */
+int playback_sessions_lends(struct playback *playback, const struct playback_session *session,
+                            bool nowait) KN_MUSTUSE;
 
 /* The session's list at this time; ON_DEMAND and the pace of LIVE_REPLAY come from the cache. */
 int playback_sessions_list(struct playback *playback, const struct playback_session *session,
@@ -61,6 +62,7 @@ int playback_sessions_sequence(struct playback *playback, const struct playback_
 struct playback_rendered { /* a media segment, ready to be read */
     struct playback_cached base;
     bool audio;
+    struct storage_fragment source; /* that its payload lies in */
     struct playback_mp4_segment *segment;
     _Atomic unsigned uses;
     _Atomic int *in_memory; /* of struct playback_sessions */
