@@ -6,7 +6,8 @@
     ./get_media.py --api http://127.0.0.1:4566 --stream cam --from EARLIEST --once > all.mkv
 
 An answer ends after 3 s without media, as AWS's does; then the next one goes on after the last whole
-fragment, by its continuation token, until there is an interrupt (or, with --once, at once).
+fragment, by its continuation token, until there is an interrupt (or, with --once, at once). So it does
+when the server has gone away for a while; a fragment that was cut off then comes again from its beginning.
 A Kinema server waits longer when it is asked to: --idle-ms, 0 for as long as it takes.
 Each fragment is told on standard error. Credentials and region come from where boto3 looks for them.
 """
@@ -14,9 +15,11 @@ Each fragment is told on standard error. Credentials and region come from where 
 import argparse
 import re
 import sys
+import time
 
 import boto3
 import botocore.exceptions
+import urllib3.exceptions
 
 # The service writes tags with sizes of 4 bytes: TagName, then TagString (45A3, 4487). A tag is well
 # under 200 bytes, so a look at the last bytes before each read finds one that lies across two reads.
@@ -24,6 +27,8 @@ TOKEN = re.compile(rb"AWS_KINESISVIDEO_CONTINUATION_TOKEN\x44\x87\x10\x00\x00.(\
 BEHIND = re.compile(rb"AWS_KINESISVIDEO_MILLIS_BEHIND_NOW\x44\x87\x10\x00\x00.(\d+)", re.DOTALL)
 OVERLAP_BYTES, NUMBER_DIGITS = 300, 47
 READ_BYTES = 64 << 10
+AWAY_S = 1
+AWAY = (botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError)
 
 
 def client(api, stream, cafile, idle_ms):
@@ -41,7 +46,7 @@ def client(api, stream, cafile, idle_ms):
 
 
 def read(body, out, say):
-    """Copies a body; returns the last continuation token in it, or None."""
+    """Copies a body; yields each continuation token in it."""
     token, tail = None, b""
     # by HTTP chunks, not by StreamingBody.read(), which waits until as much as asked for has come
     for data in body._raw_stream.stream(READ_BYTES, decode_content=False):
@@ -54,8 +59,8 @@ def read(body, out, say):
                 token = new
                 behind = BEHIND.findall(window[:found.start()])
                 say(f"fragment {token}, {int(behind[-1]) if behind else '?'} ms behind")
+                yield token
         tail = window[-OVERLAP_BYTES:]
-    return token
 
 
 def main():
@@ -74,14 +79,22 @@ def main():
         selector = {"StartSelectorType": args.start}
     else:
         selector = {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": args.start}
+
+    def say(text):
+        print(text, file=sys.stderr, flush=True)
+
     while True:
-        answer = media.get_media(StreamName=args.stream, StartSelector=selector)
-        token = read(answer["Payload"], sys.stdout.buffer,
-                     lambda text: print(text, file=sys.stderr, flush=True))
+        try:
+            answer = media.get_media(StreamName=args.stream, StartSelector=selector)
+            for token in read(answer["Payload"], sys.stdout.buffer, say):
+                selector = {"StartSelectorType": "CONTINUATION_TOKEN", "ContinuationToken": token}
+        except AWAY as e:
+            if args.once:
+                sys.exit(f"get_media.py: {e}")
+            say(f"tried again in {AWAY_S} s: {e}")
+            time.sleep(AWAY_S)
         if args.once:
             return 0
-        if token:
-            selector = {"StartSelectorType": "CONTINUATION_TOKEN", "ContinuationToken": token}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -117,6 +118,36 @@ def test_get_media_py_goes_on_by_its_token(server, stream):
     numbers = [line.split()[1].rstrip(",") for line in told]
     assert numbers == sorted(set(numbers))
     assert numbers[-len(acks):] == [a["FragmentNumber"] for a in acks]
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["stopped", "killed"])
+def test_get_media_py_goes_on_when_the_server_is_back(make_server, hard):
+    server = make_server()
+    stream = server.create_stream()
+    captures = [mkv.capture(kinema.CAPTURES / name)
+                for name in ("sink360_h264_abs.mkv", "c164_h264_abs_eofr_meta.mkv")]
+    numbers = [a["FragmentNumber"] for a in media.upload(server, stream, captures[0])]
+    follower = subprocess.Popen(
+        [sys.executable, str(PYTHON / "get_media.py"), "--api", server.api, "--stream", stream,
+         "--from", "EARLIEST", "--idle-ms", "0"], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, env=kinema.clean_env(server.key.env()), text=True)
+    told = []
+
+    def read(wanted):
+        while len(told) < wanted:
+            line = follower.stderr.readline()
+            assert line, f"it has ended, {follower.wait(60)}, after {told}"
+            told.extend(re.findall(r"^fragment (\d+),", line))
+
+    try:
+        read(len(numbers))
+        server.restart(hard=hard)
+        numbers += [a["FragmentNumber"] for a in media.upload(server, stream, captures[1])]
+        read(len(numbers))
+    finally:
+        follower.terminate()
+        follower.wait(60)
+    assert told == numbers
 
 
 @pytest.mark.parametrize("payload_hash", ["UNSIGNED-PAYLOAD", hashlib.sha256(b"").hexdigest()],
