@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of streams and channels, as members or inside ARNs.
+ * ARNs of streams and channels.
  * Source: AWS Service Authorization Reference. Kinesis Video Streams: the resource part is
  * "stream/<name>/<creation time in ms>" or "channel/…"; Kinesis Data Streams: "stream/<name>" or
  * "stream/<name>/consumer/<name>:<creation time in s>".
@@ -46,23 +46,5 @@ int kn_api_arn_parse(struct kn_str text, struct kn_api_arn *ret)
         kn_str_to_i64(created, &arn.created_ms) < 0 || arn.created_ms < 0)
         return -EINVAL;
     *ret = arn;
-    return 0;
-}
-
-int kn_api_resource_name(struct kn_api_call *call, struct kn_str name, struct kn_str arn,
-                         struct kn_str *ret, int64_t *ret_arn_created_ms)
-{
-    struct kn_api_arn parsed = {0};
-    if (!name.ptr && !arn.ptr)
-        return kn_api_fault(call, "InvalidArgumentException",
-                            "Either the name or the ARN of the resource must be given.");
-    if (arn.ptr && kn_api_arn_parse(arn, &parsed) < 0)
-        return kn_api_fault(call, "InvalidArgumentException", "The ARN is malformed.");
-    if (name.ptr && arn.ptr && !kn_str_eq(name, parsed.name))
-        return kn_api_fault(call, "InvalidArgumentException",
-                            "The name and the ARN are of different resources.");
-    *ret = name.ptr ? name : parsed.name;
-    if (ret_arn_created_ms)
-        *ret_arn_created_ms = parsed.created_ms;
     return 0;
 }

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/arn.h"
+
 /* Made once: "dk/token" in the catalogue. */
 static int load_token_key(struct datastream *ds, struct kn_err *err)
 {
@@ -165,8 +167,16 @@ int datastream_find(struct datastream *ds, struct kn_api_call *call, struct kn_s
                     struct kn_str arn, struct datastream_stream **ret)
 {
     struct kn_str wanted;
+    struct kn_api_arn parsed;
     int r = lookup(ds, call, name, arn, &wanted, ret);
-    return r == -ENOENT ? datastream_not_found(call, wanted) : r;
+    if (r != -ENOENT)
+        return r;
+    if (!arn.ptr || kn_api_arn_parse(arn, &parsed) < 0 || is_ours(&parsed, call->identity))
+        return datastream_not_found(call, wanted);
+    struct kn_str text = kn_arena_printf(
+        call->arena, "Stream " KN_STR_FMT " under account " KN_STR_FMT " not found.",
+        KN_STR_ARG(wanted), KN_STR_ARG(parsed.account));
+    return text.ptr ? kn_arn_not_found(call, &parsed, text) : -ENOMEM;
 }
 
 int datastream_dry_run(struct kn_api_call *call)

@@ -13,6 +13,16 @@ static size_t tags_of(const struct kn_api_map *map, struct storage_tag *tags)
     return map->count;
 }
 
+static int is_taken(struct ingest *ingest, struct kn_str name, struct kn_api_call *call)
+{
+    KN_CLEANUP(storage_stream_unrefp)
+    struct storage_stream *stream = storage_stream_find(ingest->storage, name);
+    bool leaving = stream && stream->status != STORAGE_STREAM_ACTIVE;
+    return kn_api_fault(call, "ResourceInUseException",
+                        "The stream " KN_STR_FMT " already exists%s.", KN_STR_ARG(name),
+                        leaving ? ": it is still being deleted" : "");
+}
+
 int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStream_in *in,
                            struct ingest_CreateStream_out *out, struct kn_api_call *call)
 {
@@ -49,9 +59,7 @@ int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStre
         return r;
     r = storage_stream_create(ingest->storage, &settings, &stream);
     if (r == -EEXIST)
-        return kn_api_fault(call, "ResourceInUseException",
-                            "The stream " KN_STR_FMT " already exists.",
-                            KN_STR_ARG(in->StreamName));
+        return is_taken(ingest, in->StreamName, call);
     if (r < 0)
         return r;
     out->StreamARN = ingest_stream_arn(call, stream);

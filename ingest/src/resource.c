@@ -5,10 +5,11 @@
 
 #include "core/arn.h"
 
+#define NOT_FOUND "The requested stream is not found or not active."
+
 int ingest_stream_not_found(struct kn_api_call *call)
 {
-    return kn_api_fault(call, "ResourceNotFoundException",
-                        "The requested stream is not found or not active.");
+    return kn_api_fault(call, "ResourceNotFoundException", NOT_FOUND);
 }
 
 int ingest_stream_find(struct ingest *ingest, struct kn_api_call *call, struct kn_str name,
@@ -22,7 +23,7 @@ int ingest_stream_find(struct ingest *ingest, struct kn_api_call *call, struct k
     struct kn_api_arn parsed;
     if (arn.ptr && kn_api_arn_parse(arn, &parsed) == 0 &&
         !kn_arn_is_ours(&parsed, call->identity, "stream"))
-        return ingest_stream_not_found(call);
+        return kn_arn_not_found(call, &parsed, KN_STR(NOT_FOUND));
 
     struct storage_stream *stream = storage_stream_find(ingest->storage, wanted);
     if (!stream)

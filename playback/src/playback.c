@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arn.h"
 #include "session/sessions.h"
 
 int playback_new(struct storage *storage, const struct playback_conf *conf,
@@ -48,10 +49,12 @@ void playback_free(struct playback *playback)
     free(playback);
 }
 
+/* kvs-api.md §1.4 */
+#define NOT_FOUND "The requested stream is not found or not active."
+
 int playback_stream_not_found(struct kn_api_call *call)
 {
-    return kn_api_fault(call, "ResourceNotFoundException",
-                        "The requested stream is not found or not active."); /* kvs-api.md §1.4 */
+    return kn_api_fault(call, "ResourceNotFoundException", NOT_FOUND);
 }
 
 int playback_stream_find(struct playback *playback, struct kn_api_call *call, struct kn_str name,
@@ -59,11 +62,15 @@ int playback_stream_find(struct playback *playback, struct kn_api_call *call, st
 {
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
     struct kn_str found = {0};
+    struct kn_api_arn parsed;
     int64_t created_ms = 0;
     int r = kn_api_resource_name(call, name, arn, &found, &created_ms);
 
     if (r < 0)
         return r;
+    if (arn.ptr && kn_api_arn_parse(arn, &parsed) == 0 &&
+        !kn_arn_is_ours(&parsed, call->identity, "stream"))
+        return kn_arn_not_found(call, &parsed, KN_STR(NOT_FOUND));
     stream = storage_stream_find(playback->storage, found);
     if (!stream || stream->status != STORAGE_STREAM_ACTIVE ||
         (created_ms && created_ms != stream->created_ms))

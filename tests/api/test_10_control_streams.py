@@ -91,6 +91,18 @@ def test_unknown_streams_are_not_found_in_awss_words(kvs, stream):
             kvs.describe_stream(StreamARN=stranger)
 
 
+@pytest.mark.parametrize("change", [("us-east-1", "eu-west-1"), (":000000000000:", ":999999999999:")])
+def test_an_arn_of_elsewhere_is_not_found_and_told_from_where(server, kvs, stream, change):
+    arn = info_of(kvs, stream)["StreamARN"].replace(*change)
+    region, account = arn.split(":")[3:5]
+    said = f"{NOT_FOUND} The ARN is of region {region} and account {account}; " \
+        "this server's are us-east-1 and 000000000000."
+    archive = server.client("kinesis-video-archived-media")
+    for call in (kvs.describe_stream, archive.get_hls_streaming_session_url):
+        with raises("ResourceNotFoundException", 404, said):
+            call(StreamARN=arn)
+
+
 def test_an_update_needs_the_current_version_and_makes_a_new_one(kvs, stream):
     before = info_of(kvs, stream)
 

@@ -104,7 +104,10 @@ def test_a_stream_is_found_by_its_arn_and_made_with_what_newer_clients_say(serve
     assert call("ListTagsForStream", StreamARN=arn)[1]["Tags"] == [{"Key": "a", "Value": "1"}]
     assert call("DescribeStream", StreamARN=arn, StreamName="another")[0] == 400
     foreign = arn.replace(":000000000000:", ":111111111111:")
-    assert call("DescribeStream", StreamARN=foreign)[1]["__type"] == "ResourceNotFoundException"
+    assert call("DescribeStream", StreamARN=foreign)[1] == {
+        "__type": "ResourceNotFoundException",
+        "message": f"Stream {name} under account 111111111111 not found. The ARN is of region "
+                   "us-east-1 and account 111111111111; this server's are us-east-1 and 000000000000."}
     assert call("DeleteStream", StreamARN=arn) == (200, None)
 
 

@@ -84,10 +84,14 @@ def test_a_consumer_is_found_by_its_arn_or_by_stream_and_name(kinesis, arn):
     earlier = re.sub(r":(\d+)$", lambda m: f":{int(m[1]) - 1}", one)
     for fields in ({"ConsumerARN": earlier}, {"StreamARN": arn, "ConsumerName": "three"},
                    {"ConsumerARN": one.replace("/one:", "/three:")},
-                   {"ConsumerARN": one.replace(":000000000000:", ":111111111111:")},
                    {"StreamARN": other, "ConsumerName": "one"}):
         code, message = fault(kinesis.describe_stream_consumer, **fields)
         assert code == "ResourceNotFoundException" and message.endswith("not found.")
+    code, message = fault(kinesis.describe_stream_consumer,
+                          ConsumerARN=one.replace(":000000000000:", ":111111111111:"))
+    assert code == "ResourceNotFoundException"
+    assert message.endswith("under account 111111111111 not found. The ARN is of region us-east-1 and account "
+                            "111111111111; this server's are us-east-1 and 000000000000.")
     kinesis.deregister_stream_consumer(ConsumerARN=one)
     assert fault(kinesis.deregister_stream_consumer, ConsumerARN=one)[0] == "ResourceNotFoundException"
     assert pages(kinesis, arn, 5) == [["two"]]
