@@ -66,7 +66,8 @@ int kn_api_check_origin(struct kn_api_call_state *state)
     if (!kn_api_is_own_host(host, state->api->conf.allowed_hosts))
         return kn_api_raise(state, 403, "AccessDeniedException",
                             "This server runs without authentication and answers only to its own "
-                            "address, not to the Host of this request.");
+                            "address, not to the Host of this request, unless the "
+                            "setting host_names lists it.");
     if (origin.ptr && !is_same_origin(origin, host))
         return kn_api_raise(state, 403, "AccessDeniedException",
                             "This server runs without authentication and refuses requests of web "

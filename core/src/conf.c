@@ -75,6 +75,12 @@ static int set_text(const struct kn_conf_key *key, char **target, struct kn_str 
     return 0;
 }
 
+/* Its unit is no word to say. */
+static bool is_counted(const struct kn_conf_key *key)
+{
+    return !*key->unit || strcmp(key->unit, "count") == 0;
+}
+
 static int set_u64(const struct kn_conf_key *key, uint64_t *target, struct kn_str value,
                    struct kn_err *err)
 {
@@ -92,8 +98,11 @@ static int set_u64(const struct kn_conf_key *key, uint64_t *target, struct kn_st
         while (s->text && !kn_str_eq_nocase(kn_str_from(s->text), suffix))
             s++;
         if (!s->text)
-            return kn_fail(err, -EINVAL, "%s: \"" KN_STR_FMT "\" is not a number of %s", key->name,
-                           KN_STR_ARG(value), key->unit[0] ? key->unit : "things");
+            return is_counted(key)
+                       ? kn_fail(err, -EINVAL, "%s: \"" KN_STR_FMT "\" is not a number", key->name,
+                                 KN_STR_ARG(value))
+                       : kn_fail(err, -EINVAL, "%s: \"" KN_STR_FMT "\" is not a number of %s",
+                                 key->name, KN_STR_ARG(value), key->unit);
         factor = s->factor;
     }
     if (kn_str_to_u64(number, UINT64_MAX, &v) < 0 || __builtin_mul_overflow(v, factor, &v))
@@ -143,8 +152,14 @@ static int set_choice(const struct kn_conf_key *key, int *target, struct kn_str 
             return 0;
         }
     }
-    return kn_fail(err, -EINVAL, "%s: \"" KN_STR_FMT "\" is not one of its values", key->name,
-                   KN_STR_ARG(value));
+    char choices[128] = "";
+    for (int i = 0; key->choices[i]; i++) {
+        size_t len = strlen(choices);
+        (void) snprintf(choices + len, sizeof choices - len, "%s%s", i ? ", " : "",
+                        key->choices[i]);
+    }
+    return kn_fail(err, -EINVAL, "%s: \"" KN_STR_FMT "\" is not one of its values: %s", key->name,
+                   KN_STR_ARG(value), choices);
 }
 
 static int set_member(const struct kn_conf_table *table, const struct kn_conf_key *key,
@@ -337,23 +352,27 @@ static void write_range(struct kn_buf *out, const struct kn_conf_key *key)
     }
 }
 
+int kn_conf_write_flag(const struct kn_conf_key *key, struct kn_buf *out)
+{
+    char flag[80];
+
+    (void) snprintf(flag, sizeof flag, "--%s", key->name);
+    for (char *p = flag; *p; p++) {
+        if (*p == '_')
+            *p = '-';
+    }
+    (void) kn_buf_printf(out, "  %-36s %s (default ", flag, key->help);
+    write_default(out, key);
+    (void) kn_buf_append_text(out, ")\n");
+    return out->error;
+}
+
 int kn_conf_write_help(const struct kn_conf_table *tables, size_t count, struct kn_buf *out)
 {
     for (size_t t = 0; t < count; t++) {
         (void) kn_buf_printf(out, "%s%s:\n", t ? "\n" : "", tables[t].title);
-        for (size_t k = 0; k < tables[t].count; k++) {
-            const struct kn_conf_key *key = &tables[t].keys[k];
-            char flag[80];
-
-            (void) snprintf(flag, sizeof flag, "--%s", key->name);
-            for (char *p = flag; *p; p++) {
-                if (*p == '_')
-                    *p = '-';
-            }
-            (void) kn_buf_printf(out, "  %-32s %s (default ", flag, key->help);
-            write_default(out, key);
-            (void) kn_buf_append_text(out, ")\n");
-        }
+        for (size_t k = 0; k < tables[t].count; k++)
+            (void) kn_conf_write_flag(&tables[t].keys[k], out);
     }
     return out->error;
 }

@@ -389,24 +389,6 @@ static void input(struct kn_http_conn *conn)
 }
 
 /* --- running ----------------------------------------------------------------------------- */
-static void handshake(struct kn_http_conn *conn)
-{
-    int r = kn_http_tls_handshake(conn);
-    if (r == -EAGAIN)
-        return;
-    if (r < 0) {
-        conn->failed = true;
-        return;
-    }
-    conn->phase = KN_HTTP_SERVING;
-    conn->phase_ns = conn->loop->now_ns;
-    /* The first request may have come with the end of the handshake. OpenSSL then holds it, and
-     * when the handshake ran ahead of the event for these bytes, no event ever comes. */
-    conn->readable = true;
-    if (kn_http_tls_chose_h2(conn))
-        choose(conn, &kn_h2_proto);
-}
-
 /* Everything is answered and written: say so to the peer, and wait a little for it to have read
  * the answer when it may still be sending, since a reset would take the answer from it. */
 static void finish(struct kn_http_conn *conn)
@@ -422,6 +404,43 @@ static void finish(struct kn_http_conn *conn)
     conn->phase_ns = conn->loop->now_ns;
     kn_buf_done(&conn->in);
     kn_http_conn_queue(conn);
+}
+
+/* Who speaks HTTP to a port of TLS has an http:// where https:// is meant, and is told so. */
+static void refuse_plain(struct kn_http_conn *conn)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                                 "content-type: text/plain; charset=utf-8\r\n"
+                                 "content-length: 57\r\nconnection: close\r\n\r\n"
+                                 "This port speaks TLS: its address begins with https://.\r\n";
+    kn_http_tls_free(conn);
+    kn_http_conn_append(conn, answer, sizeof answer - 1);
+    if (kn_http_conn_flush(conn))
+        finish(conn);
+    else
+        conn->failed = true;
+}
+
+static void handshake(struct kn_http_conn *conn)
+{
+    int r = kn_http_tls_handshake(conn);
+    if (r == -EAGAIN)
+        return;
+    if (r == -EBADMSG) {
+        refuse_plain(conn);
+        return;
+    }
+    if (r < 0) {
+        conn->failed = true;
+        return;
+    }
+    conn->phase = KN_HTTP_SERVING;
+    conn->phase_ns = conn->loop->now_ns;
+    /* The first request may have come with the end of the handshake. OpenSSL then holds it, and
+     * when the handshake ran ahead of the event for these bytes, no event ever comes. */
+    conn->readable = true;
+    if (kn_http_tls_chose_h2(conn))
+        choose(conn, &kn_h2_proto);
 }
 
 static int64_t read_due_ns(struct kn_http_conn *conn)

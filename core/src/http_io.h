@@ -21,8 +21,9 @@ size_t kn_http_io_room(const struct kn_http_conn *conn);
 ssize_t kn_http_io_send_file(struct kn_http_conn *conn, int fd, uint64_t off, size_t len);
 
 /* http_tls.c */
-int kn_http_tls_attach(struct kn_http_conn *conn) KN_MUSTUSE;    /* makes conn->ssl */
-int kn_http_tls_handshake(struct kn_http_conn *conn) KN_MUSTUSE; /* 0 done, -EAGAIN, -EPROTO */
+int kn_http_tls_attach(struct kn_http_conn *conn) KN_MUSTUSE; /* makes conn->ssl */
+/* 0 done, -EAGAIN, -EPROTO; -EBADMSG: HTTP without TLS has come, and nothing was sent. */
+int kn_http_tls_handshake(struct kn_http_conn *conn) KN_MUSTUSE;
 bool kn_http_tls_chose_h2(struct kn_http_conn *conn);
 /* Writes the records that wait; true when none does. A failure sets conn->failed. */
 bool kn_http_tls_flush(struct kn_http_conn *conn);

@@ -60,11 +60,13 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 
 static int fail_tls(struct kn_err *err, const char *what)
 {
-    char text[160];
     unsigned long code = ERR_get_error();
-    ERR_error_string_n(code, text, sizeof(text));
+    const char *reason =
+        ERR_SYSTEM_ERROR(code) ? kn_errsay(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     ERR_clear_error();
-    return kn_fail(err, -EINVAL, "%s: %s", what, text);
+    return kn_fail(err, -EINVAL, "%s: %s%s", what,
+                   ERR_GET_LIB(code) == ERR_LIB_PEM ? "nothing of PEM can be read from it: " : "",
+                   reason ? reason : "OpenSSL does not say why");
 }
 
 static int set_up(SSL_CTX *ctx, struct kn_tls *tls, struct kn_err *err)
@@ -381,16 +383,26 @@ static char *common_name(X509 *cert)
     return name;
 }
 
+/* Of a call that has just failed: what came was an HTTP request as it is. */
+static bool is_plain_http(void)
+{
+    unsigned long code = ERR_peek_error();
+    return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST;
+}
+
 int kn_http_tls_handshake(struct kn_http_conn *conn)
 {
     ERR_clear_error();
     int result = SSL_do_handshake(conn->ssl);
+    bool plain = result != 1 && is_plain_http();
     int r = result == 1 ? 0 : outcome(conn, result);
     int sent = send_records(conn); /* an alert too */
     if (result == 1 && conn->listener->tls->ca_path)
         conn->client_name = common_name(SSL_get0_peer_certificate(conn->ssl));
     if (result == 1)
         return sent < 0 ? -EPROTO : 0;
+    if (plain)
+        return -EBADMSG;
     return r == -EAGAIN && sent == 0 ? r : -EPROTO;
 }
 

@@ -220,8 +220,10 @@ static int check(const struct server_settings *s, struct kn_err *err)
         return kn_fail(err, -EINVAL, "tls_cert and tls_key must be given together");
     if (strlen(s->account) != 12 || strspn(s->account, "0123456789") != 12)
         return kn_fail(err, -EINVAL, "account: must be twelve digits, is \"%s\"", s->account);
-    if (!*s->region)
-        return kn_fail(err, -EINVAL, "region: must not be empty");
+    if (!*s->region || s->region[strspn(s->region, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+        return kn_fail(err, -EINVAL,
+                       "region: must be of lower-case letters, digits and hyphens, is \"%s\"",
+                       s->region);
     if (server_address_is_off(s->api))
         return kn_fail(err, -EINVAL, "api: the server needs this listener");
     if (!server_address_is_off(s->ingest) && !server_address_is_loopback(s->ingest) &&

@@ -5,6 +5,7 @@
  */
 #include "folder.h"
 
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,18 @@ int server_folder_make(const char *dir, struct kn_err *err)
     return usable(dir, err);
 }
 
+/* What root makes would be shut to a server that runs as somebody else. */
+static int act_as_owner(const char *path, const char *dir, struct kn_err *err)
+{
+    struct stat st;
+    if (geteuid() != 0 || (stat(path, &st) < 0 && stat(dir, &st) < 0) || st.st_uid == 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+        return kn_fail(err, -EACCES, "data folder %s: root cannot act as its owner: %s", dir,
+                       kn_errsay(errno));
+    return 0;
+}
+
 int server_folder_catalogue(const struct server_config *config, bool make,
                             struct storage_meta **ret, struct kn_err *err)
 {
@@ -59,7 +72,8 @@ int server_folder_catalogue(const struct server_config *config, bool make,
         return kn_fail(err, -EINVAL, "data folder: the path is too long");
     if (!make && access(path, F_OK) < 0)
         return kn_fail(err, -ENOENT, "data folder %s holds no catalogue", dir);
-    return storage_meta_open(path, config->storage.catalogue_bytes_max, ret, err);
+    code = act_as_owner(path, dir, err);
+    return code < 0 ? code : storage_meta_open(path, config->storage.catalogue_bytes_max, ret, err);
 }
 
 int server_folder_key(const char *dir, const char *name, const char *remedy,

@@ -11,7 +11,8 @@
 /* Makes the folder (and its parents) unless it is there, mode 0700. err says what is wrong. */
 int server_folder_make(const char *dir, struct kn_err *err) KN_MUSTUSE;
 
-/* make: also for a folder that is not there yet; otherwise -ENOENT. */
+/* make: also for a folder that is not there yet; otherwise -ENOENT. A process of root becomes one
+ * of the catalogue's owner, or else the folder's. */
 int server_folder_catalogue(const struct server_config *config, bool make,
                             struct storage_meta **ret, struct kn_err *err) KN_MUSTUSE;
 

@@ -106,18 +106,16 @@ static void write_command_help(const struct server_command *command,
     if (!command->settings)
         return;
     write_options(common, KN_ARRAY_LEN(common));
+    struct kn_buf lines;
+    kn_buf_init(&lines, MIB(1));
     (void) printf("\nSettings (each is also a line of kinema.conf and an environment variable; "
                   "kinema config says more):\n");
     for (size_t t = 0; t < SERVER_CONFIG_TABLES; t++)
-        for (size_t k = 0; k < config->tables[t].count; k++) {
-            if (!is_read(command, t, config->tables[t].keys[k].name))
-                continue;
-            char flag[64];
-            (void) snprintf(flag, sizeof flag, "--%s", config->tables[t].keys[k].name);
-            for (char *c = flag + 2; *c; c++)
-                *c = *c == '_' ? '-' : *c;
-            (void) printf("  %-36s %s\n", flag, config->tables[t].keys[k].help);
-        }
+        for (size_t k = 0; k < config->tables[t].count; k++)
+            if (is_read(command, t, config->tables[t].keys[k].name))
+                (void) kn_conf_write_flag(&config->tables[t].keys[k], &lines);
+    (void) printf(KN_STR_FMT, KN_STR_ARG(kn_buf_str(&lines)));
+    kn_buf_done(&lines);
 }
 
 static enum server_exit run_version(struct server_config *config, const struct server_args *args)

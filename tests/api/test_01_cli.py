@@ -2,13 +2,16 @@
 """The command line that scripts rely on: help, settings and their errors, the ready line, ports,
 TLS, access keys beside a running server, signals, exit codes."""
 
+import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -69,7 +72,9 @@ def test_version():
     (["serve", "extra"], "extra"),
     (["serve", "--data"], "--data wants a value"),
     (["serve", "--api_tls", "127.0.0.1:0"], "--api_tls"),
-    (["serve", "--log-level", "loud"], "log_level"),
+    (["serve", "--log-level", "loud"], 'log_level: "loud" is not one of its values: debug, info, warn'),
+    (["serve", "--http-loops", "-1"], 'http_loops: "-1" is not a number\n'),
+    (["serve", "--region", "US East"], 'lower-case letters, digits and hyphens, is "US East"'),
     (["serve", "--drain-ms", "banana"], "drain_ms"),
     (["serve", "--console-threads", "100000"], "console_threads"),
     (["serve", "--account", "12"], "account"),
@@ -98,6 +103,12 @@ def test_serve_help_config_lists_every_setting():
     for name in ["--data", "--http-idle-timeout-ms", "--chunk-bytes-max", "--fragment-ms-max",
                  "--range-ms-max"]:
         assert name in out
+
+
+def test_help_of_a_command_tells_defaults():
+    lines = kinema.run("serve", "--help").stdout.splitlines()
+    api = next(line for line in lines if line.startswith("  --api "))
+    assert api.endswith("(default 127.0.0.1:4566)")
 
 
 def test_flag_beats_environment_beats_file(make_server, tmp_path):
@@ -191,12 +202,13 @@ def test_an_address_without_a_port_is_refused(tmp_path):
 def test_a_certificate_that_is_none_ends_with_2_and_names_it(tmp_path):
     bad = tmp_path / "bad.pem"
     bad.write_text("no certificate")
-    for path in (bad, tmp_path / "missing.pem"):
+    for path, why in ((bad, "nothing of PEM can be read from it"),
+                      (tmp_path / "missing.pem", "No such file or directory")):
         done = kinema.run("serve", "--data", tmp_path / "data", "--api", "127.0.0.1:0", "--ingest",
                           "127.0.0.1:0", "--console", "127.0.0.1:0", "--api-tls", "127.0.0.1:0",
                           "--tls-cert", path, "--tls-key", path, check=False)
         assert done.returncode == USAGE
-        assert "tls_cert" in done.stderr and path.name in done.stderr
+        assert "tls_cert" in done.stderr and f"{path}: {why}" in done.stderr
 
 
 def test_plain_ingest_off_loopback_wants_a_flag(tmp_path):
@@ -237,6 +249,18 @@ def test_only_the_api_listener_offers_http2(tls_server):
             with context.wrap_socket(plain, server_hostname="localhost") as secure:
                 chosen[name] = secure.selected_alpn_protocol()
     assert chosen == {"api-tls": "h2", "ingest-tls": "http/1.1"}
+
+
+@pytest.mark.parametrize("body", [b"{}", b"x" * 200_000], ids=["short", "long"])
+def test_http_to_a_port_of_tls_is_told_so(tls_server, body):
+    address = urllib.parse.urlsplit(tls_server.endpoints["api-tls"])
+    for _ in range(5):  # an answer that a reset takes away would miss in some of them
+        client = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+        client.request("POST", "/listStreams", body)
+        answer = client.getresponse()
+        assert (answer.status, answer.read()) == \
+            (400, b"This port speaks TLS: its address begins with https://.\r\n")
+        client.close()
 
 
 def test_the_control_plane_over_tls_hands_out_tls_endpoints(tls_server):
@@ -291,6 +315,18 @@ def test_a_key_made_beside_the_server_works_at_once_and_dies_when_revoked(server
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_makes_is_of_the_owner_of_the_folder():
+    with tempfile.TemporaryDirectory() as shared:
+        os.chmod(shared, 0o711)
+        folder = pathlib.Path(shared, "data")
+        folder.mkdir(0o700)
+        os.chown(folder, 65534, 65534)
+        kinema.run("credentials", "create", "--data", folder)
+        made = [(path.name, path.stat().st_uid, path.stat().st_gid) for path in folder.rglob("*")]
+    assert len(made) >= 3 and {one[1:] for one in made} == {(65534, 65534)}, made
+
+
 def test_revoking_an_unknown_key_fails(tmp_path):
     kinema.create_key(tmp_path)
     done = kinema.run("credentials", "revoke", "AKIDNOBODY", "--data", tmp_path, check=False)
@@ -320,7 +356,7 @@ def test_no_auth_warns_takes_anything_and_refuses_foreign_pages(make_server):
     server = make_server(auth=False)
     server.wait_log("no_auth")
     server.kvs().list_streams()
-    url = server.api + "/listStreams"
+    url, said = server.api + "/listStreams", []
 
     def post(**headers):
         request = urllib.request.Request(url, b"{}", {"content-type": "application/json", **headers})
@@ -328,11 +364,13 @@ def test_no_auth_warns_takes_anything_and_refuses_foreign_pages(make_server):
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
+            said.append(error.read().decode())
             return error.code
 
     assert post() == 200
     assert post(Origin="https://evil.example") == 403
     assert post(Host="evil.example") == 403
+    assert "host_names" in said[-1]
     assert post(Origin=server.api) == 200
 
 

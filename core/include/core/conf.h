@@ -49,6 +49,8 @@ int kn_conf_read_file(const struct kn_conf_table *tables, size_t count, const ch
 int kn_conf_read_env(const struct kn_conf_table *tables, size_t count, char *const *environ,
                      struct kn_err *err) KN_MUSTUSE;
 
+/* A line of help: the flag of a setting, its meaning and its default. */
+int kn_conf_write_flag(const struct kn_conf_key *key, struct kn_buf *out);
 int kn_conf_write_help(const struct kn_conf_table *tables, size_t count, struct kn_buf *out);
 int kn_conf_write_markdown(const struct kn_conf_table *tables, size_t count, struct kn_buf *out);
 
