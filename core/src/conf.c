@@ -7,6 +7,10 @@
 
 #include "core/fs.h"
 
+enum {
+    NAME_BYTES_MAX = 63
+};
+
 struct suffix {
     const char *text;
     uint64_t factor;
@@ -228,51 +232,146 @@ static bool same_name(struct kn_str name, const char *key)
     return true;
 }
 
-int kn_conf_set(const struct kn_conf_table *tables, size_t count, struct kn_str name,
-                struct kn_str value, struct kn_err *err)
+static const struct kn_conf_key *find(const struct kn_conf_table *tables, size_t count,
+                                      struct kn_str name, const struct kn_conf_table **ret_table)
 {
     for (size_t t = 0; t < count; t++) {
         for (size_t k = 0; k < tables[t].count; k++) {
-            if (same_name(name, tables[t].keys[k].name))
-                return set_member(&tables[t], &tables[t].keys[k], value, err);
+            if (same_name(name, tables[t].keys[k].name)) {
+                *ret_table = &tables[t];
+                return &tables[t].keys[k];
+            }
         }
     }
-    return kn_fail(err, -ENOENT, "there is no setting \"" KN_STR_FMT "\"", KN_STR_ARG(name));
+    return NULL;
 }
 
-static int set_line(const struct kn_conf_table *tables, size_t count, struct kn_str line,
-                    struct kn_err *err)
+int kn_conf_set(const struct kn_conf_table *tables, size_t count, struct kn_str name,
+                struct kn_str value, struct kn_err *err)
 {
-    struct kn_str name, value;
+    const struct kn_conf_table *table;
+    const struct kn_conf_key *key = find(tables, count, name, &table);
+    if (key)
+        return set_member(table, key, value, err);
+    const char *near = kn_conf_nearest(tables, count, name);
+    return kn_fail(err, -ENOENT, "there is no setting \"" KN_STR_FMT "\"%s%s%s", KN_STR_ARG(name),
+                   near ? "; is " : "", near ? near : "", near ? " meant?" : "");
+}
+
+/* How many letters must be put in, taken out or exchanged to make b of a. */
+static size_t distance(struct kn_str a, const char *b)
+{
+    size_t row[NAME_BYTES_MAX + 1], len = strlen(b);
+
+    if (len > NAME_BYTES_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t before = row[0]; /* of the row above, to the left */
+
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t change = before + ((a.ptr[i - 1] == '-' ? '_' : a.ptr[i - 1]) != b[j - 1]);
+
+            before = row[j];
+            row[j] = kn_min_u64(change, 1 + kn_min_u64(row[j], row[j - 1]));
+        }
+    }
+    return row[len];
+}
+
+const char *kn_conf_nearest(const struct kn_conf_table *tables, size_t count, struct kn_str name)
+{
+    const char *nearest = NULL;
+    size_t least = kn_min_u64(2 + name.len / 4, 4); /* one more than what passes for a slip */
+
+    for (size_t t = 0; t < count && name.len <= NAME_BYTES_MAX; t++) {
+        for (size_t k = 0; k < tables[t].count; k++) {
+            size_t d = distance(name, tables[t].keys[k].name);
+
+            if (d < least) {
+                least = d;
+                nearest = tables[t].keys[k].name;
+            }
+        }
+    }
+    return nearest;
+}
+
+/* 1: a setting; 0: nothing is in this line. */
+static int parse_line(struct kn_str line, struct kn_str *ret_name, struct kn_str *ret_value,
+                      struct kn_err *err)
+{
+    struct kn_str value;
 
     (void) kn_str_cut(line, '#', &line);
     (void) kn_str_cut(line, '\r', &line);
     line = kn_str_trim(line);
     if (line.len == 0)
         return 0;
-    value = kn_str_cut(line, '=', &name);
+    value = kn_str_cut(line, '=', ret_name);
     if (!value.ptr)
         return kn_fail(err, -EINVAL, "expected \"name = value\"");
-    return kn_conf_set(tables, count, kn_str_trim(name), kn_str_trim(value), err);
+    *ret_name = kn_str_trim(*ret_name);
+    *ret_value = kn_str_trim(value);
+    return 1;
+}
+
+struct file {
+    const struct kn_conf_table *tables;
+    size_t count;
+    struct kn_str text;
+};
+
+/* The first line that sets this. */
+static unsigned line_of(const struct file *file, const struct kn_conf_key *key)
+{
+    struct kn_str rest = file->text, one, name, value;
+    const struct kn_conf_table *table;
+
+    for (unsigned line = 1; rest.len; line++) {
+        rest = kn_str_cut(rest, '\n', &one);
+        if (parse_line(one, &name, &value, NULL) > 0 &&
+            find(file->tables, file->count, name, &table) == key)
+            return line;
+    }
+    return 0;
+}
+
+static int set_line(const struct file *file, unsigned line, struct kn_str text, struct kn_err *err)
+{
+    struct kn_str name, value;
+    const struct kn_conf_table *table;
+    int r = parse_line(text, &name, &value, err);
+
+    if (r <= 0)
+        return r;
+    const struct kn_conf_key *key = find(file->tables, file->count, name, &table);
+    unsigned first = key ? line_of(file, key) : line;
+
+    if (first != line)
+        return kn_fail(err, -EINVAL, "%s: line %u sets it already", key->name, first);
+    return kn_conf_set(file->tables, file->count, name, value, err);
 }
 
 int kn_conf_read_file(const struct kn_conf_table *tables, size_t count, const char *path,
                       struct kn_err *err)
 {
     struct kn_buf text;
-    struct kn_str rest;
     int r;
 
     kn_buf_init(&text, MIB(1));
     r = kn_fs_read_file(kn_fs_system(), path, &text);
     if (r < 0)
         (void) kn_fail(err, r, "%s: cannot be read: %s", path, kn_errsay(r));
-    rest = kn_buf_str(&text);
+    const struct file file = {tables, count, kn_buf_str(&text)};
+    struct kn_str rest = file.text;
     for (unsigned line = 1; r == 0 && rest.len; line++) {
         struct kn_str one;
 
         rest = kn_str_cut(rest, '\n', &one);
-        r = set_line(tables, count, one, err);
+        r = set_line(&file, line, one, err);
         if (r < 0) {
             char where[128];
 
@@ -284,26 +383,53 @@ int kn_conf_read_file(const struct kn_conf_table *tables, size_t count, const ch
     return r;
 }
 
+/* KINEMA_API_TLS → api_tls. False: it is no name of a setting. */
+static bool name_of_variable(struct kn_str variable, char dst[NAME_BYTES_MAX], struct kn_str *ret)
+{
+    static const char prefix[] = "KINEMA_";
+    struct kn_str name = kn_str_skip(variable, sizeof prefix - 1);
+
+    if (!kn_str_starts_with(variable, KN_STR("KINEMA_")) || name.len > NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        dst[i] = (char) tolower((unsigned char) name.ptr[i]);
+    *ret = (struct kn_str){dst, name.len};
+    return true;
+}
+
 int kn_conf_read_env(const struct kn_conf_table *tables, size_t count, char *const *vars,
                      struct kn_err *err)
 {
     for (; *vars; vars++) {
-        struct kn_str name, value = kn_str_cut(kn_str_from(*vars), '=', &name);
-        char lower[64];
-        size_t len = 0;
-        int r;
+        struct kn_str variable, name, value = kn_str_cut(kn_str_from(*vars), '=', &variable);
+        const struct kn_conf_table *table;
+        char lower[NAME_BYTES_MAX];
 
-        if (!kn_str_starts_with(name, KN_STR("KINEMA_")) || name.len - 7 >= sizeof lower)
-            continue;
-        for (size_t i = 7; i < name.len; i++)
-            lower[len++] = (char) tolower((unsigned char) name.ptr[i]);
-        r = kn_conf_set(tables, count, (struct kn_str){lower, len}, value, err);
-        if (r == -ENOENT)
+        if (!name_of_variable(variable, lower, &name) || !find(tables, count, name, &table))
             continue; /* KINEMA_ variables of tests and scripts are none of ours */
+        int r = kn_conf_set(tables, count, name, value, err);
+
         if (r < 0)
             return kn_fail_at(err, r, "environment");
     }
     return 0;
+}
+
+void kn_conf_slips(const struct kn_conf_table *tables, size_t count, char *const *vars,
+                   kn_conf_slip_fn *slip, void *ctx)
+{
+    for (; *vars; vars++) {
+        struct kn_str variable, name;
+        const char *nearest;
+        char lower[NAME_BYTES_MAX];
+
+        (void) kn_str_cut(kn_str_from(*vars), '=', &variable);
+        if (!name_of_variable(variable, lower, &name))
+            continue;
+        nearest = kn_conf_nearest(tables, count, name);
+        if (nearest && !same_name(name, nearest))
+            slip(ctx, variable, nearest);
+    }
 }
 
 static void write_number(struct kn_buf *out, const struct kn_conf_key *key, uint64_t v)

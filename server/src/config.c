@@ -257,6 +257,19 @@ int server_config_load(struct server_config *config, const struct server_args *a
     return code < 0 ? code : check(&config->server, err);
 }
 
+static void on_slip(void *ctx, struct kn_str variable, const char *nearest)
+{
+    (void) ctx;
+    kn_log_warn("variable_unknown",
+                "name=" KN_LOG_QUOTED " nearest=%s said=\"it is no setting, and ignored\"",
+                kn_log_quote(variable), nearest);
+}
+
+void server_config_warn(const struct server_config *config)
+{
+    kn_conf_slips(config->tables, SERVER_CONFIG_TABLES, environ, on_slip, NULL);
+}
+
 bool server_address_is_off(const char *address)
 {
     return !*address || kn_str_eq_nocase(kn_str_from(address), KN_STR("off"));

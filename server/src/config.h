@@ -67,6 +67,9 @@ void server_config_done(struct server_config *config);
 int server_config_load(struct server_config *config, const struct server_args *args,
                        struct kn_err *err) KN_MUSTUSE;
 
+/* Logs each variable of the environment that looks like a mistyped setting. */
+void server_config_warn(const struct server_config *config);
+
 /* The program that talks to cameras: as set, else beside the one that runs. ret: PATH_MAX bytes. */
 int server_camera_program(const struct server_settings *settings, char *ret, struct kn_err *err)
     KN_MUSTUSE;

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "core/log.h"
+
 static enum server_exit run_version(struct server_config *config, const struct server_args *args);
 static enum server_exit run_help(struct server_config *config, const struct server_args *args);
 
@@ -171,6 +173,11 @@ static enum server_exit run_command(const struct server_command *command,
     if (command->settings && server_config_load(config, &args, &err) < 0) {
         server_complain("%s", err.text);
         return SERVER_EXIT_USAGE;
+    }
+    if (command->settings) {
+        kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,
+                     (enum kn_log_format) config->server.log_format);
+        server_config_warn(config);
     }
     return command->run(config, &args);
 }

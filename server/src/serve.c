@@ -593,8 +593,6 @@ static enum server_exit run(struct server_config *config, const struct server_ar
     s->listeners.rtsp_fd = s->listeners.rtsp_tls_fd = -1;
     s->clock = kn_clock_system();
     (void) umask(077);
-    kn_log_setup(STDERR_FILENO, (enum kn_log_level) config->server.log_level,
-                 (enum kn_log_format) config->server.log_format);
     signals_block(&s->signals);
     open_files_share(config);
     enum server_exit code = start(s, &err);

@@ -128,6 +128,27 @@ def test_an_error_in_the_file_names_the_line(tmp_path):
     assert "kinema.conf:2" in done.stderr and "speed" in done.stderr
 
 
+def test_a_setting_given_twice_in_the_file_names_both_lines(tmp_path):
+    conf = tmp_path / "kinema.conf"
+    conf.write_text("region = here\n\nregion = there\n")
+    done = kinema.run("serve", "--config", conf, check=False)
+    assert done.returncode == USAGE
+    assert "kinema.conf:3: region: line 1 sets it already" in done.stderr
+
+
+def test_a_mistyped_variable_is_told_and_those_of_others_are_not(make_server):
+    others = {f"KINEMA_{name}": "1" for name in [
+        "BINARY", "BUILD", "CAMERA", "CAMERA_BINARY", "CAMERA_PASSWORD", "CAMERA_URL", "CAMERA_USER", "LONG",
+        "PORT", "PORT_4566_TCP_ADDR", "ROUNDS", "SEED", "SERVICE_HOST", "SERVICE_PORT", "SHARED", "SHOTS",
+        "SOURCE", "TS_MODULE"]}
+    server = make_server(env={**others, "KINEMA_REGOIN": "eu-west-1"}, args=["--log-format", "json"])
+    told = [line for line in map(json.loads, server.log().splitlines()) if line["event"] == "variable_unknown"]
+    assert [line["level"] for line in told] == ["warn"]
+    assert told[0]["text"].startswith('name="KINEMA_REGOIN" nearest=region ')
+    done = kinema.run("credentials", "list", "--data", server.data, env={**others, "KINEMA_DTA": "x"})
+    assert re.fullmatch(r'\S+ warn  variable_unknown name="KINEMA_DTA" nearest=data .*\n', done.stderr)
+
+
 def test_a_missing_file_of_settings_is_an_error(tmp_path):
     done = kinema.run("serve", "--config", tmp_path / "none.conf", check=False)
     assert done.returncode == USAGE and "none.conf" in done.stderr

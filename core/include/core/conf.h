@@ -41,13 +41,22 @@ struct kn_conf_table {
 int kn_conf_defaults(const struct kn_conf_table *tables, size_t count) KN_MUSTUSE;
 void kn_conf_done(const struct kn_conf_table *tables, size_t count);
 
-/* One setting; err names the key and what is wrong with the value. -ENOENT unknown key. */
+/* One setting; err names the key and what is wrong with the value. -ENOENT unknown key: err names
+ * the nearest. */
 int kn_conf_set(const struct kn_conf_table *tables, size_t count, struct kn_str name,
                 struct kn_str value, struct kn_err *err) KN_MUSTUSE;
 int kn_conf_read_file(const struct kn_conf_table *tables, size_t count, const char *path,
-                      struct kn_err *err) KN_MUSTUSE; /* err says file:line */
+                      struct kn_err *err) KN_MUSTUSE; /* err says file:line; -EINVAL also: twice */
 int kn_conf_read_env(const struct kn_conf_table *tables, size_t count, char *const *environ,
                      struct kn_err *err) KN_MUSTUSE;
+
+/* The setting whose name is a few letters from this one; NULL: none is. */
+const char *kn_conf_nearest(const struct kn_conf_table *tables, size_t count, struct kn_str name);
+/* Variables that are no settings and look like one that is mistyped. Others are passed over: those
+ * of scripts, and Kubernetes sets KINEMA_PORT and more for a service of that name. */
+typedef void kn_conf_slip_fn(void *ctx, struct kn_str variable, const char *nearest);
+void kn_conf_slips(const struct kn_conf_table *tables, size_t count, char *const *environ,
+                   kn_conf_slip_fn *slip, void *ctx);
 
 /* A line of help: the flag of a setting, its meaning and its default. */
 int kn_conf_write_flag(const struct kn_conf_key *key, struct kn_buf *out);
