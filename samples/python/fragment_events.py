@@ -8,11 +8,13 @@ JSON a fragment.
     {"stream": "yard", "fragment": "9134…", "time": 1795866853.256, "width": 640, "height": 480, "colour": "#5a6b3c", …}
 
 In the place of the mean colour stands what a model says. Shards are read parents before children, so the
-events of a stream come in order, also over splits. Needs ffmpeg and boto3; speaks to nothing but the AWS
-operations. Credentials and region come from where boto3 looks for them.
+events of a stream come in order, also over splits. While the server is away it is tried again; then all goes
+on after the last event that was told. Needs ffmpeg and boto3; speaks to nothing but the AWS operations.
+Credentials and region come from where boto3 looks for them.
 """
 
 import argparse
+import email.utils
 import json
 import subprocess
 import sys
@@ -20,57 +22,81 @@ import time
 
 import boto3
 import botocore.exceptions
+import urllib3.exceptions
 
 EVENT_TYPE, EVENT_VERSION = "kinema.fragment", 1
 POLL_S = 0.25
+AWAY_S = 1
+AWAY = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError)
 
 
 class Shards:
     """The records of a data stream: of each shard once its parents are read to their end."""
 
     def __init__(self, kinesis, stream, start):
-        self.kinesis, self.stream, self.start = kinesis, stream, start
-        self.shards, self.iterators, self.ended = {}, {}, set()
-        self.refresh(first=True)
+        self.kinesis, self.stream, self.behind = kinesis, stream, False
+        # where each shard that is read goes on, as GetShardIterator wants it; an iterator is good for 5 minutes
+        self.positions, self.iterators, self.ended = {}, {}, set()
+        self.shards = self.list()
+        if start == "LATEST":  # shards that are closed by now have nothing new
+            self.ended.update(name for name, shard in self.shards.items()
+                              if "EndingSequenceNumber" in shard["SequenceNumberRange"])
+            for shard in set(self.shards) - self.ended:
+                self.positions[shard] = {"ShardIteratorType": "LATEST"}
+                self.iterators[shard] = self.iterator(shard)
+        self.open()
 
-    def refresh(self, first=False):
+    def list(self):
         answer = self.kinesis.list_shards(StreamName=self.stream)
         found = answer["Shards"]
         while "NextToken" in answer:
             answer = self.kinesis.list_shards(NextToken=answer["NextToken"])
             found += answer["Shards"]
-        self.shards.update((shard["ShardId"], shard) for shard in found)
-        if first and self.start == "LATEST":  # shards that are closed by now have nothing new
-            self.ended.update(s["ShardId"] for s in found
-                              if "EndingSequenceNumber" in s["SequenceNumberRange"])
-            self.open(s for s in self.shards if s not in self.ended)
-            self.start = "TRIM_HORIZON"  # of shards that come later, everything
-        self.open(s for s in self.shards if s not in self.ended and s not in self.iterators and
-                  all(p in self.ended or p not in self.shards for p in self.parents(s)))
+        return {shard["ShardId"]: shard for shard in found}
+
+    def open(self):
+        for shard in set(self.shards) - self.ended - set(self.positions):
+            if all(p in self.ended or p not in self.shards for p in self.parents(shard)):
+                self.positions[shard] = {"ShardIteratorType": "TRIM_HORIZON"}
 
     def parents(self, shard):
         names = ("ParentShardId", "AdjacentParentShardId")
         return [self.shards[shard][name] for name in names if name in self.shards[shard]]
 
-    def open(self, shards):
-        for shard in list(shards):
-            self.iterators[shard] = self.kinesis.get_shard_iterator(
-                StreamName=self.stream, ShardId=shard, ShardIteratorType=self.start)["ShardIterator"]
+    def iterator(self, shard):
+        answer = self.kinesis.get_shard_iterator(StreamName=self.stream, ShardId=shard, **self.positions[shard])
+        if self.positions[shard]["ShardIteratorType"] == "LATEST":  # later is another place: it is a time
+            date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+            self.positions[shard] = {"ShardIteratorType": "AT_TIMESTAMP",
+                                     "Timestamp": email.utils.parsedate_to_datetime(date)}
+        return answer["ShardIterator"]
+
+    def page(self, shard):
+        iterator = self.iterators.pop(shard, None)  # what ends in an error goes on by position
+        try:
+            return self.kinesis.get_records(ShardIterator=iterator or self.iterator(shard), Limit=100)
+        except self.kinesis.exceptions.ExpiredIteratorException:
+            return self.kinesis.get_records(ShardIterator=self.iterator(shard), Limit=100)
 
     def read(self):
-        """(records, behind): one round over the shards; behind: there is more right now."""
-        records, behind = [], False
-        for shard in list(self.iterators):
-            answer = self.kinesis.get_records(ShardIterator=self.iterators[shard], Limit=100)
-            records += answer["Records"]
-            behind |= answer.get("MillisBehindLatest", 0) > 0
-            self.iterators[shard] = answer.get("NextShardIterator")
-            if not self.iterators[shard]:
-                del self.iterators[shard]
-                self.ended.add(shard)
-                self.refresh()
-                behind = True
-        return records, behind
+        """One round over the shards, record by record; then `behind` says whether there is more right now. A
+        record counts as read when the next one is asked for: after an error in between it comes again."""
+        self.behind = False
+        for shard in list(self.positions):
+            answer = self.page(shard)
+            for record in answer["Records"]:
+                yield record
+                self.positions[shard] = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                                         "StartingSequenceNumber": record["SequenceNumber"]}
+            self.behind |= answer.get("MillisBehindLatest", 0) > 0
+            if answer.get("NextShardIterator"):
+                self.iterators[shard] = answer["NextShardIterator"]
+                continue
+            self.shards.update(self.list())
+            self.ended.add(shard)
+            del self.positions[shard]
+            self.open()
+            self.behind = True
 
 
 class Media:
@@ -92,6 +118,16 @@ class Media:
                 **event["links"]["getMediaForFragmentList"]["body"])["Payload"].read()
         except client.exceptions.ResourceNotFoundException:
             return None
+
+
+def event_of(record):
+    """What a record holds, or None: others write here too."""
+    try:
+        event = json.loads(record["Data"])
+    except ValueError:
+        return None
+    known = isinstance(event, dict) and (event.get("type"), event.get("version")) == (EVENT_TYPE, EVENT_VERSION)
+    return event if known else None
 
 
 def decode(document):
@@ -139,16 +175,19 @@ def main():
     media = Media(session, region, args.ca)
     shards = Shards(kinesis, args.data_stream, args.start)
     while True:
-        records, behind = shards.read()
-        for record in records:
-            try:
-                event = json.loads(record["Data"])
-            except ValueError:
-                continue  # others write here too
-            if isinstance(event, dict) and event.get("type") == EVENT_TYPE and \
-                    event.get("version") == EVENT_VERSION:
-                print(json.dumps(look(event, media)), flush=True)
-        if not records and not behind:
+        seen = 0
+        try:
+            for seen, record in enumerate(shards.read(), 1):
+                event = event_of(record)
+                if event:
+                    print(json.dumps(look(event, media)), flush=True)
+        except AWAY as e:
+            if args.once:
+                raise
+            print(f"tried again in {AWAY_S} s: {e}", file=sys.stderr, flush=True)
+            time.sleep(AWAY_S)
+            continue
+        if not seen and not shards.behind:
             if args.once:
                 return 0
             time.sleep(POLL_S)
@@ -159,5 +198,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(0)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as e:
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError,
+            urllib3.exceptions.HTTPError) as e:
         sys.exit(f"fragment_events.py: {e}")

@@ -28,7 +28,7 @@ BEHIND = re.compile(rb"AWS_KINESISVIDEO_MILLIS_BEHIND_NOW\x44\x87\x10\x00\x00.(\
 OVERLAP_BYTES, NUMBER_DIGITS = 300, 47
 READ_BYTES = 64 << 10
 AWAY_S = 1
-AWAY = (botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError)
+AWAY = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError)
 
 
 def client(api, stream, cafile, idle_ms):

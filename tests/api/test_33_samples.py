@@ -130,18 +130,22 @@ def test_get_media_py_goes_on_when_the_server_is_back(make_server, hard):
     follower = subprocess.Popen(
         [sys.executable, str(PYTHON / "get_media.py"), "--api", server.api, "--stream", stream,
          "--from", "EARLIEST", "--idle-ms", "0"], stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env=kinema.clean_env(server.key.env()), text=True)
-    told = []
+        stderr=subprocess.PIPE, text=True,
+        env=kinema.clean_env({**server.key.env(), "AWS_MAX_ATTEMPTS": "1"}))
+    told, away = [], []
 
-    def read(wanted):
-        while len(told) < wanted:
+    def read(wanted, away_wanted=0):
+        while len(told) < wanted or len(away) < away_wanted:
             line = follower.stderr.readline()
             assert line, f"it has ended, {follower.wait(60)}, after {told}"
             told.extend(re.findall(r"^fragment (\d+),", line))
+            away.extend(re.findall("Could not connect", line))
 
     try:
         read(len(numbers))
-        server.restart(hard=hard)
+        server.kill9() if hard else server.stop()
+        read(0, away_wanted=1)
+        server.start()
         numbers += [a["FragmentNumber"] for a in media.upload(server, stream, captures[1])]
         read(len(numbers))
     finally:

@@ -5,6 +5,7 @@ What holds: the events of a stream are those of its persisted fragments, each on
 killed, split or exchanged meanwhile. KINEMA_SEED replays the moments of the kills; KINEMA_ROUNDS makes it
 longer (KINEMA_LONG: 40)."""
 
+import io
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import sys
 import time
 import urllib.request
 
+import botocore.awsrequest
 import jsonschema
 import pytest
 
@@ -56,12 +58,12 @@ def events_of(server, name):
     shards = shards_of(server.client("kinesis"), name, "TRIM_HORIZON")
     events = []
     while True:
-        records, behind = shards.read()
-        for record in records:
+        before = len(events)
+        for record in shards.read():
             event = json.loads(record["Data"])
             assert record["PartitionKey"] == event["streamName"]
             events.append(event)
-        if not records and not behind:
+        if len(events) == before and not shards.behind:
             return events
 
 
@@ -151,6 +153,58 @@ def test_the_sample_sees_a_picture_of_every_fragment(server, followed):
     assert [s["fragment"] for s in seen] == numbers
     assert all((s["width"], s["height"]) == (320, 240) or s["width"] > 0 for s in seen)
     assert all(len(s["colour"]) == 7 and s["colour"] != "#000000" for s in seen)
+
+
+def test_the_sample_goes_on_when_the_server_is_back(make_server):
+    server = make_server()
+    stream, name = server.create_stream(), data_stream(server)
+    ask(server, "PutFragmentEvents", stream, DataStreamName=name)
+    follower = subprocess.Popen(
+        [sys.executable, kinema.ROOT / "samples" / "python" / "fragment_events.py", "--api", server.api,
+         "--data-stream", name, "--from", "TRIM_HORIZON"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=kinema.clean_env({**server.key.env(), "AWS_MAX_ATTEMPTS": "1"}))
+    numbers, told = [], []
+    try:
+        for file in ("c164_h264_abs_eofr_meta.mkv", "sink360_h264_abs.mkv"):
+            capture = mkv.capture(kinema.CAPTURES / file)
+            numbers += [a["FragmentNumber"] for a in media.upload(server, stream, capture)]
+            while len(told) < len(numbers):
+                line = follower.stdout.readline()
+                assert line, f"it has ended after {told}: {follower.communicate()}"
+                told.append(json.loads(line)["fragment"])
+            server.stop()
+            assert "tried again" in follower.stderr.readline()
+            server.start()
+    finally:
+        follower.terminate()
+        follower.communicate(timeout=60)
+    assert told == numbers
+
+
+def expire(kinesis, stale):
+    """GetRecords by one of these finds that it is too old."""
+    def answer(request, **_):
+        if json.loads(request.body)["ShardIterator"] not in stale:
+            return None
+        body = io.BytesIO(b'{"__type": "ExpiredIteratorException", "message": "Iterator expired."}')
+        body.stream = lambda **_: [body.read()]
+        return botocore.awsrequest.AWSResponse(request.url, 400, {}, body)
+    kinesis.meta.events.register("before-send.kinesis.GetRecords", answer)
+
+
+@pytest.mark.parametrize("start", ["TRIM_HORIZON", "LATEST"])
+def test_the_sample_goes_on_where_an_expired_iterator_was(server, start):
+    name, kinesis = data_stream(server, shards=2), server.client("kinesis")
+    shards, stale, found = shards_of(kinesis, name, start), set(), []
+    expire(kinesis, stale)
+    for n in range(6):
+        kinesis.put_record(StreamName=name, PartitionKey=str(n), Data=b"%d" % n)
+        stale.update(shards.iterators.values())
+        found += [record["Data"] for record in shards.read()]
+        if n == 3:
+            kinesis.put_record(StreamName=name, PartitionKey="x", Data=b"x")
+            broken = next(shards.read())["Data"]  # whose reader fails: it comes again
+    assert broken == b"x" and sorted(found) == [b"0", b"1", b"2", b"3", b"4", b"5", b"x"]
 
 
 # --- crashes -----------------------------------------------------------------------------------
