@@ -60,7 +60,9 @@ int ingest_camera_url(struct kn_str url, struct ingest_camera_source *dst, struc
             scheme = schemes[i];
     }
     if (!scheme)
-        return kn_fail(err, -EINVAL, "a camera's URL begins with rtsp:// or rtsps://");
+        return kn_fail(err, -EINVAL,
+                       "a camera's URL begins with rtsp:// or rtsps://, as in "
+                       "rtsp://10.0.0.20/stream1");
     struct kn_str credentials, user;
     struct kn_str rest = cut_credentials(kn_str_skip(url, strlen(scheme)), &credentials);
     struct kn_str password = kn_str_cut(credentials, ':', &user);

@@ -62,6 +62,15 @@ def assert_stored_as_sent(server, stream, camera, track=1, least=15):
     return documents
 
 
+@pytest.mark.parametrize("url", ["", "notaurl", "http://10.0.0.20/stream1"])
+@pytest.mark.parametrize("words", [("add", "yard"), ("secret", "put", "yard")], ids=["add", "secret"])
+def test_what_is_no_url_is_told_with_an_example_of_one(server, words, url):
+    done = kinema.run("camera", *words, url, "--data", server.data, check=False)
+    assert done.returncode == 1
+    assert done.stderr == ("kinema: Url: a camera's URL begins with rtsp:// or rtsps://, "
+                           "as in rtsp://10.0.0.20/stream1.\n")
+
+
 @pytest.mark.parametrize("transport", ["tcp", "udp", "tunnel"])
 def test_each_transport_brings_every_frame_as_it_was_sent(server, make_camera, transport):
     camera, stream = record(server, make_camera,
