@@ -76,6 +76,17 @@ static int remember(struct check *c, const struct known *known)
     return 0;
 }
 
+/* Also one without a chunk. */
+static int on_stream(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
+{
+    (void) key;
+    (void) value;
+    (void) version;
+    struct check *c = ctx;
+    c->result.streams++;
+    return 0;
+}
+
 static int on_sealed(void *ctx, struct kn_bytes key, struct kn_bytes value, uint64_t version)
 {
     (void) version;
@@ -260,7 +271,6 @@ static int check_chunks(struct check *c)
         const struct known *k = &c->list[i];
         bool same_stream = i > 0 && storage_id_cmp(&k[-1].stream, &k->stream) == 0;
         if (!same_stream) {
-            c->result.streams++;
             c->last_seq = 0;
             c->last_ts_ms = 0;
         } else if (k[-1].name.seq == k->name.seq) {
@@ -359,7 +369,9 @@ static int check_shards(struct check *c)
 static int check_all(struct check *c)
 {
     struct kn_bytes start = {NULL, 0};
-    int r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("c/")), start, SIZE_MAX, on_sealed, c);
+    int r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("s/")), start, SIZE_MAX, on_stream, c);
+    if (r >= 0)
+        r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("c/")), start, SIZE_MAX, on_sealed, c);
     if (r >= 0)
         r = storage_meta_list(c->meta, kn_bytes_of(KN_STR("o/")), start, SIZE_MAX, on_open, c);
     if (r < 0)

@@ -21,6 +21,8 @@ import botocore.exceptions
 import pytest
 
 import kinema
+import media
+import mkv
 
 COMMANDS = ["serve", "credentials", "console-link", "check", "dump", "config", "version", "help"]
 OK, FAILED, USAGE, DATA, ADDRESS = 0, 1, 2, 3, 4
@@ -434,10 +436,12 @@ def test_after_kill_9_the_start_says_what_it_recovered(make_server):
 
 def test_check_of_a_sound_folder(make_server):
     server = make_server()
-    server.create_stream()
+    for _ in range(2):
+        media.upload(server, server.create_stream(), mkv.capture(kinema.CAPTURES / "sink360_h264_abs.mkv"))
+    server.create_stream()  # nothing is in it yet
     server.stop()
     out = kinema.run("check", "--data", server.data).stdout
-    assert re.search(r"^checked streams=\d+ .*problems=0$", out, re.M)
+    assert re.search(r"^checked streams=3 chunks=2 fragments=[1-9].* problems=0$", out, re.M)
 
 
 def test_dump_goes_on_to_the_next_file(make_server):
