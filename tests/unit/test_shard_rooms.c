@@ -7,6 +7,8 @@
 enum {
     CALL = 100, /* records of a call, a batch each */
     FEW = 8,    /* shards */
+    LOAF = 16 << 10,
+    LOAVES = 2048, /* an eighth of the budget */
 };
 
 struct call {
@@ -111,6 +113,36 @@ TEST(rooms_that_are_not_needed_any_more_go_back_to_the_system)
     shard_rig_teardown(&f);
 }
 
+/* Rooms of 256 KiB would be 128 and more; from a sixteenth of the budget on they have 2 MiB. */
+TEST(where_much_is_in_memory_rooms_are_large)
+{
+    struct shard_rig f = shard_rig_setup(MIB(1));
+    struct storage_shards *shards = f.storage->shards;
+    static struct storage_batch *batches[LOAVES];
+    struct storage_room *room = NULL, *last = NULL;
+    size_t rooms = 0;
+    shards->conf.shard_memory_bytes_max = MIB(256);
+
+    for (size_t i = 0; i < LOAVES; i++) {
+        assert_ok(storage_batch_new_for(f.storage, &room, 1, LOAF, &batches[i]));
+        shard_rig_add(&f, batches[i], i, NULL);
+        rooms += room != last;
+        last = room;
+    }
+
+    assert_in_range(rooms, 64 + 8, 80);
+    assert_in_range(shards->memory_bytes, LOAVES * LOAF, MIB(38));
+    storage_room_leave(f.storage, room);
+    for (size_t i = 0; i < LOAVES; i++)
+        storage_batch_free(batches[i]);
+    storage_rooms_tidy(shards);
+    assert_int_equal(shards->memory_bytes, 0); /* nor of the one that takes more */
+    storage_rooms_tidy(shards);
+    assert_null(shards->rooms.spare);
+    assert_null(shards->rooms.open);
+    shard_rig_teardown(&f);
+}
+
 TEST(a_batch_that_is_stuck_does_not_keep_the_room_of_others)
 {
     struct shard_rig f = shard_rig_setup(KIB(256));
@@ -137,4 +169,5 @@ TEST(a_batch_that_is_stuck_does_not_keep_the_room_of_others)
 
 TESTS_MAIN(TEST_OF(batches_of_a_call_lie_side_by_side_and_are_read),
            TEST_OF(rooms_that_are_not_needed_any_more_go_back_to_the_system),
+           TEST_OF(where_much_is_in_memory_rooms_are_large),
            TEST_OF(a_batch_that_is_stuck_does_not_keep_the_room_of_others))

@@ -4,7 +4,8 @@
  * shards are as many batches; each would be an allocation of its own, taken on one thread and given
  * back on another. A room goes when the last batch in it has gone, which a checkpoint brings about
  * for nearly all of them at once, and is used again; those that are not needed for a second the
- * system has back.
+ * system has back. Where much is in memory a room is a huge page: batches are read shard by shard,
+ * each on another page, which the processor would have to look up.
  */
 #ifndef STORAGE_SRC_SHARD_ROOM_H
 #define STORAGE_SRC_SHARD_ROOM_H
@@ -34,7 +35,8 @@ void storage_room_unref(struct storage_shards *shards, struct storage_room *room
 
 /* When there may be something to give back to the system; INT64_MAX: not as things are. */
 int64_t storage_rooms_due_ns(struct storage_shards *shards);
-/* Gives back those that were not needed since the last time. */
+/* Gives back those that were not needed since the last time. One that is open, with nothing in it
+ * any more, is spare from now on. */
 void storage_rooms_tidy(struct storage_shards *shards);
 
 #endif
