@@ -134,7 +134,7 @@ static int validate(struct kn_api_call_state *state, const struct kn_api_unknown
                         KN_STR_ARG(kn_buf_str(&violations)));
 }
 
-static int decode(struct kn_api_call_state *state)
+static int decode(struct kn_api_call_state *state, struct kn_bytes body)
 {
     const struct kn_api_operation *op = state->entry->op;
     struct kn_api_decode ctx = {.arena = &state->arena, .coral = state->codec->coral};
@@ -144,7 +144,7 @@ static int decode(struct kn_api_call_state *state)
     if (!error)
         error = kn_api_decode_headers(&ctx, state->call.req, op->in, state->in);
     if (!error && !op->input_stream)
-        error = state->codec->decode(&ctx, kn_http_body(state->call.req), op->in, state->in);
+        error = state->codec->decode(&ctx, body, op->in, state->in);
     if (error == -EBADMSG)
         kn_api_raise_serialization(state, ctx.problem);
     else if (error)
@@ -313,19 +313,27 @@ static int refuse(struct kn_api_call_state *state)
                         "This server does not have the operation yet.");
 }
 
+/* May it be handled? */
+static int prepare(struct kn_api_call_state *state, struct kn_bytes body)
+{
+    int error = decode(state, body);
+    if (!error)
+        error = kn_api_authorise(state);
+    if (!error)
+        error = kn_api_rates_check(state);
+    if (!error && !state->entry->op->invoke)
+        error = refuse(state);
+    return error;
+}
+
 /* Who asks is known, or nobody needs to be. */
 static void proceed(struct kn_api_call_state *state)
 {
     const struct kn_api_operation *op = state->entry->op;
     int error = state->api->conf.keyring ? kn_api_auth_finish(state) : 0;
     if (!error)
-        error = decode(state);
-    if (!error)
-        error = kn_api_authorise(state);
-    if (!error)
-        error = kn_api_rates_check(state);
-    if (!error && !op->invoke)
-        error = refuse(state);
+        error =
+            prepare(state, op->input_stream ? (struct kn_bytes){0} : kn_http_body(state->call.req));
     if (error)
         finish(state);
     else if (op->blocking)
@@ -488,3 +496,31 @@ const struct kn_http_ops kn_api_ops = {
     .wake = on_wake,
     .gone = on_gone,
 };
+
+/* --- without a signature ---------------------------------------------------------------------- */
+int kn_api_run(struct kn_api *api, const struct kn_api_errand *errand, struct kn_buf *dst,
+               struct kn_api_refusal *ret)
+{
+    const struct kn_api_entry *entry = kn_api_find_action(api, kn_str_from(errand->action));
+    struct kn_api_call_state *state = entry ? state_new(api, entry, errand->req) : NULL;
+    if (!state)
+        return entry ? -ENOMEM : -ENOENT;
+    kn_assert(!entry->op->input_stream && !entry->op->answer_stream);
+    state->key = errand->key;
+    state->call.key = errand->key;
+    state->call.on_worker = true;
+    int error = prepare(state, errand->body);
+    if (!error) {
+        handle(state);
+        kn_assert(!state->suspended && !state->deferred);
+    }
+    const struct kn_api_raised *raised = &state->raised;
+    error = raised->name ? -EACCES : kn_buf_append(dst, state->answer.ptr, state->answer.len);
+    if (raised->name)
+        *ret = (struct kn_api_refusal){raised->status, raised->name,
+                                       kn_arena_str(errand->arena, raised->message)};
+    kn_api_metrics_count(state);
+    state->key = NULL; /* borrowed */
+    kn_api_state_free(state);
+    return error;
+}

@@ -249,6 +249,7 @@ bool kn_api_leave(struct kn_api_call_state *state); /* false: whoever resumes it
 /* api_route.c. NULL: there is none. The parts of a target are before and behind its point. */
 const struct kn_api_entry *kn_api_find(const struct kn_api *api, struct kn_str route,
                                        struct kn_str method);
+const struct kn_api_entry *kn_api_find_action(const struct kn_api *api, struct kn_str action);
 static inline bool kn_api_is_aws(const struct kn_api_call_state *state)
 {
     return state->entry->op->protocol == KN_API_AWS_JSON;

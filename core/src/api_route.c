@@ -46,6 +46,14 @@ const struct kn_api_entry *kn_api_find(const struct kn_api *api, struct kn_str r
     return found ? &api->entries[at] : NULL;
 }
 
+const struct kn_api_entry *kn_api_find_action(const struct kn_api *api, struct kn_str action)
+{
+    for (size_t i = 0; i < api->entry_count; i++)
+        if (kn_str_eq(kn_str_from(api->entries[i].op->action), action))
+            return &api->entries[i];
+    return NULL;
+}
+
 /* The tables are ours: what the engine relies on is asserted once, here. */
 static void check_tables(const struct kn_api_operation *op)
 {

@@ -5,13 +5,16 @@
 import {
   bits, bytes, clock, codecs, copy, day, duration, hours, localInput, make, moment, seconds, shape,
 } from './format.js';
-import {CameraForm, CameraPanel, retentions} from './camera.js';
+import {CameraForm, CameraPanel} from './camera.js';
 import {Clip} from './clip.js';
-import {DataList, DataView} from './data.js';
+import {DataList, DataView, dataPath} from './data.js';
+import {Delete} from './delete.js';
 import {Events} from './events.js';
 import {Health, badge} from './health.js';
 import {Holds} from './holds.js';
+import {NewData, NewVideo} from './new.js';
 import {Player, canDash, undecodable} from './player.js';
+import {DataSettings, VideoSettings} from './settings.js';
 import {Timeline} from './timeline.js';
 
 const POLL_MS = 2000;
@@ -29,7 +32,7 @@ async function ask(path, body) {
       method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json'},
     });
   } catch {
-    health('Server out of reach');
+    health('The server is out of reach. This page goes on by itself once it is back.');
     throw new Error('the server cannot be reached');
   }
   health('');
@@ -45,13 +48,29 @@ async function ask(path, body) {
 const streamPath = name => `/kinema/v1/streams/${encodeURIComponent(name)}`;
 const openSession = name => (mode, from, to, protocol) => ask(`${streamPath(name)}/play`, {mode, from, to, protocol});
 
-$('#camera-form [name=keep]').append(...retentions);
 const cameraForm = new CameraForm($('#camera-form'), {ask, onSaved: name => {
   if (location.hash === `#/stream/${name}`) view?.refresh?.();
   else location.hash = `#/stream/${name}`;
 }});
 
-function health(text) { $('#health').textContent = text; }
+// An operation of the API, as the login's access key would call it.
+const call = (operation, members) => ask(`/kinema/v1/operations/${operation}`, members);
+const arnOfVideo = info => `arn:aws:kinesisvideo:${session.region}:${session.account}:stream/${info.name}/${info.createdMs}`;
+const arnOfData = info => `arn:aws:kinesis:${session.region}:${session.account}:stream/${info.name}`;
+const newVideo = new NewVideo($('#new-video'), {call, onMade: name => { location.hash = `#/stream/${name}`; }});
+const newData = new NewData($('#new-data'), {call, onMade: name => { location.hash = `#/data/${name}`; }});
+const remove = new Delete($('#delete'));
+
+// What is wrong with all streams at once, below the bar.
+let full = false;
+function health(text) {
+  $('#health').textContent = text || (full ? 'The volume is full: nothing more is recorded until there is room. What is stored can be seen.' : '');
+}
+
+function volume(isFull) {
+  full = isFull;
+  health('');
+}
 
 // --- finding the view ---------------------------------------------------------------------------
 async function route() {
@@ -77,9 +96,10 @@ async function route() {
 }
 
 function show(next) {
-  if ($('#camera-form').open) $('#camera-form').close();
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   view?.close();
   view = next;
+  full = false; // what the view before was told
   $('#logout').hidden = !session.authenticated || session.noAuth;
   $('#areas').hidden = !session.authenticated;
   for (const link of $('#areas').children)
@@ -154,6 +174,7 @@ function gridView() {
   };
   search.addEventListener('input', filter);
   $('#camera-add').addEventListener('click', () => cameraForm.open());
+  $('#stream-add').addEventListener('click', () => newVideo.open());
 
   const refresh = async () => {
     const streams = [];
@@ -161,8 +182,10 @@ function gridView() {
     do {
       const page = await ask(`/kinema/v1/streams${after ? `?after=${encodeURIComponent(after)}` : ''}`);
       streams.push(...page.streams);
+      volume(page.volumeFull);
       session.nowMs = page.nowMs;
       $('#camera-add').hidden = !page.canAddCamera;
+      $('#stream-add').hidden = !page.canCreate;
       after = page.next;
     } while (after);
     const live = streams.filter(s => s.live).length;
@@ -238,7 +261,7 @@ class Tile {
   settle() {
     const stream = this.stream;
     const playing = [...this.all.values()].filter(t => t.player).length;
-    const can = this.visible && stream?.canPlay && !this.cannot;
+    const can = this.visible && stream?.canPlay && !this.cannot && stream.status === 'ACTIVE';
     const want = can && stream.live ? 'live' : can && stream.newestMs && shape(stream.now) ? `still ${stream.newestMs}` : '';
     if (this.shows !== want) this.stop();
     if (want && !this.player && playing < TILES_PLAYING_MAX) {
@@ -251,7 +274,7 @@ class Tile {
       this.video.onloadeddata = () => this.element.classList.add('shown');
     }
     this.element.classList.toggle('past', !stream?.live);
-    this.note.textContent = !stream ? '' : this.cannot ? 'H.265: this browser cannot decode it'
+    this.note.textContent = !stream ? '' : stream.status === 'DELETING' ? 'Being deleted' : this.cannot ? 'H.265: this browser cannot decode it'
       : !stream.canPlay ? 'Your access key may not play it' : !stream.newestMs ? 'Waiting for the first fragment'
         : stream.now && !shape(stream.now) ? 'Sound only' : stream.live ? '' : this.player ? '' : 'No signal';
   }
@@ -306,7 +329,7 @@ function addresses(info) {
   const row = (label, value) => make('div', {class: 'address'}, make('span', {class: 'dim'}, label),
     make('code', {tabindex: '0'}, value), copyButton(value));
   return make('div', {class: 'addresses'},
-    row('Stream ARN', `arn:aws:kinesisvideo:${session.region}:${session.account}:stream/${info.name}/${info.createdMs}`),
+    row('Stream ARN', arnOfVideo(info)),
     row('API endpoint', session.apiUrl), row('Ingest endpoint', session.ingestUrl));
 }
 
@@ -365,6 +388,7 @@ function dataRecipes(name) {
 function dataList() {
   place('#view-data-list');
   document.title = 'Data streams · Kinema';
+  $('#data-add').addEventListener('click', () => newData.open());
   return new DataList({ask, poll, recipes: dataRecipes});
 }
 
@@ -373,7 +397,10 @@ function dataView(name) {
   document.title = `${name} · Kinema`;
   $('#crumbs').textContent = `/ ${name}`;
   $('#data-title').textContent = name;
-  return new DataView(name, {ask, poll, recipes: dataRecipes, absent: () => main.replaceChildren(absent(name, '#/data'))});
+  const settings = new DataSettings($('#data-settings'), {
+    ask, call, name, path: dataPath(name), arn: arnOfData, remove, onGone: () => { location.hash = '#/data'; },
+  });
+  return new DataView(name, {ask, poll, recipes: dataRecipes, settings, absent: () => main.replaceChildren(absent(name, '#/data'))});
 }
 
 function absent(name, all = '#/') {
@@ -408,6 +435,9 @@ class StreamView {
       ask, poll, path: `${streamPath(name)}/camera`, edit: now => cameraForm.open(name, now),
     });
     this.events = new Events($('#events'), {ask, poll, path: `${streamPath(name)}/events`});
+    this.settings = new VideoSettings($('#settings'), {
+      ask, call, name, path: streamPath(name), arn: arnOfVideo, remove, onGone: () => { location.hash = '#/'; },
+    });
     window.kinemaView = this; // for a look from the browser's developer tools
     this.buttons();
     this.stopPoll = poll(() => this.refresh());
@@ -627,6 +657,7 @@ class StreamView {
       throw error;
     }
     this.info = info;
+    volume(info.volumeFull);
     this.timeline.offset = info.nowMs - Date.now();
     $('#protocol').hidden = !info.canDash || !canDash();
     $('#clip').hidden = !info.canClip;
@@ -640,6 +671,7 @@ class StreamView {
     // A session outlives the signal, and stands; only one that cannot be opened fails by itself.
     else if (live && !info.live && !this.playing) this.message(this.waiting(), false, this.lastMinute());
     this.facts(info);
+    this.settings.show(info);
     this.marks();
     if (!$('#connect').firstChild) $('#connect').append(addresses(info), ...recipes(this.name));
   }

@@ -2,9 +2,10 @@
 // Cameras that the server connects to: the form that adds or changes one, with a look at what it
 // offers before, and the panel of one beside its picture.
 
-import {bits, codec, count, duration, hours, make, moment} from './format.js';
+import {bits, codec, count, duration, make, moment} from './format.js';
+import {keepOfCamera} from './keep.js';
 
-const ASK_MS = 400, SURE_MS = 5000;
+const ASK_MS = 400, SURE_MS = 5000, KEPT_HOURS = 168;
 
 // What kinema-camera calls a failure, in words that say what to do.
 const FAULTS = {
@@ -74,6 +75,7 @@ export class CameraForm {
     this.error = at('#camera-error');
     this.look = at('#camera-look');
     this.save = at('#camera-save');
+    this.keep = keepOfCamera(at('.keep'));
     this.form.url.onchange = () => this.takeApart();
     this.form.onsubmit = event => { event.preventDefault(); this.submit(); };
     this.look.onclick = () => this.probe();
@@ -93,7 +95,8 @@ export class CameraForm {
     form.transport.value = now?.transport || 'auto';
     form.password.placeholder = now?.hasPassword ? 'unchanged' : '';
     this.kept = Boolean(now?.hasPassword);
-    this.dialog.querySelector('#camera-keep').hidden = this.editing;
+    this.keep.hours = KEPT_HOURS;
+    this.keep.disabled = this.keep.host.hidden = this.editing;
     this.dialog.querySelector('#camera-title').textContent = this.editing ? `Camera of ${name}` : 'Add a camera';
     this.save.textContent = this.editing ? 'Save' : 'Add camera';
     this.error.textContent = '';
@@ -171,7 +174,7 @@ export class CameraForm {
     this.save.disabled = true;
     try {
       await this.ask(`/kinema/v1/streams/${encodeURIComponent(name)}/camera`, {
-        ...this.wish(), ...(this.editing ? {} : {retentionHours: +this.form.keep.value}),
+        ...this.wish(), ...(this.editing ? {} : {retentionHours: this.keep.hours}),
       });
       this.dialog.close();
       this.onSaved(name);
@@ -252,5 +255,3 @@ export class CameraPanel {
   }
 }
 
-export const retentions = [24, 72, 168, 336, 720, 2160, 8760].map(h => make('option',
-  {value: h, ...(h === 168 ? {selected: true} : {})}, hours(h)));

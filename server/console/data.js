@@ -49,6 +49,7 @@ export class DataList {
     do {
       const page = await this.ask(`/kinema/v1/data-streams${after ? `?after=${encodeURIComponent(after)}` : ''}`);
       streams.push(...page.streams);
+      $('#data-add').hidden = !page.canCreate;
       ({nowMs, next: after} = page);
     } while (after);
     const names = new Set(streams.map(s => s.name));
@@ -85,7 +86,7 @@ export class DataList {
 
   firstSteps() {
     return make('section', {class: 'panel start'}, make('h1', {}, 'No data streams yet'),
-      make('p', {}, 'Any Kinesis Data Streams client works against this server. Streams that your access key may not see are not shown. Make one and put a record:'),
+      make('p', {}, 'Any Kinesis Data Streams client works against this server. Streams that your access key may not see are not shown. Make one above or by a command, and put a record:'),
       ...this.recipes('my-stream'));
   }
 
@@ -94,8 +95,8 @@ export class DataList {
 
 // --- one stream ---------------------------------------------------------------------------------
 export class DataView {
-  constructor(name, {ask, poll, recipes, absent}) {
-    Object.assign(this, {name, ask, recipes, absent});
+  constructor(name, {ask, poll, recipes, settings, absent}) {
+    Object.assign(this, {name, ask, recipes, settings, absent});
     this.rates = new Rates();
     this.tail = new Tail($('#tail'), {ask, path: `${dataPath(name)}/records`});
     this.charts = new Charts($('#data-charts'), {ask, path: `${dataPath(name)}/metrics`});
@@ -119,6 +120,7 @@ export class DataView {
     for (const shard of list) shard.rate = this.rates.add(shard.index, info.nowMs, shard.recordsIn, shard.bytesIn);
     this.list = list;
     this.facts();
+    this.settings.show(info);
     this.keys();
     this.shards();
     this.tail.shards(list, info.canRead);

@@ -31,6 +31,7 @@ export function duration(ms) {
 
 export function hours(n) {
   if (n === 0) return 'not kept';
+  if (n === 24) return '1 day';
   if (n < 48) return `${n} h`;
   return n % 24 === 0 ? `${n / 24} days` : `${(n / 24).toFixed(1)} days`;
 }

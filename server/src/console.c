@@ -67,6 +67,7 @@ static const struct console_route routes[] = {
     {"POST", "/kinema/v1/probes",                  CONSOLE_LOGIN,    console_run_probe_start,   READS  },
     {"GET",  "/kinema/v1/probes/*",                CONSOLE_LOGIN,    console_run_probe,         READS  },
     {"POST", "/kinema/v1/probes/*/cancel",         CONSOLE_LOGIN,    console_run_probe_cancel,  READS  },
+    {"POST", "/kinema/v1/operations/*",            CONSOLE_LOGIN,    console_run_operation,     CHANGES},
     {"GET",  "/kinema/v1/data-streams",            CONSOLE_LOGIN,    console_run_data_streams,  READS  },
     {"GET",  "/kinema/v1/data-streams/*",          CONSOLE_LOGIN,    console_run_data_stream,   READS  },
     {"GET",  "/kinema/v1/data-streams/*/records",  CONSOLE_LOGIN,    console_run_data_records,  READS  },
@@ -122,6 +123,16 @@ bool console_allows(const struct console_call *call, const char *action, struct 
     return call->key && kn_key_allows(call->key, kn_str_from(action), stream);
 }
 
+bool console_allows_some(const struct console_call *call, const char *action)
+{
+    if (!call->console->conf.keyring)
+        return true;
+    for (size_t i = 0; call->key && i < call->key->grant_count; i++)
+        if (console_allows(call, action, call->key->grants[i].stream))
+            return true; /* to a name of that pattern */
+    return false;
+}
+
 /* Matches with at most one '*', which stands for one non-empty segment. */
 static bool path_matches(const char *pattern, struct kn_str path, struct kn_str *ret_name)
 {
@@ -171,6 +182,7 @@ static struct console_call *call_new(struct server_console *console, struct kn_h
     if (!call)
         return NULL;
     call->console = console;
+    call->req = req;
     call->route = route;
     call->name = name;
     call->query = kn_http_query(req);

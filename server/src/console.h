@@ -26,6 +26,7 @@ struct server_console_conf {
     struct ingest *ingest;
     struct playback *playback;
     struct datastream *datastream;
+    struct kn_api *api;
     struct storage_event_sender *events;
     struct kn_keyring *keyring; /* NULL under --no-auth */
     struct kn_clock *clock;

@@ -44,6 +44,7 @@ struct console_route {
 
 struct console_call {
     struct server_console *console;
+    struct kn_http_req *req; /* a job may read its head */
     const struct console_route *route;
     struct kn_str name;  /* what '*' stands for */
     struct kn_str query; /* raw */
@@ -79,6 +80,8 @@ int console_query_i64(struct console_call *call, const char *name, int64_t fallb
 
 /* May the caller do this on this stream? Always under --no-auth. */
 bool console_allows(const struct console_call *call, const char *action, struct kn_str stream);
+/* May the caller do this on a stream of some name? */
+bool console_allows_some(const struct console_call *call, const char *action);
 
 /* console_auth.c */
 void console_auth_identify(struct console_call *call);
@@ -111,6 +114,12 @@ void console_run_data_records(struct console_call *call);
 
 /* console_metrics.c */
 void console_run_data_metrics(struct console_call *call);
+
+/* console_operations.c: "may": the operations that the page has for such a stream, and the caller
+ * may call on this one. */
+void console_write_may_video(struct console_call *call, struct kn_str stream);
+void console_write_may_data(struct console_call *call, struct kn_str stream);
+void console_run_operation(struct console_call *call);
 
 /* console_health.c */
 void console_run_health(struct console_call *call);

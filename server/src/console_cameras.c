@@ -26,13 +26,7 @@ static bool is_name(struct kn_str name) /* as the API's StreamName */
 
 bool console_may_add_camera(const struct console_call *call)
 {
-    struct ingest *ingest = call->console->conf.ingest;
-    if (!ingest || !call->console->conf.keyring)
-        return ingest != NULL;
-    for (size_t i = 0; call->key && i < call->key->grant_count; i++)
-        if (console_allows(call, action_put, call->key->grants[i].stream))
-            return true; /* to a name of that pattern */
-    return false;
+    return call->console->conf.ingest && console_allows_some(call, action_put);
 }
 
 /* --- shown ------------------------------------------------------------------------------------ */

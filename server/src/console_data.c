@@ -91,6 +91,8 @@ static void write_views(struct console_call *call, const struct datastream_view 
         kn_json_object_end(w);
     }
     kn_json_array_end(w);
+    kn_json_key(w, "canCreate");
+    kn_json_bool(w, console_allows_some(call, "kinesis:CreateStream"));
     if (count == STREAMS_PAGE) {
         kn_json_key(w, "next");
         kn_json_text(w, views[count - 1].name);
@@ -167,6 +169,7 @@ static void write_shards(struct console_call *call, const struct datastream_view
     write_view(w, view);
     kn_json_key(w, "canRead");
     kn_json_bool(w, console_allows(call, action_records, call->name));
+    console_write_may_data(call, call->name);
     kn_json_key(w, "list");
     kn_json_array_begin(w);
     for (size_t i = 0; i < count; i++)

@@ -131,10 +131,14 @@ static void write_stream(struct console_call *call, const struct storage_stream 
     kn_json_str(w, stream->media_type);
     kn_json_key(w, "deviceName");
     kn_json_str(w, stream->device_name);
+    kn_json_key(w, "version");
+    kn_json_text(w, stream->version);
     kn_json_key(w, "createdMs");
     kn_json_i64(w, stream->created_ms);
     kn_json_key(w, "retentionHours");
     kn_json_u64(w, stream->retention_hours);
+    kn_json_key(w, "retentionBytes"); /* 0: no limit of its own */
+    kn_json_u64(w, stream->retention_bytes);
     if (storage_stream_stats(call->console->conf.storage, &stream->id, &stats, false) == 0) {
         kn_json_key(w, "fragments");
         kn_json_u64(w, stats.fragments);
@@ -163,6 +167,12 @@ static void write_stream(struct console_call *call, const struct storage_stream 
     kn_json_key(w, "canClip");
     kn_json_bool(w, console_allows(call, action_clip, stream->name));
     write_now(call, stream, recent);
+}
+
+static void write_volume(struct console_call *call)
+{
+    kn_json_key(&call->json, "volumeFull");
+    kn_json_bool(&call->json, storage_ailments(call->console->conf.storage) & STORAGE_VOLUME_FULL);
 }
 
 /* --- the list --------------------------------------------------------------------------------- */
@@ -202,8 +212,11 @@ void console_run_streams(struct console_call *call)
     kn_json_array_begin(w);
     (void) write_page(call, page, count);
     kn_json_array_end(w);
+    write_volume(call);
     kn_json_key(w, "canAddCamera");
     kn_json_bool(w, console_may_add_camera(call));
+    kn_json_key(w, "canCreate");
+    kn_json_bool(w, console_allows_some(call, "kinesisvideo:CreateStream"));
     if (count == (size_t) limit) {
         kn_json_key(w, "next");
         kn_json_str(w, page[count - 1]->name);
@@ -243,6 +256,8 @@ void console_run_stream(struct console_call *call)
     kn_json_key(w, "nowMs");
     kn_json_i64(w, kn_wall_ms(call->console->conf.clock));
     write_stream(call, stream, &recent);
+    write_volume(call);
+    console_write_may_video(call, stream->name);
     kn_json_key(w, "recent"); /* oldest first: for a curve of the bitrate */
     kn_json_array_begin(w);
     for (size_t i = recent.count; i > 0; i--) {

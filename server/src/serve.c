@@ -332,6 +332,7 @@ static enum server_exit open_console(struct serve *s, struct kn_err *err)
                                              .ingest = s->ingest,
                                              .playback = s->playback,
                                              .datastream = s->datastream,
+                                             .api = s->api,
                                              .events = s->events,
                                              .keyring = keyring_of(s),
                                              .clock = s->clock};

@@ -27,6 +27,7 @@ static struct world {
     struct server_ports ports;
     struct storage *storage;
     struct datastream *datastream;
+    struct kn_api *api;
     struct storage_event_sender *events;
     struct server_console *consoles[2]; /* without keys, and with */
 } world = {.dir = "/tmp/kinema-fuzz-XXXXXX"};
@@ -70,9 +71,10 @@ static void remove_dir(void)
     (void) !system(command);
 }
 
+static const struct kn_api_identity identity = {"aws", "us-east-1", "123456789012"};
+
 static void open_datastream(void)
 {
-    static const struct kn_api_identity identity = {"aws", "us-east-1", "123456789012"};
     struct storage_shard_conf conf;
     struct kn_conf_table table = {
         .keys = storage_shard_conf_keys, .count = storage_shard_conf_key_count, .target = &conf};
@@ -89,6 +91,13 @@ static void open_datastream(void)
                                                   .clock = kn_clock_system(),
                                                   .endpoint = "http://127.0.0.1:4566"};
     kn_assert(datastream_events_start(&events, &world.events, &err) == 0);
+}
+
+static void open_api(void)
+{
+    const struct kn_api_conf conf = {.identity = &identity, .clock = kn_clock_system()};
+    kn_assert(kn_api_new(&conf, &world.api) == 0);
+    kn_assert(kn_api_add(world.api, &datastream_api_service, world.datastream) == 0);
 }
 
 static void open_world(void)
@@ -110,11 +119,13 @@ static void open_world(void)
     kn_assert(storage_open(world.dir, &world.config.storage, kn_fs_system(), kn_clock_system(),
                            &world.storage, &report, &err) == 0);
     open_datastream();
+    open_api();
     for (int keys = 0; keys <= 1; keys++) {
         const struct server_console_conf conf = {.config = &world.config,
                                                  .ports = &world.ports,
                                                  .storage = world.storage,
                                                  .datastream = world.datastream,
+                                                 .api = world.api,
                                                  .events = world.events,
                                                  .keyring = keys ? &ring : NULL,
                                                  .clock = kn_clock_system()};

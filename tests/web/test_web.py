@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent / "api"))
 import kinema  # noqa: E402
 import put_media as wire  # noqa: E402
 import rtsp  # noqa: E402
+from console import Browser  # noqa: E402
 
 CAMERA = os.environ.get("KINEMA_CAMERA_BINARY",
                         str(pathlib.Path(kinema.BINARY).parent / "demo-camera"))
@@ -184,19 +185,23 @@ def test_chromium_plays_every_mode(modules, shots, server, camera, silent, stand
     node_test("play.test.js", {"sessions": sessions, "shots": str(shots)})
 
 
+def send_pattern(server, stream, path, picture):
+    """Four seconds of a test picture."""
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+                    f"{picture}:r=25:d=4", "-c:v", "libx264", "-preset", "ultrafast",
+                    "-pix_fmt", "yuv420p", "-g", "25", "-sc_threshold", "0", "-f", "matroska",
+                    "-live", "1", "-cluster_time_limit", "60000", str(path)], check=True)
+    with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
+        upload.finish(path.read_bytes())
+        assert upload.error() is None
+
+
 @pytest.fixture(scope="session")
 def resized(server, tmp_path_factory):
     """A camera whose picture changed its size, and changed back."""
     stream = server.create_stream("resized-yard")
     for i, picture in enumerate(("testsrc2=s=320x180", "testsrc2=s=640x360", "testsrc=s=320x180")):
-        path = tmp_path_factory.mktemp("resized") / f"{i}.mkv"
-        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i",
-                        f"{picture}:r=25:d=4", "-c:v", "libx264", "-preset", "ultrafast",
-                        "-pix_fmt", "yuv420p", "-g", "25", "-sc_threshold", "0", "-f", "matroska",
-                        "-live", "1", "-cluster_time_limit", "60000", str(path)], check=True)
-        with wire.PutMedia(server.data_endpoint(stream, "PUT_MEDIA"), stream, server.key) as upload:
-            upload.finish(path.read_bytes())
-            assert upload.error() is None
+        send_pattern(server, stream, tmp_path_factory.mktemp("resized") / f"{i}.mkv", picture)
     return stream
 
 
@@ -251,8 +256,8 @@ def hevc(server):
     return stream
 
 
-def console_link(server):
-    return kinema.run("console-link", "--data", server.data, "--url", server.console).stdout.strip()
+def console_link(server, *options):
+    return kinema.run("console-link", "--data", server.data, "--url", server.console, *options).stdout.strip()
 
 
 def test_the_console(modules, shots, server, camera, hevc, silent, standing):
@@ -273,6 +278,23 @@ def test_cameras(modules, shots, server):
                                       "stream": "front-door", "shots": str(shots)})
     finally:
         camera.kill()
+
+
+def test_streams_made_changed_and_deleted(modules, shots, tmp_path):
+    """On a server of its own: what is deleted here is nobody else's."""
+    with kinema.Server() as one:
+        taken, recorded, held = (one.create_stream(name) for name in ("yard", "yard-2", "yard-3"))
+        send_pattern(one, recorded, tmp_path / "yard.mkv", "testsrc2=s=640x360")
+        browser = Browser(one)
+        assert browser.login(one.key)[0] == 200
+        assert browser.post(f"/kinema/v1/streams/{held}/holds", {"name": "case-7", "fromMs": 0})[0] == 200
+        kinesis = one.client("kinesis")
+        kinesis.create_stream(StreamName=taken, ShardCount=1)
+        arn = kinesis.describe_stream_summary(StreamName=taken)["StreamDescriptionSummary"]["StreamARN"]
+        kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="reader")
+        reader = one.create_key("--allow", "kinesisvideo:DescribeStream")
+        node_test("streams.test.js", {"console": one.console, "link": console_link(one), "reader": console_link(one, "--key", reader.id),
+                                      "taken": taken, "recorded": recorded, "held": held, "shots": str(shots)})
 
 
 # --- data streams -----------------------------------------------------------------------------------

@@ -192,6 +192,26 @@ int kn_api_add(struct kn_api *api, const struct kn_api_service *service, void *m
     KN_MUSTUSE;
 extern const struct kn_http_ops kn_api_ops; /* ctx: struct kn_api * */
 
+/* --- without a signature ---------------------------------------------------------------------- */
+/* A call of somebody who is known already, such as a login of the console. */
+struct kn_api_errand {
+    struct kn_http_req *req; /* of which it is a part: its head is read */
+    struct kn_arena *arena;  /* for what is refused */
+    const char *action;      /* "kinesisvideo:CreateStream": JSON both ways, and never suspended */
+    struct kn_key *key;      /* who asks, borrowed; NULL under --no-auth */
+    struct kn_bytes body;    /* as the operation's, borrowed */
+};
+struct kn_api_refusal {
+    int status;
+    const char *fault; /* "ResourceInUseException" */
+    struct kn_str message;
+};
+/* decode → validate → authorise → handle → encode, with what any call leaves in log and metrics.
+ * The answer is appended to dst; nothing, where the operation answers with nothing. On a worker of
+ * req; blocks. -EACCES: refused, and *ret says how; -ENOENT: no such operation; -ENOMEM. */
+int kn_api_run(struct kn_api *api, const struct kn_api_errand *errand, struct kn_buf *dst,
+               struct kn_api_refusal *ret) KN_MUSTUSE;
+
 /* Writes one error answer in the AWS rest-json form: x-amzn-ErrorType, x-amzn-RequestId and
  * {"Message": …}. For resources outside the operation table (HLS, DASH). */
 void kn_api_reply_error(struct kn_http_req *req, int status, const char *name, const char *message);
