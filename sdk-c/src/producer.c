@@ -245,13 +245,13 @@ static int goes_in(const struct kinema_producer *p, const struct kinema_frame *f
     return (fragment->tracks & bit) || !is_begun(p);
 }
 
-/* Which tracks a fragment will have, for what is sent before it is whole: those of the one before,
- * and who was heard lately. */
-static unsigned expected_tracks(const struct kinema_producer *p, unsigned opener)
+/* Which tracks a fragment that begins then will have, for what is sent before it is whole: those of
+ * the one before, and who was heard lately. */
+static unsigned expected_tracks(const struct kinema_producer *p, unsigned opener, int64_t time_ms)
 {
     unsigned tracks = p->seen;
     for (unsigned i = 0; i < p->track_count; i++)
-        if (is_awaited(p, i, p->last_ms))
+        if (is_awaited(p, i, time_ms))
             tracks |= 1U << i;
     if (opener != p->main_track)
         tracks &= ~bit_of(p->main_track);
@@ -289,7 +289,7 @@ static int begin_fragment(struct kinema_producer *p, unsigned opener, int64_t *t
     if (ring_open(&p->ring, *time_ms, &fragment) < 0)
         return -ENOBUFS;
     fragment->restart = (uint8_t) restart;
-    fragment->tracks = (uint8_t) expected_tracks(p, opener);
+    fragment->tracks = (uint8_t) expected_tracks(p, opener, *time_ms);
     mkv_cluster(head, (uint64_t) *time_ms);
     ring_append(&p->ring, head, sizeof(head));
     p->is_open = 1;
