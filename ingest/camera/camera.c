@@ -350,25 +350,25 @@ static const char *silent_of(const struct camera *c, const struct camera_facts *
                                                : NULL;
 }
 
-static void write_facts(struct camera *c, struct kn_json_writer *w)
+static void write_facts(const struct camera *c, struct kn_json_writer *w,
+                        const struct camera_facts *facts)
 {
-    struct camera_facts facts = {0};
-    if (!c->pull)
-        return;
-    camera_pull_facts(c->pull, &facts);
     kn_json_key(w, "clock");
-    kn_json_text(w, facts.clock);
-    write_u64(w, "clockKnown", facts.clock_known ? 1 : 0);
+    kn_json_text(w, facts->clock);
+    write_u64(w, "clockKnown", facts->clock_known ? 1 : 0);
     kn_json_key(w, "clockAheadMs");
-    kn_json_i64(w, facts.clock_ahead_ms);
-    write_u64(w, "clockSteps", facts.clock_steps);
-    write_u64(w, "damaged", facts.frames_damaged);
+    kn_json_i64(w, facts->clock_ahead_ms);
+    write_u64(w, "clockSteps", facts->clock_steps);
+    write_u64(w, "damaged", facts->frames_damaged);
     kn_json_key(w, "silent");
-    kn_json_text(w, silent_of(c, &facts));
+    kn_json_text(w, silent_of(c, facts));
 }
 
 void camera_status_write(struct camera *c, struct kn_json_writer *w)
 {
+    struct camera_facts facts = {0};
+    if (c->pull)
+        camera_pull_facts(c->pull, &facts); /* takes the source's lock: before ours */
     g_mutex_lock(&c->lock);
     kn_json_object_begin(w);
     kn_json_key(w, "camera");
@@ -386,7 +386,8 @@ void camera_status_write(struct camera *c, struct kn_json_writer *w)
     write_u64(w, "bytes", c->recording.bytes);
     write_u64(w, "lost", c->recording.lost);
     write_u64(w, "cuts", c->recording.muxer.cuts);
-    write_facts(c, w);
+    if (c->pull)
+        write_facts(c, w, &facts);
     write_u64(w, "reconnects", c->reconnects);
     write_u64(w, "persisted", camera_recording_persisted(&c->recording));
     write_u64(w, "persistedMs", (uint64_t) c->recording.persisted_ms);
