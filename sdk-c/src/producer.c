@@ -198,13 +198,15 @@ static void follow_step(struct kinema_producer *p, unsigned track, int64_t time_
 static int main_goes_on(const struct kinema_producer *p, int64_t time_ms)
 {
     int64_t heard_ms = p->heard_ms[p->main_track - 1];
-    return heard_ms == INT64_MIN || time_ms - heard_ms < MAIN_PAUSE_MS;
+    return !(p->ended & bit_of(p->main_track)) &&
+           (heard_ms == INT64_MIN || time_ms - heard_ms < MAIN_PAUSE_MS);
 }
 
 static int is_awaited(const struct kinema_producer *p, size_t track, int64_t time_ms)
 {
     int64_t heard_ms = p->heard_ms[track];
-    return time_ms - (heard_ms == INT64_MIN ? p->first_ms : heard_ms) < WAIT_MS;
+    return !(p->ended & 1U << track) &&
+           time_ms - (heard_ms == INT64_MIN ? p->first_ms : heard_ms) < WAIT_MS;
 }
 
 /* Whether the open fragment waits for a frame of a track that it should have: a service refuses it
@@ -249,7 +251,7 @@ static int goes_in(const struct kinema_producer *p, const struct kinema_frame *f
  * the one before, and who was heard lately. */
 static unsigned expected_tracks(const struct kinema_producer *p, unsigned opener, int64_t time_ms)
 {
-    unsigned tracks = p->seen;
+    unsigned tracks = p->seen & ~p->ended;
     for (unsigned i = 0; i < p->track_count; i++)
         if (is_awaited(p, i, time_ms))
             tracks |= 1U << i;
@@ -316,6 +318,8 @@ static int put_frame_locked(struct kinema_producer *p, const struct kinema_frame
     if (code < 0)
         return code;
     follow_step(p, frame->track, time_ms);
+    if (frame->key || frame->track != p->main_track)
+        p->ended &= ~bit_of(frame->track);
     opens = opens_fragment(p, frame);
     p->heard_ms[frame->track - 1] = time_ms;
     if (!opens && (!p->is_open || !goes_in(p, frame)))
@@ -449,6 +453,32 @@ int kinema_producer_end_fragment(struct kinema_producer *p)
     if (p->is_open) {
         producer_close_fragment(p, 1);
         producer_wake(p);
+        code = 0;
+    }
+    (void) pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+/* What is under way keeps its header; its refusal is answered by another. */
+static void end_track(struct kinema_producer *p, unsigned track)
+{
+    struct fragment *fragment = p->is_open ? ring_at(&p->ring, p->ring.count - 1) : NULL;
+    p->ended |= bit_of(track);
+    p->heard_ms[track - 1] = INT64_MIN; /* its time begins anew too */
+    if (fragment && !is_begun(p))
+        fragment->tracks &= (uint8_t) (fragment->seen | ~bit_of(track));
+    if (fragment && p->ended == (1U << p->track_count) - 1) {
+        producer_close_fragment(p, 1);
+        producer_wake(p);
+    }
+}
+
+int kinema_producer_end_track(struct kinema_producer *p, unsigned track)
+{
+    int code = -EINVAL;
+    (void) pthread_mutex_lock(&p->lock);
+    if (track >= 1 && track <= p->track_count) {
+        end_track(p, track);
         code = 0;
     }
     (void) pthread_mutex_unlock(&p->lock);

@@ -60,7 +60,8 @@ struct kinema_producer {
     struct ring ring;
     int is_open, draining, pressed, spill_failed;
     uint64_t lost_before_spill; /* frames, when the file could not be written any more */
-    unsigned seen; /* which tracks the fragment before the next one had; all at first */
+    unsigned seen;  /* which tracks the fragment before the next one had; all at first */
+    unsigned ended; /* tracks whose end was told, until they begin again */
     int64_t heard_ms[KINEMA_TRACKS_MAX]; /* of each track's latest frame; INT64_MIN: none */
     int64_t first_ms, last_ms;           /* of the first and the latest frame, as written */
     int stepped;         /* a track's time has stepped back, and no fragment has begun since */

@@ -522,6 +522,94 @@ TEST(a_track_that_ends_is_waited_for_once_and_one_that_never_comes_too)
     kinema_credentials_free(provider);
 }
 
+TEST(a_track_whose_end_is_told_is_waited_for_no_longer)
+{
+    struct kinema_credential_provider *provider = keys();
+    for (int last_ms = -500; last_ms < 8000; last_ms += 500) {
+        struct kinema_config config = config_of(provider);
+        struct kinema_producer *p = open_with(&config);
+        for (int ms = 0; ms < 20000; ms += 500) {
+            assert_ok(put(p, 1, ms % 2000 == 0, ms, 100));
+            const struct fragment *open = ring_at(&p->ring, p->ring.count - 1);
+            if (ms > last_ms + 500)
+                assert_int_equal(open->tracks, open->seen);
+            if (ms <= last_ms)
+                assert_ok(put(p, 2, true, ms, 10));
+            else
+                assert_ok(kinema_producer_end_track(p, 2));
+            assert_int_equal(open->tracks, open->seen);
+        }
+        assert_int_equal(p->ring.count, 10);
+        kinema_producer_close(p);
+    }
+    kinema_credentials_free(provider);
+}
+
+TEST(a_track_that_was_ended_begins_again_with_its_next_frame)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    struct kinema_producer *p = open_with(&config);
+    assert_ok(put(p, 1, true, 100000, 100));
+    assert_ok(put(p, 2, true, 100000, 10));
+    assert_ok(kinema_producer_end_track(p, 2));
+    assert_ok(put(p, 1, true, 102000, 100));
+    p->call = CALL_PUT;
+    p->send_index = 1;
+    p->send_offset = 5;
+
+    /* By a clock of its own; the fragment under way does without it, the next one waits for it. */
+    assert_int_equal(put(p, 2, true, 5000, 10), -ENODATA);
+    assert_int_equal(put(p, 2, true, 104500, 10), -ENODATA);
+    assert_ok(put(p, 1, true, 105000, 100));
+    assert_int_equal(ring_at(&p->ring, 2)->tracks, 3);
+    assert_ok(put(p, 1, true, 107000, 100));
+    assert_int_equal(p->ring.count, 3);
+    assert_ok(put(p, 2, true, 107000, 10));
+
+    /* Under way its header holds, the next one is without it at once. */
+    assert_ok(put(p, 1, true, 108000, 100));
+    p->send_index = 3;
+    assert_ok(kinema_producer_end_track(p, 2));
+    assert_int_equal(ring_at(&p->ring, 3)->tracks, 3);
+    assert_ok(put(p, 1, true, 110000, 100));
+    assert_int_equal(ring_at(&p->ring, 4)->tracks, 1);
+    p->call = CALL_NONE;
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
+TEST(sound_goes_on_when_the_end_of_the_picture_is_told)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    struct kinema_producer *p = open_with(&config);
+    assert_ok(put(p, 1, true, 1000, 300));
+    assert_ok(kinema_producer_end_track(p, 1));
+    for (int64_t ms = 1000; ms < 11000; ms += 20) {
+        assert_ok(put(p, 2, true, ms, 10));
+        if (ms % 100 == 0) /* no beginning: it lacks its key frame */
+            assert_int_equal(put(p, 1, false, ms, 10), ms < 3000 ? 0 : -ENODATA);
+    }
+    assert_int_equal(p->ring.count, 5);
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(ring_at(&p->ring, i)->tracks, 2);
+    assert_ok(put(p, 1, true, 11000, 300));
+    assert_ok(put(p, 2, true, 13000, 10));
+    assert_int_equal(p->ring.count, 6);
+    assert_int_equal(ring_at(&p->ring, 5)->tracks, 3);
+
+    /* The last one's end is the fragment's, and nothing opens by itself. */
+    assert_ok(kinema_producer_end_track(p, 2));
+    assert_ok(kinema_producer_end_track(p, 1));
+    assert_int_equal(kinema_producer_end_fragment(p), -ENODATA);
+    struct capture body = body_of(p);
+    assert_true(body.fragments[5].end_tag);
+    capture_done(&body);
+    kinema_producer_close(p);
+    kinema_credentials_free(provider);
+}
+
 TEST(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back)
 {
     struct kinema_credential_provider *provider = keys();
@@ -813,6 +901,8 @@ TEST(what_makes_no_sense_is_refused)
     p = open_with(&good);
     assert_int_equal(put(p, 3, true, 0, 1), -EINVAL);
     assert_int_equal(put(p, 1, true, -1, 1), -EINVAL);
+    assert_int_equal(kinema_producer_end_track(p, 0), -EINVAL);
+    assert_int_equal(kinema_producer_end_track(p, 3), -EINVAL);
     assert_ok(put(p, 1, true, 0, 1));
     assert_int_equal(put(p, 1, false, 40000, 1), -ERANGE);
     assert_int_equal(kinema_producer_put_tag(p, "AWS_X", ""), -EINVAL);
@@ -842,6 +932,9 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(a_track_that_pauses_is_not_in_the_headers_meanwhile),
            TEST_OF(a_fragment_waits_for_a_track_with_a_frame_every_few_seconds),
            TEST_OF(a_track_that_ends_is_waited_for_once_and_one_that_never_comes_too),
+           TEST_OF(a_track_whose_end_is_told_is_waited_for_no_longer),
+           TEST_OF(a_track_that_was_ended_begins_again_with_its_next_frame),
+           TEST_OF(sound_goes_on_when_the_end_of_the_picture_is_told),
            TEST_OF(a_fragment_does_not_wait_where_it_has_grown_large_or_time_steps_back),
            TEST_OF(a_picture_that_pauses_pauses_on_when_time_steps_back),
            TEST_OF(sound_alone_begins_anew_when_its_time_steps_back),

@@ -63,7 +63,8 @@ struct kinema_iot {
 KINEMA_API int kinema_credentials_iot(const struct kinema_iot *config,
                                       struct kinema_credential_provider **ret);
 
-/** Fills ret; must not wait. Other than 0: there is none now; asked again later. */
+/** Fills ret, inside a call of the producer: it must not wait, and calls nothing of that producer.
+ * Other than 0: there is none now; asked again later. */
 typedef int kinema_credentials_fn(void *ctx, struct kinema_credentials *ret);
 /** The caller's own source. -ENOMEM. */
 KINEMA_API int kinema_credentials_from(kinema_credentials_fn *get, void *ctx,

@@ -161,6 +161,14 @@ KINEMA_API int kinema_producer_put_frame(struct kinema_producer *producer,
  * with AWS and is not AWS_KINESISVIDEO_IMAGE_GENERATION, _IMAGE_PREFIX or _NOTIFICATION. */
 KINEMA_API int kinema_producer_put_tag(struct kinema_producer *producer, const char *name,
                                        const char *value);
+/** Says that a track brings nothing more: a microphone was unplugged, sound is over. Fragments wait
+ * for it no longer and do not declare it, the other tracks go on, and while the first video track
+ * is ended they open the fragments. Its next frame begins it again, of the first video track its
+ * next key frame. In real time a fragment that is under way, and has no frame of it yet, may be
+ * refused (4011); it is sent again without the track. The end of the last track also ends the open
+ * fragment. Without this call a track that brings nothing for 6 s is left out, the first video
+ * track after 5 s. -EINVAL: there is no such track. */
+KINEMA_API int kinema_producer_end_track(struct kinema_producer *producer, unsigned track);
 /** Ends the open fragment: it is acknowledged without waiting for the next one. The next frame must
  * be a key frame. -ENODATA: none is open. */
 KINEMA_API int kinema_producer_end_fragment(struct kinema_producer *producer);
