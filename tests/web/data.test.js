@@ -53,6 +53,17 @@ test('the last hour is drawn minute by minute, and a bar tells its figure', asyn
   await says('#chart-bytes-in', '/min');
 });
 
+test('the tail follows all open shards unasked, also those that the stream gets later', async () => {
+  assert.equal(await page.$eval('#tail-shard', select => select.value), 'all');
+  await says('#tail-records', 'door'); // not of the first of them
+  await page.fill('#data-settings-form input[name=shards]', '6');
+  await page.click('#data-settings-form .actions .primary');
+  await page.waitForFunction(() => document.querySelectorAll('#data-keys button').length === 6);
+  await page.waitForFunction(() => [...document.querySelectorAll('#tail-records details')].some(row => row.dataset.shard > 3));
+  assert.equal(await page.$eval('#tail-shard', select => select.value), 'all');
+  await shot('data-tail-all');
+});
+
 test('the tail follows the shard that was clicked, and a record opens as indented JSON', async () => {
   const [button] = await page.$$('#data-keys button');
   await button.click(); // the first of the keys: where the producer of this test puts

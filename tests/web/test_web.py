@@ -306,9 +306,15 @@ def data_streams(server):
         kinesis.create_stream(StreamName=name, ShardCount=2)
     kinesis.split_shard(StreamName="door-events", ShardToSplit="shardId-000000000000",
                         NewStartingHashKey=str(2 ** 126))
-    at = kinesis.get_shard_iterator(StreamName="door-events", ShardId="shardId-000000000002",
-                                    ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     stop = threading.Event()
+
+    def iterator(shard):
+        return kinesis.get_shard_iterator(StreamName="door-events", ShardId=shard,
+                                          ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+
+    def read(at):
+        page = kinesis.get_records(ShardIterator=at)
+        return page.get("NextShardIterator") or iterator(page["ChildShards"][0]["ShardId"])
 
     def produce(at):
         for i in itertools.count():
@@ -316,12 +322,12 @@ def data_streams(server):
                 {"PartitionKey": key, "ExplicitHashKey": "0", "Data": data} for key, data in (
                     ("door-7", json.dumps({"door": "north", "open": i % 2 == 0, "seq": i}).encode()),
                     ("raw", b"\x00\x01\x02\xff"), ("kpl", b"\xf3\x89\x9a\xc2" + bytes(20)))])
-            at = kinesis.get_records(ShardIterator=at)["NextShardIterator"]
+            at = read(at)
             if stop.wait(0.2):
                 return
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        done = pool.submit(produce, at)
+        done = pool.submit(produce, iterator("shardId-000000000002"))
         yield "door-events", "nothing-yet"
         stop.set()
         done.result()
