@@ -85,6 +85,9 @@ def parse_set(url, element, start):
 
 def parse(url, text):
     root = xml.etree.ElementTree.fromstring(text)
+    children = [child.tag.partition("}")[2] for child in root]  # in the order of the schema
+    timing = ["UTCTiming"] if root.get("type") == "dynamic" else []
+    assert children == ["Period"] * len(root.findall("d:Period", NS)) + timing
     periods = []
     for element in root.findall("d:Period", NS):
         start = milliseconds(element.get("start"))

@@ -147,9 +147,18 @@ static void append_head(const struct playback_manifest *m, struct kn_buf *out)
     if (s->mode == PLAYBACK_LIVE_REPLAY) /* it begins at its beginning, as long as that is listed */
         delay_ms = m->list->at_start ? m->now_ms - s->base_ms : s->opened_ms - s->base_ms;
     append_duration(out, "suggestedPresentationDelay", delay_ms);
-    kn_buf_append_text(out, ">\n<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\"");
-    append_time(out, "value", m->now_ms);
-    kn_buf_append_text(out, "/>\n");
+    kn_buf_append_text(out, ">\n");
+}
+
+/* The schema wants it behind the Periods. */
+static void append_end(const struct playback_manifest *m, struct kn_buf *out)
+{
+    if (m->session->mode != PLAYBACK_ON_DEMAND) {
+        kn_buf_append_text(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\"");
+        append_time(out, "value", m->now_ms);
+        kn_buf_append_text(out, "/>\n");
+    }
+    kn_buf_append_text(out, "</MPD>\n");
 }
 
 /* --- Periods ---------------------------------------------------------------------------------- */
@@ -185,7 +194,7 @@ static void append_period(struct playback_manifest *m, struct kn_buf *out)
     struct playback_line line;
     uint64_t duration_ms;
     if (!next_period(m, &line, &duration_ms)) {
-        kn_buf_append_text(out, "</MPD>\n");
+        append_end(m, out);
         m->state = STATE_DONE;
         return;
     }
