@@ -7,7 +7,8 @@
  * pad-wait and the pipeline's latency.
  *
  * Everything here is under the element's lock, but for the calls of frames.c, of which one is under
- * way at a time: `busy`.
+ * way at a time: `busy`. That may last, offline until there is room, so nobody but who has a buffer
+ * waits for it: not who ends, flushes or releases a pad.
  */
 #include "sink.h"
 
@@ -89,8 +90,7 @@ static GstFlowReturn wait_for_turn(KinemaSink *sink, const struct sink_pad *pad)
     gboolean asked = FALSE;
     gint64 until;
     GstFlowReturn flow;
-    while ((flow = sink_flow(sink)) == GST_FLOW_OK && !pad->released &&
-           !is_turn(sink, pad, asked, &until)) {
+    while ((flow = sink_flow(sink, pad)) == GST_FLOW_OK && !is_turn(sink, pad, asked, &until)) {
         asked = !wait_until(sink, until);
         if (asked) { /* an encoder may know it only now */
             g_mutex_unlock(&sink->lock);
@@ -98,7 +98,7 @@ static GstFlowReturn wait_for_turn(KinemaSink *sink, const struct sink_pad *pad)
             g_mutex_lock(&sink->lock);
         }
     }
-    return pad->released ? GST_FLOW_FLUSHING : flow;
+    return flow;
 }
 
 /* What is done in between is done without the lock. */
@@ -141,12 +141,52 @@ static GstFlowReturn take_buffer(GstPad *gst_pad, GstObject *parent, GstBuffer *
     return flow;
 }
 
-/* Takes the lock when nobody is busy. */
-static void lock_idle(KinemaSink *sink)
+/* --- the end ---------------------------------------------------------------------------------- */
+static gboolean waits_to_finish(KinemaSink *sink)
 {
+    return sink_flow(sink, NULL) == GST_FLOW_OK && (sink->busy || !sink->playing);
+}
+
+/* On a thread of its own: all is to be kept first, and an application that releases its last pad is
+ * not to wait for that. */
+static void finish(GstElement *element, gpointer ctx)
+{
+    KinemaSink *sink = KINEMA_SINK(element);
+    (void) ctx;
     g_mutex_lock(&sink->lock);
-    while (sink->busy)
+    while (waits_to_finish(sink))
         g_cond_wait(&sink->changed, &sink->lock);
+    if (sink_flow(sink, NULL) == GST_FLOW_OK) {
+        begin_work(sink);
+        sink_finish(sink);
+        end_work(sink);
+    }
+    g_mutex_unlock(&sink->lock);
+}
+
+/* Nothing more comes of it. TRUE: nor of any other pad, and finish() is to be called. */
+static gboolean end_pad(KinemaSink *sink, struct sink_pad *pad)
+{
+    gboolean was_open = !pad->ended, any_open = FALSE;
+    if (was_open && pad->number > 0)
+        sink->ends |= 1U << pad->number;
+    pad->ended = TRUE;
+    for (GSList *one = sink->pads; one; one = one->next)
+        any_open |= !((struct sink_pad *) one->data)->ended;
+    g_cond_broadcast(&sink->changed);
+    if (!was_open || any_open || sink->stopped)
+        return FALSE;
+    sink->over = TRUE;
+    return TRUE;
+}
+
+/* It may bring something, so that there is no end yet. */
+static void open_pad(KinemaSink *sink, struct sink_pad *pad)
+{
+    if (pad->released)
+        return;
+    pad->ended = sink->over = FALSE;
+    g_cond_broadcast(&sink->changed);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -165,7 +205,7 @@ static gboolean take_caps(KinemaSink *sink, struct sink_pad *pad, GstEvent *even
         sink_track_clear(&track);
         return TRUE;
     }
-    lock_idle(sink); /* nobody reads the old one now */
+    g_mutex_lock(&sink->lock);
     sink_track_clear(&pad->track);
     pad->track = track;
     pad->is_new = TRUE;
@@ -191,35 +231,46 @@ static void take_gap(KinemaSink *sink, struct sink_pad *pad, GstEvent *event)
 /* The last pad's end is that of all. */
 static void take_end(KinemaSink *sink, struct sink_pad *pad, GstEvent *event)
 {
-    gboolean last = TRUE;
+    gboolean over;
     g_mutex_lock(&sink->lock);
     sink->eos_seqnum = gst_event_get_seqnum(event);
-    pad->ended = TRUE;
-    g_cond_broadcast(&sink->changed);
-    for (GSList *one = sink->pads; one; one = one->next)
-        last = last && ((struct sink_pad *) one->data)->ended;
-    if (last && wait_for_turn(sink, pad) == GST_FLOW_OK) {
-        begin_work(sink);
-        sink_finish(sink);
-        end_work(sink);
-    }
+    over = end_pad(sink, pad);
+    g_mutex_unlock(&sink->lock);
+    if (over)
+        gst_element_call_async(GST_ELEMENT(sink), finish, NULL, NULL);
+}
+
+static void take_start(KinemaSink *sink, struct sink_pad *pad)
+{
+    g_mutex_lock(&sink->lock);
+    open_pad(sink, pad);
     g_mutex_unlock(&sink->lock);
 }
 
-static void begin_pad(struct sink_pad *pad)
+static void begin_pad(KinemaSink *sink, struct sink_pad *pad)
 {
     gst_segment_init(&pad->segment, GST_FORMAT_UNDEFINED);
     pad->gap_ns = G_MININT64;
-    pad->holds = pad->ended = pad->absent = FALSE;
+    pad->holds = pad->absent = pad->flushing = FALSE;
     pad->heard_us = g_get_monotonic_time();
+    open_pad(sink, pad);
 }
 
-static void take_flush(KinemaSink *sink, struct sink_pad *pad)
+static void begin_flush(KinemaSink *sink, struct sink_pad *pad)
 {
-    lock_idle(sink);
-    sink->offset_ms = G_MININT64;
-    sink->flushing = FALSE;
-    begin_pad(pad);
+    g_mutex_lock(&sink->lock);
+    pad->flushing = TRUE;
+    open_pad(sink, pad);
+    g_mutex_unlock(&sink->lock);
+}
+
+static void end_flush(KinemaSink *sink, struct sink_pad *pad, GstEvent *event)
+{
+    gboolean resets;
+    gst_event_parse_flush_stop(event, &resets);
+    g_mutex_lock(&sink->lock);
+    sink->anew |= resets;
+    begin_pad(sink, pad);
     g_mutex_unlock(&sink->lock);
 }
 
@@ -236,7 +287,7 @@ static gboolean take_event(GstPad *gst_pad, GstObject *parent, GstEvent *event)
         gst_event_copy_segment(event, &pad->segment);
         break;
     case GST_EVENT_STREAM_START:
-        sink_set_flag(sink, &pad->ended, FALSE);
+        take_start(sink, pad);
         break;
     case GST_EVENT_GAP:
         take_gap(sink, pad, event);
@@ -245,10 +296,10 @@ static gboolean take_event(GstPad *gst_pad, GstObject *parent, GstEvent *event)
         take_end(sink, pad, event);
         break;
     case GST_EVENT_FLUSH_START:
-        sink_set_flag(sink, &sink->flushing, TRUE);
+        begin_flush(sink, pad);
         break;
     case GST_EVENT_FLUSH_STOP:
-        take_flush(sink, pad);
+        end_flush(sink, pad, event);
         break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
         if (gst_event_has_name(event, "kvs-add-metadata"))
@@ -262,15 +313,24 @@ static gboolean take_event(GstPad *gst_pad, GstObject *parent, GstEvent *event)
 }
 
 /* --- pads ------------------------------------------------------------------------------------- */
+static void free_pad(gpointer ptr)
+{
+    struct sink_pad *pad = ptr;
+    sink_track_clear(&pad->track);
+    g_free(pad);
+}
+
+/* Lives as long as the GstPad: a flush may still be on its way when that is released. */
 void sink_add_pad(KinemaSink *sink, GstPad *gst_pad)
 {
     struct sink_pad *pad = g_new0(struct sink_pad, 1);
     pad->pad = gst_pad;
-    begin_pad(pad);
     gst_pad_set_element_private(gst_pad, pad);
+    g_object_set_data_full(G_OBJECT(gst_pad), "kinema", pad, free_pad);
     gst_pad_set_chain_function(gst_pad, take_buffer);
     gst_pad_set_event_function(gst_pad, take_event);
     g_mutex_lock(&sink->lock);
+    begin_pad(sink, pad);
     sink->pads = g_slist_append(sink->pads, pad);
     g_mutex_unlock(&sink->lock);
 }
@@ -278,32 +338,38 @@ void sink_add_pad(KinemaSink *sink, GstPad *gst_pad)
 void sink_remove_pad(KinemaSink *sink, GstPad *gst_pad)
 {
     struct sink_pad *pad = gst_pad_get_element_private(gst_pad);
+    gboolean over;
     g_mutex_lock(&sink->lock);
     pad->released = TRUE;
-    g_cond_broadcast(&sink->changed);
+    over = end_pad(sink, pad);
     g_mutex_unlock(&sink->lock);
     (void) gst_pad_set_active(gst_pad, FALSE); /* its streaming thread is out of it then */
-    lock_idle(sink);
+    g_mutex_lock(&sink->lock);
     sink->pads = g_slist_remove(sink->pads, pad);
-    g_cond_broadcast(&sink->changed);
     g_mutex_unlock(&sink->lock);
-    sink_track_clear(&pad->track);
-    g_free(pad);
+    if (over)
+        gst_element_call_async(GST_ELEMENT(sink), finish, NULL, NULL);
 }
 
+/* As if nothing had been before. */
 void sink_begin_pads(KinemaSink *sink)
 {
     g_mutex_lock(&sink->lock);
     for (GSList *one = sink->pads; one; one = one->next)
-        begin_pad(one->data);
+        begin_pad(sink, one->data);
+    sink->stopped = sink->failed = sink->connected = sink->over = FALSE;
+    sink->anew = TRUE;
+    sink->eos_seqnum = GST_SEQNUM_INVALID;
     g_mutex_unlock(&sink->lock);
 }
 
-void sink_set_flag(KinemaSink *sink, gboolean *flag, gboolean value)
+void sink_stop(KinemaSink *sink)
 {
     g_mutex_lock(&sink->lock);
-    *flag = value;
+    sink->stopped = TRUE;
     g_cond_broadcast(&sink->changed);
+    while (sink->busy)
+        g_cond_wait(&sink->changed, &sink->lock);
     g_mutex_unlock(&sink->lock);
 }
 

@@ -8,7 +8,12 @@
 static gint64 ms_of(KinemaSink *sink, gint64 time_ns)
 {
     gint64 ms = time_ns / GST_MSECOND;
-    if (sink->offset_ms == G_MININT64) {
+    gboolean anew;
+    g_mutex_lock(&sink->lock);
+    anew = sink->anew;
+    sink->anew = FALSE;
+    g_mutex_unlock(&sink->lock);
+    if (anew) {
         GST_OBJECT_LOCK(sink);
         if (sink->original_pts)
             sink->offset_ms = 0;
@@ -70,10 +75,10 @@ static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer
     }
     frame.data = map.data;
     frame.len = map.size;
-    while ((flow = sink_look(sink, &news)) == GST_FLOW_OK && code == -EAGAIN) {
+    while ((flow = sink_look(sink, pad, &news)) == GST_FLOW_OK && code == -EAGAIN) {
         code = kinema_producer_put_frame(sink->producer, &frame);
         if (code == -EAGAIN) /* offline: the buffer is full */
-            sink_wait_for_news(sink, news);
+            sink_wait_for_news(sink, pad, news);
     }
     gst_buffer_unmap(buffer, &map);
     return flow == GST_FLOW_OK ? judge(sink, code) : flow;
@@ -82,15 +87,34 @@ static GstFlowReturn put(KinemaSink *sink, const struct sink_pad *pad, GstBuffer
 void sink_finish(KinemaSink *sink)
 {
     GstMessage *message;
-    if (sink_drain(sink) != GST_FLOW_OK)
+    gboolean over;
+    if (sink_drain(sink, NULL) != GST_FLOW_OK)
         return;
     sink_close_producer(sink);
     message = gst_message_new_eos(GST_OBJECT(sink));
     g_mutex_lock(&sink->lock);
+    over = sink->over;
+    sink->over = FALSE;
     if (sink->eos_seqnum != GST_SEQNUM_INVALID)
         gst_message_set_seqnum(message, sink->eos_seqnum);
     g_mutex_unlock(&sink->lock);
-    (void) gst_element_post_message(GST_ELEMENT(sink), message);
+    if (over)
+        (void) gst_element_post_message(GST_ELEMENT(sink), message);
+    else
+        gst_message_unref(message);
+}
+
+/* Fragments that begin from now on do without the tracks that have ended. */
+static void tell_ends(KinemaSink *sink)
+{
+    unsigned ends;
+    g_mutex_lock(&sink->lock);
+    ends = sink->ends;
+    sink->ends = 0;
+    g_mutex_unlock(&sink->lock);
+    for (unsigned number = 1; number <= KINEMA_TRACKS_MAX; number++)
+        if (ends & 1U << number)
+            (void) kinema_producer_end_track(sink->producer, number);
 }
 
 /* Buffers of other pads that are older than the first one of new caps still belong to the upload
@@ -99,12 +123,15 @@ GstFlowReturn sink_take_buffer(KinemaSink *sink, struct sink_pad *pad, GstBuffer
                                gint64 time_ns)
 {
     GstFlowReturn flow = GST_FLOW_OK;
-    if (pad->is_new && sink->producer) {
-        flow = sink_drain(sink); /* a header holds for a whole upload */
+    if ((pad->is_new || sink->drained) && sink->producer) {
+        flow = sink_drain(sink, pad); /* a header holds for a whole upload */
         if (flow == GST_FLOW_OK)
             sink_close_producer(sink);
     }
     if (flow == GST_FLOW_OK && !sink->producer)
         flow = sink_open_producer(sink);
-    return flow == GST_FLOW_OK ? put(sink, pad, buffer, time_ns) : flow;
+    if (flow != GST_FLOW_OK)
+        return flow;
+    tell_ends(sink);
+    return put(sink, pad, buffer, time_ns);
 }

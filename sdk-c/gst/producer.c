@@ -8,28 +8,29 @@ enum {
     SLICE_MS = 200 /* how long a wait goes without looking whether it was ended */
 };
 
-GstFlowReturn sink_flow(KinemaSink *sink)
+GstFlowReturn sink_flow(KinemaSink *sink, const struct sink_pad *pad)
 {
-    return sink->failed                       ? GST_FLOW_ERROR
-           : sink->stopping || sink->flushing ? GST_FLOW_FLUSHING
-                                              : GST_FLOW_OK;
+    gboolean goes_on = pad ? !pad->flushing && !pad->released : sink->over;
+    return sink->failed                ? GST_FLOW_ERROR
+           : sink->stopped || !goes_on ? GST_FLOW_FLUSHING
+                                       : GST_FLOW_OK;
 }
 
-void sink_wait_for_news(KinemaSink *sink, guint64 seen)
+void sink_wait_for_news(KinemaSink *sink, const struct sink_pad *pad, guint64 seen)
 {
     gint64 until = g_get_monotonic_time() + SLICE_MS * G_TIME_SPAN_MILLISECOND;
     gboolean waits = TRUE;
     g_mutex_lock(&sink->lock);
-    while (waits && sink->news == seen && sink_flow(sink) == GST_FLOW_OK)
+    while (waits && sink->news == seen && sink_flow(sink, pad) == GST_FLOW_OK)
         waits = g_cond_wait_until(&sink->changed, &sink->lock, until);
     g_mutex_unlock(&sink->lock);
 }
 
-GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news)
+GstFlowReturn sink_look(KinemaSink *sink, const struct sink_pad *pad, guint64 *ret_news)
 {
     GstFlowReturn flow;
     g_mutex_lock(&sink->lock);
-    flow = sink_flow(sink);
+    flow = sink_flow(sink, pad);
     *ret_news = sink->news;
     g_mutex_unlock(&sink->lock);
     return flow;
@@ -39,23 +40,26 @@ void sink_close_producer(KinemaSink *sink)
 {
     kinema_producer_close(sink->producer);
     sink->producer = NULL;
+    sink->drained = FALSE;
     sink->fragments = 0;
 }
 
 /* Waits until all is kept; timeout_ms 0: as long as it takes. GST_FLOW_EOS: time is over. */
-static GstFlowReturn wait_until_kept(KinemaSink *sink, gint64 timeout_ms)
+static GstFlowReturn wait_until_kept(KinemaSink *sink, const struct sink_pad *pad,
+                                     gint64 timeout_ms)
 {
     gint64 until = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
     GstFlowReturn flow = GST_FLOW_OK;
     guint64 news;
+    sink->drained = TRUE;
     while (sink->producer && kinema_producer_drain(sink->producer, SLICE_MS) < 0 &&
-           (flow = sink_look(sink, &news)) == GST_FLOW_OK)
+           (flow = sink_look(sink, pad, &news)) == GST_FLOW_OK)
         if (timeout_ms > 0 && g_get_monotonic_time() >= until)
             return GST_FLOW_EOS;
     return flow;
 }
 
-GstFlowReturn sink_drain(KinemaSink *sink)
+GstFlowReturn sink_drain(KinemaSink *sink, const struct sink_pad *pad)
 {
     struct kinema_stats stats;
     GstFlowReturn flow;
@@ -63,7 +67,7 @@ GstFlowReturn sink_drain(KinemaSink *sink)
     GST_OBJECT_LOCK(sink);
     timeout_s = sink->settings.eos_timeout_s;
     GST_OBJECT_UNLOCK(sink);
-    flow = wait_until_kept(sink, (gint64) timeout_s * 1000);
+    flow = wait_until_kept(sink, pad, (gint64) timeout_s * 1000);
     if (flow != GST_FLOW_EOS)
         return flow;
     kinema_producer_stats(sink->producer, &stats);
@@ -75,21 +79,29 @@ GstFlowReturn sink_drain(KinemaSink *sink)
     return GST_FLOW_ERROR;
 }
 
-/* Numbers the pads, video first, as AWS's producers do; they are new to nobody then. */
-static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GString *media_type)
+/* Numbers the pads that may bring something, video first, as AWS's producers do; they are new to
+ * nobody then. The private bytes stay, for who is to free them, whatever becomes of the pads. */
+static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GBytes **private,
+                            GString *media_type)
 {
     size_t count = 0;
     g_mutex_lock(&sink->lock);
+    sink->ends = 0;
+    for (GSList *one = sink->pads; one; one = one->next) {
+        ((struct sink_pad *) one->data)->number = 0;
+        ((struct sink_pad *) one->data)->is_new = TRUE;
+    }
     for (int type = KINEMA_VIDEO; type <= KINEMA_AUDIO; type++) {
         for (GSList *one = sink->pads; one; one = one->next) {
             struct sink_pad *pad = one->data;
-            pad->is_new = FALSE;
-            if (!pad->track.private || (int) pad->track.track.type != type ||
+            if (!pad->track.private || pad->ended || (int) pad->track.track.type != type ||
                 count == KINEMA_TRACKS_MAX)
                 continue;
             g_string_append_printf(media_type, "%s%s", count ? "," : "", pad->track.media_type);
+            private[count] = g_bytes_ref(pad->track.private);
             tracks[count++] = pad->track.track;
             pad->number = (unsigned) count;
+            pad->is_new = FALSE;
         }
     }
     g_mutex_unlock(&sink->lock);
@@ -99,6 +111,7 @@ static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GStri
 static int open_with(KinemaSink *sink, const struct sink_settings *s)
 {
     struct kinema_track tracks[KINEMA_TRACKS_MAX];
+    GBytes *private[KINEMA_TRACKS_MAX];
     GString *media_type = g_string_new(NULL);
     struct kinema_config config = {.stream = s->stream_name,
                                    .region = sink_region(s),
@@ -118,9 +131,11 @@ static int open_with(KinemaSink *sink, const struct sink_settings *s)
     int code;
     sink->offline = s->streaming == SINK_OFFLINE;
     config.mode = sink->offline ? KINEMA_OFFLINE : KINEMA_REALTIME;
-    config.track_count = gather_tracks(sink, tracks, media_type);
+    config.track_count = gather_tracks(sink, tracks, private, media_type);
     config.media_type = s->content_type ? s->content_type : media_type->str;
-    code = kinema_producer_open(&config, &sink->producer);
+    code = config.track_count == 0 ? -ECANCELED : kinema_producer_open(&config, &sink->producer);
+    for (size_t i = 0; i < config.track_count; i++)
+        g_bytes_unref(private[i]);
     g_string_free(media_type, TRUE);
     return code;
 }
@@ -133,8 +148,8 @@ GstFlowReturn sink_open_producer(KinemaSink *sink)
     GST_OBJECT_UNLOCK(sink);
     if (code == 0)
         code = kinema_producer_start(sink->producer);
-    if (code == 0)
-        return GST_FLOW_OK;
+    if (code == 0 || code == -ECANCELED)
+        return code == 0 ? GST_FLOW_OK : GST_FLOW_FLUSHING;
     sink_close_producer(sink);
     GST_ELEMENT_ERROR(sink, RESOURCE, SETTINGS,
                       ("The producer cannot be opened: %s.", g_strerror(-code)),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kinemasink: buffers of its pads, in the order of their times, become frames of one producer. The
- * only thread that it has of its own is the producer's helper, which sends and listens.
+ * only thread that it has of its own is the producer's helper, which sends and listens; and one of
+ * GStreamer's while it waits for the end to be confirmed.
  *
  * Names of pads, properties and of the event for metadata are those of AWS's kvssink.
  */
@@ -83,6 +84,7 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
     gboolean video = strcmp(GST_PAD_TEMPLATE_NAME_TEMPLATE(template), "video_%u") == 0;
     char *own = NULL;
     GstPad *pad = NULL;
+    gboolean added;
     guint count;
     (void) caps;
     GST_OBJECT_LOCK(sink);
@@ -102,14 +104,16 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
     }
     if (!own)
         return NULL;
-    pad = gst_pad_new_from_template(template, own);
+    pad = gst_object_ref_sink(gst_pad_new_from_template(template, own));
     g_free(own);
     sink_add_pad(sink, pad);
-    if (!gst_element_add_pad(element, pad)) {
+    added = gst_element_add_pad(element, pad);
+    if (!added) {
         GST_WARNING_OBJECT(sink, "the pad cannot be added");
-        return NULL;
+        sink_remove_pad(sink, pad);
     }
-    return pad;
+    gst_object_unref(pad);
+    return added ? pad : NULL;
 }
 
 static void release_pad(GstElement *element, GstPad *pad)
@@ -140,9 +144,6 @@ static gboolean begin(KinemaSink *sink)
         GST_ELEMENT_ERROR(sink, RESOURCE, SETTINGS, ("%s", wrong), (NULL));
         return FALSE;
     }
-    sink->stopping = sink->flushing = sink->failed = sink->connected = FALSE;
-    sink->eos_seqnum = GST_SEQNUM_INVALID;
-    sink->offset_ms = G_MININT64;
     sink_begin_pads(sink);
     return TRUE;
 }
@@ -151,7 +152,9 @@ static gboolean begin(KinemaSink *sink)
 static void end(KinemaSink *sink)
 {
     guint timeout_ms;
-    gboolean failed = sink->failed;
+    gboolean failed;
+    sink_stop(sink);
+    failed = sink->failed;
     GST_OBJECT_LOCK(sink);
     timeout_ms = sink->settings.stop_timeout_ms;
     GST_OBJECT_UNLOCK(sink);
@@ -173,7 +176,7 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange cha
         change == GST_STATE_CHANGE_PLAYING_TO_PAUSED)
         sink_set_playing(sink, change == GST_STATE_CHANGE_PAUSED_TO_PLAYING);
     if (change == GST_STATE_CHANGE_PAUSED_TO_READY)
-        sink_set_flag(sink, &sink->stopping, TRUE);
+        sink_stop(sink);
     code = GST_ELEMENT_CLASS(kinema_sink_parent_class)->change_state(element, change);
     if (change == GST_STATE_CHANGE_PAUSED_TO_READY ||
         (change == GST_STATE_CHANGE_READY_TO_PAUSED && code == GST_STATE_CHANGE_FAILURE))
@@ -216,5 +219,6 @@ static void kinema_sink_init(KinemaSink *sink)
     g_mutex_init(&sink->lock);
     g_cond_init(&sink->changed);
     g_queue_init(&sink->tags);
+    sink->stopped = TRUE;
     GST_OBJECT_FLAG_SET(sink, GST_ELEMENT_FLAG_SINK);
 }

@@ -37,14 +37,14 @@ struct sink_pad {
     GstPad *pad;
     GstSegment segment; /* of its streaming thread */
     struct sink_track track;
-    unsigned number;
+    unsigned number; /* of its track in the producer; 0: none */
     gboolean is_new; /* the producer does not know this track */
     gboolean holds;  /* a buffer that waits for its turn */
     gint64 order_ns; /* of that */
     gint64 gap_ns;   /* none comes that is older; G_MININT64: nobody said so */
     gint64 heard_us; /* monotonic, when it brought something */
     gboolean absent; /* that is so long ago that the others do not wait for it */
-    gboolean ended, released;
+    gboolean ended, flushing, released;
 };
 
 #define KINEMA_TYPE_SINK (kinema_sink_get_type())
@@ -59,8 +59,11 @@ struct _KinemaSink {
     GMutex lock; /* of what follows, up to the blank line; never held in a call of the producer */
     GCond changed;
     guint64 news; /* counts what may have made room */
-    gboolean playing, stopping, flushing, failed, connected;
-    GQueue tags; /* of metadata.c */
+    gboolean playing, stopped, failed, connected;
+    gboolean over; /* no pad is left that may bring something: EOS is due */
+    gboolean anew; /* the next frame says when its time is */
+    unsigned ends; /* of tracks, by their numbers: to be told to the producer */
+    GQueue tags;   /* of metadata.c */
     guint32 eos_seqnum;
     GSList *pads; /* struct sink_pad, in the order they came */
     gint64 latency_us;
@@ -69,41 +72,44 @@ struct _KinemaSink {
     /* of that thread */
     struct kinema_producer *producer;
     gboolean offline, late_told;
-    gint64 offset_ms; /* G_MININT64: the next frame says */
+    gboolean drained; /* it takes no frame any more */
+    gint64 offset_ms;
     guint64 fragments;
 };
 
 /* sink.c: asks upstream how late its buffers may be. */
 void sink_find_latency(KinemaSink *sink);
 
-/* producer.c. GST_FLOW_ERROR: it was told, and nothing goes on. */
-GstFlowReturn sink_open_producer(KinemaSink *sink);
+/* producer.c. GST_FLOW_ERROR: it was told, and nothing goes on. What waits does so for a pad, until
+ * that is flushed or released; NULL: for the end of all, until a pad goes on. */
+GstFlowReturn sink_open_producer(KinemaSink *sink); /* GST_FLOW_FLUSHING: all pads are gone */
 void sink_close_producer(KinemaSink *sink);
 /* Waits until all is kept, for eos-timeout at most. */
-GstFlowReturn sink_drain(KinemaSink *sink);
-GstFlowReturn sink_flow(KinemaSink *sink); /* how things stand; under the lock */
+GstFlowReturn sink_drain(KinemaSink *sink, const struct sink_pad *pad);
+/* How things stand; under the lock. */
+GstFlowReturn sink_flow(KinemaSink *sink, const struct sink_pad *pad);
 /* The same, and what news were seen up to now. */
-GstFlowReturn sink_look(KinemaSink *sink, guint64 *ret_news);
+GstFlowReturn sink_look(KinemaSink *sink, const struct sink_pad *pad, guint64 *ret_news);
 /* Returns when there is other news than those seen, or after a while. */
-void sink_wait_for_news(KinemaSink *sink, guint64 seen);
+void sink_wait_for_news(KinemaSink *sink, const struct sink_pad *pad, guint64 seen);
 
 /* metadata.c */
 void sink_take_metadata(KinemaSink *sink, const GstStructure *shape);
 void sink_put_metadata(KinemaSink *sink); /* after each frame */
 void sink_free_metadata(KinemaSink *sink);
 
-/* frames.c; called by the busy thread, one at a time */
+/* frames.c; called by the busy thread, of which there is one at a time */
 GstFlowReturn sink_take_buffer(KinemaSink *sink, struct sink_pad *pad, GstBuffer *buffer,
                                gint64 time_ns);
-void sink_finish(KinemaSink *sink); /* all pads are at their end */
+void sink_finish(KinemaSink *sink); /* it is over */
 
 /* collect.c */
 void sink_add_pad(KinemaSink *sink, GstPad *pad);
 void sink_remove_pad(KinemaSink *sink, GstPad *pad);
 void sink_begin_pads(KinemaSink *sink);
+void sink_stop(KinemaSink *sink); /* nobody is busy then */
 void sink_set_playing(KinemaSink *sink, gboolean playing);
 void sink_set_latency(KinemaSink *sink, gint64 latency_us);
-void sink_set_flag(KinemaSink *sink, gboolean *flag, gboolean value);
 
 /* settings.c */
 void sink_install_properties(GObjectClass *object_class);

@@ -5,9 +5,9 @@ gst_program.py PIPELINE [gap:MS | frames] [FRAME:NAME=VALUE:PERSIST …]
 The pipeline has a `kinemasink name=sink`; metadata goes before that frame (from 0) of its first pad, and what
 follows that pad's second caps is MS later. Prints the
 signal's acks, what the bus says and `end`, separated by tabs, with `frames` the SHA-256 of each of that pad's frames;
-takes `pause`, `play`, `again` (a flushing seek to the beginning), `gap` (nothing comes on its last pad for an hour,
-says an event), `mute` and `sound` (of a `valve name=valve`), `end` and `quit` from standard input. Ends at the end of
-that, or at an error."""
+takes `ready`, `pause`, `play`, `again` (a flushing seek to the beginning), `gap` (nothing comes on its last pad for an
+hour, says an event), `mute` and `sound` (of a `valve name=valve`), `flush PAD` (a flush of that pad begins), `release
+PAD`, `end` and `quit` from standard input. Ends at the end of that, or at an error."""
 
 import hashlib
 import sys
@@ -73,11 +73,23 @@ def add_gap(pad, ms):
     pad.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, before_event)
 
 
+def release(sink, name):
+    """What is before it is held up, not told of an error."""
+    pad = sink.get_static_pad(name)
+    before = pad.get_peer()
+    before.add_probe(Gst.PadProbeType.BLOCK_DOWNSTREAM, lambda *_: Gst.PadProbeReturn.OK)
+    before.unlink(pad)
+    sink.release_request_pad(pad)
+
+
 def metadata_of(words):
     for word in words:
         frame, rest = word.split(":", 1)
         pair, persist = rest.rsplit(":", 1)
         yield int(frame), *pair.split("=", 1), persist == "persist"
+
+
+STATES = {"ready": Gst.State.READY, "pause": Gst.State.PAUSED, "play": Gst.State.PLAYING}
 
 
 class Program:
@@ -116,23 +128,29 @@ class Program:
             GLib.idle_add(self.obey, line.strip())
         GLib.idle_add(self.loop.quit)
 
-    def obey(self, word):
-        if word in ("pause", "play"):
-            self.pipeline.set_state(Gst.State.PAUSED if word == "pause" else Gst.State.PLAYING)
+    def obey(self, line):
+        word, *rest = line.split()
+        sink = self.pipeline.get_by_name("sink")
+        if word in STATES:
+            self.pipeline.set_state(STATES[word])
             self.pipeline.get_state(Gst.CLOCK_TIME_NONE)
         elif word == "again":
             assert self.pipeline.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
         elif word == "gap":
-            pad = self.pipeline.get_by_name("sink").sinkpads[-1].get_peer()
+            pad = sink.sinkpads[-1].get_peer()
             segment = pad.get_sticky_event(Gst.EventType.SEGMENT, 0).parse_segment()
             assert pad.push_event(Gst.Event.new_gap(segment.start, 3600 * Gst.SECOND))
         elif word in ("mute", "sound"):
             self.pipeline.get_by_name("valve").set_property("drop", word == "mute")
+        elif word == "flush":
+            assert sink.get_static_pad(*rest).send_event(Gst.Event.new_flush_start())
+        elif word == "release":
+            release(sink, *rest)
         elif word == "end":
             assert self.pipeline.send_event(Gst.Event.new_eos())
         elif word == "quit":
             self.loop.quit()
-        say("done", word)
+        say("done", line)
         return False
 
     def run(self):

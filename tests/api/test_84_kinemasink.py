@@ -173,3 +173,5 @@ def test_a_pad_at_its_end_lets_the_other_go_on(gst, server, stream_name, tmp_pat
     documents = media.get_documents(server, stream_name)
     assert frames_of(documents, goes_on) == frames_of(sent.fragments, goes_on), told
     assert frames_of(documents, ends) == frames_of(sent.fragments[:2], ends), told
+    if goes_on == 1:
+        assert len(documents) == len(sent.fragments), "a fragment went on in hope of what had ended"

@@ -232,6 +232,103 @@ def test_a_picture_that_its_encoder_keeps_back_is_waited_for(gst, server, stream
     assert max(apart) <= 45 and min(apart) >= 35, apart
 
 
+def persisted(program):
+    return {timecode for what, timecode, *_ in program.of("ack") if what == "persisted"}
+
+
+@pytest.mark.parametrize("offline", [False, True], ids=["realtime", "offline"])
+def test_a_pad_that_is_released_lets_the_others_go_on_at_once(gst, server, stream_name, pipe, offline):
+    ours, writer = pipe
+    sent = mkv.capture(BOTH)
+    pipeline = f"{source(BOTH)} fdsrc fd={ours} ! matroskademux name=s s.audio_0 ! queue ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline, "pad-wait=0", *(OFFLINE if offline else ()),
+                 pass_fds=[ours]) as program:
+        os.close(ours)
+        writer.write(sent.data[:sent.fragments[2].start])
+        program.wait(persisted)
+        program.tell("release audio_0")
+        program.finish()
+    documents = media.get_documents(server, stream_name)
+    assert frames_of(documents, 1) == frames_of(sent.fragments, 1)
+    sound = frames_of(documents, 2)  # what was on its way is not waited for
+    assert sound and sound == frames_of(sent.fragments[:2], 2)[:len(sound)]
+    assert len(documents) == len(sent.fragments), "a fragment went on in hope of what was released"
+
+
+def test_the_release_of_the_last_pad_is_the_end_and_waits_for_nobody(gst, stream_name):
+    """Offline and with a full buffer, while the service takes nothing."""
+    with Held(gst, stream_name, *OFFLINE) as one:
+        one.program.wait(lambda p: len(one.said("The server cannot be reached")) >= 2)
+        one.program.tell("release video_0")
+        assert not one.program.of("end")
+        one.go.set()
+        one.program.finish()
+        frames, kept = all_frames(), kept_frames(one.service)
+        assert 0 < len(kept) < len(frames) and kept == frames[:len(kept)]
+
+
+def test_the_end_is_told_once_whoever_is_released_then(gst, server, stream_name, pipe):
+    ours, writer = pipe
+    sent = mkv.capture(BOTH)
+    pipeline = f"{source(BOTH, 'matroskademux name=d d.audio_0 ! queue ! sink.audio_0')} " \
+        f"fdsrc fd={ours} ! matroskademux name=s s.video_0 ! queue ! sink.video_0"
+    sound = frames_of(sent.fragments, 2)
+    with Program(gst, server, stream_name, pipeline, metadata=["frames"], pass_fds=[ours]) as program:
+        os.close(ours)
+        writer.write(sent.data[:sent.fragments[2].start])
+        program.wait(lambda p: len(p.of("frame")) == len(sound))
+        program.tell("release video_0")
+        program.wait(lambda p: p.of("end"))
+        program.tell("release audio_0")
+        program.finish()
+        assert len(program.of("end")) == 1
+    assert frames_of(media.get_documents(server, stream_name), 2) == sound
+
+
+def test_a_pad_in_a_flush_stops_nobody_else(gst, server, stream_name):
+    pipeline = "videotestsrc is-live=true ! video/x-raw,width=96,height=64,framerate=25/1 ! x264enc " \
+        "speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse ! " \
+        "video/x-h264,stream-format=avc,alignment=au ! queue ! sink.video_0 audiotestsrc is-live=true " \
+        "samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! queue ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline) as program:
+        program.wait(persisted)
+        program.tell("flush audio_0")
+        count = len(persisted(program))
+        program.wait(lambda p: len(persisted(p)) > count + 3)
+        program.tell("release audio_0")
+        count = len(persisted(program))
+        program.wait(lambda p: len(persisted(p)) > count + 3)
+        program.tell("end")
+        program.finish()
+
+
+def test_a_pipeline_that_was_at_its_end_begins_again(gst, server, stream_name):
+    pipeline = "videotestsrc num-buffers=30 ! video/x-raw,width=96,height=64,framerate=25/1 ! x264enc " \
+        "speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse ! " \
+        "video/x-h264,stream-format=avc,alignment=au ! queue ! sink.video_0 audiotestsrc num-buffers=60 " \
+        "samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! queue ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline, "streaming-type=offline") as program:
+        program.wait(lambda p: p.of("end"))
+        program.tell("ready")
+        program.tell("play")
+        program.finish(ends=2)
+    documents = media.get_documents(server, stream_name)
+    assert [len(frames_of(documents, track)) for track in (1, 2)] == [60, 120]
+
+
+def test_a_seek_while_the_end_waits_to_be_confirmed_goes_on(gst, stream_name):
+    go = threading.Event()
+    sent = frames_of(mkv.capture(SMALLER).fragments, 1)
+    with stand_in.StandIn([busy_until(go)] * 50) as service:
+        with Program(gst, types.SimpleNamespace(api=service.url, key=KEY), stream_name, source(SMALLER),
+                     "streaming-type=offline", metadata=["frames"]) as program:
+            program.wait(lambda p: len(p.of("frame")) == len(sent) and p.of("warning"))
+            program.tell("again")
+            go.set()
+            program.finish()
+        assert kept_frames(service) == 2 * sent
+
+
 def test_a_seek_back_records_it_again_from_now(gst, server, stream_name):
     with Program(gst, server, stream_name, source(SMALLER), "streaming-type=offline") as program:
         program.wait(lambda p: p.of("end"))
