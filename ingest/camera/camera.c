@@ -83,7 +83,8 @@ static void on_header(void *ctx, const struct kn_mkv_header *header)
 {
     struct camera *c = ctx;
     g_mutex_lock(&c->lock);
-    camera_recording_header(&c->recording, header);
+    if (!c->failing && c->state != GONE) /* it would begin an upload that nobody ends */
+        camera_recording_header(&c->recording, header);
     g_mutex_unlock(&c->lock);
 }
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A camera whose status is asked while frames come. The connection is this test's: as GStreamer's
- * threads do, it gives frames with a lock of its own held, which its facts need too.
+ * A camera whose status is asked while frames come, and one that is stopped while they do. The
+ * connection is this test's: as GStreamer's threads do, it gives frames with a lock of its own
+ * held, which its facts need too.
  */
 #include "camera.h"
 #include "pull.h"
+#include "temp_dir.h"
 #include "test.h"
 
 #include <glib.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,8 +72,11 @@ bool camera_pull_stop_blocks(const struct camera_pull *pull)
     return pull == NULL;
 }
 
+/* What comes before it returns may still come. */
 void camera_pull_stop(struct camera_pull *pull)
 {
+    const struct kn_mkv_header header = {.timestamp_scale_ns = 1000000};
+    pull->ops.header(pull->ctx, &header);
     free(pull);
 }
 
@@ -113,4 +120,24 @@ TEST(a_frame_that_comes_while_the_status_is_asked_holds_nobody_up)
     assert_false(stuck);
 }
 
-TESTS_MAIN(TEST_OF(a_frame_that_comes_while_the_status_is_asked_holds_nobody_up))
+TEST(a_header_that_comes_while_the_camera_is_stopped_begins_no_upload)
+{
+    struct temp_dir dir = temp_dir_new();
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/door", dir.path);
+    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(door, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(listen(door, 1), 0);
+    const struct camera_settings settings = {.stream = KN_STR("yard"),
+                                             .url = KN_STR("rtsp://192.0.2.1/")};
+    camera_stop(camera_start(&settings, address.sun_path, ignore, NULL));
+    int upload = accept(door, NULL, NULL);
+    while (g_main_context_iteration(NULL, FALSE))
+        continue;
+    close(door);
+    temp_dir_remove(&dir);
+    assert_int_equal(upload, -1);
+}
+
+TESTS_MAIN(TEST_OF(a_frame_that_comes_while_the_status_is_asked_holds_nobody_up),
+           TEST_OF(a_header_that_comes_while_the_camera_is_stopped_begins_no_upload))
