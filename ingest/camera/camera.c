@@ -24,7 +24,7 @@ enum state {
 };
 
 struct camera {
-    char *stream, *url, *user, *password, *ca_file, *socket_path;
+    char *stream, *url, *user, *password, *ca_file, *files, *socket_path;
     bool tls_verify;
     enum camera_transport transport;
     unsigned latency_ms, timeout_ms;
@@ -133,6 +133,7 @@ static void connect_now(struct camera *c)
                                             .transport = c->transport,
                                             .tls_verify = c->tls_verify,
                                             .ca_file = none_if_empty(c->ca_file),
+                                            .files = none_if_empty(c->files),
                                             .latency_ms = c->latency_ms,
                                             .timeout_ms = c->timeout_ms};
     g_mutex_lock(&c->lock);
@@ -162,6 +163,7 @@ static void camera_free(struct camera *c)
     g_free(c->user);
     g_free(c->password);
     g_free(c->ca_file);
+    g_free(c->files);
     g_free(c->socket_path);
     g_free(c);
 }
@@ -258,6 +260,7 @@ struct camera *camera_start(const struct camera_settings *settings, const char *
     c->user = text_of(settings->user);
     c->password = text_of(settings->password);
     c->ca_file = text_of(settings->ca_file);
+    c->files = text_of(settings->files);
     c->tls_verify = settings->tls_verify;
     c->socket_path = g_strdup(socket_path);
     c->transport = settings->transport;
@@ -302,6 +305,7 @@ bool camera_has(const struct camera *c, const struct camera_settings *settings)
            kn_str_eq(kn_str_from(c->user), settings->user) &&
            kn_str_eq(kn_str_from(c->password), settings->password) &&
            kn_str_eq(kn_str_from(c->ca_file), settings->ca_file) &&
+           kn_str_eq(kn_str_from(c->files), settings->files) &&
            c->tls_verify == settings->tls_verify && c->transport == settings->transport &&
            c->latency_ms == settings->latency_ms && c->timeout_ms == settings->timeout_ms;
 }

@@ -17,6 +17,7 @@ struct camera_settings {
     struct kn_str stream; /* the name of the video stream, and of the camera */
     struct kn_str url, user, password;
     struct kn_str ca_file; /* empty: whom the machine trusts */
+    struct kn_str files;   /* files below this folder may be played; empty: none */
     bool tls_verify;
     enum camera_transport transport;
     unsigned latency_ms, timeout_ms;

@@ -6,7 +6,7 @@
  * are, and reads JSON that says how they do. When it closes, the process ends.
  *
  *   {"camera": "yard", "url": "rtsp://…", "user": …, "password": …, "transport": "tcp",
- *    "tls": "verify", "caFile": "/…", "latencyMs": 200, "timeoutMs": 5000}
+ *    "tls": "verify", "caFile": "/…", "files": "/…", "latencyMs": 200, "timeoutMs": 5000}
  *                                               there is this camera, or it has changed
  *   {"drop": "yard"}                            it is gone, or not to be recorded for now
  */
@@ -66,6 +66,7 @@ static int order_read(struct kn_bytes packet, struct kn_arena *arena, struct ord
         {"user",      .str = &s->user    },
         {"password",  .str = &s->password},
         {"caFile",    .str = &s->ca_file },
+        {"files",     .str = &s->files   },
         {"drop",      .str = &ret->drop  },
         {"transport", .str = &transport  },
         {"tls",       .str = &tls        },
@@ -166,17 +167,19 @@ static int work(const char *socket_path)
 
 static int usage(FILE *to, int code)
 {
-    fputs("usage: kinema-camera probe URL [--transport auto|tcp|udp|http] [--seconds N]\n"
-          "           what a camera offers, and what it sends in some seconds; the password may "
-          "also\n"
-          "           stand in KINEMA_CAMERA_PASSWORD, the user in KINEMA_CAMERA_USER, and for - "
-          "the\n"
-          "           URL in KINEMA_CAMERA_URL\n"
-          "       kinema-camera work --socket PATH\n"
-          "           kinema serve starts it; standard input is its socket of orders\n"
-          "       kinema-camera listen --socket PATH\n"
-          "           likewise; the RTSP listener, on descriptors 3 and 4 (TLS)\n",
-          to);
+    fputs(
+        "usage: kinema-camera probe URL [--transport auto|tcp|udp|http] [--seconds N] [--files "
+        "DIR]\n"
+        "           what a camera offers, and what it sends in some seconds; the password may "
+        "also\n"
+        "           stand in KINEMA_CAMERA_PASSWORD, the user in KINEMA_CAMERA_USER, and for - "
+        "the\n"
+        "           URL in KINEMA_CAMERA_URL; files, by file:///…, are looked at below DIR alone\n"
+        "       kinema-camera work --socket PATH\n"
+        "           kinema serve starts it; standard input is its socket of orders\n"
+        "       kinema-camera listen --socket PATH\n"
+        "           likewise; the RTSP listener, on descriptors 3 and 4 (TLS)\n",
+        to);
     return code;
 }
 

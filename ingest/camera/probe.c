@@ -175,8 +175,9 @@ static int read_options(int argc, char **argv, struct options *o)
         .conf = {.latency_ms = LATENCY_MS, .timeout_ms = TIMEOUT_MS},
           .seconds = SECONDS_DEFAULT
     };
-    if (!g_str_has_prefix(url, "rtsp://") && !g_str_has_prefix(url, "rtsps://")) {
-        fputs("kinema-camera: a camera's URL begins with rtsp:// or rtsps://\n", stderr);
+    if (!g_str_has_prefix(url, "rtsp://") && !g_str_has_prefix(url, "rtsps://") &&
+        !g_str_has_prefix(url, "file://")) {
+        fputs("kinema-camera: a camera's URL begins with rtsp://, rtsps:// or file://\n", stderr);
         return 2;
     }
     for (int i = 1; i < argc; i += 2) {
@@ -185,6 +186,8 @@ static int read_options(int argc, char **argv, struct options *o)
         if (good && !strcmp(argv[i], "--transport")) {
             o->conf.transport = camera_transport_of(kn_str_from(argv[i + 1]));
             good = o->conf.transport != CAMERA_AUTO || !strcmp(argv[i + 1], "auto");
+        } else if (good && !strcmp(argv[i], "--files")) {
+            o->conf.files = argv[i + 1];
         } else if (good && !strcmp(argv[i], "--seconds")) {
             good = kn_str_to_u64(kn_str_from(argv[i + 1]), SECONDS_MAX, &seconds) == 0 && seconds;
             o->seconds = (unsigned) seconds;

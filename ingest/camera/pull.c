@@ -2,6 +2,7 @@
 #include "pull.h"
 
 #include "direct.h"
+#include "file.h"
 
 #include <glib.h>
 
@@ -13,9 +14,10 @@ struct camera_pull {
     struct camera_source_conf conf; /* its texts are ours */
     struct camera_source_ops ops;
     void *ctx;
-    struct camera_direct *direct; /* one of both, or … */
+    struct camera_file *file; /* one of these, or … */
+    struct camera_direct *direct;
     struct camera_source *source;
-    guint change; /* … on the way from the first to the second */
+    guint change; /* … on the way from the second to the third */
     gint64 timeout_us;
     /* When the last of each came; 0: none has, in this connection. */
     _Atomic gint64 picture_us, sound_us;
@@ -89,12 +91,15 @@ struct camera_pull *camera_pull_start(const struct camera_source_conf *conf,
     pull->conf.user = g_strdup(conf->user);
     pull->conf.password = g_strdup(conf->password);
     pull->conf.ca_file = g_strdup(conf->ca_file);
+    pull->conf.files = NULL; /* a file's to copy */
     /* A certificate that has to pass is left to GStreamer. */
     bool verified = conf->tls_verify && g_str_has_prefix(conf->url, "rtsps:");
     pull->ops = *ops;
     pull->ctx = ctx;
     pull->timeout_us = (gint64) conf->timeout_ms * 1000;
-    if (!verified && (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP))
+    if (camera_file_is(conf->url))
+        pull->file = camera_file_start(conf, &to_pull, pull);
+    else if (!verified && (conf->transport == CAMERA_AUTO || conf->transport == CAMERA_TCP))
         pull->direct = camera_direct_start(&pull->conf, &direct_ops, pull);
     else
         pull->source = camera_source_start(&pull->conf, &to_pull, pull);
@@ -112,6 +117,10 @@ static bool is_without_pictures(const struct camera_pull *pull)
 
 void camera_pull_check(struct camera_pull *pull)
 {
+    if (pull->file) {
+        camera_file_check(pull->file); /* which may have no pictures any more, and ends */
+        return;
+    }
     if (pull->direct)
         camera_direct_check(pull->direct);
     else
@@ -123,7 +132,9 @@ void camera_pull_check(struct camera_pull *pull)
 
 void camera_pull_facts(struct camera_pull *pull, struct camera_facts *ret)
 {
-    if (pull->direct)
+    if (pull->file)
+        camera_file_facts(pull->file, ret);
+    else if (pull->direct)
         camera_direct_facts(pull->direct, ret);
     else
         camera_source_facts(pull->source, ret);
@@ -131,7 +142,7 @@ void camera_pull_facts(struct camera_pull *pull, struct camera_facts *ret)
 
 bool camera_pull_stop_blocks(const struct camera_pull *pull)
 {
-    return pull->source != NULL;
+    return pull->source != NULL || pull->file != NULL;
 }
 
 void camera_pull_stop(struct camera_pull *pull)
@@ -141,6 +152,8 @@ void camera_pull_stop(struct camera_pull *pull)
     if (pull->direct)
         camera_direct_stop(pull->direct);
     camera_source_stop(pull->source);
+    if (pull->file)
+        camera_file_stop(pull->file);
     g_free((char *) (uintptr_t) pull->conf.url);
     g_free((char *) (uintptr_t) pull->conf.user);
     g_free((char *) (uintptr_t) pull->conf.password);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A camera that is connected to. RTSP over TCP and TLS, as nearly all cameras are taken, with SRTP
- * or without, has a way of its own (direct.h), which costs a fifth of GStreamer's; UDP, HTTP
- * tunnels, and what that way does not know, are GStreamer's (source.h). Functions belong to the
- * main thread.
+ * A camera that is connected to, or played (file.h). RTSP over TCP and TLS, as nearly all cameras
+ * are taken, with SRTP or without, has a way of its own (direct.h), which costs a fifth of
+ * GStreamer's; UDP, HTTP tunnels, and what that way does not know, are GStreamer's (source.h).
+ * Functions belong to the main thread.
  */
 #ifndef INGEST_CAMERA_PULL_H
 #define INGEST_CAMERA_PULL_H

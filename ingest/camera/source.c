@@ -28,8 +28,9 @@ struct stream {
     struct camera_source *source;
     guint number; /* rtspsrc's */
     struct camera_track track;
-    bool video;                        /* by its description */
-    bool known;                        /* track holds what the sink's caps say */
+    bool video; /* by its description */
+    bool paced; /* of a file: its frames are given when their time has come */
+    bool known; /* track holds what the sink's caps say */
     struct camera_documents *metadata; /* what its packets become; NULL: pictures, or sound */
 };
 
@@ -119,19 +120,22 @@ static void set_time_locked(struct camera_source *s, int64_t now_ms, int64_t run
     s->least_late_ms = INT64_MAX;
 }
 
-/* Of a camera that pushes: this machine's clock is the one that counts. What keeps frames at their
- * distance is the sender's clock, by way of the running time. A frame that comes late says nothing,
- * since a busy machine delays it; that all of them do says something. */
-static int64_t arrival_locked(struct camera_source *s, GstSample *sample, int64_t now_ms)
+/* Of a camera that pushes, and of files: this machine's clock is the one that counts. What keeps
+ * frames at their distance is the sender's clock, by way of the running time. A frame that comes
+ * late says nothing, since a busy machine delays it; that all of them do says something. due: the
+ * running time of what is to come now, where it is known, as of files; else this frame is. */
+static int64_t arrival_locked(struct camera_source *s, GstSample *sample, GstClockTime due,
+                              int64_t now_ms)
 {
     guint64 running = gst_segment_to_running_time(gst_sample_get_segment(sample), GST_FORMAT_TIME,
                                                   GST_BUFFER_PTS(gst_sample_get_buffer(sample)));
     if (running == GST_CLOCK_TIME_NONE)
         return now_ms;
     int64_t running_ms = (int64_t) (running / GST_MSECOND);
-    int64_t late_ms = now_ms - s->offset_ms - running_ms;
+    int64_t due_ms = GST_CLOCK_TIME_IS_VALID(due) ? (int64_t) (due / GST_MSECOND) : running_ms;
+    int64_t late_ms = now_ms - s->offset_ms - due_ms;
     if (!s->timed || late_ms > STEP_MS || late_ms < -STEP_MS) {
-        set_time_locked(s, now_ms, running_ms);
+        set_time_locked(s, now_ms, due_ms);
     } else {
         s->least_late_ms = MIN(s->least_late_ms, late_ms);
         if (now_ms - s->look_ms > DRIFT_LOOK_MS) {
@@ -145,15 +149,17 @@ static int64_t arrival_locked(struct camera_source *s, GstSample *sample, int64_
 }
 
 static int64_t time_of_locked(struct camera_source *s, const struct stream *stream,
-                              GstSample *sample)
+                              GstElement *sink, GstSample *sample)
 {
+    GstClockTime due =
+        stream->paced ? gst_element_get_current_running_time(sink) : GST_CLOCK_TIME_NONE;
     int64_t now_ms = g_get_real_time() / 1000, time_ms;
     GstClockTime pts = GST_BUFFER_PTS(gst_sample_get_buffer(sample));
     unsigned number = (unsigned) (stream - s->streams);
     if (GST_CLOCK_TIME_IS_VALID(pts) &&
         camera_timing_frame(&s->timing, number, pts, now_ms, &time_ms))
         return time_ms;
-    return arrival_locked(s, sample, now_ms);
+    return arrival_locked(s, sample, due, now_ms);
 }
 
 static void give_frame_locked(struct camera_source *s, struct stream *stream, GstSample *sample,
@@ -273,7 +279,7 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
                                    gst_caps_ref(gst_sample_get_caps(sample)),
                                    (GDestroyNotify) gst_caps_unref);
         }
-        int64_t time_ms = time_of_locked(s, stream, sample);
+        int64_t time_ms = time_of_locked(s, stream, GST_ELEMENT(sink), sample);
         if (s->started)
             give_frame_locked(s, stream, sample, time_ms);
         else
@@ -291,29 +297,30 @@ void camera_left_out_add(char *list, size_t cap, const char *media, const char *
     (void) g_snprintf(list + len, cap - len, "%s%s %s", len > 0 ? ", " : "", media, encoding);
 }
 
-static void leave_out(struct camera_source *s, const GstStructure *rtp)
+static void leave_out(struct camera_source *s, const GstStructure *caps)
 {
-    const char *media = gst_structure_get_string(rtp, "media");
-    const char *encoding = gst_structure_get_string(rtp, "encoding-name");
+    const char *media, *encoding;
+    camera_track_name(caps, &media, &encoding);
     g_mutex_lock(&s->lock);
     if (!s->failed && !s->stopped)
-        s->ops.left_out(s->ctx, media ? media : "?", encoding ? encoding : "?");
+        s->ops.left_out(s->ctx, media, encoding);
     g_mutex_unlock(&s->lock);
 }
 
 /* A stream that can be stored, and for which there is room. */
-static struct stream *choose(struct camera_source *s, const GstStructure *rtp, guint number)
+static struct stream *choose(struct camera_source *s, const GstStructure *caps, guint number)
 {
     struct stream *stream = NULL;
     g_mutex_lock(&s->lock);
-    bool metadata = camera_documents_are_of(rtp);
-    struct camera_documents *documents = metadata ? camera_documents_new(rtp) : NULL;
-    if (camera_track_chain(rtp) && s->count < STREAMS_MAX && !documents == !metadata) {
+    bool metadata = camera_documents_are_of(caps);
+    struct camera_documents *documents = metadata ? camera_documents_new(caps) : NULL;
+    if (camera_track_chain(caps) && s->count < STREAMS_MAX && !documents == !metadata) {
         stream = &s->streams[s->count++];
         stream->source = s;
         stream->number = number;
         stream->metadata = documents;
-        stream->video = !g_strcmp0(gst_structure_get_string(rtp, "media"), "video");
+        stream->video = camera_track_is_video(caps);
+        stream->paced = !camera_track_is_rtp(caps);
         camera_track_init(&stream->track);
         if (documents)
             stream->track.mkv = camera_documents_track(documents);
@@ -342,7 +349,8 @@ static GstElement *sink_new(struct stream *stream)
 {
     GstElement *sink = gst_element_factory_make("appsink", NULL);
     GstAppSinkCallbacks callbacks = {.new_sample = on_sample};
-    g_object_set(sink, "sync", FALSE, "enable-last-sample", FALSE, "max-buffers", 0, NULL);
+    g_object_set(sink, "sync", stream->paced, "async", !stream->paced, "enable-last-sample", FALSE,
+                 "max-buffers", 0, NULL);
     gst_app_sink_set_callbacks(GST_APP_SINK(sink), &callbacks, stream, NULL);
     return sink;
 }
@@ -656,13 +664,13 @@ struct camera_source *camera_source_new(const struct camera_source_ops *ops, voi
 GstElement *camera_source_add(struct camera_source *s, const GstCaps *caps, GstBin *bin,
                               const char *name)
 {
-    const GstStructure *rtp = gst_caps_get_structure(caps, 0);
-    struct stream *stream = choose(s, rtp, 0);
+    const GstStructure *one = gst_caps_get_structure(caps, 0);
+    struct stream *stream = choose(s, one, 0);
     if (!stream) {
-        leave_out(s, rtp);
+        leave_out(s, one);
         return NULL;
     }
-    GstElement *chain = chain_new(stream, camera_track_chain(rtp), bin, name);
+    GstElement *chain = chain_new(stream, camera_track_chain(one), bin, name);
     if (!chain)
         fail(s, CAMERA_BROKEN, "a stream that was chosen cannot be read");
     return chain;

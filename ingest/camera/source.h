@@ -44,11 +44,12 @@ struct camera_frame {
 };
 
 struct camera_source_conf {
-    const char *url;             /* rtsp:// or rtsps://, without credentials */
+    const char *url;             /* rtsp://, rtsps:// or file://, without credentials */
     const char *user, *password; /* NULL: none */
     enum camera_transport transport;
     bool tls_verify;     /* of rtsps://: the camera's certificate has to pass */
     const char *ca_file; /* who signs them; NULL: whom the machine trusts */
+    const char *files;   /* files below this folder may be played; NULL: none */
     unsigned latency_ms; /* how long packets are waited for that come out of order */
     unsigned timeout_ms; /* of connecting, and of silence */
 };

@@ -15,23 +15,44 @@ enum {
 };
 
 /* --- chains ----------------------------------------------------------------------------------- */
+#define H264 "h264parse ! capsfilter caps=video/x-h264,stream-format=avc,alignment=au"
+#define H265 "h265parse ! capsfilter caps=video/x-h265,stream-format=hvc1,alignment=au"
+#define AAC  "aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"
+/* Between a demuxer, which goes on with a file's next stream, and a sink that waits until a frame's
+ * time has come. */
+#define QUEUE "queue max-size-buffers=0 max-size-bytes=16777216 max-size-time=3000000000 ! "
+
 static const struct chain {
     const char *media, *encoding; /* of SDP's a=rtpmap */
     const char *text;
 } chains[] = {
-    {"video",       "H264",
-     "rtph264depay ! h264parse ! capsfilter caps=video/x-h264,stream-format=avc,alignment=au" },
-    {"video",       "H265",
-     "rtph265depay ! h265parse ! capsfilter caps=video/x-h265,stream-format=hvc1,alignment=au"},
-    {"audio",       "MPEG4-GENERIC",
-     "rtpmp4gdepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
-    {"audio",       "MP4A-LATM",
-     "rtpmp4adepay ! aacparse ! capsfilter caps=audio/mpeg,mpegversion=4,stream-format=raw"   },
-    {"audio",       "PCMU",               "rtppcmudepay"                                      },
-    {"audio",       "PCMA",               "rtppcmadepay"                                      },
-    {"audio",       "OPUS",               "rtpopusdepay ! opusparse"                          },
-    {"application", "VND.ONVIF.METADATA", "identity"                                          }, /* document.c */
+    {"video",       "H264",               "rtph264depay ! " H264    },
+    {"video",       "H265",               "rtph265depay ! " H265    },
+    {"audio",       "MPEG4-GENERIC",      "rtpmp4gdepay ! " AAC     },
+    {"audio",       "MP4A-LATM",          "rtpmp4adepay ! " AAC     },
+    {"audio",       "PCMU",               "rtppcmudepay"            },
+    {"audio",       "PCMA",               "rtppcmadepay"            },
+    {"audio",       "OPUS",               "rtpopusdepay ! opusparse"},
+    {"application", "VND.ONVIF.METADATA", "identity"                }, /* document.c */
 };
+
+static const struct file_chain {
+    const char *name; /* of a demuxer's caps */
+    const char *text;
+} file_chains[] = {
+    {"video/x-h264",  QUEUE H264       },
+    {"video/x-h265",  QUEUE H265       },
+    {"audio/mpeg",    QUEUE AAC        },
+    {"audio/x-mulaw", QUEUE "identity" },
+    {"audio/x-alaw",  QUEUE "identity" },
+    {"audio/x-opus",  QUEUE "opusparse"},
+};
+
+/* By a field that SDP gives: the name differs, as with SRTP. */
+bool camera_track_is_rtp(const GstStructure *caps)
+{
+    return gst_structure_has_field(caps, "media");
+}
 
 /* Payload types that need no a=rtpmap: RFC 3551, table 4. */
 static const char *static_encoding(const GstStructure *rtp)
@@ -42,16 +63,61 @@ static const char *static_encoding(const GstStructure *rtp)
     return payload == 0 ? "PCMU" : payload == 8 ? "PCMA" : NULL;
 }
 
-const char *camera_track_chain(const GstStructure *rtp)
+static const char *file_chain(const GstStructure *caps)
 {
-    const char *media = gst_structure_get_string(rtp, "media");
-    const char *encoding = gst_structure_get_string(rtp, "encoding-name");
-    encoding = encoding ? encoding : static_encoding(rtp);
+    gint version = 0;
+    if (gst_structure_has_name(caps, "audio/mpeg") &&
+        (!gst_structure_get_int(caps, "mpegversion", &version) || version == 1))
+        return NULL; /* MP3, and what came before it */
+    for (size_t i = 0; i < G_N_ELEMENTS(file_chains); i++) {
+        if (gst_structure_has_name(caps, file_chains[i].name))
+            return file_chains[i].text;
+    }
+    return NULL;
+}
+
+const char *camera_track_chain(const GstStructure *caps)
+{
+    if (!camera_track_is_rtp(caps))
+        return file_chain(caps);
+    const char *media = gst_structure_get_string(caps, "media");
+    const char *encoding = gst_structure_get_string(caps, "encoding-name");
+    encoding = encoding ? encoding : static_encoding(caps);
     for (size_t i = 0; media && encoding && i < G_N_ELEMENTS(chains); i++) {
         if (!strcmp(media, chains[i].media) && !g_ascii_strcasecmp(encoding, chains[i].encoding))
             return chains[i].text;
     }
     return NULL;
+}
+
+bool camera_track_is_video(const GstStructure *caps)
+{
+    return camera_track_is_rtp(caps) ? !g_strcmp0(gst_structure_get_string(caps, "media"), "video")
+                                     : g_str_has_prefix(gst_structure_get_name(caps), "video/");
+}
+
+/* A demuxer's name says both: "audio/x-ac3". */
+static const char *file_name(const char *name, const char **ret_media)
+{
+    const char *slash = strchr(name, '/');
+    *ret_media = g_str_has_prefix(name, "video/")   ? "video"
+                 : g_str_has_prefix(name, "audio/") ? "audio"
+                                                    : "data";
+    name = slash ? slash + 1 : name;
+    return g_str_has_prefix(name, "x-") ? name + 2 : name;
+}
+
+void camera_track_name(const GstStructure *caps, const char **ret_media, const char **ret_encoding)
+{
+    const char *media = NULL, *encoding = NULL;
+    if (camera_track_is_rtp(caps)) {
+        media = gst_structure_get_string(caps, "media");
+        encoding = gst_structure_get_string(caps, "encoding-name");
+    } else {
+        encoding = file_name(gst_structure_get_name(caps), &media);
+    }
+    *ret_media = media ? media : "?";
+    *ret_encoding = encoding ? encoding : "?";
 }
 
 /* --- descriptions ----------------------------------------------------------------------------- */

@@ -137,7 +137,8 @@ static int keep(const struct ingest_camera_source *now, const struct ingest_came
     bool same = kn_str_eq_nocase(before, after);
     if (same && kn_str_eq(kn_str_from(source->url), ingest_camera_url_shown(now)))
         memcpy(source->url, now->url, sizeof source->url); /* with the query that is not shown */
-    if (wish->password.ptr || *source->password || !*now->password)
+    if (wish->password.ptr || *source->password || !*now->password ||
+        ingest_camera_is_file(source)) /* which has none */
         return 0;
     if (!same)
         return kn_fail(err, -EINVAL, "the address is another one: give the password again");
@@ -152,7 +153,7 @@ int ingest_camera_wished(struct ingest *ingest, const struct storage_stream *str
     *source = (struct ingest_camera_source){0};
     if (transport_of(wish->transport, &source->transport) < 0)
         return kn_fail(err, -EINVAL, "the transport is auto, tcp, udp or http");
-    if (ingest_camera_url(wish->url, source, err) < 0)
+    if (ingest_camera_url(wish->url, ingest_cameras_files(ingest->cameras), source, err) < 0)
         return -EINVAL;
     if ((wish->user.len > 0 && kn_str_copy(source->user, sizeof source->user, wish->user) < 0) ||
         (wish->password.len > 0 &&

@@ -2,6 +2,7 @@
 #include "camera_probe.h"
 
 #include "camera_wish.h"
+#include "cameras.h"
 #include "ingest_internal.h"
 
 #include <errno.h>
@@ -85,7 +86,7 @@ static int environment_of(const struct ingest_camera_source *source, struct envi
 }
 
 static int spawn(const struct ingest_camera_program *program,
-                 const struct ingest_camera_source *source, struct probe *probe)
+                 const struct ingest_camera_source *source, const char *files, struct probe *probe)
 {
     char seconds[8], transport[8];
     int pair[2];
@@ -98,6 +99,8 @@ static int spawn(const struct ingest_camera_program *program,
                           transport,
                           (char[]){"--seconds"},
                           seconds,
+                          files ? (char[]){"--files"} : NULL,
+                          (char *) (uintptr_t) files,
                           NULL};
     struct environment *e = calloc(1, sizeof *e);
     int r = e ? environment_of(source, e) : -ENOMEM;
@@ -175,7 +178,7 @@ static struct probe *free_slot_locked(struct ingest_probes *probes)
 }
 
 int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_source *source,
-                        struct kn_str owner, char *ret_id)
+                        const char *files, struct kn_str owner, char *ret_id)
 {
     KN_LOCKED(&probes->lock);
     if (!probes->path || !probes->dir)
@@ -189,7 +192,7 @@ int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera
     kn_buf_init(&probe->said, ANSWER_BYTES_MAX);
     int r = kn_str_copy(probe->owner, sizeof probe->owner, owner);
     if (r == 0)
-        r = spawn(&program, source, probe);
+        r = spawn(&program, source, files, probe);
     if (r < 0)
         return r;
     uint8_t id[ID_BYTES];
@@ -279,7 +282,8 @@ int ingest_probe_start(struct ingest *ingest, struct kn_str name,
         return -ENOMEM;
     int r = ingest_camera_wished(ingest, stream, wish, source, err);
     if (r == 0)
-        r = ingest_probes_start(ingest->probes, source, owner, ret_id);
+        r = ingest_probes_start(ingest->probes, source, ingest_cameras_files(ingest->cameras),
+                                owner, ret_id);
     explicit_bzero(source, sizeof *source);
     free(source);
     return r;

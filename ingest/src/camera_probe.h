@@ -19,9 +19,10 @@ int ingest_probes_run(struct ingest_probes *probes, const struct ingest_camera_p
 void ingest_probes_end(struct ingest_probes *probes);
 void ingest_probes_free(struct ingest_probes *probes);
 
-/* As ingest_probe_start, ingest_probe_read and ingest_probe_cancel. */
+/* As ingest_probe_start, ingest_probe_read and ingest_probe_cancel. files: below this folder files
+ * may be looked at; NULL: none. */
 int ingest_probes_start(struct ingest_probes *probes, const struct ingest_camera_source *source,
-                        struct kn_str owner, char *ret_id) KN_MUSTUSE;
+                        const char *files, struct kn_str owner, char *ret_id) KN_MUSTUSE;
 int ingest_probes_read(struct ingest_probes *probes, struct kn_str id, struct kn_str owner,
                        struct kn_buf *dst) KN_MUSTUSE;
 int ingest_probes_cancel(struct ingest_probes *probes, struct kn_str id, struct kn_str owner)

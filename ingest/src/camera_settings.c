@@ -51,7 +51,59 @@ static struct kn_str cut_credentials(struct kn_str rest, struct kn_str *ret_cred
     return at > 0 ? kn_str_skip(rest, at) : rest;
 }
 
-int ingest_camera_url(struct kn_str url, struct ingest_camera_source *dst, struct kn_err *err)
+/* --- of files --------------------------------------------------------------------------------- */
+#define FILE_SCHEME "file://"
+
+bool ingest_camera_is_file(const struct ingest_camera_source *source)
+{
+    return kn_str_starts_with(kn_str_from(source->url), KN_STR(FILE_SCHEME));
+}
+
+/* No step of a whole path leads up, or nowhere. */
+static bool goes_down(const char *path)
+{
+    for (const char *at = path; *at == '/';) {
+        struct kn_str step = {at + 1, strcspn(at + 1, "/")};
+        at = step.ptr + step.len;
+        if ((step.len == 0 && *at) || kn_str_eq(step, KN_STR(".")) || kn_str_eq(step, KN_STR("..")))
+            return false;
+    }
+    return true;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    return !strncmp(path, folder, len) && (path[len] == '/' || !path[len]);
+}
+
+static int file_url(struct kn_str url, const char *files, struct ingest_camera_source *dst,
+                    struct kn_err *err)
+{
+    char path[INGEST_CAMERA_URL_BYTES_MAX + 1];
+    struct kn_str escaped = kn_str_skip(url, strlen(FILE_SCHEME));
+    if (!files)
+        return kn_fail(err, -EINVAL,
+                       "files are played where the server's setting camera_files names their "
+                       "folder, and it names none");
+    if (kn_str_copy(dst->url, sizeof dst->url, url) < 0)
+        return kn_fail(err, -EINVAL, "a camera's URL has at most %d characters",
+                       INGEST_CAMERA_URL_BYTES_MAX);
+    if (escaped.len == 0 || escaped.ptr[0] != '/' || !is_plain(escaped) ||
+        memchr(escaped.ptr, '?', escaped.len) || memchr(escaped.ptr, '#', escaped.len) ||
+        unescape(escaped, path, sizeof path) < 0 || !goes_down(path))
+        return kn_fail(err, -EINVAL,
+                       "a file's URL is file:// and a whole path, without . and .., and with "
+                       "blanks, ?, # and %% escaped: %%20");
+    if (!is_below(path, files))
+        return kn_fail(err, -EINVAL, "files are played from %.150s alone (camera_files)", files);
+    return 0;
+}
+
+int ingest_camera_url(struct kn_str url, const char *files, struct ingest_camera_source *dst,
+                      struct kn_err *err)
 {
     static const char *const schemes[] = {"rtsp://", "rtsps://"};
     const char *scheme = NULL;
@@ -59,9 +111,11 @@ int ingest_camera_url(struct kn_str url, struct ingest_camera_source *dst, struc
         if (kn_str_starts_with(url, kn_str_from(schemes[i])))
             scheme = schemes[i];
     }
+    if (kn_str_starts_with(url, KN_STR(FILE_SCHEME)))
+        return file_url(url, files, dst, err);
     if (!scheme)
         return kn_fail(err, -EINVAL,
-                       "a camera's URL begins with rtsp:// or rtsps://, as in "
+                       "a camera's URL begins with rtsp://, rtsps:// or file://, as in "
                        "rtsp://10.0.0.20/stream1");
     struct kn_str credentials, user;
     struct kn_str rest = cut_credentials(kn_str_skip(url, strlen(scheme)), &credentials);

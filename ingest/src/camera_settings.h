@@ -69,9 +69,11 @@ struct ingest_camera_settings {
     int64_t created_ms, updated_ms;
 };
 
-/* Takes a URL apart: rtsp:// or rtsps://, with or without user:password@. -EINVAL: err says why. */
-int ingest_camera_url(struct kn_str url, struct ingest_camera_source *dst, struct kn_err *err)
-    KN_MUSTUSE;
+/* Takes a URL apart: rtsp:// or rtsps://, with or without user:password@; or file:// and a whole
+ * path, which has to lie below files (NULL: there are none). -EINVAL: err says why. */
+int ingest_camera_url(struct kn_str url, const char *files, struct ingest_camera_source *dst,
+                      struct kn_err *err) KN_MUSTUSE;
+bool ingest_camera_is_file(const struct ingest_camera_source *source);
 /* The URL as it may be shown. */
 struct kn_str ingest_camera_url_shown(const struct ingest_camera_source *source);
 

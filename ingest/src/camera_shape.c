@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "camera_shape.h"
 
-int ingest_source_of(struct kn_api_call *call, const struct ingest_source_said *said,
-                     struct ingest_camera_source *ret)
+int ingest_source_of(const struct ingest *ingest, struct kn_api_call *call,
+                     const struct ingest_source_said *said, struct ingest_camera_source *ret)
 {
     static const enum ingest_camera_transport transports[] = {
         [INGEST_CameraTransport_ABSENT] = INGEST_CAMERA_AUTO,
@@ -12,7 +12,7 @@ int ingest_source_of(struct kn_api_call *call, const struct ingest_source_said *
         [INGEST_CameraTransport_HTTP] = INGEST_CAMERA_HTTP};
     struct kn_err err = {0};
     *ret = (struct ingest_camera_source){.transport = transports[said->transport]};
-    if (ingest_camera_url(said->url, ret, &err) < 0)
+    if (ingest_camera_url(said->url, ingest_cameras_files(ingest->cameras), ret, &err) < 0)
         return kn_api_fault(call, "InvalidArgumentException", "Url: %s.", err.text);
     ret->tls = said->tls == INGEST_CameraTls_VERIFY ? INGEST_CAMERA_TLS_VERIFY
                                                     : INGEST_CAMERA_TLS_INSECURE;

@@ -17,8 +17,9 @@ struct ingest_source_said {
     enum ingest_CameraTls tls;
 };
 /* 0, or the fault has been raised. */
-int ingest_source_of(struct kn_api_call *call, const struct ingest_source_said *said,
-                     struct ingest_camera_source *ret) KN_MUSTUSE;
+int ingest_source_of(const struct ingest *ingest, struct kn_api_call *call,
+                     const struct ingest_source_said *said, struct ingest_camera_source *ret)
+    KN_MUSTUSE;
 /* member names it in the fault; config NULL: no schedule. */
 int ingest_times_of(struct kn_api_call *call, const struct ingest_ScheduleConfig *config,
                     const char *member, struct ingest_camera_times *ret) KN_MUSTUSE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cameras.h"
 
+#include "camera_order.h"
 #include "camera_report.h"
 #include "camera_worker.h"
 
@@ -38,7 +39,7 @@ struct ingest_cameras {
     struct storage *storage;
     struct kn_clock *clock;
     size_t workers_shared, cameras_max;
-    unsigned latency_ms, timeout_ms;
+    struct ingest_camera_order_conf order; /* what it points to outlives it */
     uint8_t key[KN_AEAD_KEY_BYTES];
     char *program, *dir, *ca_file;
     pthread_t thread;
@@ -48,6 +49,7 @@ struct ingest_cameras {
     struct kn_lock change; /* one change at a time; before lock, held over the disk */
     struct kn_lock lock;   /* what follows */
     bool stopping;
+    char *files;             /* below it files may be played; NULL: none */
     struct camera **cameras; /* by name */
     size_t count, cap;
     struct ingest_camera_worker *workers; /* the shared ones, then those of one camera */
@@ -114,42 +116,6 @@ static void erase_locked(struct ingest_cameras *cs, size_t at)
 }
 
 /* --- what workers are told -------------------------------------------------------------------- */
-static void write_order(struct kn_json_writer *w, const struct ingest_cameras *cs,
-                        const struct ingest_camera_view *view)
-{
-    const struct ingest_camera_source *source = &view->settings.source;
-    kn_json_object_begin(w);
-    kn_json_key(w, "camera");
-    kn_json_text(w, view->name);
-    kn_json_key(w, "url");
-    kn_json_text(w, source->url);
-    kn_json_key(w, "user");
-    kn_json_text(w, source->user);
-    kn_json_key(w, "password");
-    kn_json_text(w, source->password);
-    kn_json_key(w, "transport");
-    kn_json_text(w, ingest_camera_transport_name(source->transport));
-    kn_json_key(w, "tls");
-    kn_json_text(w, source->tls == INGEST_CAMERA_TLS_VERIFY ? "verify" : "insecure");
-    if (cs->ca_file) {
-        kn_json_key(w, "caFile");
-        kn_json_text(w, cs->ca_file);
-    }
-    kn_json_key(w, "latencyMs");
-    kn_json_u64(w, cs->latency_ms);
-    kn_json_key(w, "timeoutMs");
-    kn_json_u64(w, cs->timeout_ms);
-    kn_json_object_end(w);
-}
-
-static void write_drop(struct kn_json_writer *w, const struct ingest_camera_view *view)
-{
-    kn_json_object_begin(w);
-    kn_json_key(w, "drop");
-    kn_json_text(w, view->name);
-    kn_json_object_end(w);
-}
-
 /* wanted: it is to be recorded. */
 static void say_locked(struct ingest_cameras *cs, struct camera *camera, bool wanted)
 {
@@ -161,9 +127,9 @@ static void say_locked(struct ingest_cameras *cs, struct camera *camera, bool wa
     kn_buf_init(&out, ORDER_BYTES_MAX);
     kn_json_writer_init(&w, &out);
     if (wanted)
-        write_order(&w, cs, &camera->view);
+        ingest_camera_order_write(&w, &cs->order, camera->view.name, &camera->view.settings.source);
     else
-        write_drop(&w, &camera->view);
+        ingest_camera_order_write_drop(&w, camera->view.name);
     camera->said = out.error == 0 && ingest_camera_worker_say(worker, kn_buf_bytes(&out)) == 0;
     if (out.ptr)
         explicit_bzero(out.ptr, out.len);
@@ -412,8 +378,7 @@ static void *main_of(void *arg)
 }
 
 /* --- operations ------------------------------------------------------------------------------- */
-/* What a camera with a secret is to be connected to. */
-static int resolve(struct ingest_cameras *cs, struct ingest_camera_settings *settings)
+int ingest_cameras_resolve(struct ingest_cameras *cs, struct ingest_camera_settings *settings)
 {
     struct ingest_camera_secret secret;
     struct kn_str name = ingest_camera_secret_name(kn_str_from(settings->edge.secret_arn));
@@ -443,6 +408,12 @@ static int take_locked(struct ingest_cameras *cs, const struct storage_stream *s
     return 0;
 }
 
+const char *ingest_cameras_files(struct ingest_cameras *cs)
+{
+    KN_LOCKED(&cs->lock);
+    return cs->files;
+}
+
 int ingest_cameras_edit(struct ingest_cameras *cs, const struct storage_stream *stream,
                         ingest_camera_edit_fn *edit, void *ctx)
 {
@@ -460,8 +431,6 @@ int ingest_cameras_edit(struct ingest_cameras *cs, const struct storage_stream *
     draft.created_ms = draft.created_ms > 0 ? draft.created_ms : draft.updated_ms;
     if (r == 0)
         r = edit(ctx, &draft);
-    if (r == 0)
-        r = resolve(cs, &draft);
     if (r == 0)
         r = ingest_camera_put(storage_meta_of(cs->storage), cs->key, &stream->id, &draft);
     if (r == 0) {
@@ -614,8 +583,8 @@ int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
     cs->clock = clock;
     cs->workers_shared = conf->camera_workers;
     cs->cameras_max = conf->cameras_max;
-    cs->latency_ms = (unsigned) conf->camera_latency_ms;
-    cs->timeout_ms = (unsigned) conf->camera_timeout_ms;
+    cs->order = (struct ingest_camera_order_conf){.latency_ms = (unsigned) conf->camera_latency_ms,
+                                                  .timeout_ms = (unsigned) conf->camera_timeout_ms};
     cs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     cs->workers = calloc(cs->workers_shared, sizeof(*cs->workers));
     if (cs->wake_fd < 0 || !cs->workers) {
@@ -654,7 +623,7 @@ static int load_one(void *ctx, const struct storage_id *id,
     }
     struct ingest_camera_settings whole = settings ? *settings : (struct ingest_camera_settings){0};
     if (settings)
-        result = resolve(cs, &whole);
+        result = ingest_cameras_resolve(cs, &whole);
     if (result < 0) {
         log_unreadable(stream, result);
         return 0;
@@ -672,7 +641,12 @@ int ingest_cameras_run(struct ingest_cameras *cs, const struct ingest_cameras_co
     cs->program = strdup(conf->program);
     cs->dir = strdup(conf->dir);
     cs->ca_file = conf->ca_file ? strdup(conf->ca_file) : NULL;
-    if (!cs->program || !cs->dir || (conf->ca_file && !cs->ca_file))
+    cs->order.ca_file = cs->ca_file;
+    kn_lock_take(&cs->lock);
+    cs->files = conf->files ? strdup(conf->files) : NULL;
+    cs->order.files = cs->files;
+    kn_lock_give(&cs->lock);
+    if (!cs->program || !cs->dir || (conf->ca_file && !cs->ca_file) || (conf->files && !cs->files))
         return kn_fail(err, -ENOMEM, "cameras");
     int r = ingest_camera_list(storage_meta_of(cs->storage), cs->key, load_one, cs);
     if (r == 0)
@@ -713,6 +687,7 @@ void ingest_cameras_free(struct ingest_cameras *cs)
     free(cs->program);
     free(cs->dir);
     free(cs->ca_file);
+    free(cs->files);
     close(cs->wake_fd);
     kn_lock_done(&cs->lock);
     kn_lock_done(&cs->change);

@@ -33,13 +33,20 @@ int ingest_cameras_new(struct storage *storage, const struct ingest_conf *conf,
                        struct kn_clock *clock, struct ingest_cameras **ret) KN_MUSTUSE;
 void ingest_cameras_free(struct ingest_cameras *cameras);
 
+/* Below this folder files may be played as cameras; NULL: none may, or cameras were not started.
+ * Lives as long as the cameras. Any thread. */
+const char *ingest_cameras_files(struct ingest_cameras *cameras);
+
 /* Makes the camera, or changes it: the draft is what there is, or empty. Not 0: passed through. */
 typedef int ingest_camera_edit_fn(void *ctx, struct ingest_camera_settings *draft);
-/* Durable when they return; all block. edit: times are filled in, and the source of one with a
- * secret. -EDQUOT: there are too many; -ENOENT: there is no such secret; -ENOTSUP: cameras were not
- * started. */
+/* Durable when they return; all block. edit: times are filled in. -EDQUOT: there are too many;
+ * -ENOTSUP: cameras were not started. */
 int ingest_cameras_edit(struct ingest_cameras *cameras, const struct storage_stream *stream,
                         ingest_camera_edit_fn *edit, void *ctx) KN_MUSTUSE;
+/* Within an edit that names a secret: its source is what that says. -ENOENT: there is no such
+ * secret; -EBADMSG: it cannot be read. */
+int ingest_cameras_resolve(struct ingest_cameras *cameras, struct ingest_camera_settings *settings)
+    KN_MUSTUSE;
 int ingest_cameras_remove(struct ingest_cameras *cameras, const struct storage_stream *stream)
     KN_MUSTUSE; /* -ENOENT */
 /* The first whose name is after the one given. -ENOENT. Any thread, never blocks for long. */

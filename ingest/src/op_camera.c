@@ -137,7 +137,7 @@ int ingest_op_PutCamera(struct ingest *ingest, const struct ingest_PutCamera_in 
     const struct ingest_source_said said = {in->Url, in->UserName, in->Password, in->Transport,
                                             in->Tls};
     struct put draft;
-    int r = ingest_source_of(call, &said, &draft.source);
+    int r = ingest_source_of(ingest, call, &said, &draft.source);
     if (r == 0)
         r = ingest_times_of(call, in->Schedule, "Schedule", &draft.times);
     if (r == 0)

@@ -20,7 +20,7 @@ int ingest_op_PutCameraSecret(struct ingest *ingest, const struct ingest_PutCame
         return kn_api_fault(call, "InvalidArgumentException",
                             "Names that begin with " INGEST_CAMERA_OWN_SECRET
                             " stand for cameras' own URLs.");
-    int r = ingest_source_of(call, &said, &source);
+    int r = ingest_source_of(ingest, call, &said, &source);
     if (r == 0)
         r = ingest_cameras_secret_put(ingest->cameras, in->SecretName, &source);
     explicit_bzero(&source, sizeof source);

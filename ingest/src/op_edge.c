@@ -47,7 +47,7 @@ static int show_recorder(struct kn_api_call *call, const struct ingest_camera_vi
     if (!recorder || !source)
         return -ENOMEM;
     source->MediaUriSecretArn = secret_arn_of(call, view);
-    source->MediaUriType = RTSP;
+    source->MediaUriType = ingest_camera_is_file(&view->settings.source) ? FILE_ : RTSP;
     recorder->MediaSourceConfig = source;
     *ret = recorder;
     return source->MediaUriSecretArn.ptr
@@ -176,10 +176,12 @@ static int show_jobs(struct kn_api_call *call, const struct ingest_camera_view *
 
 /* --- StartEdgeConfigurationUpdate ------------------------------------------------------------- */
 struct start {
+    struct ingest *ingest;
     struct kn_api_call *call;
     const struct storage_stream *stream;
     struct ingest_camera_times times;
     struct ingest_camera_edge edge;
+    bool file; /* MediaUriType is FILE_URI */
 };
 
 static int edge_of(struct kn_api_call *call, const struct ingest_EdgeConfig *config,
@@ -189,8 +191,6 @@ static int edge_of(struct kn_api_call *call, const struct ingest_EdgeConfig *con
     const struct ingest_EdgeConfig_DeletionConfig_LocalSizeConfig *size =
         deletion ? deletion->LocalSizeConfig : NULL;
     struct ingest_camera_edge *edge = &ret->edge;
-    if (config->RecorderConfig->MediaSourceConfig->MediaUriType == FILE_)
-        return kn_api_fault(call, "InvalidArgumentException", "MediaUriType must be RTSP_URI.");
     if (size && size->StrategyOnFullSize == DENY && size->MaxLocalMediaSizeInMB.v <= 0)
         return kn_api_fault(call, "InvalidArgumentException",
                             "DENY_NEW_MEDIA needs a MaxLocalMediaSizeInMB.");
@@ -219,7 +219,7 @@ static int no_secret(struct kn_api_call *call)
 {
     return kn_api_fault(call, "InvalidArgumentException",
                         "MediaUriSecretArn names no secret of this server. One is put by: kinema "
-                        "camera secret put NAME rtsp://…");
+                        "camera secret put NAME URL");
 }
 
 /* Takes the secret's ARN as it was given, or keeps the URL that the camera has of its own. */
@@ -238,7 +238,14 @@ static int edit(void *ctx, struct ingest_camera_settings *draft)
     }
     draft->times = start->times;
     draft->edge = start->edge;
-    return 0;
+    int r = ingest_cameras_resolve(start->ingest->cameras, draft);
+    if (r == -ENOENT)
+        return no_secret(start->call);
+    if (r == 0 && ingest_camera_is_file(&draft->source) != start->file)
+        return kn_api_fault(start->call, "InvalidArgumentException",
+                            "MediaUriType must be %s: that is what the secret's URL is.",
+                            start->file ? "RTSP_URI" : "FILE_URI");
+    return r;
 }
 
 struct retention {
@@ -299,8 +306,10 @@ int ingest_op_StartEdgeConfigurationUpdate(struct ingest *ingest,
     if (stream->retention_hours == 0)
         return kn_api_fault(call, "NoDataRetentionException",
                             "The stream's retention is 0: nothing of it is stored.");
+    start->ingest = ingest;
     start->call = call;
     start->stream = stream;
+    start->file = in->EdgeConfig->RecorderConfig->MediaSourceConfig->MediaUriType == FILE_;
     r = edge_of(call, in->EdgeConfig, start);
     if (r == 0)
         r = kn_str_copy(start->edge.secret_arn, sizeof start->edge.secret_arn,
@@ -308,8 +317,6 @@ int ingest_op_StartEdgeConfigurationUpdate(struct ingest *ingest,
     if (r < 0)
         return r;
     r = ingest_cameras_edit(ingest->cameras, stream, edit, start);
-    if (r == -ENOENT)
-        return no_secret(call);
     r = r < 0 ? ingest_camera_fault(ingest, call, r) : set_retention(ingest, start);
     if (r == 0)
         r = ingest_cameras_get(ingest->cameras, stream, view);

@@ -19,7 +19,17 @@ const FAULTS = {
   broken: ['The camera could not be understood', 'Its stream may be damaged, or of a kind that is not known here.'],
 };
 
-const fault = word => FAULTS[word] || FAULTS.broken;
+// The same of a file that is played.
+const FILE_FAULTS = {
+  unauthorized: ['This file may not be played', 'Files are played from the folder that the server’s camera_files names, where the server may read them; a link that leads out of it is not followed.'],
+  not_found: ['There is no such file', 'The path is one on the server’s machine, from the root.'],
+  unsupported: ['It holds nothing that can be recorded', 'MP4, Matroska and MPEG-TS can, with H.264, H.265, AAC, G.711 or Opus in it.'],
+  stalled: ['The file gives nothing more', 'It has a hole without frames, or is damaged.'],
+  broken: ['The file could not be read', 'It may be damaged, or not be whole yet.'],
+};
+
+const isFile = url => /^file:/i.test(url || '');
+const fault = (word, url) => (isFile(url) && FILE_FAULTS[word]) || FAULTS[word] || FAULTS.broken;
 const fps = value => rounded(value, Math.abs(value - Math.round(value)) < 0.15 ? 0 : 1);
 const rounded = (value, digits) => String(+value.toFixed(digits));
 
@@ -52,13 +62,13 @@ function hints({tracks, leftOut}, seconds) {
   return said;
 }
 
-function found(result, seconds) {
+function found(result, seconds, url) {
   if (!result.ok) {
-    const [title, advice] = fault(result.fault);
+    const [title, advice] = fault(result.fault, url);
     return make('div', {class: 'verdict bad'}, make('b', {}, title), make('p', {}, advice),
       ...(result.said ? [make('p', {class: 'dim small'}, `In its words: ${result.said}`)] : []));
   }
-  return make('div', {class: 'verdict good'}, make('b', {}, 'This camera can be recorded'),
+  return make('div', {class: 'verdict good'}, make('b', {}, isFile(url) ? 'This file can be played' : 'This camera can be recorded'),
     make('dl', {}, ...result.tracks.flatMap(track => [make('dt', {}, isVideo(track) ? 'Picture' : 'Sound'),
       make('dd', {}, ...describe(track, seconds).map(text => make('span', {}, text)))])),
     ...hints(result, seconds).map(text => make('p', {class: 'small'}, text)));
@@ -159,7 +169,7 @@ export class CameraForm {
         result = await this.ask(`/kinema/v1/probes/${probe}`);
       } while (result.looking);
       this.probing = undefined;
-      if (turn === this.turn) this.result.replaceChildren(found(result, seconds));
+      if (turn === this.turn) this.result.replaceChildren(found(result, seconds, this.form.url.value.trim()));
     } catch (error) {
       if (turn !== this.turn) return;
       this.result.replaceChildren();
@@ -220,7 +230,7 @@ export class CameraPanel {
     this.remove.hidden = !canRemove;
     const bad = camera.state === 'WAITING';
     const line = (label, text) => [make('dt', {}, label), make('dd', {}, text)];
-    const [title, advice] = camera.fault ? fault(camera.fault) : [];
+    const [title, advice] = camera.fault ? fault(camera.fault, camera.url) : [];
     this.body.replaceChildren(
       make('p', {class: `camera-state ${camera.state.toLowerCase()}`}, STATES[camera.state],
         ...(camera.sinceMs ? [make('span', {class: 'dim'}, ` since ${moment(camera.sinceMs)}`)] : [])),
@@ -228,7 +238,7 @@ export class CameraPanel {
       make('dl', {class: 'lines'},
         ...line('Address', make('code', {}, camera.url || '')),
         ...(camera.user ? line('User', camera.user) : []),
-        ...line('Transport', camera.transport === 'auto' ? 'automatic' : camera.transport.toUpperCase()),
+        ...(isFile(camera.url) ? [] : line('Transport', camera.transport === 'auto' ? 'automatic' : camera.transport.toUpperCase())),
         ...line('Reconnected', camera.reconnects ? `${count(camera.reconnects)} times` : 'never'),
         ...(camera.lost ? line('Left out', `${count(camera.lost)} frames: the disk was behind`) : []),
         ...(camera.cuts ? line('Cut', `${count(camera.cuts)} times: too long without a key frame`) : []),

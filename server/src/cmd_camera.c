@@ -361,7 +361,7 @@ static enum server_exit show(struct call *call, const struct server_args *args)
 static enum server_exit probe(const struct server_config *config, const struct server_args *args)
 {
     char program[PATH_MAX];
-    char *argv[8] = {(char[]){"kinema-camera"}, (char[]){"probe"}};
+    char *argv[10] = {(char[]){"kinema-camera"}, (char[]){"probe"}};
     size_t count = 2;
     struct kn_err err = {0};
     if (args->word_count != 2) {
@@ -378,6 +378,8 @@ static enum server_exit probe(const struct server_config *config, const struct s
         argv[count++] = (char *) (uintptr_t) flags[i];
         argv[count++] = (char *) (uintptr_t) value;
     }
+    argv[count++] = (char[]){"--files"}; /* whoever looks has rights of his own */
+    argv[count++] = (char[]){"/"};
     if (server_args_get(args, "password"))
         (void) setenv("KINEMA_CAMERA_PASSWORD", server_args_get(args, "password"), 1);
     if (server_camera_program(&config->server, program, &err) < 0) {
@@ -428,10 +430,12 @@ const struct server_command server_command_camera = {
     .name = "camera",
     .words = "add STREAM URL | list | show STREAM | rm STREAM | probe URL | secret put NAME URL | "
              "secret list | secret rm NAME",
-    .summary = "record IP cameras by RTSP",
+    .summary = "record IP cameras by RTSP, and files as if they were some",
     .about = "The server connects to the camera and records it into the stream, which is made if "
              "there is none\nof that name. URLs begin with rtsp:// or rtsps:// and may hold "
-             "user:password@; neither is ever\nlogged or shown. A secret is a URL under a name, "
+             "user:password@; neither is ever\nlogged or shown. file:///… plays a file, or those "
+             "of a folder, that lie where "
+             "the server's camera_files says.\nA secret is a URL under a name, "
              "for the edge configurations of AWS's clients.\nAll but probe speak with the "
              "server that runs on the data folder.",
     .options = options,

@@ -126,6 +126,8 @@ static const struct kn_conf_key server_keys[] = {
          "A PEM file of those who sign the certificates of cameras whose Tls is VERIFY. Empty: "
          "those "
          "whom this machine trusts."),
+    TEXT(camera_files, "", "",
+         "A folder: files below it may be played as cameras, by file:// URLs. Empty: none may."),
     SWITCH(metrics_anywhere,
            "Serve /metrics to other machines without a login. This machine may always read it."),
 };

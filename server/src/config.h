@@ -39,7 +39,7 @@ struct server_settings { /* every member is a row of config.c */
     uint64_t console_threads, console_connections_max, console_connections_per_peer_max;
     uint64_t console_session_ms;
     char *host_names;
-    char *camera_program, *camera_ca_file;
+    char *camera_program, *camera_ca_file, *camera_files;
     bool metrics_anywhere;
 };
 

@@ -372,11 +372,20 @@ static int whole_path(const char *path, char dst[PATH_MAX])
     return access(dst, R_OK) == 0 ? 0 : -errno;
 }
 
+static int whole_folder(const char *path, char dst[PATH_MAX])
+{
+    struct stat st;
+    int code = whole_path(path, dst);
+    if (code == 0 && stat(dst, &st) < 0)
+        code = -errno;
+    return code == 0 && !S_ISDIR(st.st_mode) ? -ENOTDIR : code;
+}
+
 static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
 {
     const struct server_settings *settings = &s->config->server;
     char program[PATH_MAX];
-    char ca_file[PATH_MAX];
+    char ca_file[PATH_MAX], files[PATH_MAX];
     struct ingest_cameras_conf conf = {.program = program, .dir = settings->data};
     int code = 0;
     if (*settings->camera_ca_file) {
@@ -386,6 +395,14 @@ static enum server_exit start_cameras(struct serve *s, struct kn_err *err)
     if (code < 0) {
         (void) kn_fail(err, code, "camera_ca_file: %s: %s", settings->camera_ca_file,
                        kn_errname(code));
+        return SERVER_EXIT_FAILED;
+    }
+    if (*settings->camera_files) {
+        conf.files = files;
+        code = whole_folder(settings->camera_files, files);
+    }
+    if (code < 0) {
+        (void) kn_fail(err, code, "camera_files: %s: %s", settings->camera_files, kn_errsay(code));
         return SERVER_EXIT_FAILED;
     }
     code = server_folder_key(settings->data, "camera.key",

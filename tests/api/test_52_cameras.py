@@ -67,7 +67,7 @@ def assert_stored_as_sent(server, stream, camera, track=1, least=15):
 def test_what_is_no_url_is_told_with_an_example_of_one(server, words, url):
     done = kinema.run("camera", *words, url, "--data", server.data, check=False)
     assert done.returncode == 1
-    assert done.stderr == ("kinema: Url: a camera's URL begins with rtsp:// or rtsps://, "
+    assert done.stderr == ("kinema: Url: a camera's URL begins with rtsp://, rtsps:// or file://, "
                            "as in rtsp://10.0.0.20/stream1.\n")
 
 

@@ -13,15 +13,21 @@ static void read_url(struct kn_str text)
 {
     struct ingest_camera_source settings = {0};
     struct kn_err err = {0};
-    if (ingest_camera_url(text, &settings, &err) < 0) {
+    if (ingest_camera_url(text, "/srv", &settings, &err) < 0) {
         kn_assert(*err.text);
+        return;
+    }
+    if (ingest_camera_is_file(&settings)) {
+        kn_assert(kn_str_starts_with(kn_str_from(settings.url), KN_STR("file:///")));
+        kn_assert(!strstr(settings.url, "/../") && !*settings.user);
         return;
     }
     kn_assert(kn_str_starts_with(kn_str_from(settings.url), KN_STR("rtsp")));
     kn_assert(ingest_camera_url_shown(&settings).len > strlen("rtsp://"));
     struct ingest_camera_source again = {0}; /* nothing more comes out of what is left */
     if (!memchr(settings.url, '@', strcspn(settings.url + 8, "/") + 8))
-        kn_assert(ingest_camera_url(kn_str_from(settings.url), &again, &err) == 0 && !*again.user);
+        kn_assert(ingest_camera_url(kn_str_from(settings.url), NULL, &again, &err) == 0 &&
+                  !*again.user);
 }
 
 static void read_status(struct kn_bytes packet)

@@ -9,7 +9,7 @@ static struct ingest_camera_source of(const char *url)
 {
     struct ingest_camera_source s = {0};
     struct kn_err err = {0};
-    assert_ok(ingest_camera_url(kn_str_from(url), &s, &err));
+    assert_ok(ingest_camera_url(kn_str_from(url), "/srv/films/", &s, &err));
     return s;
 }
 
@@ -30,16 +30,60 @@ TEST(credentials_leave_the_url)
     assert_string_equal(s.user, "");
 }
 
+TEST(a_file_is_one_by_its_whole_path_below_the_folder_of_files)
+{
+    static const char *const good[] = {"file:///srv/films", "file:///srv/films/",
+                                       "file:///srv/films/a%20b/c@d:e.mp4",
+                                       "file:///srv/films/..x"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(good); i++) {
+        struct ingest_camera_source s = of(good[i]);
+        assert_true(ingest_camera_is_file(&s));
+        assert_string_equal(s.url, good[i]);
+        assert_str_is(ingest_camera_url_shown(&s), good[i]);
+        assert_true(!*s.user && !*s.password);
+    }
+    struct ingest_camera_source s = of("rtsp://file/");
+    assert_false(ingest_camera_is_file(&s));
+
+    struct kn_err err = {0};
+    struct kn_str url = KN_STR("file:///srv/films/a.mp4");
+    assert_int_equal(ingest_camera_url(url, NULL, &s, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "camera_files"));
+    assert_ok(ingest_camera_url(url, "/", &s, &err));
+}
+
 TEST(what_is_no_camera_is_refused)
 {
-    static const char *const bad[] = {
-        "",           "http://h/",     "rtsp://",       "rtsp:///x",      "rtsp://:554/",
-        "rtsp://h /", "rtsp://h/\x7f", "rtsp://u:%@h/", "rtsp://u:%0@h/", "rtsp://u:%00@h/",
-        "rtsp://u@",  "rtsp://u@?x",   "rtsp://h/\n"};
+    static const char *const bad[] = {"",
+                                      "http://h/",
+                                      "rtsp://",
+                                      "rtsp:///x",
+                                      "rtsp://:554/",
+                                      "rtsp://h /",
+                                      "rtsp://h/\x7f",
+                                      "rtsp://u:%@h/",
+                                      "rtsp://u:%0@h/",
+                                      "rtsp://u:%00@h/",
+                                      "rtsp://u@",
+                                      "rtsp://u@?x",
+                                      "rtsp://h/\n",
+                                      "file://",
+                                      "file://srv/films/a",
+                                      "file:///etc/passwd",
+                                      "file:///srv/filmsx",
+                                      "file:///srv/films/../x",
+                                      "file:///srv/films/%2e%2e/x",
+                                      "file:///srv/films/./x",
+                                      "file:///srv/films//x",
+                                      "file:///srv/films/a b",
+                                      "file:///srv/films/%00",
+                                      "file:///srv/films/a?b",
+                                      "file:///srv/films/a#b",
+                                      "file:///srv/films/.."};
     for (size_t i = 0; i < KN_ARRAY_LEN(bad); i++) {
         struct ingest_camera_source s;
         struct kn_err err = {0};
-        assert_int_equal(ingest_camera_url(kn_str_from(bad[i]), &s, &err), -EINVAL);
+        assert_int_equal(ingest_camera_url(kn_str_from(bad[i]), "/srv/films", &s, &err), -EINVAL);
         assert_true(*err.text);
     }
 }
@@ -283,7 +327,9 @@ TEST(what_is_no_status_is_refused)
     }
 }
 
-TESTS_MAIN(TEST_OF(credentials_leave_the_url), TEST_OF(what_is_no_camera_is_refused),
+TESTS_MAIN(TEST_OF(credentials_leave_the_url),
+           TEST_OF(a_file_is_one_by_its_whole_path_below_the_folder_of_files),
+           TEST_OF(what_is_no_camera_is_refused),
            TEST_OF(a_record_is_read_with_its_key_only_and_shows_nothing),
            TEST_OF(the_record_of_one_with_a_secret_has_no_url),
            TEST_OF(records_of_the_first_format_are_read),

@@ -108,6 +108,18 @@ TEST(a_camera_rests_until_its_window_opens_and_again_after_it)
     end(rig);
 }
 
+struct wish {
+    struct rig *rig;
+    struct ingest_camera_settings *wanted;
+};
+
+static int become_by_secret(void *ctx, struct ingest_camera_settings *draft)
+{
+    const struct wish *wish = ctx;
+    int r = become(wish->wanted, draft);
+    return r < 0 ? r : ingest_cameras_resolve(wish->rig->cameras, draft);
+}
+
 TEST(a_secret_that_changes_changes_its_cameras_also_after_a_start)
 {
     struct rig *rig = begin();
@@ -115,9 +127,11 @@ TEST(a_secret_that_changes_changes_its_cameras_also_after_a_start)
     struct ingest_camera_settings wanted = {
         .edge = {.hub = "h", .secret_arn = "arn:aws:secretsmanager:r:0:secret:door"}
     };
-    assert_int_equal(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted), -ENOENT);
+    struct wish wish = {rig, &wanted};
+    assert_int_equal(ingest_cameras_edit(rig->cameras, rig->stream, become_by_secret, &wish),
+                     -ENOENT);
     assert_ok(ingest_cameras_secret_put(rig->cameras, KN_STR("door"), &source));
-    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become_by_secret, &wish));
     assert_string_equal(view_of(rig).settings.source.url, "rtsp://first/");
     snprintf(source.url, sizeof source.url, "rtsp://second/");
     assert_ok(ingest_cameras_secret_put(rig->cameras, KN_STR("door"), &source));

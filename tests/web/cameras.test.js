@@ -9,7 +9,7 @@ import {after, before, test} from 'node:test';
 
 import {open} from './browser.js';
 
-const {console: base, link, url, stream, shots} = JSON.parse(process.env.KINEMA_WEB);
+const {console: base, link, url, stream, film, shots} = JSON.parse(process.env.KINEMA_WEB);
 const PATIENCE_MS = 60000;
 let browser, page;
 
@@ -80,6 +80,24 @@ test('a change keeps the password, unless the address is another', async () => {
   await says('#camera-error', 'give the password again');
   await page.click('#camera-close');
   assert.equal(await page.isVisible('#camera-form'), false);
+});
+
+test('a file is a camera too: it has no password, and its faults are a file’s', async () => {
+  await page.click('#camera-change');
+  await page.fill(form('url'), `${film}.none`);
+  await page.click('#camera-look');
+  await page.waitForSelector('#camera-found .verdict.bad');
+  assert.match(await page.textContent('#camera-found'), /There is no such file/);
+  await page.fill(form('url'), film);
+  await page.fill(form('user'), '');
+  await page.click('#camera-look');
+  await page.waitForSelector('#camera-found .verdict.good');
+  assert.match(await page.textContent('#camera-found'), /This file can be played.*320×240/);
+  await shot('camera-file');
+  await page.click('#camera-save');
+  await says('#camera-body', '^Recording.*film.mp4');
+  assert.doesNotMatch(await page.textContent('#camera-body'), /Transport/);
+  await page.waitForFunction(() => document.querySelector('#video')?.videoWidth === 320);
 });
 
 test('it is removed with a second click, and what was recorded stays', async () => {

@@ -49,8 +49,14 @@ def shots():
 
 
 @pytest.fixture(scope="session")
-def server():
-    with kinema.Server() as one:
+def films(tmp_path_factory):
+    """A folder whose files may be played as cameras; there is none yet."""
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture(scope="session")
+def server(films):
+    with kinema.Server(args=["--camera-files", films]) as one:
         yield one
 
 
@@ -271,11 +277,13 @@ def test_the_console(modules, shots, server, camera, hevc, silent, standing):
 
 
 
-def test_cameras(modules, shots, server):
+def test_cameras(modules, shots, server, films):
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=10", "-t", "3", "-c:v",
+                    "libx264", "-g", "10", "-pix_fmt", "yuv420p", films / "film.mp4"], check=True)
     camera = rtsp.Camera("--basic", "viewer:geheim-x7q", "--fps", "10")
     try:
         node_test("cameras.test.js", {"console": server.console, "link": console_link(server), "url": camera.url,
-                                      "stream": "front-door", "shots": str(shots)})
+                                      "stream": "front-door", "film": f"file://{films}/film.mp4", "shots": str(shots)})
     finally:
         camera.kill()
 

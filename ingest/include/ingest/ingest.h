@@ -55,6 +55,7 @@ struct ingest_cameras_conf {
     const char *program; /* of those processes */
     const char *dir; /* the data folder; a local listener serves PutMedia at kinema.sock in it */
     const char *ca_file; /* signs cameras' certificates; NULL: whom the machine trusts */
+    const char *files;   /* below this folder files may be played as cameras; NULL: none */
     uint8_t key[32];     /* what is kept of cameras is sealed with it */
 };
 /* Once the listener serves. err says what is wrong. */
