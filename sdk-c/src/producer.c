@@ -545,17 +545,21 @@ int kinema_producer_start(struct kinema_producer *p)
     return code;
 }
 
+/* Of several callers one waits for it. */
 static void stop_thread(struct kinema_producer *p)
 {
-    int runs;
+    int joins;
     (void) pthread_mutex_lock(&p->lock);
-    runs = p->thread_runs;
+    joins = p->thread_runs && !p->thread_ends;
     p->thread_ends = 1;
     producer_wake(p);
     (void) pthread_mutex_unlock(&p->lock);
-    if (runs)
-        (void) pthread_join(p->thread, NULL);
+    if (!joins)
+        return;
+    (void) pthread_join(p->thread, NULL);
+    (void) pthread_mutex_lock(&p->lock);
     p->thread_runs = 0;
+    (void) pthread_mutex_unlock(&p->lock);
 }
 
 int kinema_producer_drain(struct kinema_producer *p, unsigned timeout_ms)

@@ -873,6 +873,30 @@ TEST(frames_that_no_other_follows_are_sent_when_it_is_time)
     kinema_credentials_free(provider);
 }
 
+static void *drain(void *ctx)
+{
+    int code = kinema_producer_drain(ctx, 1000);
+    assert_true(code == 0 || code == -EBUSY);
+    return NULL;
+}
+
+TEST(two_that_drain_at_once_stop_the_helper_once)
+{
+    struct kinema_credential_provider *provider = keys();
+    struct kinema_config config = config_of(provider);
+    for (int round = 0; round < 4; round++) {
+        struct kinema_producer *p = open_with(&config);
+        pthread_t other;
+        assert_ok(kinema_producer_start(p));
+        assert_int_equal(pthread_create(&other, NULL, drain, p), 0);
+        (void) drain(p);
+        assert_int_equal(pthread_join(other, NULL), 0);
+        assert_ok(kinema_producer_drain(p, 1000));
+        kinema_producer_close(p);
+    }
+    kinema_credentials_free(provider);
+}
+
 TEST(what_makes_no_sense_is_refused)
 {
     struct kinema_credential_provider *provider = keys();
@@ -945,4 +969,5 @@ TESTS_MAIN(TEST_OF(frames_become_fragments_as_awss_own_producers_send_them),
            TEST_OF(the_signature_is_that_of_awss_own_producer),
            TEST_OF(keys_come_from_the_environment_and_from_a_file_that_is_replaced),
            TEST_OF(frames_that_no_other_follows_are_sent_when_it_is_time),
+           TEST_OF(two_that_drain_at_once_stop_the_helper_once),
            TEST_OF(what_makes_no_sense_is_refused))

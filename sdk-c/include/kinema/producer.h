@@ -177,7 +177,8 @@ KINEMA_API int kinema_producer_end_fragment(struct kinema_producer *producer);
  * thread is inside it already. */
 KINEMA_API int kinema_producer_poll(struct kinema_producer *producer, unsigned timeout_ms);
 /** Ends the open fragment and polls until all is PERSISTED and the connection is over; no frame is
- * taken any more. -ETIMEDOUT: something is left; it may be called again. */
+ * taken any more. -ETIMEDOUT: something is left; it may be called again. -EBUSY: another thread is
+ * inside it, or inside kinema_producer_poll(). */
 KINEMA_API int kinema_producer_drain(struct kinema_producer *producer, unsigned timeout_ms);
 /** Runs kinema_producer_poll() on a thread of its own until the producer is closed or drained.
  * -EBUSY: it runs; -EAGAIN: the system has no thread. */
