@@ -10,6 +10,7 @@ import pytest
 import aws_json
 import fan_out
 import kinema
+from fan_fixtures import consumer, kinesis, name  # noqa: F401
 from fan_out import SHARD, Subscription, data
 
 IDLE_MS = 200
@@ -21,21 +22,6 @@ def server():
     with kinema.Server(args=["--subscription-idle-ms", IDLE_MS,
                              "--subscription-takeover-ms", TAKEOVER_MS]) as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def kinesis(server):
-    return server.client("kinesis")
-
-
-@pytest.fixture
-def name(kinesis):
-    return fan_out.make_stream(kinesis)
-
-
-@pytest.fixture
-def consumer(kinesis, name):
-    return fan_out.register(kinesis, name)
 
 
 def put(kinesis, name, *texts):

@@ -4,6 +4,8 @@
 
 #include "test.h"
 
+#include "storage/shard.h"
+
 struct storage_conf rig_conf(void)
 {
     struct storage_conf conf;
@@ -20,6 +22,34 @@ struct storage_conf rig_conf(void)
     conf.linger_ms = 0;
     conf.retention_interval_ms = 3600 * 1000; /* tests call rounds themselves */
     return conf;
+}
+
+struct storage *rig_open_with_shards(const char *dir, struct kn_fs *fs)
+{
+    struct kn_err err = {0};
+    struct storage *storage;
+    struct storage_conf conf = rig_conf();
+    struct storage_shard_conf shards;
+    struct storage_shards_report report = {0};
+    struct kn_conf_table table = {.title = "shards",
+                                  .keys = storage_shard_conf_keys,
+                                  .count = storage_shard_conf_key_count,
+                                  .target = &shards};
+    assert_ok(kn_conf_defaults(&table, 1));
+    assert_ok(storage_open(dir, &conf, fs, kn_clock_system(), &storage, NULL, &err));
+    assert_ok(storage_shards_start(storage, &shards, &report, &err));
+    return storage;
+}
+
+size_t rig_chunk_files(const char *dir)
+{
+    char line[200], text[32];
+    snprintf(line, sizeof(line), "find %s/chunks -name '*.mkv' | wc -l", dir);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    assert_non_null(fgets(text, sizeof(text), pipe));
+    pclose(pipe);
+    return strtoull(text, NULL, 10);
 }
 
 struct storage_id rig_stream(struct storage *storage, const char *name, uint32_t retention_hours)

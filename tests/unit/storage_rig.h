@@ -8,6 +8,7 @@
 
 #include "capture.h"
 
+#include "core/fs.h"
 #include "core/thread.h"
 #include "storage/stream.h"
 #include "storage/writer.h"
@@ -37,6 +38,9 @@ struct rig_upload { /* one writer */
 
 struct storage_conf rig_conf(void); /* the defaults, no ballast, no floor */
 struct storage_id rig_stream(struct storage *storage, const char *name, uint32_t retention_hours);
+/* Opened by those settings, with shards by their defaults, on the system's clock. */
+struct storage *rig_open_with_shards(const char *dir, struct kn_fs *fs);
+size_t rig_chunk_files(const char *dir); /* how many there are */
 
 int rig_upload_open(struct rig_upload *up, struct storage *storage, const struct storage_id *stream,
                     bool fence) KN_MUSTUSE;

@@ -142,17 +142,7 @@ static void start(struct rig *rig, int64_t warm_mibps)
     };
     kn_fake_clock_init(&rig->fake, BEGAN);
     struct kn_err err = {0};
-    struct storage_conf conf = rig_conf();
-    struct storage_shard_conf shards;
-    struct storage_shards_report report = {0};
-    struct kn_conf_table table = {.title = "shards",
-                                  .keys = storage_shard_conf_keys,
-                                  .count = storage_shard_conf_key_count,
-                                  .target = &shards};
-    assert_ok(kn_conf_defaults(&table, 1));
-    assert_ok(storage_open(rig->dir.path, &conf, kn_fs_system(), kn_clock_system(), &rig->storage,
-                           NULL, &err));
-    assert_ok(storage_shards_start(rig->storage, &shards, &report, &err));
+    rig->storage = rig_open_with_shards(rig->dir.path, kn_fs_system());
     assert_ok(
         datastream_new(rig->storage, &rig->conf, &identity, &rig->fake.clock, &rig->ds, &err));
     struct datastream_settings settings = {.name = KN_STR("waves"),

@@ -30,17 +30,7 @@ struct rig {
 static void open_all(struct rig *rig)
 {
     struct kn_err err = {0};
-    struct storage_conf conf = rig_conf();
-    struct storage_shard_conf shards;
-    struct storage_shards_report report = {0};
-    struct kn_conf_table table = {.title = "shards",
-                                  .keys = storage_shard_conf_keys,
-                                  .count = storage_shard_conf_key_count,
-                                  .target = &shards};
-    assert_ok(kn_conf_defaults(&table, 1));
-    assert_ok(storage_open(rig->dir.path, &conf, kn_fs_system(), kn_clock_system(), &rig->storage,
-                           NULL, &err));
-    assert_ok(storage_shards_start(rig->storage, &shards, &report, &err));
+    rig->storage = rig_open_with_shards(rig->dir.path, kn_fs_system());
     assert_ok(datastream_new(rig->storage, &conf_of_streams, &identity, kn_clock_system(), &rig->ds,
                              &err));
 }

@@ -87,17 +87,7 @@ static struct kn_fs *failing_disk(void)
 static void open_all(struct rig *rig)
 {
     struct kn_err err = {0};
-    struct storage_conf conf = rig_conf();
-    struct storage_shard_conf shards;
-    struct storage_shards_report report = {0};
-    struct kn_conf_table table = {.title = "shards",
-                                  .keys = storage_shard_conf_keys,
-                                  .count = storage_shard_conf_key_count,
-                                  .target = &shards};
-    assert_ok(kn_conf_defaults(&table, 1));
-    assert_ok(storage_open(rig->dir.path, &conf, failing_disk(), kn_clock_system(), &rig->storage,
-                           NULL, &err));
-    assert_ok(storage_shards_start(rig->storage, &shards, &report, &err));
+    rig->storage = rig_open_with_shards(rig->dir.path, failing_disk());
     assert_ok(datastream_new(rig->storage, &conf_of_streams, &identity, kn_clock_system(), &rig->ds,
                              &err));
     start_events(rig);

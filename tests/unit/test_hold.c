@@ -166,17 +166,6 @@ static const char *listed(struct fixture *f, char dst[128])
         assert_string_equal(listed(f, got_), text);                                                \
     } while (0)
 
-static size_t files(const struct fixture *f)
-{
-    char line[200], text[32];
-    snprintf(line, sizeof(line), "find %s/chunks -name '*.mkv' | wc -l", f->dir.path);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    assert_non_null(fgets(text, sizeof(text), pipe));
-    pclose(pipe);
-    return strtoull(text, NULL, 10);
-}
-
 TEST(age_takes_what_lies_around_a_hold_and_not_what_it_covers)
 {
     struct fixture f;
@@ -187,7 +176,7 @@ TEST(age_takes_what_lies_around_a_hold_and_not_what_it_covers)
     assert_listed(&f, "2 4 5 6 7"); /* at once … */
     storage_keeper_round(f.storage);
     assert_listed(&f, "2 4 5 6 7"); /* … and when the files have gone */
-    assert_int_equal(files(&f), 5);
+    assert_int_equal(rig_chunk_files(f.dir.path), 5);
     reopen(&f);
     assert_listed(&f, "2 4 5 6 7");
 
@@ -199,7 +188,7 @@ TEST(age_takes_what_lies_around_a_hold_and_not_what_it_covers)
     reopen(&f);
     storage_keeper_round(f.storage);
     assert_listed(&f, "2");
-    assert_int_equal(files(&f), 1);
+    assert_int_equal(rig_chunk_files(f.dir.path), 1);
     teardown(&f);
 }
 
@@ -249,7 +238,7 @@ TEST(lifting_a_hold_lets_the_next_round_delete)
     assert_int_equal(lift(&f, "b"), -ENOENT);
     storage_keeper_round(f.storage);
     assert_listed(&f, "");
-    assert_int_equal(files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     teardown(&f);
 }
 
@@ -264,7 +253,7 @@ TEST(what_was_deleted_does_not_come_back_for_a_hold)
     storage_work_wait(f.storage);
     storage_keeper_round(f.storage);
     assert_listed(&f, "");
-    assert_int_equal(files(&f), 6);
+    assert_int_equal(rig_chunk_files(f.dir.path), 6);
 
     assert_ok(hold(&f, "late", 0, 10));
     assert_listed(&f, "");
@@ -272,7 +261,7 @@ TEST(what_was_deleted_does_not_come_back_for_a_hold)
     assert_listed(&f, "");
     volume.unlink_fails = false;
     storage_keeper_round(f.storage);
-    assert_int_equal(files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     teardown(&f);
 }
 
@@ -297,7 +286,7 @@ TEST(a_kept_chunk_whose_removal_was_cut_short_does_not_come_back_for_a_new_hold)
     assert_listed(&f, "");
     volume.unlink_fails = false;
     storage_keeper_round(f.storage);
-    assert_int_equal(files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     teardown(&f);
 }
 
@@ -327,7 +316,7 @@ TEST(a_stream_keeps_no_more_bytes_than_its_limit_beside_what_is_held)
     storage_keeper_round(f.storage);
 
     assert_listed(&f, "2 5 6 7");
-    assert_int_equal(files(&f), 4);
+    assert_int_equal(rig_chunk_files(f.dir.path), 4);
     reopen(&f);
     storage_keeper_round(f.storage);
     assert_listed(&f, "2 5 6 7");

@@ -74,24 +74,13 @@ static size_t list(struct fixture *f, struct storage_fragment *out, size_t cap)
     return count;
 }
 
-static size_t files(const struct fixture *f)
-{
-    char line[200], text[32];
-    snprintf(line, sizeof(line), "find %s/chunks -name '*.mkv' | wc -l", f->dir.path);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    assert_non_null(fgets(text, sizeof(text), pipe));
-    pclose(pipe);
-    return strtoull(text, NULL, 10);
-}
-
 TEST(fragments_older_than_the_retention_go_and_their_files_too)
 {
     struct fixture f;
     setup(&f, 2);
     upload(&f, 6, hour_ms / 2); /* 0, 0.5 … 2.5 h; it is 3 h now */
     struct storage_fragment out[10];
-    assert_int_equal(files(&f), 6);
+    assert_int_equal(rig_chunk_files(f.dir.path), 6);
 
     assert_int_equal(list(&f, out, 10), 4); /* hidden at once … */
     storage_work_wait(f.storage);
@@ -99,7 +88,7 @@ TEST(fragments_older_than_the_retention_go_and_their_files_too)
 
     assert_int_equal(list(&f, out, 10), 4);
     assert_int_equal(out[0].ordinal, 2);
-    assert_int_equal(files(&f), 4);
+    assert_int_equal(rig_chunk_files(f.dir.path), 4);
     storage_close(f.storage);
     open_storage(&f);
     assert_int_equal(list(&f, out, 10), 4);
@@ -161,7 +150,7 @@ TEST(numbers_and_ordinals_go_on_when_everything_was_trimmed)
     storage_keeper_round(f.storage); /* seals the aged open chunk … */
     storage_work_wait(f.storage);
     storage_keeper_round(f.storage); /* … which then goes */
-    assert_int_equal(files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     storage_close(f.storage);
     f.clock.wall_ms -= 10 * hour_ms; /* and the clock is set back */
     open_storage(&f);
@@ -262,7 +251,7 @@ TEST(a_deleted_stream_leaves_no_file)
         usleep(10000);
 
     assert_int_equal(storage_stream_count(f.storage), 0);
-    assert_int_equal(files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     f.stream = rig_stream(f.storage, "cam", 24);
     upload(&f, 1, 1000);
     assert_int_equal(list(&f, out, 4), 1);

@@ -305,17 +305,6 @@ static void run_short_of_space(struct shard_rig *f, unsigned files)
     shard_disk.free_bytes = MIB(100);
 }
 
-static size_t chunk_files(struct shard_rig *f)
-{
-    char line[200], text[32];
-    snprintf(line, sizeof(line), "find %s/chunks -name '*.mkv' | wc -l", f->dir.path);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    assert_non_null(fgets(text, sizeof(text), pipe));
-    pclose(pipe);
-    return strtoull(text, NULL, 10);
-}
-
 TEST(short_of_space_the_oldest_of_media_and_shards_go_first)
 {
     struct shard_rig f = shard_rig_setup(KIB(64));
@@ -337,7 +326,7 @@ TEST(short_of_space_the_oldest_of_media_and_shards_go_first)
     run_short_of_space(&f, 2);
     storage_keeper_round(f.storage);
     assert_int_equal(files_of(&f, 0), 0);
-    assert_int_equal(chunk_files(&f), 0);
+    assert_int_equal(rig_chunk_files(f.dir.path), 0);
     assert_int_equal(files_of(&f, 1), 1);
 
     run_short_of_space(&f, 100); /* more than there is */
