@@ -61,8 +61,8 @@ static int read_tags(struct datastream_event_source *source, const struct storag
         return r;
     struct kn_bytes all = kn_buf_bytes(&source->tags);
     const struct kn_bytes sides[] = {
-        {all.ptr,           leading          },
-        {all.ptr + leading, all.len - leading}
+        {all.ptr, leading},
+        kn_bytes_skip(all, leading)
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(sides); i++) {
         if (sides[i].len > 0)

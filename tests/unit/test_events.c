@@ -122,12 +122,16 @@ static int set(struct rig *rig, const char *data_stream)
     return storage_events_set(rig->storage, rig->events, stream, kn_str_from(data_stream));
 }
 
-static void setup(struct rig *rig)
+static void setup_with(struct rig *rig, const char *capture)
 {
-    *rig = (struct rig){.dir = temp_dir_new(),
-                        .capture = capture_read("media/captures/c164_h264_abs_eofr_meta.mkv")};
+    *rig = (struct rig){.dir = temp_dir_new(), .capture = capture_read(capture)};
     open_all(rig);
     rig->cam = rig_stream(rig->storage, "yard", 24);
+}
+
+static void setup(struct rig *rig)
+{
+    setup_with(rig, "media/captures/c164_h264_abs_eofr_meta.mkv");
 }
 
 static void teardown(struct rig *rig)
@@ -408,6 +412,22 @@ TEST(an_event_says_what_the_fragment_holds)
     assert_true(has(seen, "\"endpoint\":\"http://127.0.0.1:4566\""));
     if (getenv("KINEMA_SHOW"))
         printf("%.*s\n", (int) seen->first.len, (const char *) seen->first.ptr);
+    seen_free(seen);
+    teardown(&rig);
+}
+
+TEST(a_fragment_without_tags_has_an_event_too)
+{
+    struct rig rig;
+    struct seen *seen = seen_new();
+    setup_with(&rig, "media/captures/c164_h264_aac_abs_tc0.mkv");
+    make_data_stream(&rig, "detections");
+    assert_ok(set(&rig, "detections"));
+    upload(&rig, 2);
+    await_all(&rig, "detections");
+    read_stream(&rig, "detections", seen);
+    assert_complete(&rig, seen, 0);
+    assert_true(has(seen, "\"tags\":[]"));
     seen_free(seen);
     teardown(&rig);
 }
@@ -719,6 +739,7 @@ TEST(retention_waits_for_events_that_are_not_sent_yet)
 TESTS_MAIN(TEST_OF(every_fragment_after_the_setting_has_one_event_in_order),
            TEST_OF(many_streams_share_a_round_and_each_has_its_events_once),
            TEST_OF(an_event_says_what_the_fragment_holds),
+           TEST_OF(a_fragment_without_tags_has_an_event_too),
            TEST_OF(what_was_persisted_while_nobody_sent_is_sent_at_the_next_start),
            TEST_OF(each_event_goes_to_the_old_or_the_new_data_stream_when_they_are_exchanged),
            TEST_OF(the_data_stream_is_not_exchanged_while_the_former_may_have_events_or_not),

@@ -131,8 +131,8 @@ static ssize_t read_table(struct playback_clip *clip, const struct clip_part *pa
     }
     for (size_t filled = 0;;) {
         size_t taken;
-        filled += take(clip, clip->made.ptr + clip->made_at, clip->made.len - clip->made_at,
-                       dst + filled, cap - filled, &taken);
+        struct kn_bytes piece = kn_bytes_skip(kn_buf_bytes(&clip->made), clip->made_at);
+        filled += take(clip, piece.ptr, piece.len, dst + filled, cap - filled, &taken);
         clip->made_at += taken;
         if (filled == cap)
             return (ssize_t) filled;
