@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/fs.h"
+#include "core/nearest.h"
 
 enum {
     NAME_BYTES_MAX = 63
@@ -258,45 +259,15 @@ int kn_conf_set(const struct kn_conf_table *tables, size_t count, struct kn_str 
                    near ? "; is " : "", near ? near : "", near ? " meant?" : "");
 }
 
-/* How many letters must be put in, taken out or exchanged to make b of a. */
-static size_t distance(struct kn_str a, const char *b)
-{
-    size_t row[NAME_BYTES_MAX + 1], len = strlen(b);
-
-    if (len > NAME_BYTES_MAX)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t before = row[0]; /* of the row above, to the left */
-
-        row[0] = i;
-        for (size_t j = 1; j <= len; j++) {
-            size_t change = before + ((a.ptr[i - 1] == '-' ? '_' : a.ptr[i - 1]) != b[j - 1]);
-
-            before = row[j];
-            row[j] = kn_min_u64(change, 1 + kn_min_u64(row[j], row[j - 1]));
-        }
-    }
-    return row[len];
-}
-
 const char *kn_conf_nearest(const struct kn_conf_table *tables, size_t count, struct kn_str name)
 {
-    const char *nearest = NULL;
-    size_t least = kn_min_u64(2 + name.len / 4, 4); /* one more than what passes for a slip */
+    struct kn_nearest nearest;
 
-    for (size_t t = 0; t < count && name.len <= NAME_BYTES_MAX; t++) {
-        for (size_t k = 0; k < tables[t].count; k++) {
-            size_t d = distance(name, tables[t].keys[k].name);
-
-            if (d < least) {
-                least = d;
-                nearest = tables[t].keys[k].name;
-            }
-        }
-    }
-    return nearest;
+    kn_nearest_init(&nearest, name);
+    for (size_t t = 0; t < count; t++)
+        for (size_t k = 0; k < tables[t].count; k++)
+            kn_nearest_try(&nearest, tables[t].keys[k].name);
+    return nearest.found;
 }
 
 /* 1: a setting; 0: nothing is in this line. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line. GNU forms: --name value, --name=value, --switch, -- ends the options.
- * Anything unknown is an error that names the nearest help, never a guess.
+ * Anything unknown is an error that names what is near and where the help is.
  */
 #include "args.h"
+
+#include "core/nearest.h"
 
 const struct kn_conf_key *server_args_setting(const struct server_args_spec *spec,
                                               struct kn_str flag, char *dst, size_t cap)
@@ -32,6 +34,23 @@ static const struct server_option *option_find(const struct server_args_spec *sp
     return NULL;
 }
 
+static int unknown(const struct server_args_spec *spec, struct kn_str name, struct kn_err *err)
+{
+    struct kn_nearest nearest;
+    char flag[KN_NEAREST_BYTES_MAX + 1] = "";
+    kn_nearest_init(&nearest, name);
+    for (size_t i = 0; i < spec->option_count; i++)
+        kn_nearest_try(&nearest, spec->options[i].name);
+    for (size_t t = 0; t < spec->table_count; t++)
+        for (size_t k = 0; k < spec->tables[t].count; k++)
+            kn_nearest_try(&nearest, spec->tables[t].keys[k].name);
+    bool near = nearest.found && kn_str_copy(flag, sizeof flag, kn_str_from(nearest.found)) == 0;
+    for (char *c = flag; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    return kn_fail(err, -EINVAL, "unknown option --" KN_STR_FMT "%s%s%s", KN_STR_ARG(name),
+                   near ? "; is --" : "", flag, near ? " meant?" : "");
+}
+
 /* One --flag; *at is its index and moves on when the value is the next word. */
 static int take_flag(const struct server_args_spec *spec, int argc, char *const *argv, int *at,
                      struct server_args *args, struct kn_err *err)
@@ -44,7 +63,7 @@ static int take_flag(const struct server_args_spec *spec, int argc, char *const 
     const struct kn_conf_key *key =
         option ? NULL : server_args_setting(spec, name, key_name, sizeof key_name);
     if (!option && !key)
-        return kn_fail(err, -EINVAL, "unknown option --" KN_STR_FMT, KN_STR_ARG(name));
+        return unknown(spec, name, err);
     if (args->given_count == SERVER_ARGS_MAX)
         return kn_fail(err, -EMSGSIZE, "more than %d options", SERVER_ARGS_MAX);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/nearest.h"
 
 static enum server_exit run_version(struct server_config *config, const struct server_args *args);
 static enum server_exit run_help(struct server_config *config, const struct server_args *args);
@@ -55,6 +56,18 @@ static const struct server_command *command_find(const char *name)
         if (kn_str_eq(kn_str_from(commands[i]->name), kn_str_from(name)))
             return commands[i];
     return NULL;
+}
+
+static enum server_exit complain_of_command(const char *name, const char *help)
+{
+    struct kn_nearest nearest;
+    kn_nearest_init(&nearest, kn_str_from(name));
+    for (size_t i = 0; i < KN_ARRAY_LEN(commands); i++)
+        kn_nearest_try(&nearest, commands[i]->name);
+    bool near = nearest.found;
+    server_complain("there is no command \"%s\"%s%s%s%s", name, near ? "; is " : "",
+                    near ? nearest.found : "", near ? " meant?" : "", help);
+    return SERVER_EXIT_USAGE;
 }
 
 static void write_options(const struct server_option *options, size_t count)
@@ -135,10 +148,8 @@ static enum server_exit run_help(struct server_config *config, const struct serv
         return SERVER_EXIT_OK;
     }
     const struct server_command *command = command_find(args->words[0]);
-    if (!command) {
-        server_complain("there is no command \"%s\"", args->words[0]);
-        return SERVER_EXIT_USAGE;
-    }
+    if (!command)
+        return complain_of_command(args->words[0], "");
     write_command_help(command, config);
     return SERVER_EXIT_OK;
 }
@@ -193,10 +204,8 @@ int main(int argc, char **argv)
     if (kn_str_eq(kn_str_from(name), KN_STR("--version")))
         name = "version";
     const struct server_command *command = command_find(name);
-    if (!command) {
-        server_complain("there is no command \"%s\" (see kinema --help)", name);
-        return SERVER_EXIT_USAGE;
-    }
+    if (!command)
+        return (int) complain_of_command(name, " (see kinema --help)");
     struct server_config config;
     if (server_config_init(&config) < 0) {
         server_complain("out of memory");

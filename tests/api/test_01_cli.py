@@ -69,11 +69,16 @@ def test_version():
 
 
 @pytest.mark.parametrize("args, words", [
-    (["frobnicate"], "frobnicate"),
-    (["serve", "--no-such-option"], "--no-such-option"),
+    (["frobnicate"], 'no command "frobnicate" (see'),
+    (["sevre"], 'no command "sevre"; is serve meant? (see'),
+    (["help", "chekc"], 'no command "chekc"; is check meant?\n'),
+    (["serve", "--no-such-option"], "unknown option --no-such-option (see"),
+    (["serve", "--ingset-tls=127.0.0.1:0"], "unknown option --ingset-tls; is --ingest-tls meant? (see"),
+    (["serve", "--confg", "x"], "unknown option --confg; is --config meant? (see"),
+    (["console-link", "--minute=5"], "unknown option --minute; is --minutes meant? (see"),
     (["serve", "extra"], "extra"),
     (["serve", "--data"], "--data wants a value"),
-    (["serve", "--api_tls", "127.0.0.1:0"], "--api_tls"),
+    (["serve", "--api_tls", "127.0.0.1:0"], "unknown option --api_tls; is --api-tls meant? (see"),
     (["serve", "--log-level", "loud"], 'log_level: "loud" is not one of its values: debug, info, warn'),
     (["serve", "--http-loops", "-1"], 'http_loops: "-1" is not a number\n'),
     (["serve", "--region", "US East"], 'lower-case letters, digits and hyphens, is "US East"'),
