@@ -9,6 +9,7 @@
  * The first SIGTERM or SIGINT drains; a second one ends the process at once, which loses nothing
  * that was acknowledged: the next start recovers as after a power cut.
  */
+#include "addresses.h"
 #include "command.h"
 #include "console.h"
 #include "folder.h"
@@ -52,6 +53,7 @@ struct serve {
     bool http_started;
     struct server_listeners listeners;
     struct server_rtsp_access rtsp_access;
+    struct server_addresses addresses;
     struct ingest_endpoints ingest_endpoints;
     struct playback_endpoints playback_endpoints;
     struct ingest *ingest;
@@ -315,6 +317,9 @@ static int open_routes(struct serve *s, struct kn_err *err)
     if (code == 0 && (s->ports.rtsp || s->ports.rtsps))
         code = kn_http_router_add(s->local_router, "POST", SERVER_RTSP_ACCESS_PATH,
                                   &server_rtsp_access_ops, &s->rtsp_access);
+    if (code == 0)
+        code = kn_http_router_add(s->local_router, "POST", SERVER_ADDRESSES_PATH,
+                                  &server_addresses_ops, &s->addresses);
     if (code < 0)
         return kn_fail(err, code, "the operations cannot be set up: %s", kn_errname(code));
     kn_http_router_fallback(s->api_router, &kn_api_ops, s->api);
@@ -462,26 +467,16 @@ static void renew_rtsp(struct serve *s)
 }
 
 /* --- saying so -------------------------------------------------------------------------------- */
-static void print_pair(const char *name, const char *scheme, const char *address, uint16_t port)
+static void print_pair(void *ctx KN_UNUSED, const char *name, const char *url)
 {
-    if (port)
-        (void) printf(" %s=%s://" KN_STR_FMT ":%u", name, scheme,
-                      KN_STR_ARG(server_address_host(address)), (unsigned) port);
+    (void) printf(" %s=%s", name, url);
 }
 
 /* Scripts wait for this one line; nothing else goes to standard output. */
 static void print_ready(const struct serve *s)
 {
-    const struct server_settings *settings = &s->config->server;
     (void) printf("ready");
-    print_pair("api", "http", settings->api, s->ports.api);
-    print_pair("ingest", "http", settings->ingest, s->ports.ingest);
-    print_pair("console", "http", settings->console, s->ports.console);
-    print_pair("api-tls", "https", settings->api_tls, s->ports.api_tls);
-    print_pair("ingest-tls", "https", settings->ingest_tls, s->ports.ingest_tls);
-    print_pair("iot", "https", settings->iot_tls, s->ports.iot);
-    print_pair("rtsp", "rtsp", settings->rtsp, s->ports.rtsp);
-    print_pair("rtsps", "rtsps", settings->rtsp_tls, s->ports.rtsps);
+    server_addresses_each(&s->config->server, &s->ports, print_pair, NULL);
     if (*s->listeners.cert_path) {
         char path[PATH_MAX];
         (void) printf(" tls-cert=file://");
@@ -553,6 +548,7 @@ static void close_all(struct serve *s)
     if (s->local_router)
         kn_http_router_free(s->local_router);
     server_listeners_done(&s->listeners);
+    server_addresses_done(&s->addresses);
     if (s->keyring)
         storage_keyring_free(s->keyring);
     if (s->storage)
@@ -620,6 +616,7 @@ static enum server_exit run(struct server_config *config, const struct server_ar
         return code;
     }
     kn_metrics_collector(collect_process, s);
+    server_addresses_tell(&s->addresses, &config->server, &s->ports);
     print_ready(s);
     server_listeners_say_certificate(&s->listeners);
     server_notify("READY=1");

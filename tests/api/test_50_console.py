@@ -174,6 +174,28 @@ def test_a_link_opens_the_console_exactly_once(server, browser):
     assert (status, body["error"]) == (401, "link_spent") and other.cookie is None
 
 
+def test_a_link_without_a_url_is_where_the_running_server_listens(make_server):
+    server = make_server(args=["--console", "127.0.0.1:0"])
+    link = ["console-link", "--data", server.data]
+    out = kinema.run(*link).stdout
+    assert out.startswith(server.console + "/#login=")
+    assert Browser(server).post("/kinema/v1/login", {"token": out.strip().split("=", 1)[1]})[0] == 200
+    server.stop()
+    assert kinema.run(*link).stdout.startswith("http://127.0.0.1:8080/#login=")
+    assert kinema.run(*link, "--console", "127.0.0.1:9").stdout.startswith("http://127.0.0.1:9/#login=")
+
+
+def test_there_is_no_link_where_there_is_no_console(make_server):
+    server = make_server(args=["--console", "off"])
+    link = ["console-link", "--data", server.data]
+    running = kinema.run(*link, check=False)
+    server.stop()
+    for done in running, kinema.run(*link, "--console", "off", check=False):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "kinema: the server has no console (setting console)\n"
+    assert kinema.run(*link, "--url", "http://a").stdout.startswith("http://a/#login=")
+
+
 def test_a_link_lies_in_the_data_folder_as_a_digest_only(server):
     token = link_token(server)
     for path in (server.data / "catalogue").iterdir():
