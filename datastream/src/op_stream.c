@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making, listing and deleting streams. */
+#include "page_token.h"
 #include "state.h"
 #include "tend.h"
 
@@ -168,15 +169,19 @@ static int show(struct datastream *ds, struct kn_api_call *call, struct datastre
     return 1;
 }
 
-/* NextToken is the name after which to go on: names are no secret to who may list them all. */
 int datastream_op_ListStreams(struct datastream *ds, const struct datastream_ListStreams_in *in,
                               struct datastream_ListStreams_out *out, struct kn_api_call *call)
 {
     size_t max = (size_t) (in->Limit.set ? in->Limit.v : LIST_DEFAULT);
-    struct kn_str after = in->NextToken.ptr ? in->NextToken : in->ExclusiveStartStreamName;
+    struct datastream_page_token token = {
+        .list = 'n', .name = KN_STR(""), .after = in->ExclusiveStartStreamName};
     if (in->NextToken.ptr && in->ExclusiveStartStreamName.ptr)
         return kn_api_fault(call, "InvalidArgumentException",
                             "NextToken and ExclusiveStartStreamName cannot both be given.");
+    int r =
+        in->NextToken.ptr ? datastream_page_token_read(ds, call, 'n', in->NextToken, &token) : 0;
+    if (r < 0)
+        return r;
     struct datastream_stream **streams =
         kn_arena_alloc(call->arena, (max + 1) * sizeof(struct datastream_stream *));
     struct kn_str *names = kn_arena_alloc(call->arena, max * sizeof(*names));
@@ -184,21 +189,22 @@ int datastream_op_ListStreams(struct datastream *ds, const struct datastream_Lis
         kn_arena_alloc(call->arena, max * sizeof(*summaries));
     if (!streams || !names || !summaries)
         return -ENOMEM;
-    size_t count = datastream_stream_list(ds->streams, after, streams, max + 1);
+    size_t count = datastream_stream_list(ds->streams, token.after, streams, max + 1);
     size_t shown = 0;
-    int r = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (i < max && r >= 0)
-            r = show(ds, call, streams[i], &names[shown], &summaries[shown]);
-        shown += i < max && r > 0;
-        datastream_stream_unref(streams[i]);
+    for (size_t i = 0; i < count && i < max && r >= 0; i++) {
+        r = show(ds, call, streams[i], &names[shown], &summaries[shown]);
+        shown += r > 0;
     }
+    if (r >= 0 && count > max) {
+        token.after = streams[max - 1]->name;
+        r = datastream_page_token_write(ds, call, &token, &out->NextToken);
+    }
+    for (size_t i = 0; i < count; i++)
+        datastream_stream_unref(streams[i]);
     if (r < 0)
         return r;
     out->StreamNames = (struct kn_api_str_list){true, shown, names};
     out->StreamSummaries = (struct datastream_StreamSummary_list){true, shown, summaries};
     out->HasMoreStreams = (struct kn_api_bool){true, count > max};
-    if (count > max && shown > 0)
-        out->NextToken = names[shown - 1];
     return 0;
 }

@@ -89,8 +89,10 @@ def test_names_are_taken_once(kinesis, name):
     kinesis.create_stream(StreamName=name, ShardCount=1)
 
 
-def test_a_stream_is_found_by_its_arn_and_made_with_what_newer_clients_say(server):
-    caller, name = aws_json.caller_of(server), kinema.new_name("data")
+@pytest.fixture(scope="module")
+def call(server):
+    """What newer clients say: call(operation, **members) gives status and answer."""
+    caller = aws_json.caller_of(server)
 
     def call(operation, **fields):
         status, _, answer = caller.call(f"Kinesis_20131202.{operation}", fields)
@@ -111,18 +113,34 @@ def test_a_stream_is_found_by_its_arn_and_made_with_what_newer_clients_say(serve
     assert call("DeleteStream", StreamARN=arn) == (200, None)
 
 
-def test_streams_are_listed_page_by_page(kinesis):
+def test_streams_are_listed_page_by_page(kinesis, call):
     made = sorted(kinema.new_name("list") for _ in range(5))
     for one in made:
         kinesis.create_stream(StreamName=one, ShardCount=1)
-    found, more = [], {"ExclusiveStartStreamName": "list"}
-    while True:
-        page = kinesis.list_streams(Limit=2, **more)
-        found += page["StreamNames"]
-        if not page["HasMoreStreams"]:
-            break
-        more = {"ExclusiveStartStreamName": found[-1]}
-    assert [one for one in found if one in made] == made and found == sorted(found)
+    for by_token in False, True:
+        found, more = [], {"ExclusiveStartStreamName": "list"}
+        while True:
+            page = call("ListStreams", Limit=2, **more)[1]
+            found += page["StreamNames"]
+            if not page["HasMoreStreams"]:
+                assert "NextToken" not in page
+                break
+            more = {"NextToken": page["NextToken"]} if by_token else {"ExclusiveStartStreamName": found[-1]}
+        assert [one for one in found if one in made] == made and found == sorted(found)
+
+
+def test_a_next_token_of_streams_is_one_that_was_given_out(kinesis, call, name):
+    for _ in range(2):
+        kinesis.create_stream(StreamName=kinema.new_name("list"), ShardCount=2)
+    token = call("ListStreams", Limit=1)[1]["NextToken"]
+    edited = token[:-8] + ("A" if token[-8] != "A" else "B") + token[-7:]
+    of_shards = kinesis.list_shards(StreamName=name, MaxResults=1)["NextToken"]
+    invalid = {"__type": "InvalidArgumentException", "message": "The NextToken is invalid."}
+    for wrong in edited, of_shards, name, "!":
+        assert call("ListStreams", NextToken=wrong) == (400, invalid)
+    assert call("ListShards", NextToken=token) == (400, invalid)
+    both = call("ListStreams", NextToken=token, ExclusiveStartStreamName="a")
+    assert both[0] == 400 and both[1]["__type"] == "InvalidArgumentException"
 
 
 def test_shards_split_merge_and_scale(kinesis, name):
