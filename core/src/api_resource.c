@@ -19,3 +19,13 @@ int kn_api_resource_name(struct kn_api_call *call, struct kn_str name, struct kn
         *ret_arn_created_ms = parsed.created_ms;
     return 0;
 }
+
+int kn_api_tag_key_check(struct kn_api_call *call, struct kn_str key)
+{
+    const struct kn_str reserved = KN_STR("aws:");
+    if (key.len < reserved.len ||
+        !kn_str_eq_nocase((struct kn_str){key.ptr, reserved.len}, reserved))
+        return 0;
+    return kn_api_fault(call, "InvalidArgumentException",
+                        "aws: prefixed tag key names are not allowed for external use.");
+}

@@ -210,10 +210,13 @@ int datastream_stream_delete(struct datastream *ds, struct datastream_stream *st
     return r < 0 ? r : datastream_lease_remove_all(storage_meta_of(ds->storage), &stream->id);
 }
 
-int datastream_tags_check(struct kn_api_call *call, size_t count)
+int datastream_tags_check(struct kn_api_call *call, const struct kn_api_map *added, size_t count)
 {
-    if (count <= DATASTREAM_TAGS_MAX)
-        return 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && added && i < added->count; i++)
+        r = kn_api_tag_key_check(call, added->items[i].key);
+    if (r < 0 || count <= DATASTREAM_TAGS_MAX)
+        return r;
     return kn_api_fault(call, "InvalidArgumentException",
                         "Failed to add tags to stream: a resource can have at most %d tags.",
                         DATASTREAM_TAGS_MAX);

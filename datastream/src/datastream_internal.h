@@ -64,8 +64,9 @@ int datastream_room_for_stream(struct datastream *ds, struct kn_api_call *call) 
 /* The fault of what datastream_rate_day refuses. */
 int datastream_day_exceeded(struct kn_api_call *call, const struct datastream_stream *stream,
                             enum datastream_day_call day_call);
-/* Whether the tags may stand beside one another on one resource. */
-int datastream_tags_check(struct kn_api_call *call, size_t count) KN_MUSTUSE;
+/* Whether these may be added (NULL: none is) to a resource that has count of them then. */
+int datastream_tags_check(struct kn_api_call *call, const struct kn_api_map *added, size_t count)
+    KN_MUSTUSE;
 
 /* The consumer that an ARN means, and its stream: references. Otherwise the fault is raised. */
 int datastream_consumer_of(struct datastream *ds, struct kn_api_call *call, struct kn_str arn,

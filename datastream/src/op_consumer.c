@@ -124,7 +124,7 @@ int datastream_op_RegisterStreamConsumer(struct datastream *ds,
     KN_CLEANUP(datastream_stream_unrefp) struct datastream_stream *stream = NULL;
     int r = datastream_find(ds, call, (struct kn_str){NULL, 0}, in->StreamARN, &stream);
     if (r == 0)
-        r = datastream_tags_check(call, in->Tags.count);
+        r = datastream_tags_check(call, &in->Tags, in->Tags.count);
     if (r == 0)
         r = datastream_bury_consumers(ds, stream); /* so that their names are free again */
     if (r < 0)

@@ -64,7 +64,7 @@ int datastream_op_CreateStream(struct datastream *ds, const struct datastream_Cr
     uint32_t shards = SHARDS_DEFAULT;
     int r = shards_wanted(call, in, on_demand, &shards);
     if (r == 0)
-        r = datastream_tags_check(call, in->Tags.count);
+        r = datastream_tags_check(call, &in->Tags, in->Tags.count);
     if (r < 0)
         return r;
     r = datastream_room_for_stream(ds, call);

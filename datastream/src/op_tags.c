@@ -41,7 +41,7 @@ static int change(void *ctx, struct datastream_settings *draft)
         tags[count++] = (struct datastream_tag){edit->add->items[i].key, edit->add->items[i].value};
     draft->tags = tags;
     draft->tag_count = count;
-    return datastream_tags_check(edit->call, count);
+    return datastream_tags_check(edit->call, edit->add, count);
 }
 
 static int run(struct datastream *ds, struct kn_str name, struct kn_str arn, struct edit *edit)

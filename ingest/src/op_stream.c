@@ -50,9 +50,7 @@ int ingest_op_CreateStream(struct ingest *ingest, const struct ingest_CreateStre
         .tag_count = tags_of(&in->Tags, tags),
     };
     KN_CLEANUP(storage_stream_unrefp) struct storage_stream *stream = NULL;
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < settings.tag_count; i++)
-        r = ingest_tag_key_check(call, tags[i].key);
+    int r = ingest_tags_check(call, tags, settings.tag_count);
     if (r == 0)
         r = ingest_events_of_new(ingest, call, &settings, event_sink);
     if (r < 0)

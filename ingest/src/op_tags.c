@@ -56,8 +56,7 @@ static int change_tags(struct ingest *ingest, struct kn_api_call *call, struct k
     int r = ingest_stream_find_active(ingest, call, name, arn, &stream);
     if (r < 0)
         return r;
-    for (size_t i = 0; r == 0 && i < edit->put_count; i++)
-        r = ingest_tag_key_check(call, edit->put[i].key);
+    r = ingest_tags_check(call, edit->put, edit->put_count);
     for (size_t i = 0; r == 0 && edit->removed && i < edit->removed->count; i++)
         r = ingest_tag_key_check(call, edit->removed->items[i]);
     if (r < 0)

@@ -78,6 +78,17 @@ int ingest_tag_key_check(struct kn_api_call *call, struct kn_str key)
                         "Tag keys that begin with kinema: are set by the server's own operations.");
 }
 
+int ingest_tags_check(struct kn_api_call *call, const struct storage_tag *tags, size_t count)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = kn_api_tag_key_check(call, tags[i].key);
+        if (r == 0)
+            r = ingest_tag_key_check(call, tags[i].key);
+    }
+    return r;
+}
+
 struct kn_str ingest_stream_arn(struct kn_api_call *call, const struct storage_stream *stream)
 {
     return kn_arn_format(call->arena, call->identity, "stream", stream->name, stream->created_ms);

@@ -27,6 +27,9 @@ int ingest_stream_change_fault(struct kn_api_call *call, int r) KN_MUSTUSE;
  * not reach what they say, such as how much of it is kept. The tag of fragment events is judged by
  * ingest_events_by_tags. */
 int ingest_tag_key_check(struct kn_api_call *call, struct kn_str key) KN_MUSTUSE;
+/* Likewise of tags to be put, whose keys are not AWS's either. */
+int ingest_tags_check(struct kn_api_call *call, const struct storage_tag *tags, size_t count)
+    KN_MUSTUSE;
 
 /* What tags say of fragment events (op_events.c), if those being put or removed have something to
  * say; the stream's tags have changed then. 0 or what the handler returns. */

@@ -66,6 +66,18 @@ def test_tags_are_added_overwritten_removed_and_leave_the_version_alone(tagged):
     assert info_of(tagged.kvs, tagged.name)["Version"] == version
 
 
+@pytest.mark.parametrize("key", ["aws:cloudformation:stack-id", "aws:", "AWS:x"])
+def test_tags_of_aws_s_own_cannot_be_added(tagged, key):
+    tags, message = {"a": "1", key: "2"}, "aws: prefixed tag key names are not allowed for external use."
+    with raises("InvalidArgumentException", 400, message):
+        tagged.tag(tags)
+    with raises("InvalidArgumentException", 400, message):
+        tagged.kvs.create_stream(StreamName=tagged.name + "-2", Tags=tags)
+    assert tagged.tags() == {}
+    tagged.untag(key)  # of before it was refused
+    tagged.tag({"aws": "x", "aws-x": "", "my-aws:x": "aws:"})
+
+
 def test_letters_of_all_scripts_are_letters(tagged):
     tagged.tag(UNICODE)
     assert tagged.tags() == UNICODE

@@ -98,6 +98,11 @@ def call(server):
         status, _, answer = caller.call(f"Kinesis_20131202.{operation}", fields)
         return status, answer
 
+    return call
+
+
+def test_a_stream_is_found_by_its_arn_and_made_with_what_newer_clients_say(call):
+    name = kinema.new_name("data")
     assert call("CreateStream", StreamName=name, ShardCount=1, Tags={"a": "1"},
                 MaxRecordSizeInKiB=10240) == (200, None)
     summary = call("DescribeStreamSummary", StreamName=name)[1]["StreamDescriptionSummary"]
@@ -230,6 +235,21 @@ def test_retention_grows_by_one_operation_and_shrinks_by_the_other(kinesis, name
         shorter, StreamName=name, RetentionPeriodHours=23)[1]
     found = kinesis.describe_stream(StreamName=name)["StreamDescription"]
     assert found["RetentionPeriodHours"] == 48
+
+
+@pytest.mark.parametrize("key", ["aws:cloudformation:stack-id", "aws:", "AWS:x"])
+def test_tags_of_aws_s_own_cannot_be_added(kinesis, call, name, key):
+    refused = (400, {"__type": "InvalidArgumentException",
+                     "message": "aws: prefixed tag key names are not allowed for external use."})
+    arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    tags = {"a": "1", key: "2"}
+    assert call("AddTagsToStream", StreamName=name, Tags=tags) == refused
+    assert call("TagResource", ResourceARN=arn, Tags=tags) == refused
+    assert call("CreateStream", StreamName="tagged", ShardCount=1, Tags=tags) == refused
+    assert call("RegisterStreamConsumer", StreamARN=arn, ConsumerName="one", Tags=tags) == refused
+    assert kinesis.list_tags_for_stream(StreamName=name)["Tags"] == []
+    kinesis.remove_tags_from_stream(StreamName=name, TagKeys=[key])  # of before it was refused
+    kinesis.add_tags_to_stream(StreamName=name, Tags={"aws": "x", "aws-x": "", "my-aws:x": "aws:"})
 
 
 def test_tags_are_added_replaced_removed_and_limited(kinesis, name):

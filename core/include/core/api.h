@@ -162,6 +162,11 @@ size_t kn_api_stream_headers(struct kn_api_call *call, const char *content_type,
 int kn_api_resource_name(struct kn_api_call *call, struct kn_str name, struct kn_str arn,
                          struct kn_str *ret, int64_t *ret_arn_created_ms) KN_MUSTUSE;
 
+/* Raises InvalidArgumentException for a key that begins with aws:, in letters of any case: those
+ * tags are AWS's own, and nobody may add them (AWS, Tagging your resources, "Tag naming limits").
+ */
+int kn_api_tag_key_check(struct kn_api_call *call, struct kn_str key) KN_MUSTUSE;
+
 /* "arn:aws:kinesisvideo:<region>:<account>:<type>/<name>/<creation ms>", or of a data stream
  * "arn:aws:kinesis:<region>:<account>:stream/<name>" and what may follow that:
  * "/consumer/<consumer>:<creation s>" */
