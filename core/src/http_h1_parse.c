@@ -132,32 +132,40 @@ static int parse_version(struct kn_str version, struct kn_h1_head *head)
     return http ? 505 : 400;
 }
 
+/* RFC 9112 3.2.2: scheme, authority, and a path that may be empty, which is "/". */
+static int parse_absolute(struct kn_str target, struct kn_h1_head *head,
+                          struct kn_str *ret_authority)
+{
+    struct kn_str scheme, rest = kn_str_cut(target, ':', &scheme);
+    if (!kn_str_eq_nocase(scheme, KN_STR("http")) && !kn_str_eq_nocase(scheme, KN_STR("https")))
+        return 400;
+    if (!kn_str_starts_with(rest, KN_STR("//")))
+        return 400;
+    struct kn_str root = {rest.ptr, 1};
+    rest = kn_str_skip(rest, 2);
+    head->query = kn_str_cut(rest, '?', &rest);
+    bool has_path = kn_str_cut(rest, '/', ret_authority).ptr;
+    head->path = has_path ? kn_str_skip(rest, ret_authority->len) : root;
+    return kn_h1_host_is_valid(*ret_authority) ? 0 : 400;
+}
+
 /* Origin form, absolute form (the authority is given back, to be compared with Host), or `*`. */
 static int parse_target(struct kn_str target, struct kn_h1_head *head, struct kn_str *ret_authority)
 {
     if (!kn_h1_target_is_valid(target))
         return 400;
-    struct kn_str rest = target;
-    if (target.ptr[0] != '/' && !kn_str_eq(target, KN_STR("*"))) {
-        size_t skip = kn_str_starts_with(target, KN_STR("http://"))    ? 7
-                      : kn_str_starts_with(target, KN_STR("https://")) ? 8
-                                                                       : 0;
-        if (skip == 0)
-            return 400;
-        rest = (struct kn_str){target.ptr + skip, target.len - skip};
-        const char *slash = memchr(rest.ptr, '/', rest.len);
-        size_t len = slash ? (size_t) (slash - rest.ptr) : rest.len;
-        *ret_authority = (struct kn_str){rest.ptr, len};
-        if (len == 0 || !slash)
-            return 400;
-        rest = (struct kn_str){rest.ptr + len, rest.len - len};
-    } else if (target.ptr[0] == '*' && !kn_str_eq(head->method, KN_STR("OPTIONS"))) {
-        return 400;
-    }
-    head->query = kn_str_cut(rest, '?', &head->path);
+    int status = 0;
+    if (target.ptr[0] == '/')
+        head->query = kn_str_cut(target, '?', &head->path);
+    else if (!kn_str_eq(target, KN_STR("*")))
+        status = parse_absolute(target, head, ret_authority);
+    else if (kn_str_eq(head->method, KN_STR("OPTIONS")))
+        head->path = target;
+    else
+        status = 400;
     if (!head->query.ptr)
         head->query = KN_STR("");
-    return 0;
+    return status;
 }
 
 static int parse_request_line(struct kn_str line, struct kn_h1_head *head, struct kn_str *authority)
@@ -269,6 +277,8 @@ int kn_h1_head_parse(char *buf, size_t len, struct kn_http_header *headers, size
     }
     if (!framing.has_host && !head.minor_0)
         return 400;
+    /* RFC 9112 3.2.2 has the authority win over a Host that differs, which 3.2 lets no client send:
+     * who routed by Host in front of us would have meant another server. */
     if (authority.ptr && !(framing.has_host && kn_str_eq_nocase(authority, framing.host)))
         return 400;
     if (head.chunked && (head.has_length || head.minor_0))

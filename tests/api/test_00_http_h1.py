@@ -145,8 +145,10 @@ def test_one_empty_line_before_a_request_is_overlooked(server):
 
 def test_absolute_form_that_agrees_with_host(server):
     with server.connect() as sock:
-        sock.sendall(b"GET http://H:1/headers?q HTTP/1.1\r\nHost: h:1\r\n\r\n")
-        assert wire.Reader(sock).answer().body.startswith(b"GET|/headers|q|host=h:1|")
+        reader = wire.Reader(sock)
+        for target in b"http://H:1/headers?q", b"HTTPS://h:1/headers?q":
+            sock.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: h:1\r\n\r\n")
+            assert reader.answer().body.startswith(b"GET|/headers|q|host=h:1|")
 
 
 @pytest.mark.parametrize("listener", ["plain", "tls", "console"])

@@ -188,6 +188,14 @@ def test_curl_signs_for_us(server, version):
     assert "StreamInfoList" in json.loads(body)
 
 
+def test_requests_in_absolute_form_are_signed_like_others(server):
+    """As a client sends them that takes us for its proxy: for a name that only the target has."""
+    client = server.client("kinesisvideo", endpoint="http://video.example", proxies={"http": server.api})
+    name = kinema.new_name("proxied")
+    client.create_stream(StreamName=name)
+    assert client.describe_stream(StreamName=name)["StreamInfo"]["StreamName"] == name
+
+
 # --- what never reaches an operation ----------------------------------------------------------------
 def test_an_unknown_operation_has_corals_envelope(server):
     for path in ("noSuchThing", "ListStreams", "listStreams/"):

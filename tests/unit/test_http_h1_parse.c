@@ -58,10 +58,23 @@ TEST(absolute_and_asterisk_forms_are_read_where_they_belong)
     struct kn_h1_head head;
     assert_int_equal(parse("GET http://A:1/x?y HTTP/1.1\r\nHost: a:1\r\n\r\n", &head), 0);
     assert_str_is(head.path, "/x");
+    assert_str_is(head.query, "y");
+    assert_int_equal(parse("GET HTTP://[::1]:8?y/z?w HTTP/1.1\r\nHost: [::1]:8\r\n\r\n", &head), 0);
+    assert_str_is(head.path, "/");
+    assert_str_is(head.query, "y/z?w");
+    assert_int_equal(parse("GET https://a HTTP/1.1\r\nHost: a\r\n\r\n", &head), 0);
+    assert_str_is(head.path, "/");
+    assert_str_is(head.query, "");
     assert_int_equal(parse("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", &head), 0);
+    assert_str_is(head.path, "*");
     assert_int_equal(parse("GET * HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
     assert_int_equal(parse("GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
     assert_int_equal(parse("GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
+    assert_int_equal(parse("GET http://?x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
+    assert_int_equal(parse("GET http:/a/x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
+    assert_int_equal(parse("GET ftp://a/x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
+    assert_int_equal(parse("GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n", &head), 400);
+    assert_int_equal(parse("GET http://a/x HTTP/1.0\r\n\r\n", &head), 400);
 }
 
 TEST(ambiguous_heads_are_refused)
