@@ -22,6 +22,7 @@ export class Tags {
   // call(operation, members)
   constructor(panel, {call, name, service}) {
     Object.assign(this, {panel, call, name, service: SERVICES[service]});
+    panel.append(document.querySelector('#view-tags').content.cloneNode(true));
     const at = selector => panel.querySelector(selector);
     this.list = at('.tag-list');
     this.error = at('.form-error');
