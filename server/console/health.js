@@ -25,6 +25,9 @@ export function badge({level, why}) {
     ...(why.length ? [make('span', {}, SHORT[why[0]])] : []));
 }
 
+// In the year 1970 no clock told the time of day: such times count from a zero of the producer's own.
+const ZERO_MS = 365 * 24 * 3600e3;
+const fromZero = (atMs, lag) => atMs - lag < ZERO_MS;
 const late = ms => Math.abs(ms) < 1000 ? `${Math.round(ms)} ms` : Math.abs(ms) < 600e3 ? seconds(ms) : duration(ms);
 
 export class Health {
@@ -40,7 +43,8 @@ export class Health {
     this.charts = [
       chart('rate', 'Bitrate', bits, ([all, ms]) => ms ? all * 8000 / ms : undefined, now => bits(now.bitsPerSecond)),
       chart('length', 'Fragment', seconds, ([,, n, longest]) => n ? longest : undefined, now => now.fragments ? seconds(now.fragmentMs) : '–'),
-      chart('lag', 'Lag', late, ([,, n,, lag]) => n ? Math.max(0, lag) : undefined, now => now.fragments ? late(now.lagMs) : '–'),
+      chart('lag', 'Lag', late, ([,, n,, lag], i) => n && !fromZero(this.now.fromMs + i * this.now.slotMs, lag) ? Math.max(0, lag) : undefined,
+        now => !now.fragments ? '–' : fromZero(now.nowMs, now.lagMs) ? 'clock from zero' : late(now.lagMs)),
       chart('gaps', 'Gaps', duration, ([,,,,, gap]) => gap || undefined, now => now.gaps ? `${count(now.gaps)}: ${duration(now.gapMs)}` : 'none', {warn: true, none: 'none'}),
     ];
     panel.querySelector('#health-charts').replaceChildren(...this.charts.map(({bars}) => bars.root));

@@ -83,6 +83,7 @@ test('its health is a word, its charts of ten minutes, and its connection', asyn
   assert.equal(await page.$$eval('#health-charts .chart', all => all.length), 4);
   assert.match(await page.textContent('#chart-rate'), /(M|k)bit\/s/);
   assert.match(await page.textContent('#chart-length'), /\d\.\d\d s/);
+  assert.match(await page.textContent('#chart-lag'), /\d m?s/);
   assert.match(await page.textContent('#chart-gaps'), /none/);
   assert.match(await page.textContent('#health-lines'), /Connectedsince .*New connections1 in ten minutesLast errornone/);
   await page.locator('#health-panel').scrollIntoViewIfNeeded();

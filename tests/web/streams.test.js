@@ -103,6 +103,11 @@ test('retention is changed, and what goes with it is said before', async () => {
   assert.equal(await page.inputValue(at('settings-form', 'limit')), '5');
 });
 
+test('times that count from zero are told instead of a lag', async () => {
+  await says('#chart-lag', 'clock from zero');
+  assert.ok(await page.$$eval('#chart-lag rect', bars => bars.every(bar => bar.getAttribute('height') === '0.00')));
+});
+
 test('a change that came between is not overwritten', async () => {
   const other = await context.newPage();
   for (const one of [page, other]) {
