@@ -4,28 +4,12 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import * as sdk from "@aws-sdk/client-kinesis";
+import { connect } from "./client.mjs";
 
 const agg = createRequire(import.meta.url)("aws-kinesis-agg");
-const client = new sdk.KinesisClient({
-    endpoint: process.env.KINEMA_API,
-    region: "us-east-1",
-    maxAttempts: 1,
-    credentials: {
-        accessKeyId: process.env.AWS_ACCESS_KEY_ID,
-        secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY,
-    },
-});
-const send = (name, input) => client.send(new sdk[`${name}Command`](input));
+const { client, send, raises } = connect(sdk, sdk.KinesisClient);
 const StreamName = process.env.STREAM_NAME;
 const text = (record) => Buffer.from(record.Data).toString();
-
-async function raises(Type, promise) {
-    const error = await promise.then(() => assert.fail(`no ${Type}`), (e) => e);
-    assert.equal(error.name, Type);
-    assert.ok(error instanceof sdk[Type], `${Type} is an exception class of the SDK`);
-    assert.ok(error.message.length > 0);
-    return error;
-}
 
 // All records of a shard, to its tip or its end; [records, ChildShards].
 async function read(ShardId, start = { ShardIteratorType: "TRIM_HORIZON" }) {

@@ -3,17 +3,9 @@
 // test_70_subscribe_wire.py.
 import assert from "node:assert/strict";
 import * as sdk from "@aws-sdk/client-kinesis";
+import { connect } from "./client.mjs";
 
-const client = new sdk.KinesisClient({
-    endpoint: process.env.KINEMA_API,
-    region: "us-east-1",
-    maxAttempts: 1,
-    credentials: {
-        accessKeyId: process.env.AWS_ACCESS_KEY_ID,
-        secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY,
-    },
-});
-const send = (name, input) => client.send(new sdk[`${name}Command`](input));
+const { send } = connect(sdk, sdk.KinesisClient);
 const StreamName = process.env.STREAM_NAME, ConsumerARN = process.env.CONSUMER_ARN;
 const ShardId = "shardId-000000000000";
 const text = (record) => Buffer.from(record.Data).toString();

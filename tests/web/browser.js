@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Debian's Chromium, driven by playwright-core (pinned; nothing is downloaded). A fresh profile each.
 
+import {readFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+
 import {chromium} from 'playwright-core';
 
 const FLAGS = [
@@ -23,4 +26,30 @@ export async function open(options = {}) {
       page.problems.push(message.text());
   });
   return {browser, context, page};
+}
+
+// In a page: how many colours a video shows.
+function colours(video) {
+  const canvas = document.createElement('canvas');
+  canvas.width = 64; canvas.height = 36;
+  const g = canvas.getContext('2d');
+  g.drawImage(video, 0, 0, 64, 36);
+  const found = new Set(), pixels = g.getImageData(0, 0, 64, 36).data;
+  for (let i = 0; i < pixels.length; i += 4)
+    found.add((pixels[i] >> 5) << 6 | (pixels[i + 1] >> 5) << 3 | pixels[i + 2] >> 5);
+  return found.size;
+}
+
+// A site with a page that has a player's script, <video id=v> and colours(video).
+export async function playerSite(script) {
+  const code = await readFile(new URL(`./node_modules/${script}`, import.meta.url));
+  const html = '<!doctype html><meta charset=utf-8><title>player</title>' +
+    '<body style="margin:0;background:#000"><video id=v muted playsinline width=1280 height=720></video>' +
+    `<script>${colours}</script><script src="/player.js"></script>`;
+  const site = createServer((request, answer) => {
+    if (request.url === '/player.js') answer.setHeader('content-type', 'text/javascript').end(code);
+    else answer.setHeader('content-type', 'text/html').end(html);
+  });
+  await new Promise(done => site.listen(0, '127.0.0.1', done));
+  return {url: `http://127.0.0.1:${site.address().port}/`, close: () => site.close()};
 }

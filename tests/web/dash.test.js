@@ -4,28 +4,16 @@
 // picture is not one colour, and there was no error; after a seek it plays there.
 
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
-import {createServer} from 'node:http';
 import path from 'node:path';
 import {after, before, test} from 'node:test';
 
-import {open} from './browser.js';
+import {open, playerSite} from './browser.js';
 
 const {sessions, shots} = JSON.parse(process.env.KINEMA_WEB);
 let site, browser, page;
 
-const HTML = '<!doctype html><meta charset=utf-8><title>player</title>' +
-  '<body style="margin:0;background:#000"><video id=v muted playsinline width=1280 height=720></video>' +
-  '<script src="/dash.js"></script>';
-
 before(async () => {
-  const dash = await readFile(new URL('./node_modules/dashjs/dist/modern/umd/dash.mediaplayer.min.js',
-    import.meta.url));
-  site = createServer((request, answer) => {
-    if (request.url === '/dash.js') answer.setHeader('content-type', 'text/javascript').end(dash);
-    else answer.setHeader('content-type', 'text/html').end(HTML);
-  });
-  await new Promise(done => site.listen(0, '127.0.0.1', done));
+  site = await playerSite('dashjs/dist/modern/umd/dash.mediaplayer.min.js');
   ({browser, page} = await open({viewport: {width: 1280, height: 720}}));
 });
 
@@ -59,22 +47,12 @@ async function play({url, seekTo, until}) {
   const begin = await advance(2);
   const sizes = new Set([`${video.videoWidth}x${video.videoHeight}`]);
   video.addEventListener('resize', () => sizes.add(`${video.videoWidth}x${video.videoHeight}`));
-  const colours = () => {
-    const canvas = document.createElement('canvas');
-    canvas.width = 64; canvas.height = 36;
-    const g = canvas.getContext('2d');
-    g.drawImage(video, 0, 0, 64, 36);
-    const found = new Set(), pixels = g.getImageData(0, 0, 64, 36).data;
-    for (let i = 0; i < pixels.length; i += 4)
-      found.add((pixels[i] >> 5) << 6 | (pixels[i + 1] >> 5) << 3 | pixels[i + 2] >> 5);
-    return found.size;
-  };
-  const before = colours();
+  const before = window.colours(video);
   const target = seekTo < 0 ? video.currentTime + seekTo : seekTo;
   video.currentTime = target;
   const resumed = await advance(until ? until - target : 2);
   const seen = {
-    errors, begin, target, resumed, before, after: colours(), sizes: [...sizes],
+    errors, begin, target, resumed, before, after: window.colours(video), sizes: [...sizes],
     frames: video.getVideoPlaybackQuality().totalVideoFrames,
     audioBytes: video.webkitAudioDecodedByteCount, duration: player.duration(),
   };
@@ -84,7 +62,7 @@ async function play({url, seekTo, until}) {
 
 for (const session of sessions) {
   test(`${session.name} plays and seeks`, {timeout: 240000}, async () => {
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    await page.goto(site.url);
     page.problems.length = 0;
     const seen = await page.evaluate(play, session);
     await page.screenshot({path: path.join(shots, `${session.name}.png`)});

@@ -4,27 +4,16 @@
 // means: the clock runs, frames are decoded, the picture is not one colour, and no error was fatal.
 
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
-import {createServer} from 'node:http';
 import path from 'node:path';
 import {after, before, test} from 'node:test';
 
-import {open} from './browser.js';
+import {open, playerSite} from './browser.js';
 
 const {sessions, shots} = JSON.parse(process.env.KINEMA_WEB);
 let site, browser, page;
 
-const HTML = '<!doctype html><meta charset=utf-8><title>player</title>' +
-  '<body style="margin:0;background:#000"><video id=v muted playsinline width=1280 height=720></video>' +
-  '<script src="/hls.js"></script>';
-
 before(async () => {
-  const hls = await readFile(new URL('./node_modules/hls.js/dist/hls.min.js', import.meta.url));
-  site = createServer((request, answer) => {
-    if (request.url === '/hls.js') answer.setHeader('content-type', 'text/javascript').end(hls);
-    else answer.setHeader('content-type', 'text/html').end(HTML);
-  });
-  await new Promise(done => site.listen(0, '127.0.0.1', done));
+  site = await playerSite('hls.js/dist/hls.min.js');
   ({browser, page} = await open({viewport: {width: 1280, height: 720}}));
 });
 
@@ -54,16 +43,8 @@ async function play({url, fromStart, ms, until}) {
     await new Promise(done => setTimeout(done, ms));
   while (!enough() && performance.now() - began < 60000);
   const took = (performance.now() - began) / 1000;
-  const canvas = document.createElement('canvas');
-  canvas.width = 64; canvas.height = 36;
-  const g = canvas.getContext('2d');
-  g.drawImage(video, 0, 0, 64, 36);
-  const colours = new Set();
-  const pixels = g.getImageData(0, 0, 64, 36).data;
-  for (let i = 0; i < pixels.length; i += 4)
-    colours.add((pixels[i] >> 5) << 6 | (pixels[i + 1] >> 5) << 3 | pixels[i + 2] >> 5);
   return {
-    errors, advanced: video.currentTime - begin, begin, took, colours: colours.size,
+    errors, advanced: video.currentTime - begin, begin, took, colours: window.colours(video),
     width: video.videoWidth, height: video.videoHeight,
     frames: video.getVideoPlaybackQuality().totalVideoFrames,
     dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
@@ -74,7 +55,7 @@ async function play({url, fromStart, ms, until}) {
 
 for (const session of sessions) {
   test(`${session.name} plays`, {timeout: 150000}, async () => {
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
+    await page.goto(site.url);
     page.problems.length = 0;
     const seen = await page.evaluate(play, {url: session.url, fromStart: session.fromStart, ms: session.until ? 200 : 3000,
       until: session.until});
