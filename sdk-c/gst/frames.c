@@ -123,6 +123,8 @@ GstFlowReturn sink_take_buffer(KinemaSink *sink, struct sink_pad *pad, GstBuffer
                                gint64 time_ns)
 {
     GstFlowReturn flow = GST_FLOW_OK;
+    if (pad->is_new && sink->producer) /* a microphone that is back */
+        sink_take_over(sink, pad);
     if ((pad->is_new || sink->drained) && sink->producer) {
         flow = sink_drain(sink, pad); /* a header holds for a whole upload */
         if (flow == GST_FLOW_OK)

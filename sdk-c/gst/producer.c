@@ -40,6 +40,8 @@ void sink_close_producer(KinemaSink *sink)
 {
     kinema_producer_close(sink->producer);
     sink->producer = NULL;
+    for (size_t i = 0; i < KINEMA_TRACKS_MAX; i++)
+        sink_track_clear(&sink->tracks[i]);
     sink->drained = FALSE;
     sink->fragments = 0;
 }
@@ -80,9 +82,8 @@ GstFlowReturn sink_drain(KinemaSink *sink, const struct sink_pad *pad)
 }
 
 /* Numbers the pads that may bring something, video first, as AWS's producers do; they are new to
- * nobody then. The private bytes stay, for who is to free them, whatever becomes of the pads. */
-static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GBytes **private,
-                            GString *media_type)
+ * nobody then. Their private bytes stay, whatever becomes of the pads. */
+static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GString *media_type)
 {
     size_t count = 0;
     g_mutex_lock(&sink->lock);
@@ -98,7 +99,8 @@ static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GByte
                 count == KINEMA_TRACKS_MAX)
                 continue;
             g_string_append_printf(media_type, "%s%s", count ? "," : "", pad->track.media_type);
-            private[count] = g_bytes_ref(pad->track.private);
+            sink->tracks[count] = pad->track;
+            (void) g_bytes_ref(pad->track.private);
             tracks[count++] = pad->track.track;
             pad->number = (unsigned) count;
             pad->is_new = FALSE;
@@ -111,7 +113,6 @@ static size_t gather_tracks(KinemaSink *sink, struct kinema_track *tracks, GByte
 static int open_with(KinemaSink *sink, const struct sink_settings *s)
 {
     struct kinema_track tracks[KINEMA_TRACKS_MAX];
-    GBytes *private[KINEMA_TRACKS_MAX];
     GString *media_type = g_string_new(NULL);
     struct kinema_config config = {.stream = s->stream_name,
                                    .region = sink_region(s),
@@ -131,13 +132,27 @@ static int open_with(KinemaSink *sink, const struct sink_settings *s)
     int code;
     sink->offline = s->streaming == SINK_OFFLINE;
     config.mode = sink->offline ? KINEMA_OFFLINE : KINEMA_REALTIME;
-    config.track_count = gather_tracks(sink, tracks, private, media_type);
+    config.track_count = gather_tracks(sink, tracks, media_type);
     config.media_type = s->content_type ? s->content_type : media_type->str;
     code = config.track_count == 0 ? -ECANCELED : kinema_producer_open(&config, &sink->producer);
-    for (size_t i = 0; i < config.track_count; i++)
-        g_bytes_unref(private[i]);
     g_string_free(media_type, TRUE);
     return code;
+}
+
+void sink_take_over(KinemaSink *sink, struct sink_pad *pad)
+{
+    unsigned taken = 0;
+    g_mutex_lock(&sink->lock);
+    for (GSList *one = sink->pads; one; one = one->next)
+        if (one->data != pad)
+            taken |= 1U << ((struct sink_pad *) one->data)->number;
+    for (unsigned number = 1; number <= KINEMA_TRACKS_MAX && pad->is_new; number++) {
+        if (taken & 1U << number || !sink_track_equal(&sink->tracks[number - 1], &pad->track))
+            continue;
+        pad->number = number;
+        pad->is_new = FALSE;
+    }
+    g_mutex_unlock(&sink->lock);
 }
 
 GstFlowReturn sink_open_producer(KinemaSink *sink)

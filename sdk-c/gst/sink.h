@@ -72,7 +72,8 @@ struct _KinemaSink {
     /* of that thread */
     struct kinema_producer *producer;
     gboolean offline, late_told;
-    gboolean drained; /* it takes no frame any more */
+    struct sink_track tracks[KINEMA_TRACKS_MAX]; /* it knows, by their numbers from 1 */
+    gboolean drained;                            /* it takes no frame any more */
     gint64 offset_ms;
     guint64 fragments;
 };
@@ -84,6 +85,8 @@ void sink_find_latency(KinemaSink *sink);
  * that is flushed or released; NULL: for the end of all, until a pad goes on. */
 GstFlowReturn sink_open_producer(KinemaSink *sink); /* GST_FLOW_FLUSHING: all pads are gone */
 void sink_close_producer(KinemaSink *sink);
+/* Where the producer knows the pad's track, and no other pad has that. */
+void sink_take_over(KinemaSink *sink, struct sink_pad *pad);
 /* Waits until all is kept, for eos-timeout at most. */
 GstFlowReturn sink_drain(KinemaSink *sink, const struct sink_pad *pad);
 /* How things stand; under the lock. */

@@ -7,7 +7,7 @@ follows that pad's second caps is MS later. Prints the
 signal's acks, what the bus says and `end`, separated by tabs, with `frames` the SHA-256 of each of that pad's frames;
 takes `ready`, `pause`, `play`, `again` (a flushing seek to the beginning), `gap` (nothing comes on its last pad for an
 hour, says an event), `mute` and `sound` (of a `valve name=valve`), `flush PAD` (a flush of that pad begins), `release
-PAD`, `end` and `quit` from standard input. Ends at the end of that, or at an error."""
+PAD`, `plug PIPELINE` (to a new pad), `end` and `quit` from standard input. Ends at the end of that, or at an error."""
 
 import hashlib
 import sys
@@ -146,6 +146,11 @@ class Program:
             assert sink.get_static_pad(*rest).send_event(Gst.Event.new_flush_start())
         elif word == "release":
             release(sink, *rest)
+        elif word == "plug":
+            source = Gst.parse_bin_from_description(" ".join(rest), True)
+            self.pipeline.add(source)
+            assert source.link(sink)
+            source.sync_state_with_parent()
         elif word == "end":
             assert self.pipeline.send_event(Gst.Event.new_eos())
         elif word == "quit":

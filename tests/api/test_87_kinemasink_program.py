@@ -2,6 +2,8 @@
 """kinemasink as programs use it: its signal, metadata, other caps in the middle, pauses and seeks, a full buffer
 with and without a file, and every way to give it a key."""
 
+import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -300,6 +302,26 @@ def test_a_pad_in_a_flush_stops_nobody_else(gst, server, stream_name):
         program.wait(lambda p: len(persisted(p)) > count + 3)
         program.tell("end")
         program.finish()
+
+
+def test_sound_that_is_unplugged_and_plugged_in_again_costs_no_picture(gst, server, stream_name):
+    sound = "audiotestsrc is-live=true samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! alawenc ! queue"
+    pipeline = "videotestsrc is-live=true ! video/x-raw,width=96,height=64,framerate=25/1 ! x264enc " \
+        "speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse ! " \
+        f"video/x-h264,stream-format=avc,alignment=au ! queue ! sink.video_0 {sound} ! sink.audio_0"
+    with Program(gst, server, stream_name, pipeline, metadata=["frames"]) as program:
+        for words in ("release audio_0", f"plug {sound}", "release video_0"):
+            count = len(persisted(program))
+            program.wait(lambda p: len(persisted(p)) > count + 2)
+            program.tell(words)
+        program.tell("release audio_0")
+        program.finish()
+        told = [one for one, in program.of("frame")]
+    documents = media.get_documents(server, stream_name)
+    kept = [hashlib.sha256(one).hexdigest() for one in frames_of(documents, 1)]
+    assert kept == told[:len(kept)] and len(kept) >= len(told) - 2
+    tracks = [len({f.track for f in one.frames}) for one in documents]
+    assert [number for number, _ in itertools.groupby(tracks)][:3] == [2, 1, 2]
 
 
 def test_a_pipeline_that_was_at_its_end_begins_again(gst, server, stream_name):
