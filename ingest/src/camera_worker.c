@@ -18,6 +18,9 @@ enum {
     RESTART_MS_FIRST = 250,
     RESTART_DOUBLINGS_MAX = 6, /* 16 s */
     STOP_MS = 2000,
+    SILENT_S = 20,        /* It speaks each second: what is not heard by then is not late. */
+    FIRST_SILENT_S = 120, /* GStreamer may have to look at all its plugins before. */
+    JUDGED_S = 2,         /* from one judgement to the next; what is more was slept */
     LISTEN_FD = 3,
     LISTEN_TLS_FD = 4,
 };
@@ -116,6 +119,8 @@ int ingest_camera_worker_start(struct ingest_camera_worker *worker,
     }
     worker->fd = pair[0];
     worker->error = 0;
+    worker->spoke = worker->hung = false;
+    worker->silent_ns = 0;
     return 0;
 }
 
@@ -151,13 +156,33 @@ int ingest_camera_worker_hear(struct ingest_camera_worker *worker, int64_t now_n
 {
     *ret_len = 0;
     ssize_t n = recv(worker->fd, dst, cap, MSG_DONTWAIT);
-    if (n > 0)
+    if (n > 0) {
         *ret_len = (size_t) n;
+        worker->spoke = true;
+        worker->silent_ns = 0;
+    }
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return 0;
-    describe_end(reap(worker), said, said_cap);
+    int status = reap(worker);
+    if (worker->hung)
+        snprintf(said, said_cap, "its process did not answer any more");
+    else
+        describe_end(status, said, said_cap);
     postpone(worker, now_ns);
     return -EPIPE;
+}
+
+void ingest_camera_worker_judge(struct ingest_camera_worker *worker, int64_t now_ns)
+{
+    static const int64_t second_ns = 1000000000;
+    int64_t passed_ns = kn_min_i64(now_ns - worker->judged_ns, JUDGED_S * second_ns);
+    worker->judged_ns = now_ns;
+    worker->silent_ns = worker->owes ? worker->silent_ns + passed_ns : 0;
+    if (!worker->pid ||
+        worker->silent_ns <= (worker->spoke ? SILENT_S : FIRST_SILENT_S) * second_ns)
+        return;
+    worker->hung = true;
+    (void) kill(worker->pid, SIGKILL);
 }
 
 void ingest_camera_worker_stop(struct ingest_camera_worker *worker)

@@ -21,6 +21,9 @@ struct ingest_camera_worker {
     int64_t started_ns, restart_ns; /* monotonic; restart_ns: not before */
     unsigned failures;              /* ends in a row that came soon */
     int error;                      /* of the last start; 0: it went well, or none was tried */
+    bool owes;                      /* the owner's: it has cameras to speak of, each second */
+    bool spoke, hung; /* this process: it has said something; it was ended for silence */
+    int64_t judged_ns, silent_ns; /* monotonic, of the last judgement, and how long until then */
 };
 
 struct ingest_camera_program {
@@ -45,6 +48,10 @@ int ingest_camera_worker_say(struct ingest_camera_worker *worker, struct kn_byte
  */
 int ingest_camera_worker_hear(struct ingest_camera_worker *worker, int64_t now_ns, uint8_t *dst,
                               size_t cap, size_t *ret_len, char *said, size_t said_cap) KN_MUSTUSE;
+/* To be called each second, after it was heard: one that says nothing for long of what it owes is
+ * ended (SIGKILL), and hear tells so as of any other end. Time in which nobody called counts
+ * little: this process was stopped then, or the machine slept, and the worker may have too. */
+void ingest_camera_worker_judge(struct ingest_camera_worker *worker, int64_t now_ns);
 /* Ends it, at most a moment later by force. Blocks. */
 void ingest_camera_worker_stop(struct ingest_camera_worker *worker);
 

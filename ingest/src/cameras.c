@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cameras.h"
 
+#include "camera_list.h"
 #include "camera_order.h"
 #include "camera_report.h"
 #include "camera_worker.h"
@@ -22,19 +23,6 @@ enum {
     ORDER_BYTES_MAX = 16 << 10,
 };
 
-struct camera {
-    struct ingest_camera_view view;
-    size_t worker;
-    unsigned crashes;
-    bool said; /* its worker knows whether and how it is to be recorded */
-    struct ingest_schedule schedule;
-    bool scheduled, open;        /* open: a window is, or there is no schedule; and there is room */
-    bool full;                   /* its stream has as much as it may have, and keeps it */
-    int64_t looked_s, changes_s; /* wall time of that, and until when it holds */
-    int64_t heard_ms;
-    uint64_t heard_bytes;
-};
-
 struct ingest_cameras {
     struct storage *storage;
     struct kn_clock *clock;
@@ -49,75 +37,15 @@ struct ingest_cameras {
     struct kn_lock change; /* one change at a time; before lock, held over the disk */
     struct kn_lock lock;   /* what follows */
     bool stopping;
-    char *files;             /* below it files may be played; NULL: none */
-    struct camera **cameras; /* by name */
-    size_t count, cap;
+    char *files; /* below it files may be played; NULL: none */
+    struct ingest_camera_list list;
     struct ingest_camera_worker *workers; /* the shared ones, then those of one camera */
     size_t worker_count;
 };
 
-/* --- the list --------------------------------------------------------------------------------- */
-static size_t at_name_locked(const struct ingest_cameras *cs, struct kn_str name, bool *ret_found)
-{
-    size_t at =
-        KN_BISECT(i, 0, cs->count, kn_str_cmp(kn_str_from(cs->cameras[i]->view.name), name) < 0);
-    *ret_found = at < cs->count && kn_str_eq(kn_str_from(cs->cameras[at]->view.name), name);
-    return at;
-}
-
-static struct camera *find_locked(const struct ingest_cameras *cs, struct kn_str name)
-{
-    bool found;
-    size_t at = at_name_locked(cs, name, &found);
-    return found ? cs->cameras[at] : NULL;
-}
-
-static uint64_t spread(struct kn_str name)
-{
-    uint32_t sum = kn_crc32c(0, kn_bytes_of(name));
-    return sum;
-}
-
-/* A new one, of a name that is not there. */
-static int insert_locked(struct ingest_cameras *cs, const struct storage_stream *stream,
-                         struct camera **ret)
-{
-    if (cs->count == cs->cap) {
-        size_t cap = cs->cap ? cs->cap * 2 : 16;
-        struct camera **more = realloc(cs->cameras, cap * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        cs->cameras = more;
-        cs->cap = cap;
-    }
-    struct camera *camera = calloc(1, sizeof(*camera));
-    if (!camera)
-        return -ENOMEM;
-    camera->view.stream = stream->id;
-    (void) !kn_str_copy(camera->view.name, sizeof camera->view.name, stream->name);
-    camera->worker = spread(stream->name) % cs->workers_shared;
-    bool found;
-    size_t at = at_name_locked(cs, stream->name, &found);
-    memmove(cs->cameras + at + 1, cs->cameras + at, (cs->count - at) * sizeof(*cs->cameras));
-    cs->cameras[at] = camera;
-    cs->count++;
-    *ret = camera;
-    return 0;
-}
-
-static void erase_locked(struct ingest_cameras *cs, size_t at)
-{
-    struct camera *camera = cs->cameras[at];
-    cs->count--;
-    memmove(cs->cameras + at, cs->cameras + at + 1, (cs->count - at) * sizeof(*cs->cameras));
-    ingest_camera_report_forget(&camera->view);
-    explicit_bzero(camera, sizeof(*camera));
-    free(camera);
-}
-
 /* --- what workers are told -------------------------------------------------------------------- */
 /* wanted: it is to be recorded. */
-static void say_locked(struct ingest_cameras *cs, struct camera *camera, bool wanted)
+static void say_locked(struct ingest_cameras *cs, struct ingest_camera *camera, bool wanted)
 {
     struct ingest_camera_worker *worker = &cs->workers[camera->worker];
     struct kn_buf out;
@@ -136,13 +64,19 @@ static void say_locked(struct ingest_cameras *cs, struct camera *camera, bool wa
     kn_buf_done(&out);
 }
 
+static void erase_locked(struct ingest_cameras *cs, size_t at)
+{
+    ingest_camera_report_forget(&cs->list.all[at]->view);
+    ingest_camera_list_erase(&cs->list, at);
+}
+
 static void wake(struct ingest_cameras *cs)
 {
     (void) !write(cs->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 /* --- what workers say ------------------------------------------------------------------------- */
-static void measure(struct ingest_cameras *cs, struct camera *camera)
+static void measure(struct ingest_cameras *cs, struct ingest_camera *camera)
 {
     int64_t now_ms = kn_mono_ns(cs->clock) / 1000000, passed = now_ms - camera->heard_ms;
     uint64_t bytes = camera->view.status.bytes;
@@ -162,7 +96,7 @@ static void heard_locked(struct ingest_cameras *cs, size_t worker, struct kn_byt
     char name[STORAGE_STREAM_NAME_BYTES_MAX + 1];
     if (ingest_camera_status_read(packet, name, &status) < 0)
         return;
-    struct camera *camera = find_locked(cs, kn_str_from(name));
+    struct ingest_camera *camera = ingest_camera_list_find(&cs->list, kn_str_from(name));
     if (!camera || camera->worker != worker || !camera->open)
         return; /* or it has not heard yet that the window is over */
     camera->view.heard_ms = kn_wall_ms(cs->clock);
@@ -173,7 +107,8 @@ static void heard_locked(struct ingest_cameras *cs, size_t worker, struct kn_byt
 }
 
 /* Its process has ended: who has seen that twice gets one of its own. */
-static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, const char *said)
+static void crashed_locked(struct ingest_cameras *cs, struct ingest_camera *camera,
+                           const char *said)
 {
     struct ingest_camera_status *status = &camera->view.status;
     camera->said = false;
@@ -198,9 +133,9 @@ static void crashed_locked(struct ingest_cameras *cs, struct camera *camera, con
 static void ended_locked(struct ingest_cameras *cs, size_t worker, const char *said)
 {
     ingest_camera_report_worker_end(worker, said);
-    for (size_t i = 0; i < cs->count; i++) {
-        if (cs->cameras[i]->worker == worker)
-            crashed_locked(cs, cs->cameras[i], said);
+    for (size_t i = 0; i < cs->list.count; i++) {
+        if (cs->list.all[i]->worker == worker)
+            crashed_locked(cs, cs->list.all[i], said);
     }
 }
 
@@ -221,7 +156,7 @@ static void listen_locked(struct ingest_cameras *cs, size_t worker)
 }
 
 /* --- schedules -------------------------------------------------------------------------------- */
-static void schedule_locked(struct camera *camera)
+static void schedule_locked(struct ingest_camera *camera)
 {
     const struct ingest_camera_times *times = &camera->view.settings.times;
     camera->scheduled = *times->expression &&
@@ -230,7 +165,7 @@ static void schedule_locked(struct camera *camera)
     camera->changes_s = 0; /* to be looked at */
 }
 
-static bool is_full_locked(struct ingest_cameras *cs, const struct camera *camera)
+static bool is_full_locked(struct ingest_cameras *cs, const struct ingest_camera *camera)
 {
     const struct ingest_camera_edge *edge = &camera->view.settings.edge;
     struct storage_stream_stats stats;
@@ -240,7 +175,7 @@ static bool is_full_locked(struct ingest_cameras *cs, const struct camera *camer
     return r < 0 ? camera->full : stats.bytes >= (uint64_t) edge->size_mb << 20;
 }
 
-static void show_full_locked(struct ingest_cameras *cs, struct camera *camera)
+static void show_full_locked(struct ingest_cameras *cs, struct ingest_camera *camera)
 {
     struct ingest_camera_status *status = &camera->view.status;
     status->fault_ms = camera->view.heard_ms = kn_wall_ms(cs->clock);
@@ -251,7 +186,7 @@ static void show_full_locked(struct ingest_cameras *cs, struct camera *camera)
 }
 
 /* Is a window open now, and is there room? Its worker is to be told when that changes. */
-static void look_at_clock_locked(struct ingest_cameras *cs, struct camera *camera)
+static void look_at_clock_locked(struct ingest_cameras *cs, struct ingest_camera *camera)
 {
     struct ingest_camera_view *view = &camera->view;
     int64_t now_s = kn_wall_ms(cs->clock) / 1000;
@@ -286,12 +221,15 @@ static int tend_locked(struct ingest_cameras *cs)
 {
     const struct ingest_camera_program program = {.path = cs->program, .dir = cs->dir};
     int64_t now_ns = kn_mono_ns(cs->clock), now_ms = kn_wall_ms(cs->clock), wait_ms = LOOK_MS;
-    for (size_t i = 0; i < cs->count; i++) {
-        struct camera *camera = cs->cameras[i];
+    for (size_t i = 0; i < cs->worker_count; i++)
+        cs->workers[i].owes = false;
+    for (size_t i = 0; i < cs->list.count; i++) {
+        struct ingest_camera *camera = cs->list.all[i];
         struct ingest_camera_worker *worker = &cs->workers[camera->worker];
         look_at_clock_locked(cs, camera);
         if (camera->changes_s < INT64_MAX)
             wait_ms = kn_min_i64(wait_ms, camera->changes_s * 1000 - now_ms);
+        worker->owes |= camera->open;
         if (!worker->pid && !camera->open)
             continue; /* no process for one that rests */
         if (!worker->pid && worker->restart_ns <= now_ns) {
@@ -307,6 +245,8 @@ static int tend_locked(struct ingest_cameras *cs)
         if (worker->pid && !camera->said)
             wait_ms = kn_min_i64(wait_ms, UNSAID_MS);
     }
+    for (size_t i = 0; i < cs->worker_count; i++)
+        ingest_camera_worker_judge(&cs->workers[i], now_ns);
     return (int) kn_max_i64(wait_ms, 1);
 }
 
@@ -316,8 +256,8 @@ static void look_for_deleted(struct ingest_cameras *cs)
     KN_LOCKED(&cs->change);
     for (size_t i = 0;; i++) {
         kn_lock_take(&cs->lock);
-        bool more = i < cs->count;
-        struct storage_id id = more ? cs->cameras[i]->view.stream : (struct storage_id){{0}};
+        bool more = i < cs->list.count;
+        struct storage_id id = more ? cs->list.all[i]->view.stream : (struct storage_id){{0}};
         kn_lock_give(&cs->lock);
         if (!more)
             return;
@@ -332,7 +272,7 @@ static void look_for_deleted(struct ingest_cameras *cs)
             continue;
         }
         kn_lock_take(&cs->lock);
-        say_locked(cs, cs->cameras[i], false);
+        say_locked(cs, cs->list.all[i], false);
         erase_locked(cs, i--);
         kn_lock_give(&cs->lock);
     }
@@ -391,11 +331,21 @@ int ingest_cameras_resolve(struct ingest_cameras *cs, struct ingest_camera_setti
     return r;
 }
 
+/* A new one, of a name that is not there. */
+static int insert_locked(struct ingest_cameras *cs, const struct storage_stream *stream,
+                         struct ingest_camera **ret)
+{
+    int r = ingest_camera_list_insert(&cs->list, stream, ret);
+    if (r == 0) /* spread over the workers that are shared */
+        (*ret)->worker = kn_crc32c(0, kn_bytes_of(stream->name)) % cs->workers_shared;
+    return r;
+}
+
 static int take_locked(struct ingest_cameras *cs, const struct storage_stream *stream,
                        const struct ingest_camera_settings *settings)
 {
     int r = 0;
-    struct camera *camera = find_locked(cs, stream->name);
+    struct ingest_camera *camera = ingest_camera_list_find(&cs->list, stream->name);
     if (!camera)
         r = insert_locked(cs, stream, &camera);
     if (r < 0)
@@ -422,10 +372,10 @@ int ingest_cameras_edit(struct ingest_cameras *cs, const struct storage_stream *
     if (!cs->started)
         return -ENOTSUP;
     kn_lock_take(&cs->lock);
-    const struct camera *camera = find_locked(cs, stream->name);
+    const struct ingest_camera *camera = ingest_camera_list_find(&cs->list, stream->name);
     if (camera)
         draft = camera->view.settings;
-    int r = !camera && cs->count >= cs->cameras_max ? -EDQUOT : 0;
+    int r = !camera && cs->list.count >= cs->cameras_max ? -EDQUOT : 0;
     kn_lock_give(&cs->lock);
     draft.updated_ms = kn_wall_ms(cs->clock);
     draft.created_ms = draft.created_ms > 0 ? draft.created_ms : draft.updated_ms;
@@ -447,7 +397,7 @@ int ingest_cameras_remove(struct ingest_cameras *cs, const struct storage_stream
 {
     KN_LOCKED(&cs->change);
     kn_lock_take(&cs->lock);
-    bool there = find_locked(cs, stream->name) != NULL;
+    bool there = ingest_camera_list_find(&cs->list, stream->name) != NULL;
     kn_lock_give(&cs->lock);
     if (!there)
         return -ENOENT;
@@ -456,14 +406,14 @@ int ingest_cameras_remove(struct ingest_cameras *cs, const struct storage_stream
         return r;
     bool found;
     kn_lock_take(&cs->lock);
-    size_t at = at_name_locked(cs, stream->name, &found);
-    say_locked(cs, cs->cameras[at], false);
+    size_t at = ingest_camera_list_at(&cs->list, stream->name, &found);
+    say_locked(cs, cs->list.all[at], false);
     erase_locked(cs, at);
     kn_lock_give(&cs->lock);
     return 0;
 }
 
-static void copy_locked(const struct ingest_cameras *cs, const struct camera *camera,
+static void copy_locked(const struct ingest_cameras *cs, const struct ingest_camera *camera,
                         struct ingest_camera_view *ret)
 {
     *ret = camera->view;
@@ -475,7 +425,7 @@ int ingest_cameras_get(struct ingest_cameras *cs, const struct storage_stream *s
                        struct ingest_camera_view *ret)
 {
     KN_LOCKED(&cs->lock);
-    const struct camera *camera = find_locked(cs, stream->name);
+    const struct ingest_camera *camera = ingest_camera_list_find(&cs->list, stream->name);
     if (!camera)
         return -ENOENT;
     copy_locked(cs, camera, ret);
@@ -487,16 +437,16 @@ int ingest_cameras_next(struct ingest_cameras *cs, struct kn_str after,
 {
     KN_LOCKED(&cs->lock);
     bool found = false;
-    size_t at = after.len > 0 ? at_name_locked(cs, after, &found) : 0;
+    size_t at = after.len > 0 ? ingest_camera_list_at(&cs->list, after, &found) : 0;
     at += found ? 1 : 0;
-    if (at >= cs->count)
+    if (at >= cs->list.count)
         return -ENOENT;
-    copy_locked(cs, cs->cameras[at], ret);
+    copy_locked(cs, cs->list.all[at], ret);
     return 0;
 }
 
 /* --- secrets ---------------------------------------------------------------------------------- */
-static bool has_secret(const struct camera *camera, struct kn_str name)
+static bool has_secret(const struct ingest_camera *camera, struct kn_str name)
 {
     return kn_str_eq(ingest_camera_secret_name(kn_str_from(camera->view.settings.edge.secret_arn)),
                      name);
@@ -543,8 +493,8 @@ int ingest_cameras_secret_put(struct ingest_cameras *cs, struct kn_str name,
     if (r < 0)
         return r;
     kn_lock_take(&cs->lock);
-    for (size_t i = 0; i < cs->count; i++) {
-        struct camera *camera = cs->cameras[i];
+    for (size_t i = 0; i < cs->list.count; i++) {
+        struct ingest_camera *camera = cs->list.all[i];
         if (!has_secret(camera, name))
             continue;
         camera->view.settings.source = *source;
@@ -560,8 +510,8 @@ int ingest_cameras_secret_remove(struct ingest_cameras *cs, struct kn_str name)
     bool used = false;
     KN_LOCKED(&cs->change);
     kn_lock_take(&cs->lock);
-    for (size_t i = 0; i < cs->count && !used; i++)
-        used = has_secret(cs->cameras[i], name);
+    for (size_t i = 0; i < cs->list.count && !used; i++)
+        used = has_secret(cs->list.all[i], name);
     kn_lock_give(&cs->lock);
     return used ? -EBUSY : ingest_camera_secret_remove(storage_meta_of(cs->storage), name);
 }
@@ -680,9 +630,9 @@ void ingest_cameras_free(struct ingest_cameras *cs)
     if (!cs)
         return;
     ingest_cameras_end(cs);
-    while (cs->count > 0)
-        erase_locked(cs, cs->count - 1);
-    free(cs->cameras);
+    while (cs->list.count > 0)
+        erase_locked(cs, cs->list.count - 1);
+    ingest_camera_list_done(&cs->list);
     free(cs->workers);
     free(cs->program);
     free(cs->dir);

@@ -76,6 +76,19 @@ def test_a_process_that_dies_costs_a_reconnect_and_nobody_else_anything(make_ser
     assert server.process.poll() is None
 
 
+def test_a_process_that_hangs_is_begun_anew(make_server, make_camera):
+    server = make_server(args=["--camera-workers", 1])
+    camera, stream = make_camera(), kinema.new_name()
+    add(server, stream, camera.url)
+    rtsp.recorded(server, stream)
+    (pid,) = rtsp.child_of(server)
+    os.kill(pid, signal.SIGSTOP)
+    server.wait_log("did not answer any more")
+    until_gone(pid)
+    rtsp.until(server, stream, lambda camera: camera["FragmentCount"] < 3)
+    rtsp.recorded(server, stream)
+
+
 def test_cameras_are_there_again_after_a_restart_and_end_with_the_server(make_server, make_camera):
     server = make_server()
     camera, stream = make_camera(), kinema.new_name()

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cameras by themselves: a clock that is told the time, and a program that ends at once. */
+/* The cameras by themselves: a clock that is told the time, and a program that ends at once, or is
+ * a few lines of shell. */
 #include "cameras.h"
 #include "storage_rig.h"
 #include "temp_dir.h"
 #include "test.h"
 
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -21,13 +24,18 @@ struct rig {
     struct storage_stream *stream;
 };
 
-static void run(struct rig *rig)
+static void run_with(struct rig *rig, const char *program)
 {
     struct ingest_conf conf = {.cameras_max = 2, .camera_workers = 1, .camera_timeout_ms = 1000};
-    struct ingest_cameras_conf cameras = {.program = "/bin/false", .dir = rig->dir.path};
+    struct ingest_cameras_conf cameras = {.program = program, .dir = rig->dir.path};
     struct kn_err err = {0};
     assert_ok(ingest_cameras_new(rig->storage, &conf, &rig->clock.clock, &rig->cameras));
     assert_ok(ingest_cameras_run(rig->cameras, &cameras, &err));
+}
+
+static void run(struct rig *rig)
+{
+    run_with(rig, "/bin/false");
 }
 
 static struct rig *begin(void)
@@ -197,7 +205,110 @@ TEST(a_program_that_is_not_there_is_said)
     end(rig);
 }
 
+/* --- processes that hang ---------------------------------------------------------------------- */
+/* Says once how the camera does; the first then hangs, those that follow only wait for their end.
+ */
+static const char speaks_once[] = "#!/bin/sh\n"
+                                  "[ -e first ] && again=1 || echo $$ >first\n"
+                                  "printf '{\"camera\": \"yard\", \"state\": \"recording\"}' >&0\n"
+                                  "[ \"$again\" ] && exec cat >/dev/null\n"
+                                  "exec sleep 600\n";
+
+static pid_t first_pid(const struct rig *rig)
+{
+    char path[sizeof rig->dir.path + 16];
+    int pid = 0;
+    snprintf(path, sizeof path, "%s/first", rig->dir.path);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    fclose(file);
+    return pid;
+}
+
+static struct rig *begin_with_script(const char *script)
+{
+    struct rig *rig = begin();
+    char path[sizeof rig->dir.path + 16];
+    snprintf(path, sizeof path, "%s/program", rig->dir.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(script, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0700), 0);
+    ingest_cameras_free(rig->cameras);
+    run_with(rig, path);
+    return rig;
+}
+
+/* The thread goes round once at least, since it has to say a change. */
+static void round_passes(struct rig *rig, struct ingest_camera_settings *wanted)
+{
+    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, wanted));
+    for (int i = 0; i < PATIENCE_S * 1000 && !view_of(rig).in_sync; i++)
+        usleep(1000);
+    assert_true(view_of(rig).in_sync);
+}
+
+TEST(a_process_that_says_nothing_for_long_is_begun_anew)
+{
+    struct rig *rig = begin_with_script(speaks_once);
+    struct ingest_camera_settings wanted = {.source = {.url = "rtsp://h/"}};
+    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+    (void) until(rig, INGEST_CAMERA_RECORDING, true);
+    for (int i = 0; i < 15; i++) {
+        kn_fake_clock_advance(&rig->clock, 1000);
+        round_passes(rig, &wanted);
+    }
+    assert_int_equal(view_of(rig).status.state, INGEST_CAMERA_RECORDING);
+    for (int i = 0; i < 100 && view_of(rig).status.state == INGEST_CAMERA_RECORDING; i++) {
+        kn_fake_clock_advance(&rig->clock, 1000);
+        assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+        usleep(2000);
+    }
+    struct ingest_camera_view view = until(rig, INGEST_CAMERA_RECORDING, false);
+    assert_string_equal(view.status.fault, "broken");
+    assert_string_equal(view.status.said, "its process did not answer any more");
+    kn_fake_clock_advance(&rig->clock, 1000);
+    (void) until(rig, INGEST_CAMERA_RECORDING, true);
+    end(rig);
+}
+
+TEST(time_in_which_the_server_was_stopped_is_not_counted_as_silence)
+{
+    struct rig *rig = begin_with_script(speaks_once);
+    struct ingest_camera_settings wanted = {.source = {.url = "rtsp://h/"}};
+    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+    (void) until(rig, INGEST_CAMERA_RECORDING, true);
+    for (int i = 0; i < 5; i++) {
+        kn_fake_clock_advance(&rig->clock, INT64_C(3600) * 1000);
+        round_passes(rig, &wanted);
+    }
+    assert_int_equal(view_of(rig).status.state, INGEST_CAMERA_RECORDING);
+    end(rig);
+}
+
+TEST(a_process_that_has_no_camera_to_speak_of_may_be_silent)
+{
+    struct rig *rig = begin_with_script(speaks_once);
+    struct ingest_camera_settings wanted = {.source = {.url = "rtsp://h/"}};
+    assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+    (void) until(rig, INGEST_CAMERA_RECORDING, true);
+    snprintf(wanted.times.expression, sizeof wanted.times.expression, "0 0 8 * * ?");
+    wanted.times.duration_s = 60;
+    for (int i = 0; i < 30; i++) {
+        kn_fake_clock_advance(&rig->clock, 1000);
+        assert_ok(ingest_cameras_edit(rig->cameras, rig->stream, become, &wanted));
+        usleep(2000);
+    }
+    assert_int_equal(kill(first_pid(rig), 0), 0);
+    end(rig);
+}
+
 TESTS_MAIN(TEST_OF(a_camera_rests_until_its_window_opens_and_again_after_it),
            TEST_OF(a_secret_that_changes_changes_its_cameras_also_after_a_start),
            TEST_OF(the_record_of_a_camera_whose_stream_is_gone_goes_at_the_next_start),
-           TEST_OF(a_program_that_is_not_there_is_said))
+           TEST_OF(a_program_that_is_not_there_is_said),
+           TEST_OF(a_process_that_says_nothing_for_long_is_begun_anew),
+           TEST_OF(time_in_which_the_server_was_stopped_is_not_counted_as_silence),
+           TEST_OF(a_process_that_has_no_camera_to_speak_of_may_be_silent))
