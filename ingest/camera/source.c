@@ -122,20 +122,17 @@ static void set_time_locked(struct camera_source *s, int64_t now_ms, int64_t run
 
 /* Of a camera that pushes, and of files: this machine's clock is the one that counts. What keeps
  * frames at their distance is the sender's clock, by way of the running time. A frame that comes
- * late says nothing, since a busy machine delays it; that all of them do says something. due: the
- * running time of what is to come now, where it is known, as of files; else this frame is. */
-static int64_t arrival_locked(struct camera_source *s, GstSample *sample, GstClockTime due,
-                              int64_t now_ms)
+ * late says nothing, since a busy machine delays it; that all of them do says something. */
+static int64_t arrival_locked(struct camera_source *s, GstSample *sample, int64_t now_ms)
 {
     guint64 running = gst_segment_to_running_time(gst_sample_get_segment(sample), GST_FORMAT_TIME,
                                                   GST_BUFFER_PTS(gst_sample_get_buffer(sample)));
     if (running == GST_CLOCK_TIME_NONE)
         return now_ms;
     int64_t running_ms = (int64_t) (running / GST_MSECOND);
-    int64_t due_ms = GST_CLOCK_TIME_IS_VALID(due) ? (int64_t) (due / GST_MSECOND) : running_ms;
-    int64_t late_ms = now_ms - s->offset_ms - due_ms;
+    int64_t late_ms = now_ms - s->offset_ms - running_ms;
     if (!s->timed || late_ms > STEP_MS || late_ms < -STEP_MS) {
-        set_time_locked(s, now_ms, due_ms);
+        set_time_locked(s, now_ms, running_ms);
     } else {
         s->least_late_ms = MIN(s->least_late_ms, late_ms);
         if (now_ms - s->look_ms > DRIFT_LOOK_MS) {
@@ -149,17 +146,15 @@ static int64_t arrival_locked(struct camera_source *s, GstSample *sample, GstClo
 }
 
 static int64_t time_of_locked(struct camera_source *s, const struct stream *stream,
-                              GstElement *sink, GstSample *sample)
+                              GstSample *sample)
 {
-    GstClockTime due =
-        stream->paced ? gst_element_get_current_running_time(sink) : GST_CLOCK_TIME_NONE;
     int64_t now_ms = g_get_real_time() / 1000, time_ms;
     GstClockTime pts = GST_BUFFER_PTS(gst_sample_get_buffer(sample));
     unsigned number = (unsigned) (stream - s->streams);
     if (GST_CLOCK_TIME_IS_VALID(pts) &&
         camera_timing_frame(&s->timing, number, pts, now_ms, &time_ms))
         return time_ms;
-    return arrival_locked(s, sample, due, now_ms);
+    return arrival_locked(s, sample, now_ms);
 }
 
 static void give_frame_locked(struct camera_source *s, struct stream *stream, GstSample *sample,
@@ -279,7 +274,7 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer arg)
                                    gst_caps_ref(gst_sample_get_caps(sample)),
                                    (GDestroyNotify) gst_caps_unref);
         }
-        int64_t time_ms = time_of_locked(s, stream, GST_ELEMENT(sink), sample);
+        int64_t time_ms = time_of_locked(s, stream, sample);
         if (s->started)
             give_frame_locked(s, stream, sample, time_ms);
         else
