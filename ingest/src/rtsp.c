@@ -217,6 +217,8 @@ static void *main_of(void *arg)
             (void) !read(rtsp->wake_fd, &(uint64_t){0}, sizeof(uint64_t));
         if (fds[1].fd >= 0 && fds[1].revents)
             listen_to(rtsp);
+        rtsp->worker.owes = rtsp->told; /* from then on it counts what there is, each second */
+        ingest_camera_worker_judge(&rtsp->worker, kn_mono_ns(rtsp->clock));
     }
     ingest_camera_worker_stop(&rtsp->worker);
     return NULL;

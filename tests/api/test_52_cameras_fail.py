@@ -10,6 +10,7 @@ import media
 import mkv
 import pytest
 import rtsp
+from rtsp_peer import Raw
 from test_52_cameras import add, make_camera, remove  # noqa: F401
 
 
@@ -77,16 +78,22 @@ def test_a_process_that_dies_costs_a_reconnect_and_nobody_else_anything(make_ser
 
 
 def test_a_process_that_hangs_is_begun_anew(make_server, make_camera):
-    server = make_server(args=["--camera-workers", 1])
+    server = make_server(args=["--camera-workers", 1, "--rtsp", "127.0.0.1:0"])
     camera, stream = make_camera(), kinema.new_name()
     add(server, stream, camera.url)
     rtsp.recorded(server, stream)
-    (pid,) = rtsp.child_of(server)
-    os.kill(pid, signal.SIGSTOP)
-    server.wait_log("did not answer any more")
-    until_gone(pid)
+    children = rtsp.child_of(server)
+    assert len(children) == 2  # one for cameras, and the RTSP listener
+    assert Raw(server).ask("OPTIONS", "x")[0] == 200
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    server.wait_log("camera_worker_ended .*did not answer any more")
+    server.wait_log("rtsp_worker_ended .*did not answer any more")
+    for pid in children:
+        until_gone(pid)
     rtsp.until(server, stream, lambda camera: camera["FragmentCount"] < 3)
     rtsp.recorded(server, stream)
+    assert Raw(server).ask("OPTIONS", "x")[0] == 200
 
 
 def test_cameras_are_there_again_after_a_restart_and_end_with_the_server(make_server, make_camera):
