@@ -195,6 +195,19 @@ static GstElement *reader_new(struct camera_file *f, int fd)
     return reader;
 }
 
+/* Running time begins now, not when the pipeline plays: a machine that is slow to come so far, or
+ * with its first frame, moves no frame's time, and a sink that is added meanwhile waits by the
+ * same. */
+static void pass_begins(struct pass *pass)
+{
+    GstClock *clock = gst_system_clock_obtain();
+    gst_pipeline_use_clock(GST_PIPELINE(pass->pipeline), clock);
+    gst_element_set_start_time(pass->pipeline, GST_CLOCK_TIME_NONE);
+    gst_element_set_base_time(pass->pipeline, gst_clock_get_time(clock));
+    gst_object_unref(clock);
+    camera_source_begins(pass->file->source, g_get_real_time() / 1000);
+}
+
 /* By its descriptor: what was opened is what is read, whatever the path means by now. */
 static void pass_start(struct pass *pass, const struct camera_media_file *media)
 {
@@ -205,6 +218,7 @@ static void pass_start(struct pass *pass, const struct camera_media_file *media)
     GstBus *bus = gst_element_get_bus(pass->pipeline);
     gst_bus_set_sync_handler(bus, on_message, f, NULL);
     gst_object_unref(bus);
+    pass_begins(pass);
     if (reader)
         gst_bin_add(GST_BIN(pass->pipeline), reader);
     if (demuxer)

@@ -671,6 +671,13 @@ GstElement *camera_source_add(struct camera_source *s, const GstCaps *caps, GstB
     return chain;
 }
 
+void camera_source_begins(struct camera_source *s, int64_t at_ms)
+{
+    g_mutex_lock(&s->lock);
+    set_time_locked(s, at_ms, 0);
+    g_mutex_unlock(&s->lock);
+}
+
 void camera_source_complete(struct camera_source *s)
 {
     on_no_more_pads(NULL, s);

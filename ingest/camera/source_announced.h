@@ -15,6 +15,9 @@ struct camera_source *camera_source_new(const struct camera_source_ops *ops, voi
                                         unsigned latency_ms, unsigned timeout_ms);
 GstElement *camera_source_add(struct camera_source *source, const GstCaps *caps, GstBin *bin,
                               const char *name);
+/* Running time 0 is at_ms of wall time; else it follows from when the first frame came. Before the
+ * first frame. */
+void camera_source_begins(struct camera_source *source, int64_t at_ms);
 void camera_source_complete(struct camera_source *source);
 int64_t camera_source_silent_ms(struct camera_source *source); /* since the last frame */
 
